@@ -1,0 +1,207 @@
+// Package gpu owns the WebGPU device: adapters, buffers, textures, pipelines, recorded command tapes, waiting,
+// read-back and errors. It is the only package that imports the binding, and it knows nothing of networks.
+package gpu
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/rajveermalviya/go-webgpu/wgpu"
+)
+
+// backends are the ones the program runs on. GL is left out: its loader prints to the terminal and it lacks what we need.
+const backends = wgpu.InstanceBackend_Vulkan | wgpu.InstanceBackend_Metal | wgpu.InstanceBackend_DX12
+
+// Limits are those of an adapter that decide which kernels fit. Sizes are bytes.
+type Limits struct {
+	MaxBufferSize                     uint64 `json:"max_buffer_size"`
+	MaxStorageBufferBindingSize       uint64 `json:"max_storage_buffer_binding_size"`
+	MaxUniformBufferBindingSize       uint64 `json:"max_uniform_buffer_binding_size"`
+	MinUniformBufferOffsetAlignment   uint32 `json:"min_uniform_buffer_offset_alignment"`
+	MinStorageBufferOffsetAlignment   uint32 `json:"min_storage_buffer_offset_alignment"`
+	MaxStorageBuffersPerShaderStage   uint32 `json:"max_storage_buffers_per_shader_stage"`
+	MaxTextureDimension2D             uint32 `json:"max_texture_dimension_2d"`
+	MaxComputeInvocationsPerWorkgroup uint32 `json:"max_compute_invocations_per_workgroup"`
+	MaxComputeWorkgroupSizeX          uint32 `json:"max_compute_workgroup_size_x"`
+	MaxComputeWorkgroupStorageSize    uint32 `json:"max_compute_workgroup_storage_size"`
+	MaxComputeWorkgroupsPerDimension  uint32 `json:"max_compute_workgroups_per_dimension"`
+}
+
+// Adapter describes one adapter of this machine.
+type Adapter struct {
+	Index   int    `json:"index"`
+	Name    string `json:"name"`
+	Backend string `json:"backend"`
+	Type    string `json:"type"` // discrete, integrated, virtual, cpu or unknown
+	Driver  string `json:"driver"`
+	Default bool   `json:"default"`
+	Limits  Limits `json:"limits"`
+
+	handle *wgpu.Adapter
+	limits wgpu.Limits
+}
+
+// CPU says whether the adapter is a software driver.
+func (a Adapter) CPU() bool { return a.Type == "cpu" }
+
+// String is the one-line form that messages use.
+func (a Adapter) String() string {
+	return fmt.Sprintf("%d: %s (%s, %s, %s)", a.Index, a.Name, a.Type, a.Backend, a.Driver)
+}
+
+// NoAdapterError says that no adapter can be used, and how to get one.
+type NoAdapterError struct {
+	Selector  string // what was asked for; empty for the default
+	Available []Adapter
+}
+
+// HowToGetAdapter is the advice printed where there is no adapter.
+const HowToGetAdapter = "install a Vulkan driver: on Debian or Ubuntu `sudo apt-get install -y libvulkan1 mesa-vulkan-drivers` " +
+	"brings Lavapipe, which runs on any CPU"
+
+func (e *NoAdapterError) Error() string {
+	if len(e.Available) == 0 {
+		return "no Vulkan, Metal or DX12 adapter found; " + HowToGetAdapter
+	}
+	return fmt.Sprintf("no adapter matches %q; known adapters:\n%s", e.Selector, list(e.Available))
+}
+
+// AmbiguousAdapterError says that a selector fits several adapters.
+type AmbiguousAdapterError struct {
+	Selector string
+	Matches  []Adapter
+}
+
+func (e *AmbiguousAdapterError) Error() string {
+	return fmt.Sprintf("%q fits %d adapters; give an index or a longer part of the name:\n%s", e.Selector, len(e.Matches), list(e.Matches))
+}
+
+func list(as []Adapter) string {
+	lines := make([]string, len(as))
+	for i, a := range as {
+		lines[i] = "  " + a.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// rank orders adapters for the default: real GPUs first, software last.
+func rank(kind string) int {
+	return slices.Index([]string{"discrete", "integrated", "virtual", "unknown", "cpu"}, kind)
+}
+
+// Adapters lists every adapter; exactly one is marked as the default, the first of the best type
+// (discrete before integrated before virtual before cpu).
+func Adapters() ([]Adapter, error) {
+	as, release := enumerate()
+	release()
+	if len(as) == 0 {
+		return nil, &NoAdapterError{}
+	}
+	return as, nil
+}
+
+// enumerate lists the adapters; release gives back the handles, those kept by an open device excepted.
+func enumerate() (as []Adapter, release func()) {
+	quietDrivers()
+	instance := wgpu.CreateInstance(&wgpu.InstanceDescriptor{Backends: backends})
+	for i, h := range instance.EnumerateAdapters(&wgpu.InstanceEnumerateAdapterOptons{Backends: backends}) {
+		p, l := h.GetProperties(), h.GetLimits().Limits
+		as = append(as, Adapter{
+			Index: i, Name: p.Name, Backend: backendName(p.BackendType), Type: typeName(p.AdapterType),
+			Driver: strings.TrimSpace(p.DriverDescription), handle: h, limits: l,
+			Limits: Limits{
+				MaxBufferSize: l.MaxBufferSize, MaxStorageBufferBindingSize: l.MaxStorageBufferBindingSize,
+				MaxUniformBufferBindingSize:       l.MaxUniformBufferBindingSize,
+				MinUniformBufferOffsetAlignment:   l.MinUniformBufferOffsetAlignment,
+				MinStorageBufferOffsetAlignment:   l.MinStorageBufferOffsetAlignment,
+				MaxStorageBuffersPerShaderStage:   l.MaxStorageBuffersPerShaderStage,
+				MaxTextureDimension2D:             l.MaxTextureDimension2D,
+				MaxComputeInvocationsPerWorkgroup: l.MaxComputeInvocationsPerWorkgroup,
+				MaxComputeWorkgroupSizeX:          l.MaxComputeWorkgroupSizeX,
+				MaxComputeWorkgroupStorageSize:    l.MaxComputeWorkgroupStorageSize,
+				MaxComputeWorkgroupsPerDimension:  l.MaxComputeWorkgroupsPerDimension,
+			},
+		})
+	}
+	if len(as) > 0 {
+		best := slices.MinFunc(as, func(a, b Adapter) int { return cmp.Compare(rank(a.Type), rank(b.Type)) })
+		as[best.Index].Default = true
+	}
+	return as, func() {
+		for _, a := range as {
+			a.handle.Release()
+		}
+		instance.Release()
+	}
+}
+
+// quietDrivers keeps driver chatter off the user's terminal: Mesa complains where XDG_RUNTIME_DIR is unset.
+func quietDrivers() {
+	wgpu.SetLogLevel(wgpu.LogLevel_Off)
+	if runtime.GOOS == "linux" && os.Getenv("XDG_RUNTIME_DIR") == "" {
+		os.Setenv("XDG_RUNTIME_DIR", os.TempDir())
+	}
+}
+
+// Select picks the adapter that selector names: "" the default, an index, a type (cpu, discrete, integrated, virtual), or
+// a part of the name or driver ("lavapipe" finds Mesa's llvmpipe).
+func Select(as []Adapter, selector string) (Adapter, error) {
+	if len(as) == 0 {
+		return Adapter{}, &NoAdapterError{Selector: selector}
+	}
+	s := strings.ToLower(strings.TrimSpace(selector))
+	var found []Adapter
+	switch i, err := strconv.Atoi(s); {
+	case s == "":
+		found = slices.DeleteFunc(slices.Clone(as), func(a Adapter) bool { return !a.Default })
+	case err == nil:
+		if i >= 0 && i < len(as) {
+			found = as[i : i+1]
+		}
+	default:
+		if s == "lavapipe" {
+			s = "llvmpipe"
+		}
+		for _, a := range as {
+			if a.Type == s || strings.Contains(strings.ToLower(a.Name+" "+a.Driver), s) {
+				found = append(found, a)
+			}
+		}
+	}
+	switch len(found) {
+	case 0:
+		return Adapter{}, &NoAdapterError{Selector: selector, Available: as}
+	case 1:
+		return found[0], nil
+	}
+	return Adapter{}, &AmbiguousAdapterError{Selector: selector, Matches: found}
+}
+
+func typeName(t wgpu.AdapterType) string {
+	switch t {
+	case wgpu.AdapterType_DiscreteGPU:
+		return "discrete"
+	case wgpu.AdapterType_IntegratedGPU:
+		return "integrated"
+	case wgpu.AdapterType_CPU:
+		return "cpu"
+	}
+	return "unknown"
+}
+
+func backendName(b wgpu.BackendType) string {
+	switch b {
+	case wgpu.BackendType_Vulkan:
+		return "Vulkan"
+	case wgpu.BackendType_Metal:
+		return "Metal"
+	case wgpu.BackendType_D3D12:
+		return "DX12"
+	}
+	return b.String()
+}

@@ -1,0 +1,137 @@
+package gpu
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/rajveermalviya/go-webgpu/wgpu"
+)
+
+// AdapterEnv is the environment variable that chooses the adapter where no flag does.
+const AdapterEnv = "NINVK_ADAPTER"
+
+// WaitLimit is how long Wait lets the adapter work without finishing before it gives up.
+// Lavapipe may take a quarter of a minute to compile one kernel.
+var WaitLimit = 10 * time.Minute
+
+// LostError says that the adapter went away, hung, or ran out of memory.
+type LostError struct {
+	During string // what was running
+	Reason string
+}
+
+func (e *LostError) Error() string {
+	return fmt.Sprintf("the adapter failed during %s: %s", e.During, e.Reason)
+}
+
+// Device is an open adapter with its queue. Its methods may be called from one goroutine at a time, Pipeline excepted.
+type Device struct {
+	Adapter Adapter
+
+	device  *wgpu.Device
+	queue   *wgpu.Queue
+	release func()
+
+	mu        sync.Mutex
+	pipelines map[string]*Pipeline
+
+	allocated uint64
+	dead      []func() // resources freed once the queue is idle
+	last      string   // label of the last submit, for messages
+}
+
+// Open opens the adapter that selector names (see Select; "" looks at NINVK_ADAPTER first) with the adapter's own limits.
+func Open(selector string) (*Device, error) {
+	if selector == "" {
+		selector = os.Getenv(AdapterEnv)
+	}
+	as, release := enumerate()
+	a, err := Select(as, selector)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	// No DeviceLostCallback: with it the binding breaks cgo's pointer rule and panics.
+	d, err := a.handle.RequestDevice(&wgpu.DeviceDescriptor{Label: "ninvk", RequiredLimits: &wgpu.RequiredLimits{Limits: a.limits}})
+	if err != nil {
+		release()
+		return nil, &LostError{"opening " + a.String(), err.Error()}
+	}
+	return &Device{Adapter: a, device: d, queue: d.GetQueue(), release: release, pipelines: map[string]*Pipeline{}}, nil
+}
+
+// Close waits for the queue and releases the device. Buffers and tapes of the device must not be used afterwards.
+func (d *Device) Close() {
+	_ = d.Wait("closing the device")
+	for _, p := range d.pipelines {
+		p.release()
+	}
+	d.queue.Release()
+	d.device.Release()
+	d.release()
+}
+
+// Allocated is the number of bytes in live buffers and textures.
+func (d *Device) Allocated() uint64 { return d.allocated }
+
+// Limits are the device's limits, which are the adapter's own.
+func (d *Device) Limits() Limits { return d.Adapter.Limits }
+
+// Wait returns when all submitted work is done, or with a LostError that names what was running after WaitLimit.
+//
+// It never calls Poll(true): wgpu waits 5 seconds at most, then takes the work for done and frees what the driver still
+// uses, and on Lavapipe compiling one kernel can take longer than that.
+func (d *Device) Wait(what string) error {
+	return d.poll(what, func(idle bool) bool { return idle })
+}
+
+// poll drives the queue until done(queue is idle) holds. The pause grows from 20 µs to 1 ms, so that short waits stay short and long
+// ones leave the CPU to a software driver.
+func (d *Device) poll(what string, done func(idle bool) bool) error {
+	start := time.Now()
+	pause := 20 * time.Microsecond
+	for {
+		idle := d.device.Poll(false, nil)
+		if idle {
+			d.free()
+		}
+		if done(idle) {
+			return nil
+		}
+		if time.Since(start) > WaitLimit {
+			return &LostError{what, fmt.Sprintf("no progress for %v (last submitted: %s)", WaitLimit, d.last)}
+		}
+		time.Sleep(pause)
+		pause = min(pause*5/4, time.Millisecond)
+	}
+}
+
+// later releases a resource once the queue is idle: the driver may still use it now.
+func (d *Device) later(f func()) { d.dead = append(d.dead, f) }
+
+func (d *Device) free() {
+	for _, f := range d.dead {
+		f()
+	}
+	d.dead = d.dead[:0]
+}
+
+// guard turns a panic of the binding (a failed call without an error return) into an error.
+func guard(during string, f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			if e, ok := r.(runtime.Error); ok {
+				panic(e) // a bug of ours, not of the adapter
+			}
+			err = &LostError{during, fmt.Sprint(r)}
+		}
+	}()
+	return f()
+}
+
+// ErrTooLarge marks a resource that the adapter can't hold.
+var ErrTooLarge = errors.New("larger than the adapter allows")

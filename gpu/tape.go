@@ -1,0 +1,429 @@
+package gpu
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/rajveermalviya/go-webgpu/wgpu"
+)
+
+// Kind says how a kernel binds a resource.
+type Kind int
+
+const (
+	Read        Kind = iota // var<storage, read>
+	Write                   // var<storage, read_write>
+	Params                  // var<uniform>, moved by a dynamic offset: one slot a dispatch
+	Uniform                 // var<uniform>
+	TextureF32              // texture_2d<f32>
+	TextureUint             // texture_2d<u32>
+)
+
+// Kernel is the source of a compute shader with entry point main and bindings @group(0) @binding(i) in the order of Bindings.
+type Kernel struct {
+	Name     string
+	Source   string
+	Bindings []Kind
+}
+
+// Pipeline is a compiled kernel.
+type Pipeline struct {
+	Name     string
+	Compile  time.Duration // making the pipeline; llvmpipe leaves part of its work to the first dispatch
+	bindings []Kind
+	p        *wgpu.ComputePipeline
+	l        *wgpu.BindGroupLayout
+}
+
+func (p *Pipeline) release() { p.p.Release(); p.l.Release() }
+
+// Pipeline compiles k, or returns the pipeline compiled before from the same source. Safe for concurrent use.
+func (d *Device) Pipeline(k Kernel) (*Pipeline, error) {
+	d.mu.Lock()
+	p := d.pipelines[k.Source]
+	d.mu.Unlock()
+	if p != nil {
+		return p, nil
+	}
+	start := time.Now()
+	p = &Pipeline{Name: k.Name, bindings: k.Bindings}
+	err := guard("compiling "+k.Name, func() error {
+		m, err := d.device.CreateShaderModule(&wgpu.ShaderModuleDescriptor{Label: k.Name, WGSLDescriptor: &wgpu.ShaderModuleWGSLDescriptor{Code: k.Source}})
+		if err != nil {
+			return err
+		}
+		defer m.Release()
+		entries := make([]wgpu.BindGroupLayoutEntry, len(k.Bindings))
+		for i, kind := range k.Bindings {
+			entries[i] = layoutEntry(i, kind)
+		}
+		if p.l, err = d.device.CreateBindGroupLayout(&wgpu.BindGroupLayoutDescriptor{Label: k.Name, Entries: entries}); err != nil {
+			return err
+		}
+		pl, err := d.device.CreatePipelineLayout(&wgpu.PipelineLayoutDescriptor{Label: k.Name, BindGroupLayouts: []*wgpu.BindGroupLayout{p.l}})
+		if err != nil {
+			return err
+		}
+		defer pl.Release()
+		p.p, err = d.device.CreateComputePipeline(&wgpu.ComputePipelineDescriptor{Label: k.Name, Layout: pl, Compute: wgpu.ProgrammableStageDescriptor{Module: m, EntryPoint: "main"}})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("kernel %s does not compile on %s: %w", k.Name, d.Adapter.Name, err)
+	}
+	p.Compile = time.Since(start)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if q := d.pipelines[k.Source]; q != nil {
+		p.release()
+		return q, nil
+	}
+	d.pipelines[k.Source] = p
+	return p, nil
+}
+
+func layoutEntry(i int, kind Kind) wgpu.BindGroupLayoutEntry {
+	e := wgpu.BindGroupLayoutEntry{Binding: uint32(i), Visibility: wgpu.ShaderStage_Compute}
+	switch kind {
+	case Read:
+		e.Buffer.Type = wgpu.BufferBindingType_ReadOnlyStorage
+	case Write:
+		e.Buffer.Type = wgpu.BufferBindingType_Storage
+	case Params, Uniform:
+		e.Buffer.Type = wgpu.BufferBindingType_Uniform
+		e.Buffer.HasDynamicOffset = kind == Params
+	case TextureF32, TextureUint:
+		e.Texture.SampleType = wgpu.TextureSampleType_UnfilterableFloat
+		if kind == TextureUint {
+			e.Texture.SampleType = wgpu.TextureSampleType_Uint
+		}
+		e.Texture.ViewDimension = wgpu.TextureViewDimension_2D
+	}
+	return e
+}
+
+// Slice is a part of a buffer. Size 0 means all of it from Offset on.
+type Slice struct {
+	Buffer       *Buffer
+	Offset, Size uint64 // bytes
+}
+
+// All is the whole of b.
+func All(b *Buffer) Slice { return Slice{Buffer: b} }
+
+func (s Slice) size() uint64 {
+	if s.Size == 0 {
+		return s.Buffer.Size - s.Offset
+	}
+	return s.Size
+}
+
+// slot is the size of a parameter slot: the largest offset alignment that WebGPU allows a device to ask for.
+const slot = 256
+
+// Tape is a recorded list of dispatches and copies that can be submitted again and again. Record it once; Submit finishes it.
+type Tape struct {
+	Label    string
+	d        *Device
+	commands []command
+	params   []byte // slots
+	buffer   *Buffer
+	groups   []*wgpu.BindGroup
+	err      error
+}
+
+type command struct {
+	label    string
+	pipeline *Pipeline
+	group    *wgpu.BindGroup
+	x, y, z  uint32
+	offset   []uint32
+
+	// copies
+	src, dst   *Buffer
+	from, to   uint64
+	size       uint64 // 0 with dst and no src: clear
+	texture    *Texture
+	texelCount int
+
+	resources []any // bound when the tape is finished
+	split     bool
+}
+
+// NewTape starts an empty tape.
+func (d *Device) NewTape(label string) *Tape { return &Tape{Label: label, d: d} }
+
+// Err is the first error met while recording.
+func (t *Tape) Err() error { return t.err }
+
+func (t *Tape) fail(err error) {
+	if t.err == nil {
+		t.err = err
+	}
+}
+
+// Dispatch records a run of kernel k over x×y×z workgroups. params (at most 64 words) is the content of the kernel's Params
+// binding; resources are the other bindings in order: Slice or *Texture.
+func (t *Tape) Dispatch(k Kernel, params []uint32, x, y, z int, resources ...any) {
+	if t.err != nil {
+		return
+	}
+	limit := int(t.d.Limits().MaxComputeWorkgroupsPerDimension)
+	if x < 1 || y < 1 || z < 1 || x > limit || y > limit || z > limit {
+		t.fail(fmt.Errorf("kernel %s: %d×%d×%d workgroups, the adapter allows 1 to %d a dimension", k.Name, x, y, z, limit))
+		return
+	}
+	p, err := t.d.Pipeline(k)
+	if err != nil {
+		t.fail(err)
+		return
+	}
+	c := command{label: k.Name, pipeline: p, x: uint32(x), y: uint32(y), z: uint32(z), resources: resources}
+	if params != nil {
+		if len(params) > slot/4 {
+			t.fail(fmt.Errorf("kernel %s: %d parameters, at most %d fit", k.Name, len(params), slot/4))
+			return
+		}
+		c.offset = []uint32{uint32(len(t.params))}
+		t.params = append(t.params, Bytes(params)...)
+		t.params = append(t.params, make([]byte, slot-4*len(params))...)
+	}
+	t.commands = append(t.commands, c)
+}
+
+// Copy records a copy of size bytes between buffers.
+func (t *Tape) Copy(src *Buffer, from uint64, dst *Buffer, to, size uint64) {
+	t.commands = append(t.commands, command{label: "copy " + src.Label, src: src, from: from, dst: dst, to: to, size: size})
+}
+
+// Clear records the filling of size bytes with zeros.
+func (t *Tape) Clear(dst *Buffer, offset, size uint64) {
+	t.commands = append(t.commands, command{label: "clear " + dst.Label, dst: dst, to: offset, size: size})
+}
+
+// CopyToTexture records a copy of n texels from the start of src to the start of the texture, row after row.
+func (t *Tape) CopyToTexture(src *Buffer, dst *Texture, n int) {
+	if uint64(n*dst.TexelSize) > src.Size || n > dst.Width*dst.Height {
+		t.fail(fmt.Errorf("copy of %d texels from buffer %q (%d bytes) to texture %q (%d×%d)", n, src.Label, src.Size, dst.Label, dst.Width, dst.Height))
+		return
+	}
+	t.commands = append(t.commands, command{label: "copy " + src.Label, src: src, texture: dst, texelCount: n})
+}
+
+// Split ends the submit here when the tape is submitted: what follows goes into another one.
+func (t *Tape) Split() { t.commands = append(t.commands, command{split: true}) }
+
+// Dispatches counts the recorded dispatches.
+func (t *Tape) Dispatches() int {
+	n := 0
+	for _, c := range t.commands {
+		if c.pipeline != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// Append records the commands of u after those of t; u must not have been finished.
+func (t *Tape) Append(u *Tape) {
+	t.fail2(u.err)
+	base := uint32(len(t.params))
+	for _, c := range u.commands {
+		if c.offset != nil {
+			c.offset = []uint32{c.offset[0] + base}
+		}
+		t.commands = append(t.commands, c)
+	}
+	t.params = append(t.params, u.params...)
+}
+
+func (t *Tape) fail2(err error) {
+	if err != nil {
+		t.fail(err)
+	}
+}
+
+// Finish writes the parameters to the adapter and makes the bind groups. Submit does it where it was not done.
+func (t *Tape) Finish() error {
+	if t.err != nil || t.buffer != nil {
+		return t.err
+	}
+	if t.buffer, t.err = t.d.NewBuffer(t.Label+" parameters", uint64(len(t.params))); t.err != nil {
+		return t.err
+	}
+	if t.err = t.d.Write(t.buffer, 0, t.params); t.err != nil {
+		return t.err
+	}
+	for i := range t.commands {
+		if c := &t.commands[i]; c.pipeline != nil {
+			if c.group, t.err = t.bind(c); t.err != nil {
+				t.err = fmt.Errorf("binding the resources of kernel %s: %w", c.label, t.err)
+				return t.err
+			}
+			t.groups = append(t.groups, c.group)
+		}
+	}
+	return nil
+}
+
+func (t *Tape) bind(c *command) (*wgpu.BindGroup, error) {
+	limits := t.d.Limits()
+	entries := make([]wgpu.BindGroupEntry, len(c.pipeline.bindings))
+	next := 0
+	for i, kind := range c.pipeline.bindings {
+		e := wgpu.BindGroupEntry{Binding: uint32(i)}
+		if kind == Params {
+			e.Buffer, e.Size = t.buffer.b, slot
+			entries[i] = e
+			continue
+		}
+		if next >= len(c.resources) {
+			return nil, fmt.Errorf("%d resources given, more are needed", len(c.resources))
+		}
+		switch r := c.resources[next].(type) {
+		case Slice:
+			if r.Offset+r.size() > r.Buffer.Size {
+				return nil, fmt.Errorf("slice of %d bytes at %d of buffer %q (%d bytes)", r.size(), r.Offset, r.Buffer.Label, r.Buffer.Size)
+			}
+			if limit := limits.MaxStorageBufferBindingSize; kind != Uniform && r.size() > limit {
+				return nil, fmt.Errorf("buffer %q: %d bytes bound, %w (%d)", r.Buffer.Label, r.size(), ErrTooLarge, limit)
+			}
+			e.Buffer, e.Offset, e.Size = r.Buffer.b, r.Offset, r.size()
+		case *Texture:
+			e.TextureView = r.v
+		default:
+			return nil, fmt.Errorf("resource %d is a %T", next, r)
+		}
+		entries[i] = e
+		next++
+	}
+	if next != len(c.resources) {
+		return nil, fmt.Errorf("%d resources given, %d are needed", len(c.resources), next)
+	}
+	return t.d.device.CreateBindGroup(&wgpu.BindGroupDescriptor{Label: c.label, Layout: c.pipeline.l, Entries: entries})
+}
+
+// Release frees the tape's parameters and bind groups once the queue no longer uses them.
+func (t *Tape) Release() {
+	if t.buffer != nil {
+		t.buffer.Release()
+	}
+	for _, g := range t.groups {
+		t.d.later(g.Release)
+	}
+	t.groups = nil
+}
+
+// Submit encodes the tapes one after the other and hands them to the queue: one submit, but for marks made by Split.
+// It does not wait.
+func (d *Device) Submit(tapes ...*Tape) error {
+	for _, t := range tapes {
+		if err := t.Finish(); err != nil {
+			return err
+		}
+	}
+	return guard("submitting", func() error {
+		e := encoder{d: d}
+		for _, t := range tapes {
+			d.last = t.Label
+			for i := range t.commands {
+				if err := e.add(&t.commands[i]); err != nil {
+					return &LostError{t.Label, err.Error()}
+				}
+			}
+		}
+		return e.submit()
+	})
+}
+
+// encoder turns commands into command buffers; copies end the compute pass, dispatches begin one.
+type encoder struct {
+	d    *Device
+	enc  *wgpu.CommandEncoder
+	pass *wgpu.ComputePassEncoder
+	last *Pipeline
+}
+
+func (e *encoder) endPass() error {
+	if e.pass == nil {
+		return nil
+	}
+	err := e.pass.End()
+	e.pass.Release()
+	e.pass, e.last = nil, nil
+	return err
+}
+
+func (e *encoder) add(c *command) (err error) {
+	if c.split {
+		return e.submit()
+	}
+	if e.enc == nil {
+		if e.enc, err = e.d.device.CreateCommandEncoder(nil); err != nil {
+			return err
+		}
+	}
+	if c.pipeline != nil {
+		if e.pass == nil {
+			e.pass = e.enc.BeginComputePass(nil)
+		}
+		if c.pipeline != e.last {
+			e.pass.SetPipeline(c.pipeline.p)
+			e.last = c.pipeline
+		}
+		e.pass.SetBindGroup(0, c.group, c.offset)
+		e.pass.DispatchWorkgroups(c.x, c.y, c.z)
+		return nil
+	}
+	if err = e.endPass(); err != nil {
+		return err
+	}
+	switch {
+	case c.texture != nil:
+		return e.copyToTexture(c)
+	case c.src != nil:
+		return e.enc.CopyBufferToBuffer(c.src.b, c.from, c.dst.b, c.to, c.size)
+	default:
+		return e.enc.ClearBuffer(c.dst.b, c.to, c.size)
+	}
+}
+
+// copyToTexture copies the whole rows at once, then what is left of the last one.
+func (e *encoder) copyToTexture(c *command) error {
+	t := c.texture
+	pitch := t.Width * t.TexelSize
+	rows, rest := c.texelCount/t.Width, c.texelCount%t.Width
+	part := func(y, w, h int) error {
+		return e.enc.CopyBufferToTexture(
+			&wgpu.ImageCopyBuffer{Buffer: c.src.b, Layout: wgpu.TextureDataLayout{Offset: uint64(y * pitch), BytesPerRow: uint32(pitch), RowsPerImage: uint32(h)}},
+			&wgpu.ImageCopyTexture{Texture: t.t, Origin: wgpu.Origin3D{Y: uint32(y)}, Aspect: wgpu.TextureAspect_All},
+			&wgpu.Extent3D{Width: uint32(w), Height: uint32(h), DepthOrArrayLayers: 1})
+	}
+	if rows > 0 {
+		if err := part(0, t.Width, rows); err != nil {
+			return err
+		}
+	}
+	if rest > 0 {
+		return part(rows, rest, 1)
+	}
+	return nil
+}
+
+func (e *encoder) submit() error {
+	if e.enc == nil {
+		return nil
+	}
+	if err := e.endPass(); err != nil {
+		return err
+	}
+	c, err := e.enc.Finish(nil)
+	if err != nil {
+		return err
+	}
+	e.d.queue.Submit(c)
+	c.Release()
+	e.enc.Release()
+	e.enc = nil
+	return nil
+}

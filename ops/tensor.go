@@ -1,0 +1,172 @@
+// Package ops holds the operators: one file each with its attributes, output shape, and the recording of its forward and backward
+// kernels onto a tape. Shaders are in package shaders under the same name; the float64 twins that tests compare with are in ops/ref.
+//
+// Activations live on the adapter with channels packed by four: a plane of vec4 for every group of four channels, a plane holding the pixels
+// of the whole batch, image after image, row after row. Channels beyond the last are zero. A channel group is thus one contiguous run of memory,
+// whatever the batch, and operators split along groups where a binding would exceed the adapter's limit.
+package ops
+
+import (
+	"fmt"
+	"math"
+
+	"ninvk/gpu"
+)
+
+// Shape is that of a batch of images: N images of C channels, H rows, W columns.
+type Shape struct{ N, C, H, W int }
+
+func (s Shape) String() string { return fmt.Sprintf("%d×%d×%d×%d", s.N, s.C, s.H, s.W) }
+
+// Groups is the number of channel groups of four.
+func (s Shape) Groups() int { return (s.C + 3) / 4 }
+
+// Pixels is the number of pixels of the whole batch.
+func (s Shape) Pixels() int { return s.N * s.H * s.W }
+
+// Elements is the number of values.
+func (s Shape) Elements() int { return s.C * s.Pixels() }
+
+// Plane is the distance between channel groups in vec4s: the pixels rounded up so that every plane can be bound by itself (256 bytes), and never a
+// multiple of 4 KiB, so that the same pixel of neighbouring planes does not fall into the same cache set.
+func (s Shape) Plane() int {
+	p := (s.Pixels() + 15) &^ 15
+	if p%256 == 0 {
+		p += 16
+	}
+	return p
+}
+
+// Bytes is the memory the packed activation takes.
+func (s Shape) Bytes() uint64 { return uint64(s.Groups()) * uint64(s.Plane()) * 16 }
+
+// Tensor is a packed activation on the adapter.
+type Tensor struct {
+	Shape
+	Buf *gpu.Buffer
+}
+
+// NewTensor allocates an activation of zeros.
+func NewTensor(d *gpu.Device, label string, s Shape) (Tensor, error) {
+	b, err := d.NewBuffer(label, s.Bytes())
+	return Tensor{s, b}, err
+}
+
+// Pack lays NCHW values out as the adapter holds them.
+func Pack(s Shape, v []float32) []float32 {
+	out := make([]float32, s.Bytes()/4)
+	s.each(func(nchw, packed int) { out[packed] = v[nchw] })
+	return out
+}
+
+// Unpack is the inverse of Pack.
+func Unpack(s Shape, v []float32) []float32 {
+	out := make([]float32, s.Elements())
+	s.each(func(nchw, packed int) { out[nchw] = v[packed] })
+	return out
+}
+
+func (s Shape) each(f func(nchw, packed int)) {
+	hw, plane := s.H*s.W, s.Plane()
+	i := 0
+	for n := range s.N {
+		for c := range s.C {
+			for p := range hw {
+				f(i, 4*(c/4*plane+n*hw+p)+c%4)
+				i++
+			}
+		}
+	}
+}
+
+// span is a run of channel groups that fits one binding.
+type span struct{ from, to int }
+
+// spans cuts the channel groups of s into runs whose bytes fit one binding, each a multiple of step groups but the last.
+func (s Shape) spans(l gpu.Limits, step int) []span {
+	plane := uint64(s.Plane()) * 16
+	most := int(min(l.MaxStorageBufferBindingSize/plane, uint64(s.Groups())))
+	if most < s.Groups() {
+		most = max(step, most/step*step)
+	}
+	var out []span
+	for g := 0; g < s.Groups(); g += most {
+		out = append(out, span{g, min(g+most, s.Groups())})
+	}
+	return out
+}
+
+func (t Tensor) slice(p span) gpu.Slice {
+	plane := uint64(t.Plane()) * 16
+	return gpu.Slice{Buffer: t.Buf, Offset: uint64(p.from) * plane, Size: uint64(p.to-p.from) * plane}
+}
+
+// Param is a named run of floats in the buffer of all weights (and, at the same place, of all gradients and momenta).
+type Param struct{ Offset, Len int }
+
+// scratchWidth is the width of the scratch texture; the shaders have it as & 4095 and >> 12.
+const scratchWidth = 4096
+
+// Scratch is the one texture through which convolutions read activations: on a software driver a texture fetch of four channels
+// is cheaper than a storage load, and the copy into it runs at the speed of memory.
+type Scratch struct {
+	tex *gpu.Texture
+}
+
+// NewScratch makes a scratch texture for activations of up to bytes bytes.
+func NewScratch(d *gpu.Device, bytes uint64) (*Scratch, error) {
+	rows := int((bytes/16+scratchWidth-1)/scratchWidth) + 1 // the last row stays zero
+	t, err := d.NewTexture("scratch", scratchWidth, rows, 16)
+	if err != nil {
+		return nil, err
+	}
+	return &Scratch{t}, nil
+}
+
+// Release frees the texture.
+func (s *Scratch) Release() { s.tex.Release() }
+
+// zero is the index of a texel that nobody writes.
+func (s *Scratch) zero() uint32 { return uint32((s.tex.Height - 1) * scratchWidth) }
+
+// Recorder records operators onto a tape.
+type Recorder struct {
+	Dev     *gpu.Device
+	Tape    *gpu.Tape
+	Scratch *Scratch
+	Partial *gpu.Buffer // partial sums of the reductions, of PartialBytes at least
+	Weights *gpu.Buffer // all parameters
+	Grads   *gpu.Buffer // their gradients, at the same offsets
+}
+
+// PartialBytes is the size of the recorder's buffer for partial sums.
+const PartialBytes = 16 << 20
+
+// stage copies x to the scratch texture.
+func (r *Recorder) stage(x Tensor) {
+	r.Tape.CopyToTexture(x.Buf, r.Scratch.tex, x.Groups()*x.Plane())
+}
+
+// MaxPasses is the most loop passes one invocation may make. Lavapipe before Mesa 23 ends loops silently after 65,535 passes, nested loops counted
+// together and at times more than once.
+const MaxPasses = 16384
+
+// dispatch records one run of a kernel after checking the bound on loop passes.
+func (r *Recorder) dispatch(k gpu.Kernel, passes int, params []uint32, x, y, z int, resources ...any) error {
+	if passes > MaxPasses {
+		return fmt.Errorf("kernel %s: an invocation would make %d loop passes, some drivers stop silently after 65,535; at most %d are allowed", k.Name, passes, MaxPasses)
+	}
+	r.Tape.Dispatch(k, params, x, y, z, resources...)
+	return r.Tape.Err()
+}
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }
+
+func bits(f float32) uint32 { return math.Float32bits(f) }
+
+func flag(b bool) uint32 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,40 @@
+// Package shaders holds the WGSL sources, one file an operator family, and the small generator that specialises them.
+//
+// A source is a text/template: shapes that decide the code (tile sizes, kernel size) are printed into it as literals, everything else
+// arrives in a uniform at run time, so that layers of the same tile share a pipeline.
+package shaders
+
+import (
+	"embed"
+	"fmt"
+	"strings"
+	"text/template"
+)
+
+//go:embed *.wgsl
+var files embed.FS
+
+var templates = template.Must(template.New("").Funcs(template.FuncMap{
+	"seq":  seq,
+	"add":  func(a, b int) int { return a + b },
+	"mul":  func(a, b int) int { return a * b },
+	"comp": func(i int) string { return string("xyzw"[i%4]) },
+}).ParseFS(files, "*.wgsl"))
+
+func seq(n int) []int {
+	s := make([]int, n)
+	for i := range s {
+		s[i] = i
+	}
+	return s
+}
+
+// Source specialises the file name.wgsl. It panics where the template and its data don't agree: a mistake in this
+// repository, which the tests over all specialisations find.
+func Source(name string, data any) string {
+	var b strings.Builder
+	if err := templates.ExecuteTemplate(&b, name+".wgsl", data); err != nil {
+		panic(fmt.Sprintf("shader %s: %v", name, err))
+	}
+	return b.String()
+}
