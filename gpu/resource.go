@@ -107,6 +107,8 @@ type Readback struct {
 	staging *Buffer
 	m       mapping
 	busy    bool
+	tape    *Tape // the copy, recorded once
+	from    *Buffer
 }
 
 // NewReadback allocates a slot of size bytes.

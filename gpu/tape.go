@@ -336,6 +336,15 @@ func (d *Device) Submit(tapes ...*Tape) error {
 	})
 }
 
+// SubmitRead submits the tape and, behind it, a copy of src's first bytes to the read-back slot; call the slot's Start next.
+func (d *Device) SubmitRead(t *Tape, src *Buffer, into *Readback) error {
+	if into.tape == nil || into.from != src {
+		into.tape, into.from = d.NewTape(t.Label+", read back"), src
+		into.tape.Copy(src, 0, into.staging, 0, min(src.Size, into.staging.Size))
+	}
+	return d.Submit(t, into.tape)
+}
+
 // encoder turns commands into command buffers; copies end the compute pass, dispatches begin one.
 type encoder struct {
 	d    *Device

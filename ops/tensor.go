@@ -115,13 +115,15 @@ type Scratch struct {
 
 // NewScratch makes a scratch texture for activations of up to bytes bytes.
 func NewScratch(d *gpu.Device, bytes uint64) (*Scratch, error) {
-	rows := int((bytes/16+scratchWidth-1)/scratchWidth) + 1 // the last row stays zero
-	t, err := d.NewTexture("scratch", scratchWidth, rows, 16)
+	t, err := d.NewTexture("scratch", scratchWidth, ScratchRows(bytes), 16)
 	if err != nil {
 		return nil, err
 	}
 	return &Scratch{t}, nil
 }
+
+// ScratchRows is the height of a scratch texture for bytes bytes; its last row stays zero.
+func ScratchRows(bytes uint64) int { return int((bytes/16+scratchWidth-1)/scratchWidth) + 1 }
 
 // Release frees the texture.
 func (s *Scratch) Release() { s.tex.Release() }
@@ -137,6 +139,7 @@ type Recorder struct {
 	Partial *gpu.Buffer // partial sums of the reductions, of PartialBytes at least
 	Weights *gpu.Buffer // all parameters
 	Grads   *gpu.Buffer // their gradients, at the same offsets
+	Batch   int         // largest batch of the network, for which tiles are chosen, so that a smaller last batch needs no kernels of its own
 }
 
 // PartialBytes is the size of the recorder's buffer for partial sums.

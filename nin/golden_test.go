@@ -1,0 +1,166 @@
+package nin_test
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/go-gl/mathgl/mgl32"
+
+	"ninvk/cifar10"
+	"ninvk/gpu"
+	"ninvk/nin"
+	"ninvk/nn"
+	"ninvk/ops"
+	"ninvk/ops/ref"
+)
+
+// golden is what testdata/golden.py writes: PyTorch's float64 run.
+type golden struct {
+	Model   string
+	Batch   int
+	Losses  []float64
+	Float32 []float64 `json:"losses_float32"` // PyTorch's own float32 run
+	Tensors []struct {
+		Name   string
+		Shape  []int
+		FanIn  int `json:"fan_in"`
+		Last   bool
+		L2     float64
+		Stride int
+		Values []float64
+
+		Float32Absolute float64 `json:"float32_abs"` // how far PyTorch's float32 run ends from its float64 run
+		Float32Relative float64 `json:"float32_rel"`
+	}
+}
+
+// The bounds that tell right from wrong after ten steps: a missing weight decay on the biases alone moves weights by 1.1e-4. Where PyTorch's own
+// float32 run strays from its float64 run by more than that (batch normalisation of small batches amplifies rounding), slack times its distance is the bound.
+const (
+	lossBound     = 1e-4 // relative
+	weightBound   = 6e-5 // absolute
+	relativeBound = 1.5e-4
+	slack         = 3
+)
+
+func openDevice(t *testing.T) *gpu.Device {
+	t.Helper()
+	d, err := gpu.Open("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	return d
+}
+
+// followGolden trains as PyTorch did and compares every loss and every recorded weight.
+func followGolden(t *testing.T, file string) {
+	raw, err := os.ReadFile(filepath.Join("testdata", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var g golden
+	if err := json.Unmarshal(raw, &g); err != nil {
+		t.Fatal(err)
+	}
+	d := openDevice(t)
+	graph, out, err := nin.Build(nin.Config{Model: g.Model, Classes: 10, Size: 32})
+	if err != nil {
+		t.Fatal(err)
+	}
+	net, err := nn.Build(d, graph, out, nn.Options{
+		Batch: g.Batch, Train: true,
+		Optimiser: ops.SGD{Momentum: 0.9, WeightDecay: 0.0005},
+		Augment:   ops.Augment{Size: 32, Mean: cifar10.Mean, Std: cifar10.Std},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer net.Release()
+	byName := map[string]int{}
+	for i, s := range g.Tensors {
+		byName[s.Name] = i
+	}
+	for i, p := range net.Params() {
+		if p.Role == nn.BatchesTracked {
+			continue
+		}
+		s := g.Tensors[byName[p.Name]]
+		if err := net.SetParam(i, ref.GoldenInit(p.Name, p.Len(), s.FanIn, s.Last)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := cifar10.Sample()
+	if err != nil {
+		t.Fatal(err)
+	}
+	images, err := ops.NewImages(d, "sample", 32, 32, data.Train.Images)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer images.Release()
+
+	var results []nn.StepResult
+	for step := range g.Losses {
+		entries := make([]nn.Entry, g.Batch)
+		for i := range entries {
+			k := step*g.Batch + i
+			entries[i] = ops.BatchEntry(uint32(k), uint32(data.Train.Labels[k]), mgl32.Ident3())
+		}
+		done, err := net.TrainStep(images, entries, step, 0.01, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		results = append(results, done...)
+	}
+	done, err := net.Drain()
+	if err != nil {
+		t.Fatal(err)
+	}
+	results = append(results, done...)
+	bound := lossBound
+	for i, want := range g.Losses {
+		bound = max(bound, slack*math.Abs(g.Float32[i]-want)/want)
+		if got := results[i].Loss; math.Abs(got-want) > bound*want {
+			t.Errorf("step %d: loss %.7f, PyTorch has %.7f (relative %.1e, bound %.0e)", i+1, got, want, math.Abs(got-want)/want, bound)
+		}
+	}
+	values, err := net.ReadParams()
+	if err != nil {
+		t.Fatal(err)
+	}
+	compared := 0
+	for i, p := range net.Params() {
+		if p.Role == nn.BatchesTracked {
+			if net.Tracked() != int64(len(g.Losses)) {
+				t.Errorf("%s is %d, want %d", p.Name, net.Tracked(), len(g.Losses))
+			}
+			continue
+		}
+		s := g.Tensors[byName[p.Name]]
+		var worst, diff, norm float64
+		for j, want := range s.Values {
+			e := math.Abs(float64(values[i][j*s.Stride]) - want)
+			worst = max(worst, e)
+			diff += e * e
+			norm += want * want
+		}
+		most, mostRelative := max(weightBound, slack*s.Float32Absolute), max(relativeBound, slack*s.Float32Relative)
+		if relative := math.Sqrt(diff / norm); worst > most || relative > mostRelative {
+			t.Errorf("%s: greatest error %.1e (bound %.0e), relative %.1e (bound %.1e)", p.Name, worst, most, relative, mostRelative)
+		}
+		compared++
+	}
+	if compared < 18 {
+		t.Errorf("only %d tensors compared", compared)
+	}
+}
+
+func TestTenStepsFollowPyTorch(t *testing.T) {
+	for _, file := range []string{"nin-8.json", "nin-bn-8.json"} {
+		t.Run(file, func(t *testing.T) { followGolden(t, file) })
+	}
+}

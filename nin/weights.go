@@ -1,0 +1,189 @@
+package nin
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"ninvk/nn"
+	"ninvk/rng"
+	"ninvk/safetensors"
+)
+
+// ModelKey is the key of a weights file's metadata that names the network.
+const ModelKey = "ninvk.model"
+
+// Init sets all parameters: weights normal with variance 2/fan-in (He et al., 2015, for ReLU), biases 0, scales 1, running mean 0 and variance 1.
+// The values depend on the seed and a parameter's place alone.
+func Init(n *nn.Net, seed uint64) error {
+	for i, p := range n.Params() {
+		v := make([]float32, p.Len())
+		switch p.Role {
+		case nn.Weight:
+			r := rng.New(seed, "init", uint64(i), 0)
+			deviation := math.Sqrt(2 / float64(p.FanIn))
+			for j := range v {
+				v[j] = float32(deviation * r.NormFloat64())
+			}
+		case nn.Scale, nn.RunningVariance:
+			for j := range v {
+				v[j] = 1
+			}
+		case nn.BatchesTracked:
+			continue
+		}
+		if err := n.SetParam(i, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// WeightsError says what in a weights file does not suit the network.
+type WeightsError struct{ Path, Problem string }
+
+func (e *WeightsError) Error() string { return e.Path + ": " + e.Problem }
+
+// Weights are those of a file, checked against a network.
+type Weights struct {
+	values  [][]float32 // in the order of the graph's parameters
+	tracked int64
+}
+
+// ReadWeights reads a safetensors file and checks it against the graph: every tensor there, none left over, right shapes, all values finite. Nothing of an adapter is
+// needed, so a bad file is refused before any work.
+func ReadWeights(path string, g *nn.Graph) (*Weights, error) {
+	f, err := safetensors.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	bad := func(format string, a ...any) (*Weights, error) {
+		return nil, &WeightsError{path, fmt.Sprintf(format, a...)}
+	}
+	specs := g.Params()
+	w := &Weights{values: make([][]float32, len(specs))}
+	known := map[string]bool{}
+	var missing []string
+	for i, p := range specs {
+		known[p.Name] = true
+		t, ok := f.Tensor(p.Name)
+		if !ok {
+			if p.Role != nn.BatchesTracked { // counts the batches; only momentum-free averages need it
+				missing = append(missing, p.Name)
+			}
+			continue
+		}
+		if !slices.Equal(t.Shape, p.Shape) {
+			return bad("tensor %s has shape %v, the network needs %v", p.Name, t.Shape, p.Shape)
+		}
+		if p.Role == nn.BatchesTracked {
+			if w.tracked, err = t.Int64(); err != nil {
+				return bad("tensor %s: %v", p.Name, err)
+			}
+			continue
+		}
+		v, err := t.Float32s()
+		if err != nil {
+			return bad("tensor %s: %v", p.Name, err)
+		}
+		for j, x := range v {
+			if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+				return bad("tensor %s: element %d is %v; weights must be finite", p.Name, j, x)
+			}
+			if p.Role == nn.RunningVariance && x < 0 {
+				return bad("tensor %s: element %d is %v; a variance can't be negative", p.Name, j, x)
+			}
+		}
+		w.values[i] = v
+	}
+	if len(missing) > 0 {
+		return bad("tensor %s is missing (%d of the network's %d are); is it of another model?", missing[0], len(missing), len(specs))
+	}
+	for _, t := range f.Tensors {
+		if !known[t.Name] {
+			return bad("tensor %s does not belong to the network; is it of another model?", t.Name)
+		}
+	}
+	return w, nil
+}
+
+// Load sets all parameters of the network, which must have the graph the weights were checked against.
+func (w *Weights) Load(n *nn.Net) error {
+	for i, v := range w.values {
+		if v == nil {
+			continue
+		}
+		if err := n.SetParam(i, v); err != nil {
+			return err
+		}
+	}
+	n.SetTracked(w.tracked)
+	return nil
+}
+
+// Save waits for the adapter and writes all parameters to path, atomically, with the model's name and further metadata.
+func Save(path, model string, n *nn.Net, metadata map[string]string) error {
+	f, err := Export(model, n, metadata)
+	if err != nil {
+		return err
+	}
+	return safetensors.Write(path, f)
+}
+
+// Export reads all parameters from the adapter.
+func Export(model string, n *nn.Net, metadata map[string]string) (*safetensors.File, error) {
+	values, err := n.ReadParams()
+	if err != nil {
+		return nil, err
+	}
+	f := &safetensors.File{Metadata: map[string]string{ModelKey: model, "format": "pt"}}
+	for k, v := range metadata {
+		f.Metadata[k] = v
+	}
+	for i, p := range n.Params() {
+		if p.Role == nn.BatchesTracked {
+			f.Tensors = append(f.Tensors, safetensors.FromInt64(p.Name, n.Tracked()))
+			continue
+		}
+		f.Tensors = append(f.Tensors, safetensors.FromFloat32s(p.Name, p.Shape, values[i]))
+	}
+	return f, nil
+}
+
+// ModelOf tells the network that a weights file is of: by its metadata, else by the names and shapes of its tensors ("" if neither tells), and the number of classes.
+func ModelOf(path string) (model string, classes int, err error) {
+	f, err := safetensors.Read(path)
+	if err != nil {
+		return "", 0, err
+	}
+	model = f.Metadata[ModelKey]
+	if model != "" && !slices.Contains(Models, model) {
+		return "", 0, &WeightsError{path, fmt.Sprintf("its metadata names the unknown model %q; known are %s", model, strings.Join(Models, ", "))}
+	}
+	for _, m := range Models {
+		g, _, err := Build(Config{Model: m, Classes: 10, Size: 64})
+		if err != nil {
+			return "", 0, err
+		}
+		specs := g.Params()
+		hit := 0
+		for _, p := range specs {
+			if t, ok := f.Tensor(p.Name); ok && (slices.Equal(t.Shape, p.Shape) || len(p.Shape) > 0 && p.Shape[0] == 10) {
+				hit++
+			}
+		}
+		if model == m || model == "" && hit == len(specs) && len(f.Tensors) == hit {
+			for i := len(specs) - 1; i >= 0; i-- {
+				if specs[i].Role == nn.Weight {
+					if t, ok := f.Tensor(specs[i].Name); ok && len(t.Shape) == 4 {
+						return m, t.Shape[0], nil
+					}
+					break
+				}
+			}
+			return m, 10, nil
+		}
+	}
+	return "", 0, nil
+}

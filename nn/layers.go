@@ -1,0 +1,204 @@
+package nn
+
+import (
+	"fmt"
+
+	"ninvk/ops"
+)
+
+// plain gives a layer without parameters and memory its defaults.
+type plain struct{}
+
+func (plain) params([]ops.Shape) []ParamSpec { return nil }
+func (plain) traits([]ops.Shape) traits      { return traits{} }
+
+// input is the batch of images that augmentation writes.
+type input struct{ shape ops.Shape }
+
+func (l input) out([]ops.Shape) (ops.Shape, error) {
+	if l.shape.C < 1 || l.shape.H < 1 || l.shape.W < 1 {
+		return l.shape, fmt.Errorf("impossible image size %d×%d×%d", l.shape.C, l.shape.H, l.shape.W)
+	}
+	return l.shape, nil
+}
+func (input) params([]ops.Shape) []ParamSpec        { return nil }
+func (input) traits([]ops.Shape) traits             { return traits{} }
+func (input) forward(*recorder, *bound, bool) error { return nil }
+func (input) backward(*recorder, *bound) error      { return nil }
+
+// conv is a convolution with bias.
+type conv struct{ op ops.Conv }
+
+func (l conv) out(in []ops.Shape) (ops.Shape, error) {
+	if l.op.M < 1 {
+		return ops.Shape{}, fmt.Errorf("%d output channels", l.op.M)
+	}
+	return l.op.Out(in[0])
+}
+
+func (l conv) params([]ops.Shape) []ParamSpec {
+	return []ParamSpec{
+		{Name: "weight", Shape: []int{l.op.M, l.op.C, l.op.K, l.op.K}, Role: Weight, FanIn: l.op.C * l.op.K * l.op.K},
+		{Name: "bias", Shape: []int{l.op.M}, Role: Bias},
+	}
+}
+
+func (l conv) traits([]ops.Shape) traits { return traits{needsInput: true, needsOutput: l.op.ReLU} }
+
+func (l conv) forward(r *recorder, b *bound, _ bool) error {
+	return l.op.Forward(r.Recorder, b.in[0], b.params[0], b.params[1], b.out)
+}
+
+func (l conv) backward(r *recorder, b *bound) error {
+	var masked *ops.Tensor
+	if l.op.ReLU {
+		masked = &b.out
+	}
+	if err := ops.BiasGrad(r.Recorder, b.dOut, masked, b.params[1]); err != nil {
+		return err
+	}
+	if err := l.op.WeightGrad(r.Recorder, b.in[0], b.dOut, b.params[0], b.params[1]); err != nil {
+		return err
+	}
+	if b.dIn[0].Buf == nil {
+		return nil
+	}
+	return l.op.InputGrad(r.Recorder, b.dOut, b.params[0], b.dIn[0])
+}
+
+// batchNorm is a batch normalisation.
+type batchNorm struct{ op ops.BatchNorm }
+
+func (batchNorm) out(in []ops.Shape) (ops.Shape, error) { return in[0], nil }
+
+func (batchNorm) params(in []ops.Shape) []ParamSpec {
+	c := []int{in[0].C}
+	return []ParamSpec{
+		{Name: "weight", Shape: c, Role: Scale}, {Name: "bias", Shape: c, Role: Bias},
+		{Name: "running_mean", Shape: c, Role: RunningMean}, {Name: "running_var", Shape: c, Role: RunningVariance},
+		{Name: "num_batches_tracked", Shape: []int{}, Role: BatchesTracked},
+	}
+}
+
+func (l batchNorm) traits(in []ops.Shape) traits {
+	return traits{gradInPlace: true, needsInput: true, aux: l.op.NormBytes}
+}
+
+func (l batchNorm) where(r *recorder, b *bound) ops.BatchNormParams {
+	return ops.BatchNormParams{Weight: b.params[0], Bias: b.params[1], Mean: b.params[2], Variance: b.params[3], State: r.state, Norm: b.aux}
+}
+
+func (l batchNorm) forward(r *recorder, b *bound, train bool) error {
+	return l.op.Forward(r.Recorder, b.in[0], l.where(r, b), b.out, train)
+}
+
+func (l batchNorm) backward(r *recorder, b *bound) error {
+	return l.op.Grad(r.Recorder, b.in[0], l.where(r, b), b.dOut)
+}
+
+// relu is a ReLU of its own, where it is not fused into the layer before.
+type relu struct{ plain }
+
+func (relu) out(in []ops.Shape) (ops.Shape, error) { return in[0], nil }
+func (relu) traits([]ops.Shape) traits {
+	return traits{inPlace: true, gradInPlace: true, needsOutput: true}
+}
+func (relu) forward(r *recorder, b *bound, _ bool) error {
+	return ops.ReLU{}.Forward(r.Recorder, b.out)
+}
+func (relu) backward(r *recorder, b *bound) error {
+	return ops.ReLU{}.Grad(r.Recorder, b.out, b.dOut)
+}
+
+// maxPool is max pooling.
+type maxPool struct{ op ops.MaxPool }
+
+func (maxPool) params([]ops.Shape) []ParamSpec          { return nil }
+func (l maxPool) out(in []ops.Shape) (ops.Shape, error) { return l.op.Out(in[0]) }
+func (l maxPool) traits(in []ops.Shape) traits          { return traits{aux: l.op.Places} }
+func (l maxPool) forward(r *recorder, b *bound, _ bool) error {
+	return l.op.Forward(r.Recorder, b.in[0], b.out, b.aux)
+}
+func (l maxPool) backward(r *recorder, b *bound) error {
+	if b.dIn[0].Buf == nil {
+		return nil
+	}
+	return l.op.Grad(r.Recorder, b.dOut, b.aux, b.dIn[0])
+}
+
+// avgPool is average pooling.
+type avgPool struct {
+	plain
+	op ops.AvgPool
+}
+
+func (l avgPool) out(in []ops.Shape) (ops.Shape, error) { return l.op.Out(in[0]) }
+func (l avgPool) forward(r *recorder, b *bound, _ bool) error {
+	return l.op.Forward(r.Recorder, b.in[0], b.out)
+}
+func (l avgPool) backward(r *recorder, b *bound) error {
+	if b.dIn[0].Buf == nil {
+		return nil
+	}
+	return l.op.Grad(r.Recorder, b.dOut, b.dIn[0])
+}
+
+// globalAvgPool is the mean over the image.
+type globalAvgPool struct{ plain }
+
+func (globalAvgPool) out(in []ops.Shape) (ops.Shape, error) { return ops.GlobalAvgPool{}.Out(in[0]) }
+func (globalAvgPool) forward(r *recorder, b *bound, _ bool) error {
+	return ops.GlobalAvgPool{}.Forward(r.Recorder, b.in[0], b.out)
+}
+func (globalAvgPool) backward(r *recorder, b *bound) error {
+	if b.dIn[0].Buf == nil {
+		return nil
+	}
+	return ops.GlobalAvgPool{}.Grad(r.Recorder, b.dOut, b.dIn[0])
+}
+
+// dropout drops elements while training.
+type dropout struct{ op ops.Dropout }
+
+func (dropout) params([]ops.Shape) []ParamSpec { return nil }
+func (l dropout) out(in []ops.Shape) (ops.Shape, error) {
+	if l.op.P < 0 || l.op.P >= 1 {
+		return in[0], fmt.Errorf("dropout probability %v is not in [0, 1)", l.op.P)
+	}
+	return in[0], nil
+}
+func (dropout) traits([]ops.Shape) traits { return traits{inPlace: true, gradInPlace: true} }
+func (l dropout) forward(r *recorder, b *bound, train bool) error {
+	if !train || l.op.P == 0 {
+		return nil
+	}
+	return l.op.Apply(r.Recorder, r.step, b.out)
+}
+func (l dropout) backward(r *recorder, b *bound) error {
+	if l.op.P == 0 {
+		return nil
+	}
+	return l.op.Apply(r.Recorder, r.step, b.dOut)
+}
+
+// add is the sum of two activations: the first is copied, the second added.
+type add struct{ plain }
+
+func (add) out(in []ops.Shape) (ops.Shape, error) {
+	if in[0] != in[1] {
+		return in[0], fmt.Errorf("can't add activations of %d×%d×%d and %d×%d×%d", in[0].C, in[0].H, in[0].W, in[1].C, in[1].H, in[1].W)
+	}
+	return in[0], nil
+}
+func (add) forward(r *recorder, b *bound, _ bool) error {
+	r.Tape.Copy(b.in[0].Buf, 0, b.out.Buf, 0, b.out.Bytes())
+	return ops.Add{}.Accumulate(r.Recorder, b.in[1], b.out)
+}
+func (add) backward(r *recorder, b *bound) error {
+	for _, d := range b.dIn {
+		if d.Buf != nil {
+			r.Tape.Copy(b.dOut.Buf, 0, d.Buf, 0, d.Bytes())
+		}
+	}
+	return nil
+}

@@ -1,0 +1,538 @@
+package nn
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"unsafe"
+
+	"ninvk/gpu"
+	"ninvk/ops"
+)
+
+// Options say what a network is built for.
+type Options struct {
+	Batch     int // largest batch
+	Train     bool
+	Loss      ops.CrossEntropy
+	Optimiser ops.SGD
+	Augment   ops.Augment
+}
+
+// Net is a network on an adapter: weights, momenta, gradients and activations are allocated once, and the tapes of its steps are recorded once for each batch size.
+type Net struct {
+	Graph   *Graph
+	Options Options
+
+	dev     *gpu.Device
+	out     *Node
+	plan    *plan
+	buffers []*gpu.Buffer
+
+	params   []Param
+	trained  int // floats
+	weights  *gpu.Buffer
+	grads    *gpu.Buffer
+	velocity *gpu.Buffer
+	state    *gpu.Buffer // running statistics
+	tracked  int64       // training batches seen by the batch normalisations
+
+	scratch *ops.Scratch
+	partial *gpu.Buffer
+	step    *gpu.Buffer
+	batch   *gpu.Buffer
+	labels  *gpu.Buffer
+	result  *gpu.Buffer
+	metrics *gpu.Buffer // of the last batch
+	totals  *gpu.Buffer
+
+	tapes map[tapeKey]*gpu.Tape
+	ring  []*slot
+	next  int
+}
+
+// Param is a parameter or running value with its place on the adapter.
+type Param struct {
+	ParamSpec
+	at ops.Param // in weights where trained, else in state
+}
+
+type tapeKey struct {
+	images *ops.Images
+	n      int
+	train  bool
+}
+
+// recorder is what layers record with.
+type recorder struct {
+	*ops.Recorder
+	step  *gpu.Buffer
+	state *gpu.Buffer
+}
+
+// bound is a layer's memory: activations, gradients (a tensor without buffer where none is wanted), parameters in the order of its specs, and what it keeps.
+type bound struct {
+	in, dIn   []ops.Tensor
+	out, dOut ops.Tensor
+	params    []ops.Param
+	aux       *gpu.Buffer
+}
+
+// PlannedBytes is the memory that Build would allocate.
+func (g *Graph) PlannedBytes(out *Node, o Options) uint64 {
+	var params uint64
+	for _, p := range g.Params() {
+		params += 4 * uint64(p.Len())
+	}
+	copies := uint64(1)
+	if o.Train {
+		copies = 3
+	}
+	return g.makePlan(o.Batch, out, o.Train).bytes() + copies*params + ops.PartialBytes
+}
+
+// Build allocates the network on d. It checks everything that can be checked before any work of the adapter.
+func Build(d *gpu.Device, g *Graph, out *Node, o Options) (*Net, error) {
+	if g.err != nil {
+		return nil, g.err
+	}
+	if o.Batch < 1 {
+		return nil, fmt.Errorf("batch size %d: at least 1 is needed", o.Batch)
+	}
+	if err := o.Loss.Check(out.Shape); err != nil {
+		return nil, fmt.Errorf("layer %s: %w", out.Name, err)
+	}
+	n := &Net{Graph: g, Options: o, dev: d, out: out, plan: g.makePlan(o.Batch, out, o.Train), tapes: map[tapeKey]*gpu.Tape{}}
+	if err := n.checkSizes(); err != nil {
+		return nil, err
+	}
+	var state int
+	for _, p := range g.Params() {
+		q := Param{ParamSpec: p}
+		at := &n.trained
+		if !p.Trained() {
+			at = &state
+		}
+		if p.Role != BatchesTracked {
+			q.at = ops.Param{Offset: *at, Len: p.Len()}
+			*at += p.Len()
+		}
+		n.params = append(n.params, q)
+	}
+	if err := n.allocate(state); err != nil {
+		n.Release()
+		return nil, err
+	}
+	return n, nil
+}
+
+// MemoryError says that a batch does not fit the adapter.
+type MemoryError struct {
+	Batch   int
+	Largest int // the largest batch that fits, 0 if none
+	Reason  string
+}
+
+func (e *MemoryError) Error() string {
+	s := fmt.Sprintf("a batch of %d images does not fit the adapter: %s", e.Batch, e.Reason)
+	if e.Largest > 0 {
+		s += fmt.Sprintf("; the largest that fits is --batch %d", e.Largest)
+	}
+	return s
+}
+
+// fits says why a batch of b images does not fit the adapter's limits, or "".
+func (n *Net) fits(b int) string {
+	l := n.dev.Limits()
+	p := n.Graph.makePlan(b, n.out, n.Options.Train)
+	for _, x := range n.Graph.nodes {
+		s := x.batch(b)
+		if plane := uint64(s.Plane()) * 16; plane > l.MaxStorageBufferBindingSize {
+			return fmt.Sprintf("four channels of layer %s take %d bytes, the adapter binds %d", x.Name, plane, l.MaxStorageBufferBindingSize)
+		}
+	}
+	for _, size := range p.buffers {
+		if size > l.MaxBufferSize {
+			return fmt.Sprintf("an activation takes %d bytes, the adapter's largest buffer is %d", size, l.MaxBufferSize)
+		}
+	}
+	if rows := ops.ScratchRows(p.scratch); rows > int(l.MaxTextureDimension2D) {
+		return fmt.Sprintf("an activation takes %d rows of a texture, the adapter's limit is %d", rows, l.MaxTextureDimension2D)
+	}
+	if memory := hostMemory(); n.dev.Adapter.CPU() && memory > 0 && n.Graph.PlannedBytes(n.out, Options{Batch: b, Train: n.Options.Train}) > memory {
+		return fmt.Sprintf("%d MB are planned, the machine has %d MB", n.Graph.PlannedBytes(n.out, Options{Batch: b, Train: n.Options.Train})>>20, memory>>20)
+	}
+	return ""
+}
+
+func (n *Net) checkSizes() error {
+	reason := n.fits(n.Options.Batch)
+	if reason == "" {
+		return nil
+	}
+	low, high := 0, n.Options.Batch
+	for low+1 < high {
+		if mid := (low + high) / 2; n.fits(mid) == "" {
+			low = mid
+		} else {
+			high = mid
+		}
+	}
+	return &MemoryError{n.Options.Batch, low, reason}
+}
+
+func (n *Net) allocate(state int) (err error) {
+	buffer := func(label string, size uint64) *gpu.Buffer {
+		if err != nil {
+			return nil
+		}
+		var b *gpu.Buffer
+		b, err = n.dev.NewBuffer(label, size)
+		return b
+	}
+	for i, size := range n.plan.buffers {
+		n.buffers = append(n.buffers, buffer(fmt.Sprintf("activations %d", i), size))
+	}
+	floats := uint64(4 * n.trained)
+	n.weights = buffer("weights", floats)
+	n.state = buffer("running statistics", uint64(4*state))
+	n.partial = buffer("partial sums", ops.PartialBytes)
+	n.step = buffer("step", 256)
+	n.batch = buffer("batch", uint64(n.Options.Batch*ops.BatchBytes))
+	n.labels = buffer("labels", uint64(4*n.Options.Batch))
+	n.result = buffer("results", uint64(8*n.Options.Batch))
+	n.metrics = buffer("batch metrics", 16)
+	n.totals = buffer("totals", 16)
+	if n.Options.Train {
+		n.grads = buffer("gradients", floats)
+		n.velocity = buffer("momenta", floats)
+	}
+	if err != nil {
+		return err
+	}
+	if n.scratch, err = ops.NewScratch(n.dev, n.plan.scratch); err != nil {
+		return err
+	}
+	for range ringSlots {
+		r, err := n.dev.NewReadback("batch metrics", 16)
+		if err != nil {
+			return err
+		}
+		n.ring = append(n.ring, &slot{readback: r})
+	}
+	return nil
+}
+
+// Release frees everything the network holds on the adapter.
+func (n *Net) Release() {
+	for _, t := range n.tapes {
+		t.Release()
+	}
+	for _, s := range n.ring {
+		s.readback.Release()
+	}
+	if n.scratch != nil {
+		n.scratch.Release()
+	}
+	for _, b := range append(n.buffers, n.weights, n.grads, n.velocity, n.state, n.partial, n.step, n.batch, n.labels, n.result, n.metrics, n.totals) {
+		b.Release()
+	}
+}
+
+// Bytes is the memory planned for activations and the scratch texture.
+func (n *Net) Bytes() uint64 { return n.plan.bytes() }
+
+// Params lists the parameters and running values.
+func (n *Net) Params() []Param { return n.params }
+
+// SetParam writes the values of parameter i, row-major in its PyTorch shape.
+func (n *Net) SetParam(i int, v []float32) error {
+	p := n.params[i]
+	if len(v) != p.Len() {
+		return fmt.Errorf("parameter %s has %d values, %d given", p.Name, p.Len(), len(v))
+	}
+	if p.Role == BatchesTracked {
+		return fmt.Errorf("parameter %s is a count", p.Name)
+	}
+	return n.dev.Write(n.home(p), uint64(4*p.at.Offset), gpu.Bytes(v))
+}
+
+func (n *Net) home(p Param) *gpu.Buffer {
+	if p.Trained() {
+		return n.weights
+	}
+	return n.state
+}
+
+// Tracked is the number of training batches that the batch normalisations have seen; SetTracked sets it.
+func (n *Net) Tracked() int64     { return n.tracked }
+func (n *Net) SetTracked(v int64) { n.tracked = v }
+
+// ReadParams waits for the adapter and reads all parameters and running values, in the order of Params (nil for counts).
+func (n *Net) ReadParams() ([][]float32, error) { return n.read(n.weights) }
+
+// ReadGrads reads the gradients of the last training step in the order of Params (nil where there is none).
+func (n *Net) ReadGrads() ([][]float32, error) { return n.read(n.grads) }
+
+func (n *Net) read(trained *gpu.Buffer) ([][]float32, error) {
+	w, err := n.dev.ReadFloats(trained, n.trained)
+	if err != nil {
+		return nil, err
+	}
+	state, err := n.dev.ReadFloats(n.state, int(n.state.Size/4))
+	if err != nil {
+		return nil, err
+	}
+	out := make([][]float32, len(n.params))
+	for i, p := range n.params {
+		from, to := p.at.Offset, p.at.Offset+p.at.Len
+		switch {
+		case p.Trained():
+			out[i] = w[from:to]
+		case p.Role != BatchesTracked && trained == n.weights:
+			out[i] = state[from:to]
+		}
+	}
+	return out, nil
+}
+
+// tensor is node x's activation or gradient in storage s, for a batch of b images.
+func (n *Net) tensor(x *Node, s, b int) ops.Tensor {
+	if s < 0 {
+		return ops.Tensor{}
+	}
+	return ops.Tensor{Shape: x.batch(b), Buf: n.buffers[n.plan.storages[s].buffer]}
+}
+
+func (n *Net) bind(x *Node, b int) *bound {
+	w := &bound{out: n.tensor(x, n.plan.act[x.id], b), dOut: n.tensor(x, n.plan.grad[x.id], b)}
+	for _, in := range x.inputs {
+		w.in = append(w.in, n.tensor(in, n.plan.act[in.id], b))
+		w.dIn = append(w.dIn, ops.Tensor{})
+	}
+	for _, spec := range x.params {
+		for _, p := range n.params {
+			if p.Name == spec.Name {
+				w.params = append(w.params, p.at)
+			}
+		}
+	}
+	if a := n.plan.aux[x.id]; a >= 0 {
+		w.aux = n.buffers[n.plan.storages[a].buffer]
+	}
+	return w
+}
+
+// tape records, or finds, the step for a batch of b images: augmentation, forward, loss, and in training backward and update.
+func (n *Net) tape(images *ops.Images, b int, train bool) (*gpu.Tape, error) {
+	key := tapeKey{images, b, train}
+	if t := n.tapes[key]; t != nil {
+		return t, nil
+	}
+	label := "evaluation step"
+	if train {
+		label = "training step"
+	}
+	t := n.dev.NewTape(label)
+	r := &recorder{
+		Recorder: &ops.Recorder{Dev: n.dev, Tape: t, Scratch: n.scratch, Partial: n.partial, Weights: n.weights, Grads: n.grads, Batch: n.Options.Batch},
+		step:     n.step, state: n.state,
+	}
+	if err := n.record(r, images, b, train); err != nil {
+		return nil, err
+	}
+	if err := t.Finish(); err != nil {
+		return nil, err
+	}
+	n.tapes[key] = t
+	return t, nil
+}
+
+func (n *Net) record(r *recorder, images *ops.Images, b int, train bool) error {
+	x := n.Graph.nodes[0]
+	if err := n.Options.Augment.Forward(r.Recorder, images, n.batch, n.tensor(x, n.plan.act[x.id], b), n.labels); err != nil {
+		return err
+	}
+	for _, x := range n.Graph.nodes {
+		w := n.bind(x, b)
+		if t := x.layer.traits(x.inputShapes()); t.inPlace && w.out.Buf != w.in[0].Buf {
+			r.Tape.Copy(w.in[0].Buf, 0, w.out.Buf, 0, w.out.Bytes())
+		}
+		if err := x.layer.forward(r, w, train); err != nil {
+			return fmt.Errorf("layer %s: %w", x.Name, err)
+		}
+	}
+	if err := n.Options.Loss.Forward(r.Recorder, n.tensor(n.out, n.plan.act[n.out.id], b), n.labels, n.tensor(n.out, n.plan.grad[n.out.id], b), n.result); err != nil {
+		return err
+	}
+	if err := ops.Metrics(r.Recorder, b, n.result, n.metrics, n.totals); err != nil {
+		return err
+	}
+	if !train {
+		return nil
+	}
+	if err := n.recordBackward(r, b); err != nil {
+		return err
+	}
+	return n.Options.Optimiser.Update(r.Recorder, n.step, n.trained, n.velocity)
+}
+
+func (n *Net) recordBackward(r *recorder, b int) error {
+	written := map[*Node]bool{n.out: true}
+	for i := len(n.Graph.nodes) - 1; i >= 0; i-- {
+		x := n.Graph.nodes[i]
+		if !written[x] {
+			continue
+		}
+		w := n.bind(x, b)
+		type join struct{ from, to ops.Tensor }
+		var joins []join
+		for i, in := range x.inputs {
+			if !in.needsGrad() {
+				continue
+			}
+			grad := n.tensor(in, n.plan.grad[in.id], b)
+			w.dIn[i] = grad
+			if written[in] {
+				spare := n.tensor(in, n.plan.spare, b)
+				if x.layer.traits(x.inputShapes()).gradInPlace {
+					spare = w.dOut
+				}
+				w.dIn[i] = spare
+				joins = append(joins, join{spare, grad})
+			}
+			written[in] = true
+		}
+		if err := x.layer.backward(r, w); err != nil {
+			return fmt.Errorf("layer %s, backward: %w", x.Name, err)
+		}
+		for _, j := range joins {
+			if err := (ops.Add{}).Accumulate(r.Recorder, j.from, j.to); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Entry is one image of a batch, see ops.BatchEntry.
+type Entry = [8]uint32
+
+// ringSlots is how many steps the host may be ahead of the adapter.
+const ringSlots = 3
+
+type slot struct {
+	readback *gpu.Readback
+	step     int
+}
+
+// StepResult is what a training step gives: the mean loss of the batch before the update, and how many images were right.
+type StepResult struct {
+	Step    int
+	Loss    float64
+	Correct int
+}
+
+// TrainStep submits one training step over the given images; key seeds its dropout. It waits only when the adapter is ringSlots steps behind, and
+// returns the results, in order, of the earlier steps that have become ready.
+func (n *Net) TrainStep(images *ops.Images, entries []Entry, step int, learningRate float64, key uint32) ([]StepResult, error) {
+	var done []StepResult
+	s := n.ring[n.next]
+	if s.readback.Busy() {
+		r, err := s.collect()
+		if err != nil {
+			return nil, err
+		}
+		done = append(done, r)
+	}
+	if err := n.submit(images, entries, true, learningRate, key, s.readback); err != nil {
+		return done, err
+	}
+	s.step = step
+	n.tracked++
+	n.next = (n.next + 1) % len(n.ring)
+	for i := range n.ring {
+		o := n.ring[(n.next+i)%len(n.ring)]
+		if !o.readback.Busy() {
+			continue
+		}
+		if !o.readback.Ready() {
+			break
+		}
+		r, err := o.collect()
+		if err != nil {
+			return done, err
+		}
+		done = append(done, r)
+	}
+	return done, nil
+}
+
+// Drain waits for all submitted training steps and returns the results still missing, in order.
+func (n *Net) Drain() ([]StepResult, error) {
+	var done []StepResult
+	for i := range n.ring {
+		if s := n.ring[(n.next+i)%len(n.ring)]; s.readback.Busy() {
+			r, err := s.collect()
+			if err != nil {
+				return done, err
+			}
+			done = append(done, r)
+		}
+	}
+	return done, nil
+}
+
+func (s *slot) collect() (StepResult, error) {
+	var raw [8]byte
+	if err := s.readback.Wait(raw[:]); err != nil {
+		return StepResult{}, err
+	}
+	f := func(i int) float64 { return float64(math.Float32frombits(binary.LittleEndian.Uint32(raw[i:]))) }
+	return StepResult{Step: s.step, Loss: f(0), Correct: int(f(4))}, nil
+}
+
+// EvalStep submits the evaluation of one batch: its loss and number right are added to the totals.
+func (n *Net) EvalStep(images *ops.Images, entries []Entry) error {
+	return n.submit(images, entries, false, 0, 0, nil)
+}
+
+func (n *Net) submit(images *ops.Images, entries []Entry, train bool, learningRate float64, key uint32, into *gpu.Readback) error {
+	if len(entries) == 0 || len(entries) > n.Options.Batch {
+		return fmt.Errorf("a batch of %d images; the network was built for 1 to %d", len(entries), n.Options.Batch)
+	}
+	t, err := n.tape(images, len(entries), train)
+	if err != nil {
+		return err
+	}
+	if err := n.dev.Write(n.batch, 0, gpu.Bytes(unsafe.Slice(&entries[0][0], 8*len(entries)))); err != nil {
+		return err
+	}
+	if err := n.dev.Write(n.step, 0, gpu.Bytes([]uint32{math.Float32bits(float32(learningRate)), key})); err != nil {
+		return err
+	}
+	if into == nil {
+		return n.dev.Submit(t)
+	}
+	if err := n.dev.SubmitRead(t, n.metrics, into); err != nil {
+		return err
+	}
+	into.Start()
+	return nil
+}
+
+// ResetTotals zeroes the running totals before everything submitted later.
+func (n *Net) ResetTotals() error { return n.dev.Write(n.totals, 0, make([]byte, 16)) }
+
+// Totals waits for the adapter and reads the totals of all batches since ResetTotals.
+func (n *Net) Totals() (ops.Totals, error) {
+	raw, err := n.dev.Read(n.totals, 0, 16)
+	if err != nil {
+		return ops.Totals{}, err
+	}
+	word := func(i int) uint32 { return binary.LittleEndian.Uint32(raw[4*i:]) }
+	return ops.Totals{Loss: float64(math.Float32frombits(word(0))), Correct: int(word(2)), Images: int(word(3))}, nil
+}
+
+// Wait returns when the adapter has done everything submitted.
+func (n *Net) Wait() error { return n.dev.Wait("the last step") }

@@ -1,0 +1,93 @@
+package ops
+
+import (
+	"ninvk/gpu"
+	"ninvk/shaders"
+)
+
+// BatchNorm normalises each channel over batch and image, then scales and shifts it; optional ReLU. In training the batch's mean and biased variance
+// normalise, and the running ones move by Momentum towards the mean and the unbiased variance; in evaluation the running ones normalise.
+type BatchNorm struct {
+	Eps, Momentum float64
+	ReLU          bool
+}
+
+// BatchNormParams says where a layer's values are: Weight and Bias in the recorder's Weights (and their gradients in Grads), Mean and Variance in State.
+// Norm is the layer's own memory of NormBytes, written by the forward pass and read by the backward pass.
+type BatchNormParams struct {
+	Weight, Bias   Param
+	Mean, Variance Param
+	State          *gpu.Buffer
+	Norm           *gpu.Buffer
+}
+
+// NormBytes is the size of BatchNormParams.Norm: four vec4s a channel group forward, and behind them two backward.
+func (BatchNorm) NormBytes(x Shape) uint64 { return backwardAt(x) + uint64(x.Groups())*32 }
+
+// backwardAt is where the backward half of Norm begins: bindings start at multiples of 256 bytes.
+func backwardAt(x Shape) uint64 { return (uint64(x.Groups())*64 + 255) &^ 255 }
+
+func (p BatchNormParams) forward(x Shape) gpu.Slice {
+	return gpu.Slice{Buffer: p.Norm, Size: uint64(x.Groups()) * 64}
+}
+
+func (o BatchNorm) kernel(mode string, bindings ...gpu.Kind) gpu.Kernel {
+	relu := o.ReLU && (mode == "apply" || mode == "grad-apply")
+	return gpu.Kernel{Name: "batch norm " + mode, Source: shaders.Source("batchnorm", map[string]any{"Mode": mode, "ReLU": relu}), Bindings: bindings}
+}
+
+func (o BatchNorm) params(x Shape, runs int, p BatchNormParams, s span) []uint32 {
+	return []uint32{
+		uint32(x.Pixels()), uint32(x.Plane()), uint32(runs), uint32(x.C), uint32(p.Weight.Offset), uint32(p.Bias.Offset),
+		uint32(p.Mean.Offset), uint32(p.Variance.Offset), bits(float32(o.Momentum)), bits(float32(o.Eps)), uint32(s.from), uint32(s.to - s.from),
+	}
+}
+
+// Forward records y from x, with the batch's statistics where train is set, else with the running ones.
+func (o BatchNorm) Forward(r *Recorder, x Tensor, p BatchNormParams, y Tensor, train bool) error {
+	l := r.Dev.Limits()
+	all := span{0, x.Groups()}
+	if train {
+		runs, part, err := r.reduce(reduceKernel("moments", false), x, func(s span) []any { return []any{x.slice(s)} })
+		if err != nil {
+			return err
+		}
+		k := o.kernel("statistics", gpu.Params, gpu.Read, gpu.Read, gpu.Read, gpu.Write, gpu.Write)
+		for _, s := range x.spans(l, 1) {
+			if err := r.dispatch(k, runs+4, o.params(x.Shape, runs, p, s), ceilDiv(s.to-s.from, 64), 1, 1,
+				part, x.slice(s), gpu.All(r.Weights), gpu.All(p.State), p.forward(x.Shape)); err != nil {
+				return err
+			}
+		}
+	} else if err := r.dispatch(o.kernel("running", gpu.Params, gpu.Read, gpu.Read, gpu.Write), 4, o.params(x.Shape, 0, p, all), ceilDiv(x.Groups(), 64), 1, 1,
+		gpu.All(r.Weights), gpu.All(p.State), p.forward(x.Shape)); err != nil {
+		return err
+	}
+	k := o.kernel("apply", gpu.Params, gpu.Read, gpu.Read, gpu.Write)
+	for _, s := range x.spans(l, 1) {
+		if err := r.dispatch(k, 8, o.params(x.Shape, 0, p, s), ceilDiv(x.Pixels(), 2048), s.to-s.from, 1, p.forward(x.Shape), x.slice(s), y.slice(s)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Grad records the gradients of weight and bias, and turns dy into dx in place. x is the layer's input of a training pass.
+func (o BatchNorm) Grad(r *Recorder, x Tensor, p BatchNormParams, dy Tensor) error {
+	runs, part, err := r.reduce(reduceKernel("grad", o.ReLU), x, func(s span) []any { return []any{dy.slice(s), x.slice(s), p.forward(x.Shape)} })
+	if err != nil {
+		return err
+	}
+	means := gpu.Slice{Buffer: p.Norm, Offset: backwardAt(x.Shape), Size: uint64(x.Groups()) * 32}
+	sums := o.kernel("grad-sums", gpu.Params, gpu.Read, gpu.Write, gpu.Write)
+	if err := r.dispatch(sums, runs+4, o.params(x.Shape, runs, p, span{0, x.Groups()}), ceilDiv(x.Groups(), 64), 1, 1, part, gpu.All(r.Grads), means); err != nil {
+		return err
+	}
+	k := o.kernel("grad-apply", gpu.Params, gpu.Read, gpu.Read, gpu.Read, gpu.Write)
+	for _, s := range x.spans(r.Dev.Limits(), 1) {
+		if err := r.dispatch(k, 8, o.params(x.Shape, 0, p, s), ceilDiv(x.Pixels(), 2048), s.to-s.from, 1, p.forward(x.Shape), means, x.slice(s), dy.slice(s)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,28 @@
+package ops
+
+import (
+	"ninvk/gpu"
+	"ninvk/shaders"
+)
+
+// Dropout zeroes elements with probability P and scales the others by 1/(1-P). Layer tells the dropouts of a network apart: with the step's key and
+// the element's NCHW index it decides what is kept, so nothing is stored between the passes.
+type Dropout struct {
+	P     float64
+	Layer uint32
+}
+
+// Apply records the dropout of v in place: forward on an activation, backward on its gradient.
+func (o Dropout) Apply(r *Recorder, step *gpu.Buffer, v Tensor) error {
+	k := gpu.Kernel{Name: "dropout", Source: shaders.Source("dropout", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Uniform, gpu.Write}}
+	for _, s := range v.spans(r.Dev.Limits(), 1) {
+		params := []uint32{
+			uint32(v.Pixels()), uint32(v.Plane()), uint32(v.H * v.W), uint32(v.C), uint32(s.from), o.Layer,
+			uint32(o.P * (1 << 24)), bits(float32(1 / (1 - o.P))),
+		}
+		if err := r.dispatch(k, 4, params, ceilDiv(v.Pixels(), 1024), s.to-s.from, 1, gpu.All(step), v.slice(s)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

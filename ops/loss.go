@@ -1,0 +1,41 @@
+package ops
+
+import (
+	"fmt"
+
+	"ninvk/gpu"
+	"ninvk/shaders"
+)
+
+// CrossEntropy is the softmax cross entropy of logits [N][classes], the mean over the batch, with label smoothing
+// (1-s)·CE + s·mean over classes as in PyTorch.
+type CrossEntropy struct{ Smoothing float64 }
+
+// Check says whether logits of shape x can be judged.
+func (CrossEntropy) Check(x Shape) error {
+	if x.H != 1 || x.W != 1 || x.C < 2 || x.C > MaxPasses/4 {
+		return fmt.Errorf("the loss takes logits of 2 to %d classes with 1×1 pixels, not %v", MaxPasses/4, x)
+	}
+	return nil
+}
+
+// Forward records each image's loss and whether its largest logit is the label's into result (8 bytes an image), and the gradient of the mean loss
+// into dlogits. labels holds N words.
+func (o CrossEntropy) Forward(r *Recorder, logits Tensor, labels *gpu.Buffer, dlogits Tensor, result *gpu.Buffer) error {
+	k := gpu.Kernel{Name: "cross entropy", Source: shaders.Source("loss", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write, gpu.Write}}
+	return r.dispatch(k, 4*logits.C, []uint32{uint32(logits.N), uint32(logits.C), uint32(logits.Plane()), bits(float32(o.Smoothing))},
+		ceilDiv(logits.N, 64), 1, 1, gpu.All(logits.Buf), gpu.All(labels), gpu.All(dlogits.Buf), gpu.All(result))
+}
+
+// Totals are the sums that Metrics keeps on the adapter.
+type Totals struct {
+	Loss    float64 // sum over images
+	Correct int
+	Images  int
+}
+
+// Metrics records the sums over the n results of a batch: mean loss and number right into batch (8 bytes), and added to total (16 bytes).
+func Metrics(r *Recorder, n int, result, batch, total *gpu.Buffer) error {
+	k := gpu.Kernel{Name: "metrics", Source: shaders.Source("metrics", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write, gpu.Write}}
+	return r.dispatch(k, ceilDiv(n, 64)+64, []uint32{uint32(n)}, 1, 1, 1, gpu.All(result), gpu.All(batch), gpu.All(total))
+}

@@ -1,0 +1,140 @@
+package ops
+
+import (
+	"fmt"
+
+	"ninvk/gpu"
+	"ninvk/shaders"
+)
+
+// MaxPool takes the maximum of K×K windows; padding counts as minus infinity, the first maximum in row-major order gets the gradient.
+type MaxPool struct{ K, Stride, Pad int }
+
+// Out is the output shape for input x.
+func (o MaxPool) Out(x Shape) (Shape, error) { return poolOut(x, o.K, o.Stride, o.Pad) }
+
+func poolOut(x Shape, k, stride, pad int) (Shape, error) {
+	if 2*pad > k {
+		return Shape{}, fmt.Errorf("padding %d is more than half of the %d×%d window, so some windows would hold nothing but padding", pad, k, k)
+	}
+	if k > 128 {
+		return Shape{}, fmt.Errorf("a %d×%d pooling window; at most 128×128 is supported (global average pooling takes any size)", k, k)
+	}
+	return windows(x, k, stride, pad)
+}
+
+// Places is the memory the places of the maxima take for output shape y, in bytes.
+func (MaxPool) Places(y Shape) uint64 { return y.Bytes() / 2 }
+
+// Forward records y and the places of the maxima.
+func (o MaxPool) Forward(r *Recorder, x, y Tensor, places *gpu.Buffer) error {
+	return r.pool("maxpool", false, o.K, o.Stride, o.Pad, x, y, places)
+}
+
+// Grad records dx from dy and the places that Forward kept.
+func (o MaxPool) Grad(r *Recorder, dy Tensor, places *gpu.Buffer, dx Tensor) error {
+	return r.pool("maxpool", true, o.K, o.Stride, o.Pad, dx, dy, places)
+}
+
+// AvgPool takes the mean of K×K windows; the divisor is K², padding included.
+type AvgPool struct{ K, Stride, Pad int }
+
+// Out is the output shape for input x.
+func (o AvgPool) Out(x Shape) (Shape, error) { return poolOut(x, o.K, o.Stride, o.Pad) }
+
+// Forward records y.
+func (o AvgPool) Forward(r *Recorder, x, y Tensor) error {
+	return r.pool("avgpool", false, o.K, o.Stride, o.Pad, x, y, nil)
+}
+
+// Grad records dx from dy.
+func (o AvgPool) Grad(r *Recorder, dy, dx Tensor) error {
+	return r.pool("avgpool", true, o.K, o.Stride, o.Pad, dx, dy, nil)
+}
+
+// pool dispatches a pooling kernel: one invocation a pixel of the tensor that is written. x is the larger tensor, y the pooled one.
+func (r *Recorder) pool(file string, grad bool, k, stride, pad int, x, y Tensor, places *gpu.Buffer) error {
+	kernel := gpu.Kernel{
+		Name:     file,
+		Source:   shaders.Source(file, map[string]any{"Grad": grad, "K": k, "Stride": stride, "Pad": pad}),
+		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write},
+	}
+	written := y
+	passes := k * (k + 1)
+	if grad {
+		kernel.Name += " gradient"
+		written = x
+		n := ceilDiv(k, stride)
+		passes = n * (n + 1)
+	}
+	if places != nil {
+		kernel.Bindings = []gpu.Kind{gpu.Params, gpu.Read, gpu.Write, gpu.Write}
+		if grad {
+			kernel.Bindings = []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write}
+		}
+	}
+	params := []uint32{uint32(written.Pixels()), uint32(y.Plane()), uint32(x.Plane()), uint32(x.H), uint32(x.W), uint32(y.H), uint32(y.W)}
+	for _, s := range x.spans(r.Dev.Limits(), 1) {
+		var resources []any
+		switch {
+		case grad && places != nil:
+			resources = []any{y.slice(s), y.half(places, s), x.slice(s)}
+		case grad:
+			resources = []any{y.slice(s), x.slice(s)}
+		case places != nil:
+			resources = []any{x.slice(s), y.slice(s), y.half(places, s)}
+		default:
+			resources = []any{x.slice(s), y.slice(s)}
+		}
+		if err := r.dispatch(kernel, passes, params, ceilDiv(written.Pixels(), 64), s.to-s.from, 1, resources...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// half is the slice of a buffer that holds 8 bytes for every vec4 of t.
+func (t Tensor) half(b *gpu.Buffer, p span) gpu.Slice {
+	s := t.slice(p)
+	return gpu.Slice{Buffer: b, Offset: s.Offset / 2, Size: s.Size / 2}
+}
+
+// GlobalAvgPool takes the mean of each channel over the whole image.
+type GlobalAvgPool struct{}
+
+// Out is the output shape for input x.
+func (GlobalAvgPool) Out(x Shape) (Shape, error) {
+	if x.H*x.W > MaxPasses {
+		return Shape{}, fmt.Errorf("global average pooling of %d×%d pixels; at most %d are supported", x.H, x.W, MaxPasses)
+	}
+	return Shape{x.N, x.C, 1, 1}, nil
+}
+
+// Forward records y.
+func (GlobalAvgPool) Forward(r *Recorder, x, y Tensor) error { return r.global(false, x, y) }
+
+// Grad records dx from dy.
+func (GlobalAvgPool) Grad(r *Recorder, dy, dx Tensor) error { return r.global(true, dx, dy) }
+
+func (r *Recorder) global(grad bool, x, y Tensor) error {
+	k := gpu.Kernel{
+		Name: "globalavgpool", Source: shaders.Source("globalavgpool", map[string]any{"Grad": grad}),
+		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write},
+	}
+	invocations, passes := y.N, x.H*x.W
+	if grad {
+		k.Name += " gradient"
+		invocations, passes = x.Pixels(), 0
+	}
+	for _, s := range x.spans(r.Dev.Limits(), 1) {
+		resources := []any{x.slice(s), y.slice(s)}
+		if grad {
+			resources = []any{y.slice(s), x.slice(s)}
+		}
+		if err := r.dispatch(k, passes, []uint32{uint32(y.N), uint32(y.Plane()), uint32(x.Plane()), uint32(x.H * x.W)},
+			ceilDiv(invocations, 64), s.to-s.from, 1, resources...); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,55 @@
+package ops
+
+import (
+	"ninvk/gpu"
+	"ninvk/shaders"
+)
+
+// reduceKernel is the first pass of a per-channel sum (see reduce.wgsl for the modes).
+func reduceKernel(mode string, relu bool) gpu.Kernel {
+	bindings := map[string][]gpu.Kind{
+		"sum":     {gpu.Params, gpu.Write, gpu.Read},
+		"relu":    {gpu.Params, gpu.Write, gpu.Write, gpu.Read},
+		"moments": {gpu.Params, gpu.Write, gpu.Read},
+		"grad":    {gpu.Params, gpu.Write, gpu.Read, gpu.Read, gpu.Read},
+	}
+	return gpu.Kernel{Name: "reduce " + mode, Source: shaders.Source("reduce", map[string]any{"Mode": mode, "ReLU": relu}), Bindings: bindings[mode]}
+}
+
+// reduce records the first pass over t: into r.Partial, two vec4s for every channel group and run. It returns the number of runs and the part of
+// r.Partial that holds them.
+func (r *Recorder) reduce(k gpu.Kernel, t Tensor, resources func(span) []any) (runs int, part gpu.Slice, err error) {
+	run := 1024 // pixels a workgroup sums: 16 an invocation
+	for ceilDiv(t.Pixels(), run)*t.Groups()*32 > PartialBytes || ceilDiv(t.Pixels(), run) > 256 {
+		run *= 2
+	}
+	runs = ceilDiv(t.Pixels(), run)
+	part = gpu.Slice{Buffer: r.Partial, Size: uint64(32 * runs * t.Groups())}
+	for _, s := range t.spans(r.Dev.Limits(), 1) {
+		params := []uint32{uint32(t.Pixels()), uint32(t.Plane()), uint32(run), uint32(runs), uint32(s.from)}
+		if err := r.dispatch(k, run/64+64, params, runs, s.to-s.from, 1, append([]any{part}, resources(s)...)...); err != nil {
+			return 0, part, err
+		}
+	}
+	return runs, part, nil
+}
+
+// BiasGrad records the gradient of a bias, the sum of dy over all pixels. Where the layer ends in a ReLU, y is its output: dy is masked in place on
+// the way, which spares a pass; otherwise y is nil.
+func BiasGrad(r *Recorder, dy Tensor, y *Tensor, bias Param) error {
+	k := reduceKernel("sum", false)
+	if y != nil {
+		k = reduceKernel("relu", false)
+	}
+	runs, part, err := r.reduce(k, dy, func(s span) []any {
+		if y != nil {
+			return []any{dy.slice(s), y.slice(s)}
+		}
+		return []any{dy.slice(s)}
+	})
+	if err != nil {
+		return err
+	}
+	second := gpu.Kernel{Name: "bias gradient", Source: shaders.Source("bias", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
+	return r.dispatch(second, runs+4, []uint32{uint32(dy.C), uint32(runs), uint32(bias.Offset)}, ceilDiv(dy.Groups(), 64), 1, 1, part, gpu.All(r.Grads))
+}

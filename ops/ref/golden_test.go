@@ -1,0 +1,231 @@
+package ref
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// goldenTolerance is the allowed distance of twin and PyTorch, both float64:
+// absolute below 1, relative above. Only the order of summation may differ.
+const goldenTolerance = 1e-10
+
+// golden mirrors testdata/golden.json.
+type golden struct {
+	Conv []struct {
+		Conv
+		X, Weight, Bias, Y, Dy, Dx, Dweight, Dbias []float64
+	}
+	ReLU []struct{ X, Y, Dy, Dx []float64 }
+	Pool []struct {
+		Pool
+		Kind         string
+		X, Y, Dy, Dx []float64
+	}
+	GlobalAvgPool []struct {
+		Pool
+		X, Y, Dy, Dx []float64
+	}
+	BatchNorm []struct {
+		BatchNorm
+		Gamma, Beta, RunMean, RunVar, EvalY []float64
+		Steps                               []struct{ X, Y, Dy, Dx, Dgamma, Dbeta, RunMean, RunVar []float64 }
+	}
+	CrossEntropy []struct {
+		N, Classes, Correct     int
+		Smoothing               float64
+		Logits, Losses, Dlogits []float64
+		Labels                  []int
+	}
+	SGD []struct {
+		SGD
+		W     []float64
+		Steps []struct{ G, W []float64 }
+	}
+	Resize []struct {
+		Out, Stride   int
+		Image, Pixels []byte
+	}
+}
+
+func readGolden(t *testing.T) golden {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", "golden.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var g golden
+	if err := json.Unmarshal(data, &g); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// compare fails the test at the first element of got that is not within tol of
+// want: absolute where want is below 1, relative above.
+func compare(t *testing.T, what string, got, want []float64, tol float64) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Errorf("%s: %d elements, want %d", what, len(got), len(want))
+		return
+	}
+	for i := range want {
+		if !(math.Abs(got[i]-want[i]) <= tol*max(1, math.Abs(want[i]))) {
+			t.Errorf("%s[%d] = %.17g, want %.17g", what, i, got[i], want[i])
+			return
+		}
+	}
+}
+
+func TestGolden(t *testing.T) {
+	g := readGolden(t)
+	check := func(t *testing.T, what string, got, want []float64) {
+		t.Helper()
+		compare(t, what, got, want, goldenTolerance)
+	}
+
+	t.Run("conv", func(t *testing.T) {
+		for i, c := range g.Conv {
+			t.Logf("case %d: %+v", i, c.Conv)
+			check(t, "y", ConvForward(c.Conv, c.X, c.Weight, c.Bias), c.Y)
+			check(t, "dx", ConvInputGrad(c.Conv, c.Dy, c.Weight), c.Dx)
+			dw, db := ConvWeightGrad(c.Conv, c.X, c.Dy)
+			check(t, "dw", dw, c.Dweight)
+			if c.Bias != nil {
+				check(t, "db", db, c.Dbias)
+			}
+		}
+	})
+	t.Run("relu", func(t *testing.T) {
+		for _, c := range g.ReLU {
+			check(t, "y", ReLU(c.X), c.Y)
+			check(t, "dx", ReLUGrad(c.Y, c.Dy), c.Dx)
+		}
+	})
+	t.Run("pool", func(t *testing.T) {
+		for i, c := range g.Pool {
+			t.Logf("case %d: %s %+v", i, c.Kind, c.Pool)
+			if c.Kind == "max" {
+				y, arg := MaxPool(c.Pool, c.X)
+				check(t, "y", y, c.Y)
+				check(t, "dx", MaxPoolGrad(c.Pool, arg, c.Dy), c.Dx)
+			} else {
+				check(t, "y", AvgPool(c.Pool, c.X), c.Y)
+				check(t, "dx", AvgPoolGrad(c.Pool, c.Dy), c.Dx)
+			}
+		}
+	})
+	t.Run("global average pool", func(t *testing.T) {
+		for _, c := range g.GlobalAvgPool {
+			check(t, "y", GlobalAvgPool(c.N, c.C, c.H, c.W, c.X), c.Y)
+			check(t, "dx", GlobalAvgPoolGrad(c.N, c.C, c.H, c.W, c.Dy), c.Dx)
+		}
+	})
+	t.Run("batch norm", func(t *testing.T) {
+		for i, c := range g.BatchNorm {
+			t.Logf("case %d: %+v", i, c.BatchNorm)
+			for _, s := range c.Steps {
+				y, mean, invstd := c.Train(s.X, c.Gamma, c.Beta, c.RunMean, c.RunVar)
+				check(t, "y", y, s.Y)
+				check(t, "running mean", c.RunMean, s.RunMean)
+				check(t, "running variance", c.RunVar, s.RunVar)
+				dx, dgamma, dbeta := c.TrainGrad(s.X, c.Gamma, mean, invstd, s.Dy)
+				check(t, "dx", dx, s.Dx)
+				check(t, "dgamma", dgamma, s.Dgamma)
+				check(t, "dbeta", dbeta, s.Dbeta)
+			}
+			last := c.Steps[len(c.Steps)-1].X
+			check(t, "evaluation", c.Eval(last, c.Gamma, c.Beta, c.RunMean, c.RunVar), c.EvalY)
+		}
+	})
+	t.Run("cross entropy", func(t *testing.T) {
+		for i, c := range g.CrossEntropy {
+			t.Logf("case %d: %d images, %d classes, smoothing %g", i, c.N, c.Classes, c.Smoothing)
+			losses, dlogits, correct := SoftmaxCrossEntropy(c.N, c.Classes, c.Logits, c.Labels, c.Smoothing)
+			check(t, "losses", losses, c.Losses)
+			check(t, "dlogits", dlogits, c.Dlogits)
+			if correct != c.Correct {
+				t.Errorf("%d correct, want %d", correct, c.Correct)
+			}
+		}
+	})
+	t.Run("sgd", func(t *testing.T) {
+		for i, c := range g.SGD {
+			t.Logf("case %d: %+v", i, c.SGD)
+			v := make([]float64, len(c.W))
+			for _, s := range c.Steps {
+				c.Step(c.W, s.G, v)
+				check(t, "w", c.W, s.W)
+			}
+		}
+	})
+	t.Run("resize", func(t *testing.T) {
+		for _, c := range g.Resize {
+			f := float64(side) / float64(c.Out)
+			m := [9]float64{f, 0, f/2 - 0.5, 0, f, f/2 - 0.5, 0, 0, 1}
+			y := Augment(c.Image, m, c.Out, [3]float64{}, [3]float64{1, 1, 1})
+			var off int
+			for i, want := range c.Pixels {
+				got := y[i*c.Stride]
+				// Pillow's weights are fixed-point, so a sum may round the other way.
+				if math.Abs(got-float64(want)/255) > 1.01/255 {
+					t.Fatalf("%d×%d, sample %d: %g, want %d", c.Out, c.Out, i, got*255, want)
+				}
+				if math.Round(got*255) != float64(want) {
+					off++
+				}
+			}
+			if off*100 > len(c.Pixels) {
+				t.Errorf("%d×%d: %d of %d samples differ from Pillow", c.Out, c.Out, off, len(c.Pixels))
+			}
+		}
+	})
+}
+
+// TestGoldenInit holds GoldenInit to the initial weights PyTorch's whole-network
+// runs started from.
+func TestGoldenInit(t *testing.T) {
+	for _, model := range []string{"nin", "nin-bn"} {
+		data, err := os.ReadFile(filepath.Join("..", "..", "nin", "testdata", model+"-8.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var run struct {
+			Tensors []struct {
+				Name   string
+				Shape  []int
+				FanIn  int    `json:"fan_in"`
+				Last   bool   `json:"last"`
+				SHA256 string `json:"init_sha256"`
+			}
+		}
+		if err := json.Unmarshal(data, &run); err != nil {
+			t.Fatal(err)
+		}
+		if len(run.Tensors) == 0 {
+			t.Fatalf("%s: no tensors", model)
+		}
+		for _, c := range run.Tensors {
+			if strings.HasSuffix(c.Name, ".num_batches_tracked") {
+				continue // a count, it starts at 0
+			}
+			n := 1
+			for _, d := range c.Shape {
+				n *= d
+			}
+			hash := sha256.New()
+			for _, v := range GoldenInit(c.Name, n, c.FanIn, c.Last) {
+				b := math.Float32bits(v)
+				hash.Write([]byte{byte(b), byte(b >> 8), byte(b >> 16), byte(b >> 24)})
+			}
+			if got := hex.EncodeToString(hash.Sum(nil)); got != c.SHA256 {
+				t.Errorf("%s %s: SHA-256 %s, want %s", model, c.Name, got, c.SHA256)
+			}
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package safetensors
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/google/renameio/v2/maybe"
+)
+
+// Write writes f to path as a whole: the bytes go to a temporary file that is
+// synced and then renamed, so an interruption leaves the old file or the new
+// one, never a part. The same File always gives the same bytes. A tensor whose
+// data does not fit its shape, an unknown type, or a name used twice is an
+// error, and nothing is written.
+func Write(path string, f *File) error {
+	b, err := Encode(f)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	if err := maybe.WriteFile(path, b, 0o644); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}
+
+// Encode gives the bytes that Write writes: metadata first, its keys sorted,
+// then the tensors in their order; the header is padded with spaces to a
+// multiple of 8 bytes, so that the data is aligned.
+func Encode(f *File) ([]byte, error) {
+	var h bytes.Buffer
+	h.Write(make([]byte, 8)) // the header's length, known at the end
+	h.WriteByte('{')
+	if f.Metadata != nil {
+		for k, v := range f.Metadata {
+			if !utf8.ValidString(k) || !utf8.ValidString(v) {
+				return nil, fmt.Errorf("metadata %q is not valid UTF-8", k)
+			}
+		}
+		fmt.Fprintf(&h, "%s:%s", quote(metadataKey), quote(f.Metadata))
+	}
+	seen := map[string]bool{metadataKey: true}
+	at := 0
+	for i, t := range f.Tensors {
+		if err := t.check(); err != nil {
+			return nil, err
+		}
+		switch {
+		case !utf8.ValidString(t.Name):
+			return nil, fmt.Errorf("tensor name %q is not valid UTF-8", t.Name)
+		case t.Name == metadataKey:
+			return nil, fmt.Errorf("a tensor can't be named %q", t.Name)
+		case seen[t.Name]:
+			return nil, fmt.Errorf("two tensors are named %q", t.Name)
+		}
+		seen[t.Name] = true
+		if i > 0 || f.Metadata != nil {
+			h.WriteByte(',')
+		}
+		shape := t.Shape
+		if shape == nil {
+			shape = []int{}
+		}
+		fmt.Fprintf(&h, `%s:{"dtype":%s,"shape":%s,"data_offsets":[%d,%d]}`, quote(t.Name), quote(t.DType), quote(shape), at, at+len(t.Data))
+		at += len(t.Data)
+	}
+	h.WriteByte('}')
+	for h.Len()%8 != 0 {
+		h.WriteByte(' ')
+	}
+	n := h.Len() - 8
+	if n > maxHeader {
+		return nil, fmt.Errorf("the header would take %d bytes, at most %d are allowed", n, maxHeader)
+	}
+	b := make([]byte, 0, h.Len()+at)
+	b = append(b, h.Bytes()...)
+	binary.LittleEndian.PutUint64(b, uint64(n))
+	for _, t := range f.Tensors {
+		b = append(b, t.Data...)
+	}
+	return b, nil
+}
+
+// quote gives v as JSON. Only strings, maps of strings and lists of numbers
+// come here, for which marshalling does not fail; map keys come out sorted.
+func quote(v any) []byte {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}

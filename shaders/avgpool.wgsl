@@ -1,0 +1,50 @@
+{{- /* Average pooling and its gradient. The divisor is the kernel's area, padding included. */ -}}
+struct Q { pixels: u32, plane: u32, in_plane: u32, in_h: i32, in_w: i32, out_h: i32, out_w: i32 }
+@group(0) @binding(0) var<uniform> q: Q;
+{{if .Grad -}}
+@group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> dx: array<vec4<f32>>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
+  let p = wid.x * 64u + lid.x;
+  if (p >= q.pixels) { return; }
+  let ix = i32(p) % q.in_w;
+  let iy = (i32(p) / q.in_w) % q.in_h;
+  let n = i32(p) / (q.in_w * q.in_h);
+  var sum = vec4<f32>();
+  let first_y = max(0, (iy + {{.Pad}} - {{.K}} + {{.Stride}}) / {{.Stride}});
+  let first_x = max(0, (ix + {{.Pad}} - {{.K}} + {{.Stride}}) / {{.Stride}});
+  let last_y = min(q.out_h - 1, (iy + {{.Pad}}) / {{.Stride}});
+  let last_x = min(q.out_w - 1, (ix + {{.Pad}}) / {{.Stride}});
+  for (var oy = first_y; oy <= last_y; oy = oy + 1) {
+    for (var ox = first_x; ox <= last_x; ox = ox + 1) {
+      sum = sum + dy[wid.y * q.plane + u32((n * q.out_h + oy) * q.out_w + ox)];
+    }
+  }
+  dx[wid.y * q.in_plane + p] = sum / {{mul .K .K}}.0;
+}
+{{- else -}}
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
+  let p = wid.x * 64u + lid.x;
+  if (p >= q.pixels) { return; }
+  let left = (i32(p) % q.out_w) * {{.Stride}} - {{.Pad}};
+  let top = ((i32(p) / q.out_w) % q.out_h) * {{.Stride}} - {{.Pad}};
+  let image = i32(p) / (q.out_w * q.out_h) * q.in_h * q.in_w;
+  var sum = vec4<f32>();
+  for (var ky = 0; ky < {{.K}}; ky = ky + 1) {
+    for (var kx = 0; kx < {{.K}}; kx = kx + 1) {
+      let iy = top + ky;
+      let ix = left + kx;
+      if (iy >= 0 && iy < q.in_h && ix >= 0 && ix < q.in_w) {
+        sum = sum + x[wid.y * q.in_plane + u32(image + iy * q.in_w + ix)];
+      }
+    }
+  }
+  y[wid.y * q.plane + p] = sum / {{mul .K .K}}.0;
+}
+{{- end}}

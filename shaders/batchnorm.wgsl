@@ -1,0 +1,144 @@
+{{- /* Second passes and the application of batch normalisation (Ioffe and Szegedy, 2015), y = (x - mean)·invstd·weight + bias.
+
+norm holds four vec4s a channel group: mean, invstd = 1/√(variance + eps), scale = invstd·weight, shift = bias.
+Mode "statistics": from the moments of the batch (biased variance), and the running ones with the unbiased variance.
+Mode "running": from the running statistics (evaluation).  Mode "apply": x to y.
+Mode "grad-sums": dweight = Σ dy·x̂, dbias = Σ dy, and their means into norm2.  Mode "grad-apply": in place on dy,
+dx = scale·(dy - mean(dy) - x̂·mean(dy·x̂)). */ -}}
+struct Q { pixels: u32, plane: u32, runs: u32, channels: u32, weight: u32, bias: u32, mean: u32, variance: u32, momentum: f32, eps: f32, group0: u32, groups: u32 }
+@group(0) @binding(0) var<uniform> q: Q;
+{{if eq .Mode "statistics" -}}
+@group(0) @binding(1) var<storage, read> part: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> params: array<f32>;
+@group(0) @binding(4) var<storage, read_write> state: array<f32>;
+@group(0) @binding(5) var<storage, read_write> norm: array<vec4<f32>>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  let g = q.group0 + id.x;
+  if (id.x >= q.groups) { return; }
+  var a = vec4<f32>();
+  var b = vec4<f32>();
+  for (var i = 0u; i < q.runs; i = i + 1u) {
+    a = a + part[2u * (g * q.runs + i)];
+    b = b + part[2u * (g * q.runs + i) + 1u];
+  }
+  let n = f32(q.pixels);
+  let mean = x[id.x * q.plane] + a / n;
+  let variance = max(vec4<f32>(), (b - a * (a / n)) / n);
+  let inv = 1.0 / sqrt(variance + vec4<f32>(q.eps));
+  var weight = vec4<f32>();
+  var bias = vec4<f32>();
+  for (var j = 0u; j < 4u; j = j + 1u) {
+    let c = 4u * g + j;
+    if (c < q.channels) {
+      weight[j] = params[q.weight + c];
+      bias[j] = params[q.bias + c];
+      state[q.mean + c] = mix(state[q.mean + c], mean[j], q.momentum);
+      state[q.variance + c] = mix(state[q.variance + c], variance[j] * (n / max(1.0, n - 1.0)), q.momentum);
+    }
+  }
+  norm[4u * g] = mean;
+  norm[4u * g + 1u] = inv;
+  norm[4u * g + 2u] = inv * weight;
+  norm[4u * g + 3u] = bias;
+}
+{{- else if eq .Mode "running" -}}
+@group(0) @binding(1) var<storage, read> params: array<f32>;
+@group(0) @binding(2) var<storage, read> state: array<f32>;
+@group(0) @binding(3) var<storage, read_write> norm: array<vec4<f32>>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  let g = id.x;
+  if (4u * g >= q.channels) { return; }
+  var mean = vec4<f32>();
+  var inv = vec4<f32>();
+  var weight = vec4<f32>();
+  var bias = vec4<f32>();
+  for (var j = 0u; j < 4u; j = j + 1u) {
+    let c = 4u * g + j;
+    if (c < q.channels) {
+      mean[j] = state[q.mean + c];
+      inv[j] = 1.0 / sqrt(state[q.variance + c] + q.eps);
+      weight[j] = params[q.weight + c];
+      bias[j] = params[q.bias + c];
+    }
+  }
+  norm[4u * g] = mean;
+  norm[4u * g + 1u] = inv;
+  norm[4u * g + 2u] = inv * weight;
+  norm[4u * g + 3u] = bias;
+}
+{{- else if eq .Mode "apply" -}}
+@group(0) @binding(1) var<storage, read> norm: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
+  let g = 4u * (q.group0 + wid.y);
+  let mean = norm[g];
+  let scale = norm[g + 2u];
+  let shift = norm[g + 3u];
+  for (var u = 0u; u < 8u; u = u + 1u) {
+    let p = (wid.x * 8u + u) * 256u + lid.x;
+    if (p < q.pixels) {
+      let i = wid.y * q.plane + p;
+      let v = (x[i] - mean) * scale + shift;
+      y[i] = {{if .ReLU}}select(v, vec4<f32>(), v < vec4<f32>()){{else}}v{{end}};
+    }
+  }
+}
+{{- else if eq .Mode "grad-sums" -}}
+@group(0) @binding(1) var<storage, read> part: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> grads: array<f32>;
+@group(0) @binding(3) var<storage, read_write> norm2: array<vec4<f32>>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  let g = id.x;
+  if (4u * g >= q.channels) { return; }
+  var a = vec4<f32>();
+  var b = vec4<f32>();
+  for (var i = 0u; i < q.runs; i = i + 1u) {
+    a = a + part[2u * (g * q.runs + i)];
+    b = b + part[2u * (g * q.runs + i) + 1u];
+  }
+  for (var j = 0u; j < 4u; j = j + 1u) {
+    let c = 4u * g + j;
+    if (c < q.channels) {
+      grads[q.bias + c] = a[j];
+      grads[q.weight + c] = b[j];
+    }
+  }
+  norm2[2u * g] = a / f32(q.pixels);
+  norm2[2u * g + 1u] = b / f32(q.pixels);
+}
+{{- else -}}
+@group(0) @binding(1) var<storage, read> norm: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> norm2: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> dy: array<vec4<f32>>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
+  let g = q.group0 + wid.y;
+  let mean = norm[4u * g];
+  let inv = norm[4u * g + 1u];
+  let scale = norm[4u * g + 2u];
+  let shift = norm[4u * g + 3u];
+  let a = norm2[2u * g];
+  let b = norm2[2u * g + 1u];
+  for (var u = 0u; u < 8u; u = u + 1u) {
+    let p = (wid.x * 8u + u) * 256u + lid.x;
+    if (p < q.pixels) {
+      let i = wid.y * q.plane + p;
+      let d = x[i] - mean;
+      let v = {{if .ReLU}}select(dy[i], vec4<f32>(), d * scale + shift <= vec4<f32>()){{else}}dy[i]{{end}};
+      dy[i] = scale * (v - a - (d * inv) * b);
+    }
+  }
+}
+{{- end}}

@@ -1,0 +1,29 @@
+// Sums the results of loss.wgsl in order: total loss and number right of the batch, into the step's slot and added to the running totals of the epoch or split.
+// Totals: loss sum (as a float and the part that rounding left over), number right, images.
+struct Q { images: u32 }
+@group(0) @binding(0) var<uniform> q: Q;
+@group(0) @binding(1) var<storage, read> result: array<vec2<f32>>;
+@group(0) @binding(2) var<storage, read_write> batch: array<f32>;  // mean loss, number right
+@group(0) @binding(3) var<storage, read_write> total: array<u32>;
+
+var<workgroup> part: array<vec2<f32>, 64>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(local_invocation_id) lid: vec3<u32>) {
+  var s = vec2<f32>();
+  for (var i = lid.x; i < q.images; i = i + 64u) { s = s + result[i]; }
+  part[lid.x] = s;
+  workgroupBarrier();
+  if (lid.x != 0u) { return; }
+  for (var i = 1u; i < 64u; i = i + 1u) { s = s + part[i]; }
+  batch[0] = s.x / f32(q.images);
+  batch[1] = s.y;
+  // Kahan's compensated sum: an epoch has thousands of batches.
+  let old = bitcast<f32>(total[0]);
+  let add = s.x - bitcast<f32>(total[1]);
+  let sum = old + add;
+  total[0] = bitcast<u32>(sum);
+  total[1] = bitcast<u32>((sum - old) - add);
+  total[2] = total[2] + u32(s.y);
+  total[3] = total[3] + q.images;
+}

@@ -1,0 +1,73 @@
+{{- /* First pass of the per-channel sums: every workgroup sums a run of pixels of one channel group and writes two vec4s. The second pass is in
+batchnorm.wgsl or bias.wgsl. The order of the sums is fixed.
+
+Mode "sum": Σ dy (bias gradient).  "relu": the same, after masking dy in place where the output y is 0.
+Mode "moments": Σ (x-s) and Σ (x-s)², s the channel's first value: no cancellation where the mean is large against the deviation.
+Mode "grad": Σ dy and Σ dy·x̂ (batch normalisation), dy masked by the ReLU of the normalised value where there is one. */ -}}
+struct Q { pixels: u32, plane: u32, run: u32, runs: u32, group0: u32 }
+@group(0) @binding(0) var<uniform> q: Q;
+@group(0) @binding(1) var<storage, read_write> part: array<vec4<f32>>;
+{{- if eq .Mode "sum"}}
+@group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
+{{- else if eq .Mode "relu"}}
+@group(0) @binding(2) var<storage, read_write> dy: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> y: array<vec4<f32>>;
+{{- else if eq .Mode "moments"}}
+@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
+{{- else}}
+@group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> norm: array<vec4<f32>>; // mean, 1/deviation, scale, shift of each channel group
+{{- end}}
+var<workgroup> sums: array<vec4<f32>, 64>;
+var<workgroup> more: array<vec4<f32>, 64>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
+  let base = wid.y * q.plane;
+  let end = min(q.pixels, (wid.x + 1u) * q.run);
+  var a = vec4<f32>();
+  var b = vec4<f32>();
+{{- if eq .Mode "moments"}}
+  let s = x[base];
+{{- else if eq .Mode "grad"}}
+  let g = 4u * (q.group0 + wid.y);
+  let mean = norm[g];
+  let inv = norm[g + 1u];
+{{- if .ReLU}}
+  let scale = norm[g + 2u];
+  let shift = norm[g + 3u];
+{{- end}}
+{{- end}}
+  for (var p = wid.x * q.run + lid.x; p < end; p = p + 64u) {
+    let i = base + p;
+{{- if eq .Mode "sum"}}
+    a = a + dy[i];
+{{- else if eq .Mode "relu"}}
+    let v = select(dy[i], vec4<f32>(), y[i] <= vec4<f32>());
+    dy[i] = v;
+    a = a + v;
+{{- else if eq .Mode "moments"}}
+    let v = x[i] - s;
+    a = a + v;
+    b = b + v * v;
+{{- else}}
+    let d = x[i] - mean;
+    let v = {{if .ReLU}}select(dy[i], vec4<f32>(), d * scale + shift <= vec4<f32>()){{else}}dy[i]{{end}};
+    a = a + v;
+    b = b + v * (d * inv);
+{{- end}}
+  }
+  sums[lid.x] = a;
+  more[lid.x] = b;
+  workgroupBarrier();
+  if (lid.x == 0u) {
+    for (var i = 1u; i < 64u; i = i + 1u) {
+      a = a + sums[i];
+      b = b + more[i];
+    }
+    let o = 2u * ((q.group0 + wid.y) * q.runs + wid.x);
+    part[o] = a;
+    part[o + 1u] = b;
+  }
+}

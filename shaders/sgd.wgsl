@@ -1,0 +1,20 @@
+// SGD with momentum, weight decay and Nesterov's form, PyTorch's rule, on all parameters at once:
+// g ← g + decay·w; v ← momentum·v + g; w ← w - rate·v, or with Nesterov w ← w - rate·(g + momentum·v).
+struct Q { count: u32, width: u32, momentum: f32, decay: f32, nesterov: u32 }
+struct Step { learning_rate: f32, key: u32 }
+@group(0) @binding(0) var<uniform> q: Q;
+@group(0) @binding(1) var<uniform> step: Step;
+@group(0) @binding(2) var<storage, read> grad: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> weight: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> velocity: array<vec4<f32>>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  let i = id.y * q.width + id.x;
+  if (i >= q.count || id.x >= q.width) { return; }
+  let w = weight[i];
+  let g = grad[i] + q.decay * w;
+  let v = q.momentum * velocity[i] + g;
+  velocity[i] = v;
+  weight[i] = w - step.learning_rate * select(v, g + q.momentum * v, q.nesterov == 1u);
+}

@@ -1,0 +1,291 @@
+package train
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// DefaultRecipe is used where neither the command line nor a configuration
+// file names one.
+const DefaultRecipe = "seed"
+
+// Augmentations lists what --augment knows.
+var Augmentations = []string{"none", "flip", "flip-crop"}
+
+//go:embed recipes/*.toml
+var recipeFiles embed.FS
+
+// Config is everything a training run needs to know. Keys in TOML files are
+// the names of the command line's flags.
+type Config struct {
+	Data           string  `toml:"data" json:"data" comment:"a folder, sample or auto"`
+	Model          string  `toml:"model" json:"model"`
+	Recipe         string  `toml:"recipe" json:"recipe" comment:"where settings come from that nothing else gives"`
+	Epochs         int     `toml:"epochs" json:"epochs"`
+	MaxSteps       *int    `toml:"max-steps" json:"max_steps,omitempty" comment:"the run stops after so many steps"` // nil: no limit
+	Batch          int     `toml:"batch" json:"batch" comment:"images a step"`
+	LR             float64 `toml:"lr" json:"lr" comment:"learning rate that the schedule scales"`
+	Momentum       float64 `toml:"momentum" json:"momentum"`
+	Nesterov       bool    `toml:"nesterov" json:"nesterov"`
+	WeightDecay    float64 `toml:"weight-decay" json:"weight_decay"`
+	Schedule       string  `toml:"schedule" json:"schedule" comment:"step:EPOCHS:FACTOR, cosine, onecycle or constant"`
+	Dropout        float64 `toml:"dropout" json:"dropout" comment:"probability that an activation is dropped"`
+	LabelSmoothing float64 `toml:"label-smoothing" json:"label_smoothing"`
+	Augment        string  `toml:"augment" json:"augment" comment:"none, flip or flip-crop"`
+	Resize         *int    `toml:"resize" json:"resize,omitempty" comment:"pixels a side; 0: the data's own size"` // nil: the model's own, see Resolve
+	Shuffle        bool    `toml:"shuffle" json:"shuffle"`
+	Seed           uint64  `toml:"seed" json:"seed"`
+	Adapter        string  `toml:"adapter" json:"adapter" comment:"index, name or type; empty: the default adapter"`
+	Init           string  `toml:"init" json:"init" comment:"weights to start from; empty: random ones from the seed"`
+	Out            string  `toml:"out" json:"out" comment:"the run folder"`
+	EvalEvery      int     `toml:"eval-every" json:"eval_every" comment:"epochs between evaluations"`
+}
+
+// UsageError is a setting that can't be used. The command line reports it with
+// exit code 2.
+type UsageError struct {
+	Flag    string // as on the command line, such as "--batch"
+	Value   string // as given
+	Problem string // what would be right
+}
+
+func (e *UsageError) Error() string {
+	if e.Value == "" {
+		return fmt.Sprintf("%s: %s", e.Flag, e.Problem)
+	}
+	return fmt.Sprintf("%s %s: %s", e.Flag, e.Value, e.Problem)
+}
+
+// Recipes lists the names of the known recipes, sorted.
+func Recipes() []string {
+	files, _ := fs.Glob(recipeFiles, "recipes/*.toml") // the pattern is valid
+	names := make([]string, len(files))
+	for i, f := range files {
+		names[i] = strings.TrimSuffix(path.Base(f), ".toml")
+	}
+	slices.Sort(names)
+	return names
+}
+
+// LoadRecipe returns the settings of a recipe, with the defaults of what
+// recipes don't say (data, model, seed and so on). An unknown name is a
+// *UsageError that lists the known ones.
+func LoadRecipe(name string) (Config, error) {
+	if !slices.Contains(Recipes(), name) {
+		return Config{}, &UsageError{"--recipe", strconv.Quote(name), "no such recipe; known are " + strings.Join(Recipes(), ", ")}
+	}
+	c := Config{
+		Data:      "auto",
+		Model:     "nin",
+		Shuffle:   true,
+		Seed:      1,
+		EvalEvery: 1,
+	}
+	text, err := recipeFiles.ReadFile("recipes/" + name + ".toml")
+	if err != nil {
+		return Config{}, err
+	}
+	if err := merge(text, &c); err != nil {
+		return Config{}, fmt.Errorf("recipe %s: %w", name, err)
+	}
+	c.Recipe = name
+	return c, nil
+}
+
+// LoadConfig puts a recipe and a configuration file together: the file wins
+// over the recipe, and the caller's flags win over both when they are set
+// afterwards. An empty file name means none. An empty recipe means the one the
+// file names, or else DefaultRecipe.
+func LoadConfig(recipe, file string) (Config, error) {
+	if recipe == "" {
+		recipe = DefaultRecipe
+		if file != "" {
+			var inFile Config
+			if err := MergeFile(file, &inFile); err != nil {
+				return Config{}, err
+			}
+			if inFile.Recipe != "" {
+				recipe = inFile.Recipe
+			}
+		}
+	}
+	c, err := LoadRecipe(recipe)
+	if err != nil || file == "" {
+		return c, err
+	}
+	if err := MergeFile(file, &c); err != nil {
+		return Config{}, err
+	}
+	c.Recipe = recipe
+	return c, nil
+}
+
+// MergeFile sets what a TOML file gives and leaves the rest of c alone. An
+// unknown key, a value of the wrong type or broken TOML is an error that names
+// the file, the line and the key; c is then unchanged.
+func MergeFile(file string, c *Config) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("reading the configuration: %w", err)
+	}
+	if err := merge(text, c); err != nil {
+		return fmt.Errorf("configuration %s: %w", file, err)
+	}
+	return nil
+}
+
+func merge(text []byte, c *Config) error {
+	// Decoded into a copy that shares no pointers, so that an error leaves c
+	// as it was and the decoder does not write through another Config.
+	merged := *c
+	merged.MaxSteps, merged.Resize = clone(c.MaxSteps), clone(c.Resize)
+	dec := toml.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(&merged)
+	var unknown *toml.StrictMissingError
+	var broken *toml.DecodeError
+	switch {
+	case errors.As(err, &unknown) && len(unknown.Errors) > 0:
+		first := unknown.Errors[0]
+		line, _ := first.Position()
+		return fmt.Errorf("line %d: unknown key %q; known are the names of the train command's flags, such as batch, lr or weight-decay", line, strings.Join(first.Key(), "."))
+	case errors.As(err, &broken):
+		line, column := broken.Position()
+		if key := keyAt(text, line); key != "" {
+			return fmt.Errorf("line %d, column %d: %s: %s", line, column, key, strings.TrimPrefix(broken.Error(), "toml: "))
+		}
+		return fmt.Errorf("line %d, column %d: %s", line, column, strings.TrimPrefix(broken.Error(), "toml: "))
+	case err != nil:
+		return err
+	}
+	*c = merged
+	return nil
+}
+
+// keyAt is the key set on a line counted from 1: the library's errors about
+// values don't carry it. Empty where the line sets none.
+func keyAt(text []byte, line int) string {
+	lines := strings.Split(string(text), "\n")
+	if line < 1 || line > len(lines) {
+		return ""
+	}
+	key, _, ok := strings.Cut(lines[line-1], "=")
+	if !ok {
+		return ""
+	}
+	return strings.TrimSpace(key)
+}
+
+func clone(p *int) *int {
+	if p == nil {
+		return nil
+	}
+	v := *p
+	return &v
+}
+
+// Resolve fills in what depends on other settings: a size that was not given
+// is the model's own, 224 for nin-imagenet and the data's for the others.
+// After it, Resize is not nil.
+func (c *Config) Resolve() {
+	if c.Resize == nil {
+		size := 0
+		if c.Model == "nin-imagenet" {
+			size = 224
+		}
+		c.Resize = &size
+	}
+}
+
+// TotalSteps is the number of steps the run takes when an epoch has
+// stepsPerEpoch of them.
+func (c Config) TotalSteps(stepsPerEpoch int) int {
+	total := c.Epochs * stepsPerEpoch
+	if c.MaxSteps != nil {
+		total = min(total, *c.MaxSteps)
+	}
+	return total
+}
+
+// What --resize takes, in pixels a side: smaller leaves a network nothing to
+// pool, larger is surely a slip.
+const (
+	minResize = 8
+	maxResize = 4096
+)
+
+// Validate checks every setting that can be judged without the data, the
+// model or the adapter. The error is a *UsageError.
+func (c Config) Validate() error {
+	usage := func(flag string, value any, problem string) error {
+		return &UsageError{"--" + flag, fmt.Sprint(value), problem}
+	}
+	atLeastOne := func(flag string, v int) error {
+		if v < 1 {
+			return usage(flag, v, "must be at least 1")
+		}
+		return nil
+	}
+	// Written so that NaN, for which every comparison is false, is refused.
+	fraction := func(flag string, v float64) error {
+		if !(v >= 0 && v < 1) {
+			return usage(flag, v, "must be at least 0 and below 1")
+		}
+		return nil
+	}
+	maxSteps := 1
+	if c.MaxSteps != nil {
+		maxSteps = *c.MaxSteps
+	}
+	if err := errors.Join(
+		atLeastOne("epochs", c.Epochs),
+		atLeastOne("max-steps", maxSteps),
+		atLeastOne("batch", c.Batch),
+		fraction("momentum", c.Momentum),
+		fraction("dropout", c.Dropout),
+		fraction("label-smoothing", c.LabelSmoothing),
+		atLeastOne("eval-every", c.EvalEvery),
+	); err != nil {
+		return firstOf(err)
+	}
+	switch {
+	case c.Data == "":
+		return usage("data", "", "must be a folder, sample or auto")
+	case c.Model == "":
+		return usage("model", "", "must name a model")
+	case !(c.LR > 0) || math.IsInf(c.LR, 0):
+		return usage("lr", c.LR, "must be a finite number above 0")
+	case !(c.WeightDecay >= 0) || math.IsInf(c.WeightDecay, 0):
+		return usage("weight-decay", c.WeightDecay, "must be a finite number from 0")
+	case c.Nesterov && c.Momentum == 0:
+		return usage("momentum", c.Momentum, "must be above 0 with Nesterov momentum")
+	case !slices.Contains(Augmentations, c.Augment):
+		return usage("augment", strconv.Quote(c.Augment), "no such augmentation; known are "+strings.Join(Augmentations, ", "))
+	case c.Resize != nil && *c.Resize != 0 && (*c.Resize < minResize || *c.Resize > maxResize):
+		return usage("resize", *c.Resize, fmt.Sprintf("must be 0 (the data's own size) or from %d to %d pixels", minResize, maxResize))
+	case c.Seed > math.MaxInt64:
+		// TOML has no larger integers, and config.toml must hold the seed.
+		return usage("seed", c.Seed, fmt.Sprintf("must be at most %d", math.MaxInt64))
+	}
+	_, err := ParseSchedule(c.Schedule)
+	return err
+}
+
+// firstOf is the first of the errors that errors.Join put together.
+func firstOf(err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()[0]
+	}
+	return err
+}
