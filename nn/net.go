@@ -492,9 +492,17 @@ func (s *slot) collect() (StepResult, error) {
 	return StepResult{Step: s.step, Loss: f(0), Correct: int(f(4))}, nil
 }
 
-// EvalStep submits the evaluation of one batch: its loss and number right are added to the totals.
+// EvalStep submits the evaluation of one batch: its loss and number right are added to the totals. It waits when the adapter is ringSlots steps behind,
+// so that progress means something. Training steps must have been drained.
 func (n *Net) EvalStep(images *ops.Images, entries []Entry) error {
-	return n.submit(images, entries, false, 0, 0, nil)
+	s := n.ring[n.next]
+	if s.readback.Busy() {
+		if _, err := s.collect(); err != nil {
+			return err
+		}
+	}
+	n.next = (n.next + 1) % len(n.ring)
+	return n.submit(images, entries, false, 0, 0, s.readback)
 }
 
 func (n *Net) submit(images *ops.Images, entries []Entry, train bool, learningRate float64, key uint32, into *gpu.Readback) error {
@@ -511,9 +519,6 @@ func (n *Net) submit(images *ops.Images, entries []Entry, train bool, learningRa
 	if err := n.dev.Write(n.step, 0, gpu.Bytes([]uint32{math.Float32bits(float32(learningRate)), key})); err != nil {
 		return err
 	}
-	if into == nil {
-		return n.dev.Submit(t)
-	}
 	if err := n.dev.SubmitRead(t, n.metrics, into); err != nil {
 		return err
 	}
@@ -526,6 +531,9 @@ func (n *Net) ResetTotals() error { return n.dev.Write(n.totals, 0, make([]byte,
 
 // Totals waits for the adapter and reads the totals of all batches since ResetTotals.
 func (n *Net) Totals() (ops.Totals, error) {
+	if _, err := n.Drain(); err != nil {
+		return ops.Totals{}, err
+	}
 	raw, err := n.dev.Read(n.totals, 0, 16)
 	if err != nil {
 		return ops.Totals{}, err

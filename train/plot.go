@@ -66,7 +66,7 @@ func PlotAccuracy(path string, epochs []EpochRecord, title string) error {
 	all := slices.Concat(training, test)
 	f.setX(all, 1)
 	low, high := spread(all)
-	margin := max(0.08*(high-low), 2)
+	margin := max(0.08*(high-low), (10-(high-low))/2) // at least 10 points in sight
 	f.setY(max(low-margin, 0), min(high+margin, 100))
 	return f.save(path)
 }
@@ -162,17 +162,19 @@ func withoutTails(p plotter.XYs) plotter.XYs {
 	return sorted[cut : len(sorted)-cut]
 }
 
-// smoothed is the running mean whose weights fall off exponentially, over
-// about a fiftieth of the points (at least 5). Dividing by the sum of weights
-// keeps its start unbiased.
+// smoothed is the mean of the points around each one, about a fiftieth of them
+// (at least 7). Towards the ends the window is cut, not narrowed, so the curve
+// neither lags nor trembles there.
 func smoothed(p plotter.XYs) plotter.XYs {
-	keep := 1 - 1/max(5, float64(len(p))/50)
-	out := make(plotter.XYs, len(p))
-	var sum, weight float64
+	half := max(3, len(p)/100)
+	sums := make([]float64, len(p)+1) // sums[i] is the sum of the first i values
 	for i, q := range p {
-		sum = keep*sum + (1-keep)*q.Y
-		weight = keep*weight + (1 - keep)
-		out[i] = plotter.XY{X: q.X, Y: sum / weight}
+		sums[i+1] = sums[i] + q.Y
+	}
+	out := make(plotter.XYs, len(p))
+	for i, q := range p {
+		from, to := max(0, i-half), min(len(p), i+half+1)
+		out[i] = plotter.XY{X: q.X, Y: (sums[to] - sums[from]) / float64(to-from)}
 	}
 	return out
 }
@@ -261,7 +263,11 @@ func (f *figure) addLine(name string, p plotter.XYs, c color.Color, glyph draw.G
 // addRaw adds the faint line of unsmoothed values.
 func (f *figure) addRaw(name string, p plotter.XYs) {
 	f.empty = false
-	line := &plotter.Line{XYs: p, LineStyle: draw.LineStyle{Color: faintColor, Width: vg.Points(0.9)}}
+	width := vg.Points(0.9)
+	if len(p) < 500 {
+		width = vg.Points(1.5)
+	}
+	line := &plotter.Line{XYs: p, LineStyle: draw.LineStyle{Color: faintColor, Width: width}}
 	f.Add(line)
 	f.entries = append(f.entries, legendEntry{name, []plot.Thumbnailer{line}})
 }
@@ -352,8 +358,8 @@ func tickStep(span float64, n int) float64 {
 	return 10 * step
 }
 
-// wholeTicks marks whole numbers between first and last, the ends included
-// where they don't crowd their neighbours.
+// wholeTicks marks first and the round whole numbers up to last that don't
+// crowd it.
 type wholeTicks struct{ first, last float64 }
 
 // Ticks implements plot.Ticker.
@@ -382,7 +388,8 @@ func (evenTicks) Ticks(low, high float64) []plot.Tick {
 	var ticks []plot.Tick
 	// Counted in whole steps, so that no error builds up.
 	for k := math.Ceil(low/step - 1e-9); k*step <= high+1e-9*step; k++ {
-		ticks = append(ticks, plot.Tick{Value: k * step, Label: strconv.FormatFloat(k*step, 'f', decimals, 64)})
+		v := k*step + 0 // + 0 makes a zero of −0
+		ticks = append(ticks, plot.Tick{Value: v, Label: strconv.FormatFloat(v, 'f', decimals, 64)})
 	}
 	return ticks
 }

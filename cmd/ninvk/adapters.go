@@ -1,0 +1,51 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"ninvk/gpu"
+)
+
+type adaptersCommand struct {
+	JSON bool `help:"Print a list that machines read."`
+}
+
+// Run lists the adapters.
+func (c adaptersCommand) Run() error {
+	as, err := gpu.Adapters()
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(as)
+	}
+	chosen, err := gpu.Select(as, os.Getenv(gpu.AdapterEnv))
+	if err != nil {
+		return err
+	}
+	for _, a := range as {
+		mark := " "
+		if a.Index == chosen.Index {
+			mark = "*"
+		}
+		l := a.Limits
+		fmt.Printf("%s %d  %s\n", mark, a.Index, a.Name)
+		fmt.Printf("     %s, %s, driver %s\n", a.Type, a.Backend, a.Driver)
+		fmt.Printf("     workgroup: %d invocations, %d KiB of memory; largest buffer %d MiB, binding %d MiB, texture side %d\n\n",
+			l.MaxComputeInvocationsPerWorkgroup, l.MaxComputeWorkgroupStorageSize>>10, l.MaxBufferSize>>20, l.MaxStorageBufferBindingSize>>20, l.MaxTextureDimension2D)
+	}
+	if os.Getenv(gpu.AdapterEnv) != "" {
+		fmt.Printf("* the default, chosen by %s=%s\n", gpu.AdapterEnv, os.Getenv(gpu.AdapterEnv))
+	} else {
+		fmt.Printf("* the default: the first %s adapter (discrete before integrated before virtual before cpu); --adapter or %s choose another\n", chosen.Type, gpu.AdapterEnv)
+	}
+	return nil
+}
+
+func printJSON(v any) error {
+	e := json.NewEncoder(os.Stdout)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}

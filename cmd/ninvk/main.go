@@ -1,0 +1,132 @@
+// Command ninvk trains Network-in-Network image classifiers on any GPU that Vulkan, Metal or DX12 reaches, and on software drivers.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"ninvk/cifar10"
+	"ninvk/gpu"
+	"ninvk/nin"
+	"ninvk/nn"
+	"ninvk/safetensors"
+	"ninvk/train"
+)
+
+// cli is the command line.
+type cli struct {
+	LogLevel slog.Level `help:"Diagnostics on stderr from this level on: debug, info, warn or error." default:"warn"`
+
+	Adapters adaptersCommand `cmd:"" help:"List the adapters of this machine and what they allow."`
+	Data     struct {
+		Fetch  fetchCommand  `cmd:"" help:"Obtain CIFAR-10, each file checked by SHA-256."`
+		Verify verifyCommand `cmd:"" help:"Check the files of a folder against the official checksums."`
+	} `cmd:"" help:"Obtain and check CIFAR-10."`
+	Train   trainCommand   `cmd:"" help:"Train a network; draws its accuracy and keeps weights that PyTorch can load."`
+	Eval    evalCommand    `cmd:"" help:"Loss and accuracy of trained weights."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+// Exit codes.
+const (
+	exitOther       = 1
+	exitUsage       = 2
+	exitNoAdapter   = 3
+	exitLost        = 4
+	exitDiverged    = 5
+	exitBadFile     = 6
+	exitInterrupted = 130
+)
+
+// interrupted ends a command that Ctrl-C or SIGTERM stopped after it saved what it had.
+type interrupted struct{ message string }
+
+func (e *interrupted) Error() string { return e.message }
+
+// usageError is a command line that can't be right.
+type usageError struct{ message string }
+
+func (e *usageError) Error() string { return e.message }
+
+func main() {
+	var c cli
+	parser, err := kong.New(&c, kong.Name("ninvk"), kong.UsageOnError(),
+		kong.Description("Network-in-Network image classifiers trained on any GPU."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	if err != nil {
+		panic(err) // the declarations above contradict each other
+	}
+	command, err := parser.Parse(os.Args[1:])
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "ninvk: %v; see ninvk --help\n", err)
+		os.Exit(exitUsage)
+	}
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel})))
+	ctx, stop := context.WithCancel(context.Background())
+	go watchSignals(stop)
+	command.BindTo(ctx, (*context.Context)(nil))
+	if err := command.Run(); err != nil {
+		fmt.Fprintf(os.Stderr, "ninvk: %v\n", err)
+		os.Exit(exitCode(err))
+	}
+}
+
+// watchSignals ends the context at the first Ctrl-C or SIGTERM and the process at the second.
+func watchSignals(stop func()) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	<-signals
+	fmt.Fprintln(os.Stderr, "\nstopping after the current step; once more to leave at once")
+	stop()
+	<-signals
+	os.Exit(exitInterrupted)
+}
+
+// exitCode is the contract of the README's table.
+func exitCode(err error) int {
+	is := func(target any) bool { return errors.As(err, target) }
+	switch {
+	case is(new(*interrupted)):
+		return exitInterrupted
+	case is(new(*usageError)), is(new(*train.UsageError)), is(new(*nin.UnknownModelError)):
+		return exitUsage
+	case is(new(*gpu.NoAdapterError)), is(new(*gpu.AmbiguousAdapterError)):
+		return exitNoAdapter
+	case is(new(*gpu.LostError)), is(new(*nn.MemoryError)), errors.Is(err, gpu.ErrTooLarge):
+		return exitLost
+	case is(new(*train.DivergedError)):
+		return exitDiverged
+	case is(new(*cifar10.FileError)), is(new(*safetensors.FormatError)), is(new(*nin.WeightsError)):
+		return exitBadFile
+	}
+	return exitOther
+}
+
+type versionCommand struct{}
+
+// Run prints the version.
+func (versionCommand) Run() error {
+	fmt.Println("ninvk", version())
+	return nil
+}
+
+// version is the module's, with the revision it was built from where the build recorded one.
+func version() string {
+	v := "0.1.0"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+				v += "+" + s.Value[:12]
+			}
+		}
+	}
+	return v
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"ninvk/cifar10"
+	"ninvk/gpu"
+	"ninvk/nin"
+	"ninvk/train"
+)
+
+// trainCommand has a pointer wherever a setting not given must be told from one given: flags win over the file, the file over the recipe.
+type trainCommand struct {
+	Data        *string  `help:"Folder with data_batch_*.bin and test_batch.bin, 'sample' (embedded real images), or 'auto' (the folder data if there, else the sample)." placeholder:"DIR|sample|auto"`
+	Model       *string  `help:"nin, nin-bn or nin-imagenet." placeholder:"NAME"`
+	Recipe      string   `help:"seed (the published script), paper or fast." placeholder:"NAME"`
+	Config      string   `help:"TOML file with settings; flags win over it." placeholder:"FILE.toml"`
+	Epochs      *int     `help:"Passes over the training images."`
+	MaxSteps    *int     `help:"Stop after so many steps."`
+	Batch       *int     `help:"Images a step."`
+	LR          *float64 `name:"lr" help:"Learning rate, which the schedule scales."`
+	Momentum    *float64 `help:"Momentum."`
+	WeightDecay *float64 `help:"Weight decay, added to the gradient."`
+	Schedule    *string  `help:"step:EPOCHS:FACTOR, cosine, onecycle or constant."`
+	Dropout     *float64 `help:"Probability that an activation is dropped."`
+	Augment     *string  `help:"none, flip or flip-crop."`
+	Resize      *int     `help:"Pixels a side to enlarge images to; 0 for their own size."`
+	NoShuffle   bool     `help:"Take images in file order."`
+	Seed        *uint64  `help:"Seed of all random numbers."`
+	Adapter     *string  `help:"Index, part of the name or driver, or type (cpu, discrete, integrated)."`
+	Init        *string  `help:"Weights to start from." placeholder:"FILE.safetensors"`
+	Out         *string  `help:"Run folder to make (default runs/TIME-MODEL)." placeholder:"DIR"`
+	EvalEvery   *int     `help:"Epochs between evaluations of both splits."`
+}
+
+// set copies a flag that was given.
+func set[T any](target *T, flag *T) {
+	if flag != nil {
+		*target = *flag
+	}
+}
+
+// config is recipe, file and flags in that order.
+func (c trainCommand) config() (train.Config, error) {
+	cfg, err := train.LoadConfig(c.Recipe, c.Config)
+	if err != nil {
+		return cfg, err
+	}
+	set(&cfg.Data, c.Data)
+	set(&cfg.Model, c.Model)
+	set(&cfg.Epochs, c.Epochs)
+	set(&cfg.Batch, c.Batch)
+	set(&cfg.LR, c.LR)
+	set(&cfg.Momentum, c.Momentum)
+	set(&cfg.WeightDecay, c.WeightDecay)
+	set(&cfg.Schedule, c.Schedule)
+	set(&cfg.Dropout, c.Dropout)
+	set(&cfg.Augment, c.Augment)
+	set(&cfg.Seed, c.Seed)
+	set(&cfg.Adapter, c.Adapter)
+	set(&cfg.Init, c.Init)
+	set(&cfg.Out, c.Out)
+	set(&cfg.EvalEvery, c.EvalEvery)
+	if c.MaxSteps != nil {
+		cfg.MaxSteps = c.MaxSteps
+	}
+	if c.Resize != nil {
+		cfg.Resize = c.Resize
+	}
+	if c.NoShuffle {
+		cfg.Shuffle = false
+	}
+	cfg.Resolve()
+	return cfg, cfg.Validate()
+}
+
+// Run trains.
+func (c trainCommand) Run(ctx context.Context) error {
+	cfg, err := c.config()
+	if err != nil {
+		return err
+	}
+	// What costs nothing is checked first.
+	if _, _, err := nin.Build(nin.Config{Model: cfg.Model, Classes: cifar10.Classes, Size: max(*cfg.Resize, cifar10.Width), Dropout: cfg.Dropout}); err != nil {
+		return err
+	}
+	data, err := openData(cfg.Data)
+	if err != nil {
+		return err
+	}
+	if cfg.Out == "" {
+		cfg.Out = train.DefaultRunDir(time.Now(), cfg.Model)
+	}
+	dev, err := gpu.Open(cfg.Adapter)
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	report := newTrainReport()
+	job := train.Job{Config: cfg, Data: data, Device: dev, Version: version(), Report: report}
+	s, err := job.Run(ctx)
+	report.end()
+	if err != nil {
+		return err
+	}
+	if !math.IsNaN(s.Best) {
+		fmt.Printf("best test accuracy %.2f %% (epoch %d)\n", 100*s.Best, s.BestEpoch)
+	}
+	fmt.Printf("run folder      %s\naccuracy plot   %s\nweights         %s\n", s.Dir, filepath.Join(s.Dir, train.AccuracyPlot), filepath.Join(s.Dir, train.ModelFile))
+	if s.Interrupted {
+		return &interrupted{fmt.Sprintf("interrupted after step %d; continue from the weights with --init %s", s.Steps, filepath.Join(s.Dir, train.ModelFile))}
+	}
+	return nil
+}
+
+// openData opens what --data names.
+func openData(name string) (*cifar10.Dataset, error) {
+	switch name {
+	case "sample":
+		return cifar10.Sample()
+	case "auto":
+		if _, err := os.Stat("data"); errors.Is(err, fs.ErrNotExist) {
+			fmt.Fprintln(os.Stderr, "no folder data here: using the embedded sample of 1,000 training and 200 test images (ninvk data fetch brings all 60,000)")
+			return cifar10.Sample()
+		}
+		return cifar10.Open("data")
+	}
+	return cifar10.Open(name)
+}
+
+func percent(v float64) string {
+	if math.IsNaN(v) {
+		return "-"
+	}
+	return strconv.FormatFloat(100*v, 'f', 2, 64) + " %"
+}
