@@ -283,7 +283,8 @@ func TestFetchBadArchive(t *testing.T) {
 	}{
 		{"not an archive", []byte("<html>Please log in</html>"), []string{"not a gzip archive"}},
 		{"empty", nil, []string{"not a gzip archive"}},
-		{"cut off", whole[:len(whole)/2], []string{"damaged", "unexpected EOF"}},
+		{"cut off", whole[:len(whole)/2], []string{"data_batch_1.bin in it", "unexpected EOF"}},
+		{"cut off at the end", whole[:len(whole)-20], []string{"damaged", "unexpected EOF"}},
 		{"file missing", pack(t, official[:3]), []string{"neither test_batch.bin nor test_batch.png"}},
 		{"file twice", pack(t, append(official[:4:4], official[0])), []string{"data_batch_1.bin", "comes twice"}},
 		{"other content", replaced(official, "data_batch_2.bin", other),

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"ninvk/nn"
+	"ninvk/ops"
 )
 
 // Models lists the known networks.
@@ -67,13 +68,13 @@ var imagenet = []step{
 // Build is the graph of a network and its last node, the logits [N, Classes, 1, 1]. The layers are named classifier.N with N the place in PyTorch's
 // nn.Sequential, where batch normalisation, ReLU, pooling and dropout count too.
 func Build(c Config) (*nn.Graph, *nn.Node, error) {
-	steps, bn, lastReLU := cifar, false, true
+	steps, bn, lastReLU, ceil := cifar, false, true, false
 	switch c.Model {
 	case "nin":
 	case "nin-bn":
 		bn, lastReLU = true, false
 	case "nin-imagenet":
-		steps = imagenet
+		steps, ceil = imagenet, true // Caffe rounds the size of a pooled image up
 	default:
 		return nil, nil, &UnknownModelError{c.Model}
 	}
@@ -101,7 +102,7 @@ func Build(c Config) (*nn.Graph, *nn.Node, error) {
 				place++ // the fused ReLU
 			}
 		case maxPool:
-			x = g.MaxPool(name(), x, s.kernel, s.stride, s.pad)
+			x = g.MaxPool(name(), x, ops.MaxPool{K: s.kernel, Stride: s.stride, Pad: s.pad, Ceil: ceil})
 		case avgPool:
 			x = g.AvgPool(name(), x, s.kernel, s.stride, s.pad)
 		case dropout:

@@ -106,8 +106,8 @@ func (g *Graph) BatchNorm(name string, x *Node, relu bool) *Node {
 func (g *Graph) ReLU(name string, x *Node) *Node { return g.add(name, relu{}, x) }
 
 // MaxPool is max pooling.
-func (g *Graph) MaxPool(name string, x *Node, kernel, stride, pad int) *Node {
-	return g.add(name, maxPool{ops.MaxPool{K: kernel, Stride: stride, Pad: pad}}, x)
+func (g *Graph) MaxPool(name string, x *Node, op ops.MaxPool) *Node {
+	return g.add(name, maxPool{op}, x)
 }
 
 // AvgPool is average pooling; the divisor counts padding.

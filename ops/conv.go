@@ -165,22 +165,35 @@ func convolve(r *Recorder, c convCall) error {
 	return nil
 }
 
-// convGradTile picks the tile of the weight gradient.
-func convGradTile(l gpu.Limits, c Conv, x Shape) shaders.ConvGradTile {
-	t := shaders.ConvGradTile{KX: c.K, TM: 2, Q: 64, Pointwise: c.K == 1 && c.Stride == 1 && c.Pad == 0}
-	t.R = min(32, 4*ceilDiv(c.M, 4))
-	most := min(256, int(l.MaxComputeInvocationsPerWorkgroup), int(l.MaxComputeWorkgroupSizeX))
+// convGradTile picks the tile of the weight gradient from few choices, so that layers share pipelines: adding a chunk to the partial results costs as
+// much as the products of about 100 pixels, and more channels than 16 would take too long to compile with that many pixels.
+func convGradTile(l gpu.Limits, c Conv, x, y Shape) shaders.ConvGradTile {
+	t := shaders.ConvGradTile{TM: 4, Q: 128, R: 16, Pointwise: c.K == 1 && c.Stride == 1 && c.Pad == 0}
+	for t.R > 4 && t.R/2 >= c.M {
+		t.R /= 2
+	}
+	if y.Pixels() <= 32 {
+		t.Q = 32
+	}
+	// Every workgroup stages the same gradients, which takes about as long as the arithmetic of stagingLanes.
+	const stagingLanes = 10
+	most := min(int(l.MaxComputeInvocationsPerWorkgroup), int(l.MaxComputeWorkgroupSizeX))
 	lanes := c.K * c.K * x.Groups()
-	t.WG = ceilDiv(ceilDiv(lanes, ceilDiv(lanes, most)), 8) * 8
+	best := 0
+	for _, wg := range []int{8, 16, 32, 48, 96, 216} {
+		if cost := ceilDiv(lanes, wg) * (wg + stagingLanes); wg <= most && (best == 0 || cost < best) {
+			t.WG, best = wg, cost
+		}
+	}
 	return t
 }
 
 // WeightGrad records the gradients of weight and bias from the input x and the output's gradient dy (masked by the ReLU where there is one).
 func (c Conv) WeightGrad(r *Recorder, x, dy Tensor, weight, bias Param) error {
 	l := r.Dev.Limits()
-	t := convGradTile(l, c, x.Shape)
+	t := convGradTile(l, c, x.Shape, dy.Shape)
 	k := gpu.Kernel{
-		Name:     fmt.Sprintf("conv weight gradient %d×%d r%d q%d", c.K, c.K, t.R, t.Q),
+		Name:     fmt.Sprintf("conv weight gradient r%d q%d wg%d", t.R, t.Q, t.WG),
 		Source:   t.Source(),
 		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.TextureF32, gpu.Write},
 	}
@@ -199,7 +212,7 @@ func (c Conv) WeightGrad(r *Recorder, x, dy Tensor, weight, bias Param) error {
 				uint32(dy.Plane()), uint32(dy.Pixels()), uint32(dy.W), uint32(dy.H),
 				uint32(x.Plane()), uint32(x.W), uint32(x.H), r.Scratch.zero(),
 				uint32(x.Groups()), uint32(lanes), uint32(c.M), uint32(4 * s.from),
-				uint32(s.from), uint32(chunk), uint32(c.Stride), uint32(c.Pad), uint32(s.to),
+				uint32(s.from), uint32(chunk), uint32(c.Stride), uint32(c.Pad), uint32(s.to), uint32(c.K),
 			}
 			if err := r.dispatch(k, ceilDiv(t.R*t.Q/4, t.WG)+ceilDiv(t.Q, t.WG), params, ceilDiv(lanes, t.WG), ceilDiv(4*(s.to-s.from), t.R), min(parts, chunks-chunk),
 				dy.slice(s), r.Scratch.tex, gpu.Slice{Buffer: r.Partial, Size: uint64(one * parts)}); err != nil {

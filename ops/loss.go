@@ -37,5 +37,5 @@ type Totals struct {
 // Metrics records the sums over the n results of a batch: mean loss and number right into batch (8 bytes), and added to total (16 bytes).
 func Metrics(r *Recorder, n int, result, batch, total *gpu.Buffer) error {
 	k := gpu.Kernel{Name: "metrics", Source: shaders.Source("metrics", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write, gpu.Write}}
-	return r.dispatch(k, ceilDiv(n, 64)+64, []uint32{uint32(n)}, 1, 1, 1, gpu.All(result), gpu.All(batch), gpu.All(total))
+	return r.dispatch(k, ceilDiv(n, 64)+64, []uint32{uint32(n), 0}, 1, 1, 1, gpu.All(result), gpu.All(batch), gpu.All(total))
 }

@@ -8,10 +8,30 @@ import (
 )
 
 // MaxPool takes the maximum of K×K windows; padding counts as minus infinity, the first maximum in row-major order gets the gradient.
-type MaxPool struct{ K, Stride, Pad int }
+//
+// With Ceil the last window of a row or column may reach beyond the padded image, as in Caffe, so that no pixel is left out.
+type MaxPool struct {
+	K, Stride, Pad int
+	Ceil           bool
+}
 
 // Out is the output shape for input x.
-func (o MaxPool) Out(x Shape) (Shape, error) { return poolOut(x, o.K, o.Stride, o.Pad) }
+func (o MaxPool) Out(x Shape) (Shape, error) {
+	y, err := poolOut(x, o.K, o.Stride, o.Pad)
+	if err == nil && o.Ceil {
+		y.H, y.W = o.ceil(x.H), o.ceil(x.W)
+	}
+	return y, err
+}
+
+// ceil is the number of windows along size pixels; each starts within the image or the padding before it.
+func (o MaxPool) ceil(size int) int {
+	n := ceilDiv(size+2*o.Pad-o.K, o.Stride) + 1
+	if (n-1)*o.Stride >= size+o.Pad {
+		n--
+	}
+	return n
+}
 
 func poolOut(x Shape, k, stride, pad int) (Shape, error) {
 	if 2*pad > k {

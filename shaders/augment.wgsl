@@ -28,7 +28,8 @@ fn keys(t: f32) -> f32 {
   return 0.0;
 }
 
-fn to_byte(v: vec3<f32>) -> vec3<f32> { return clamp(floor(v + vec3<f32>(0.5)), vec3<f32>(), vec3<f32>(255.0)); }
+// Half a byte rounds up. Halves are common where an image grows by 3/2 (weights of sixteenths); the little more keeps rounding errors from taking them down.
+fn to_byte(v: vec3<f32>) -> vec3<f32> { return clamp(floor(v + vec3<f32>(0.5 + 0.0005)), vec3<f32>(), vec3<f32>(255.0)); }
 
 fn bicubic(image: u32, sx: f32, sy: f32) -> vec3<f32> {
   let x0 = i32(floor(sx)) - 1;

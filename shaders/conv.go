@@ -111,13 +111,12 @@ func (t ConvTile) Sum(g, p int) string {
 	return fmt.Sprintf("vec4<f32>(%s, %s, %s, %s)", t.sum(4*g, p, k), t.sum(4*g+1, p, k), t.sum(4*g+2, p, k), t.sum(4*g+3, p, k))
 }
 
-// ConvGradTile is the shape of one straight-line weight-gradient kernel (conv_grad.wgsl).
+// ConvGradTile is the shape of one straight-line weight-gradient kernel (conv_grad.wgsl). Kernel size and channels are not part of it.
 type ConvGradTile struct {
 	R         int // output channels a workgroup computes, a multiple of 4
-	TM        int // output channels accumulated at a time; each takes four sums
+	TM        int // output channels accumulated at a time, each with four sums; divides R
 	Q         int // output pixels a chunk
-	KX        int // kernel columns
-	WG        int
+	WG        int // invocations a workgroup
 	Pointwise bool
 }
 
@@ -154,7 +153,7 @@ func (t ConvGradTile) Products(block int) string {
 				if k > 0 {
 					fmt.Fprintf(&b, "s%d_%d_%d + ", r, j, k-1)
 				}
-				fmt.Fprintf(&b, "ws[%d] * v%d.%c;\n", r*t.Q+k, k, "xyzw"[j])
+				fmt.Fprintf(&b, "ws[%d] * v%d.%c;\n", k*t.R+r, k, "xyzw"[j])
 			}
 		}
 	}

@@ -10,7 +10,7 @@ struct Q {
   in_plane: u32, in_w: u32, in_h: u32, zero: u32,
   groups: u32, lanes: u32, m: u32, m0: u32,
   group0: u32, chunk0: u32, stride: i32, pad: i32,
-  out_groups: u32,
+  out_groups: u32, kx: u32,
 }
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
@@ -32,11 +32,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
     let k = i % {{.Q}}u;
     let ok = p0 + k < q.out_pixels && m0 / 4u + g < q.out_groups;
     let v = select(vec4<f32>(), dy[select(0u, (m0 / 4u + g - q.group0) * q.out_plane + p0 + k, ok)], ok);
-    let o = g * {{mul 4 .Q}}u + k;
+    let o = k * {{.R}}u + g * 4u;
     ws[o] = v.x;
-    ws[o + {{.Q}}u] = v.y;
-    ws[o + {{mul 2 .Q}}u] = v.z;
-    ws[o + {{mul 3 .Q}}u] = v.w;
+    ws[o + 1u] = v.y;
+    ws[o + 2u] = v.z;
+    ws[o + 3u] = v.w;
   }
 {{- if not .Pointwise}}
   for (var i = lid.x; i < {{.Q}}u; i = i + {{.WG}}u) {
@@ -60,8 +60,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 {{- end}}
 {{- else}}
   let tap = lane / q.groups;
-  let ky = i32(tap / {{.KX}}u);
-  let kx = i32(tap % {{.KX}}u);
+  let ky = i32(tap / q.kx);
+  let kx = i32(tap % q.kx);
   let base = i32((lane % q.groups) * q.in_plane) + ky * i32(q.in_w) + kx;
 {{- range $k := seq .Q}}
   let y{{$k}} = line[{{$k}}] + ky;

@@ -52,7 +52,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
       let ix = left + kx;
       if (iy >= 0 && iy < q.in_h && ix >= 0 && ix < q.in_w) {
         let v = x[wid.y * q.in_plane + u32(image + iy * q.in_w + ix)];
-        let better = v > best || vec4<bool>(!found) || v != v; // NaN wins, as in PyTorch
+        // NaN wins, as in PyTorch. Its bits tell it: v != v is false on some drivers.
+        let nan = (bitcast<vec4<u32>>(v) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
+        let better = v > best || vec4<bool>(!found) || nan;
         best = select(best, v, better);
         places = select(places, vec4<u32>(u32(ky * {{.K}} + kx)), better);
         found = true;

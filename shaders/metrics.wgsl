@@ -1,10 +1,13 @@
 // Sums the results of loss.wgsl in order: total loss and number right of the batch, into the step's slot and added to the running totals of the epoch or split.
 // Totals: loss sum (as a float and the part that rounding left over), number right, images.
-struct Q { images: u32 }
+struct Q { images: u32, zero: u32 } // zero is 0
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> result: array<vec2<f32>>;
 @group(0) @binding(2) var<storage, read_write> batch: array<f32>;  // mean loss, number right
 @group(0) @binding(3) var<storage, read_write> total: array<u32>;
+
+// An identity that compilers can't see through: some take (a + b) - a for b, which would undo the compensated sum.
+fn rounded(v: f32) -> f32 { return bitcast<f32>(bitcast<u32>(v) ^ q.zero); }
 
 var<workgroup> part: array<vec2<f32>, 64>;
 
@@ -20,10 +23,10 @@ fn main(@builtin(local_invocation_id) lid: vec3<u32>) {
   batch[1] = s.y;
   // Kahan's compensated sum: an epoch has thousands of batches.
   let old = bitcast<f32>(total[0]);
-  let add = s.x - bitcast<f32>(total[1]);
-  let sum = old + add;
+  let add = rounded(s.x) - bitcast<f32>(total[1]);
+  let sum = rounded(old + add);
   total[0] = bitcast<u32>(sum);
-  total[1] = bitcast<u32>((sum - old) - add);
+  total[1] = bitcast<u32>(rounded(sum - old) - add);
   total[2] = total[2] + u32(s.y);
   total[3] = total[3] + q.images;
 }

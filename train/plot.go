@@ -46,8 +46,8 @@ var (
 func PlotAccuracy(path string, epochs []EpochRecord, title string) error {
 	var training, test plotter.XYs
 	for _, e := range epochs {
-		training = appendFinite(training, float64(e.Epoch), 100*e.TrainAccuracy)
-		test = appendFinite(test, float64(e.Epoch), 100*e.TestAccuracy)
+		training = appendDrawable(training, float64(e.Epoch), 100*e.TrainAccuracy)
+		test = appendDrawable(test, float64(e.Epoch), 100*e.TestAccuracy)
 	}
 	f := newFigure(title, "Epoch", "Accuracy (%)")
 	f.addLine(label("Training accuracy", training, "%.2f %%"), training, trainColor, draw.CircleGlyph{})
@@ -73,11 +73,11 @@ func PlotAccuracy(path string, epochs []EpochRecord, title string) error {
 
 // PlotLoss draws the loss of the steps (faint, and smoothed over it) and the
 // test loss after the epochs against the step into a PNG. Values that are not
-// finite are left out. The file is written whole or not at all.
+// finite, or beyond 1e30, are left out. The file is written whole or not at all.
 func PlotLoss(path string, steps []StepRecord, epochs []EpochRecord, title string) error {
 	var raw, test plotter.XYs
 	for _, s := range steps {
-		raw = appendFinite(raw, float64(s.Step), s.Loss)
+		raw = appendDrawable(raw, float64(s.Step), s.Loss)
 	}
 	// An epoch's test loss stands at its last step.
 	last := map[int]int{}
@@ -91,14 +91,14 @@ func PlotLoss(path string, steps []StepRecord, epochs []EpochRecord, title strin
 		if !ok { // a run whose steps were not kept
 			at = done
 		}
-		test = appendFinite(test, float64(at), e.TestLoss)
+		test = appendDrawable(test, float64(at), e.TestLoss)
 	}
 	smooth := smoothed(raw)
 
 	f := newFigure(title, "Step", "Cross-entropy loss (nats)")
 	if len(raw) > maxMarkers {
 		f.addRaw("Training loss, each batch", thinned(raw))
-		f.addLine("Training loss, smoothed", thinned(smooth), trainColor, nil)
+		f.addLine("Training loss, smoothed", smooth, trainColor, nil)
 	} else { // too few to smooth
 		f.addLine("Training loss, each batch", raw, trainColor, draw.CircleGlyph{})
 		smooth = raw
@@ -118,9 +118,10 @@ func PlotLoss(path string, steps []StepRecord, epochs []EpochRecord, title strin
 	return f.save(path)
 }
 
-// appendFinite adds a point if it can be drawn.
-func appendFinite(p plotter.XYs, x, y float64) plotter.XYs {
-	if math.IsNaN(y) || math.IsInf(y, 0) {
+// appendDrawable adds a point if it can be drawn: not NaN, and small enough that
+// ranges and sums of such values stay finite.
+func appendDrawable(p plotter.XYs, x, y float64) plotter.XYs {
+	if !(math.Abs(y) < 1e30) {
 		return p
 	}
 	return append(p, plotter.XY{X: x, Y: y})
@@ -163,18 +164,23 @@ func withoutTails(p plotter.XYs) plotter.XYs {
 }
 
 // smoothed is the mean of the points around each one, about a fiftieth of them
-// (at least 7). Towards the ends the window is cut, not narrowed, so the curve
-// neither lags nor trembles there.
+// (at least 7), at up to 1,000 places. Towards the ends the window is cut, not
+// narrowed, so the curve neither lags nor trembles there.
 func smoothed(p plotter.XYs) plotter.XYs {
 	half := max(3, len(p)/100)
-	sums := make([]float64, len(p)+1) // sums[i] is the sum of the first i values
-	for i, q := range p {
-		sums[i+1] = sums[i] + q.Y
-	}
-	out := make(plotter.XYs, len(p))
-	for i, q := range p {
-		from, to := max(0, i-half), min(len(p), i+half+1)
-		out[i] = plotter.XY{X: q.X, Y: (sums[to] - sums[from]) / float64(to-from)}
+	places := min(len(p), 1000)
+	out := make(plotter.XYs, places)
+	for k := range out {
+		i := k
+		if len(p) > places { // the first and the last point are among them
+			i = k * (len(p) - 1) / (places - 1)
+		}
+		window := p[max(0, i-half):min(len(p), i+half+1)]
+		var sum float64
+		for _, q := range window {
+			sum += q.Y
+		}
+		out[k] = plotter.XY{X: p[i].X, Y: sum / float64(len(window))}
 	}
 	return out
 }
@@ -367,7 +373,7 @@ func (w wholeTicks) Ticks(_, _ float64) []plot.Tick {
 	step := max(tickStep(w.last-w.first, 12), 1)
 	at := []float64{w.first}
 	for v := math.Ceil(w.first/step) * step; v <= w.last; v += step {
-		if v-w.first >= 0.6*step {
+		if v-w.first >= 0.45*step {
 			at = append(at, v)
 		}
 	}
@@ -389,7 +395,11 @@ func (evenTicks) Ticks(low, high float64) []plot.Tick {
 	// Counted in whole steps, so that no error builds up.
 	for k := math.Ceil(low/step - 1e-9); k*step <= high+1e-9*step; k++ {
 		v := k*step + 0 // + 0 makes a zero of −0
-		ticks = append(ticks, plot.Tick{Value: v, Label: strconv.FormatFloat(v, 'f', decimals, 64)})
+		label := strconv.FormatFloat(v, 'f', decimals, 64)
+		if step >= 1e6 || step < 1e-6 { // the loss of a run that diverged, or of one that can't fall further
+			label = strconv.FormatFloat(v, 'g', 4, 64)
+		}
+		ticks = append(ticks, plot.Tick{Value: v, Label: label})
 	}
 	return ticks
 }

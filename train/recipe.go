@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -131,16 +132,25 @@ func LoadConfig(recipe, file string) (Config, error) {
 	return c, nil
 }
 
+// ConfigError says what is wrong with a configuration file.
+type ConfigError struct {
+	Path string
+	Err  error
+}
+
+func (e *ConfigError) Error() string { return fmt.Sprintf("configuration %s: %v", e.Path, e.Err) }
+func (e *ConfigError) Unwrap() error { return e.Err }
+
 // MergeFile sets what a TOML file gives and leaves the rest of c alone. An
 // unknown key, a value of the wrong type or broken TOML is an error that names
 // the file, the line and the key; c is then unchanged.
 func MergeFile(file string, c *Config) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return fmt.Errorf("reading the configuration: %w", err)
+		return &ConfigError{file, err}
 	}
 	if err := merge(text, c); err != nil {
-		return fmt.Errorf("configuration %s: %w", file, err)
+		return &ConfigError{file, err}
 	}
 	return nil
 }
@@ -162,15 +172,27 @@ func merge(text []byte, c *Config) error {
 		return fmt.Errorf("line %d: unknown key %q; known are the names of the train command's flags, such as batch, lr or weight-decay", line, strings.Join(first.Key(), "."))
 	case errors.As(err, &broken):
 		line, column := broken.Position()
-		if key := keyAt(text, line); key != "" {
-			return fmt.Errorf("line %d, column %d: %s: %s", line, column, key, strings.TrimPrefix(broken.Error(), "toml: "))
+		problem := strings.TrimPrefix(broken.Error(), "toml: ")
+		if m := wrongType.FindStringSubmatch(problem); m != nil {
+			problem = fmt.Sprintf("is a TOML %s, expected %s", m[1], kindNames[m[2]])
 		}
-		return fmt.Errorf("line %d, column %d: %s", line, column, strings.TrimPrefix(broken.Error(), "toml: "))
+		if key := keyAt(text, line); key != "" {
+			problem = key + ": " + problem
+		}
+		return fmt.Errorf("line %d, column %d: %s", line, column, problem)
 	case err != nil:
 		return err
 	}
 	*c = merged
 	return nil
+}
+
+// wrongType matches the library's message about a value's type, which speaks
+// of Go's fields; kindNames says the same in a user's words.
+var wrongType = regexp.MustCompile(`^cannot decode TOML (\S+) into struct field \S+ of type \*?(\w+)$`)
+
+var kindNames = map[string]string{
+	"int": "a whole number", "uint64": "a whole number", "float64": "a number", "string": "a string", "bool": "true or false",
 }
 
 // keyAt is the key set on a line counted from 1: the library's errors about

@@ -29,6 +29,8 @@ type trainCommand struct {
 	LR          *float64 `name:"lr" help:"Learning rate, which the schedule scales."`
 	Momentum    *float64 `help:"Momentum."`
 	WeightDecay *float64 `help:"Weight decay, added to the gradient."`
+	Nesterov    *bool    `help:"Nesterov's form of momentum." negatable:""`
+	Smoothing   *float64 `name:"label-smoothing" help:"Label smoothing."`
 	Schedule    *string  `help:"step:EPOCHS:FACTOR, cosine, onecycle or constant."`
 	Dropout     *float64 `help:"Probability that an activation is dropped."`
 	Augment     *string  `help:"none, flip or flip-crop."`
@@ -61,6 +63,8 @@ func (c trainCommand) config() (train.Config, error) {
 	set(&cfg.LR, c.LR)
 	set(&cfg.Momentum, c.Momentum)
 	set(&cfg.WeightDecay, c.WeightDecay)
+	set(&cfg.Nesterov, c.Nesterov)
+	set(&cfg.LabelSmoothing, c.Smoothing)
 	set(&cfg.Schedule, c.Schedule)
 	set(&cfg.Dropout, c.Dropout)
 	set(&cfg.Augment, c.Augment)

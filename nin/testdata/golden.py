@@ -97,17 +97,17 @@ def golden_uniform(name, n):
 
 
 def tensors(net):
-    """Yields name, tensor, fan_in (0 in a batch norm) and whether it belongs to the last convolution."""
-    convs = [n for n, m in net.named_modules() if isinstance(m, nn.Conv2d)]
+    """Yields name, tensor, fan_in (0 in a batch norm) and whether it belongs to the layer that makes the logits."""
     modules = dict(net.named_modules())
+    logits = [n for n, m in modules.items() if isinstance(m, (nn.Conv2d, nn.BatchNorm2d))][-1]
     for name, t in net.state_dict().items():
         owner = name.rsplit(".", 1)[0]
         m = modules[owner]
         fan_in = m.in_channels * m.kernel_size[0] ** 2 if isinstance(m, nn.Conv2d) else 0
-        yield name, t, fan_in, owner == convs[-1]
+        yield name, t, fan_in, owner == logits
 
 
-def initialise(net, kind, seed):
+def initialise(net, kind, seed, last_scale):
     """Fills a float64 network with values that are exact in float32."""
     generator = torch.Generator().manual_seed(seed)
     for name, t, fan_in, last in tensors(net):
@@ -119,19 +119,19 @@ def initialise(net, kind, seed):
             u = torch.from_numpy(golden_uniform(name, n))
         else:
             u = torch.rand(n, generator=generator, dtype=torch.float64) * 2 - 1
-        if part == "weight" and fan_in:
-            if kind == "golden":
-                scale = math.sqrt(6 / fan_in)
+        if part == "bias":
+            scale, offset = 0.1, 0.5 if last else 0
+        else:
+            if not fan_in:
+                scale, offset = 0.5, 1
+            elif kind == "golden":
+                scale, offset = math.sqrt(6 / fan_in), 0
             else:
-                scale = math.sqrt(2 / fan_in)
+                scale, offset = math.sqrt(2 / fan_in), 0
                 u = torch.randn(n, generator=generator, dtype=torch.float64)
             if last:
-                scale *= 0.3
-            values = scale * u
-        elif part == "weight":
-            values = 0.5 * u + 1
-        else:
-            values = 0.1 * u + (0.5 if last else 0)
+                scale, offset = scale * last_scale, offset * last_scale
+        values = scale * u + offset
         t.copy_(values.float().reshape(t.shape))
 
 
@@ -199,6 +199,8 @@ def main():
     p.add_argument("--init", choices=["golden", "normal"], default="golden",
                    help="golden: ref.GoldenInit; normal: He-normal from PyTorch's generator")
     p.add_argument("--seed", type=int, default=1, help="for --init normal")
+    p.add_argument("--last-scale", type=float, default=0.1,
+                   help="factor on the initial weight of the layer that makes the logits; ref.GoldenInit has 0.1")
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--out", help="JSON file")
     p.add_argument("--init-out", help="initial weights as safetensors")
@@ -208,7 +210,7 @@ def main():
 
     net = network(a.model).double()
     with torch.no_grad():
-        initialise(net, a.init, a.seed)
+        initialise(net, a.init, a.seed, a.last_scale)
     initial = {k: v.clone() for k, v in net.state_dict().items()}
     if a.init_out:
         write_safetensors(a.init_out, initial, {"model": a.model})

@@ -88,4 +88,6 @@ func keys(t float64) float64 {
 	return 0
 }
 
-func toByte(v float64) float64 { return min(max(math.Floor(v+0.5), 0), 255) }
+// toByte rounds, half a byte up; the little more keeps rounding errors from
+// taking halves down.
+func toByte(v float64) float64 { return min(max(math.Floor(v+0.5+1e-9), 0), 255) }

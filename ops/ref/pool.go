@@ -4,13 +4,28 @@ import "math"
 
 // Pool is the shape of a two-dimensional pooling: N images of C channels, H
 // rows and W columns, a K×K window, Pad elements added on all four sides.
-type Pool struct{ N, C, H, W, K, Stride, Pad int }
+// With Ceil the last window may reach beyond the padding (torch's ceil_mode).
+type Pool struct {
+	N, C, H, W, K, Stride, Pad int
+	Ceil                       bool
+}
 
 // OH is the number of rows of the output in floor mode: ⌊(H+2·Pad−K)/Stride⌋+1.
-func (p Pool) OH() int { return windows(p.H, p.K, p.Stride, p.Pad) }
+func (p Pool) OH() int { return p.count(p.H) }
 
 // OW is the number of columns of the output.
-func (p Pool) OW() int { return windows(p.W, p.K, p.Stride, p.Pad) }
+func (p Pool) OW() int { return p.count(p.W) }
+
+func (p Pool) count(size int) int {
+	if !p.Ceil {
+		return windows(size, p.K, p.Stride, p.Pad)
+	}
+	n := (size+2*p.Pad-p.K+p.Stride-1)/p.Stride + 1
+	if (n-1)*p.Stride >= size+p.Pad { // a window must start inside
+		n--
+	}
+	return n
+}
 
 // MaxPool gives y [N,C,OH,OW], the greatest element of each window of x
 // [N,C,H,W], and its index in x. Padding counts as −∞; of equal elements the

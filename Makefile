@@ -1,0 +1,47 @@
+# Flags of the quickstart's training: about three minutes on two slow cores without a GPU. 1,000 images are an epoch.
+QUICKSTART := --epochs 2 --max-steps 38 --batch 32 --eval-every 2 --dropout 0 --augment flip
+
+# Packages tested at a time. They share one adapter, which on Lavapipe already uses every core.
+TEST_PACKAGES := 1
+
+# Time limit of one package's tests.
+TEST_TIMEOUT := 4m
+FULL_TIMEOUT := 60m
+
+.PHONY: help build setup quickstart test test-full vet fmt
+
+help:
+	@echo 'make quickstart   set up, build, and train on the embedded sample (about three minutes)'
+	@echo 'make setup        install what is missing to build and run (Debian, Ubuntu)'
+	@echo 'make build        build bin/ninvk'
+	@echo 'make test         set up, and test all that must hold (under five minutes on two cores)'
+	@echo 'make test-full    the same with the slow suites'
+	@echo 'make fmt vet      format; look for mistakes'
+	@echo
+	@echo 'NINVK_ADAPTER chooses the adapter: an index, a part of its name, or a type (cpu, discrete, integrated).'
+
+setup:
+	@ci/setup.sh
+
+build:
+	go build -o bin/ninvk ./cmd/ninvk
+
+quickstart: setup
+	@$(MAKE) --no-print-directory build
+	@ci/quickstart.sh $(QUICKSTART)
+
+# Packages are built together first: go test -p limits building as well as testing.
+test: setup
+	@$(MAKE) --no-print-directory build vet
+	@bin/ninvk adapters
+	go test -p $(TEST_PACKAGES) -count 1 -timeout $(TEST_TIMEOUT) ./...
+
+test-full: export NINVK_FULL = 1
+test-full: TEST_TIMEOUT = $(FULL_TIMEOUT)
+test-full: test
+
+vet:
+	go vet ./...
+
+fmt:
+	gofmt -l -w .

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"ninvk/cifar10"
+	"ninvk/nin"
+	"ninvk/nn"
+	"ninvk/safetensors"
+)
+
+// binary is the program, built once.
+var binary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "ninvk")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	binary = filepath.Join(dir, "ninvk")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "building ninvk: %v\n%s", err, out)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// run runs the program in dir and returns its exit code and output.
+func run(t *testing.T, dir string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	c := exec.Command(binary, args...)
+	c.Dir, c.Stdout, c.Stderr = dir, &out, &errs
+	err := c.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return c.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// write puts files into a folder.
+func write(t *testing.T, dir string, files map[string][]byte) {
+	t.Helper()
+	for name, content := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// records makes n records of a split, with the label of the last one changed by with.
+func records(n int, with byte) []byte {
+	b := make([]byte, n*cifar10.RecordBytes)
+	for i := range n {
+		b[i*cifar10.RecordBytes] = byte(i % cifar10.Classes)
+	}
+	b[(n-1)*cifar10.RecordBytes] = with
+	return b
+}
+
+// weights makes a weights file of nin, changed by change.
+func weights(t *testing.T, change func(f *safetensors.File)) []byte {
+	t.Helper()
+	g, _, err := nin.Build(nin.Config{Model: "nin", Classes: cifar10.Classes, Size: cifar10.Width})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &safetensors.File{}
+	for _, p := range g.Params() {
+		if p.Role != nn.BatchesTracked {
+			f.Tensors = append(f.Tensors, safetensors.FromFloat32s(p.Name, p.Shape, make([]float32, p.Len())))
+		}
+	}
+	change(f)
+	b, err := safetensors.Encode(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestBadInput(t *testing.T) {
+	dir := t.TempDir()
+	good := records(64, 1)
+	whole := weights(t, func(*safetensors.File) {})
+	write(t, dir, map[string][]byte{
+		"good/data_batch_1.bin": good, "good/test_batch.bin": good,
+		"empty/readme":         {},
+		"cut/data_batch_1.bin": good[:len(good)-100], "cut/test_batch.bin": good,
+		"label/data_batch_1.bin": records(64, 10), "label/test_batch.bin": good,
+		"notest/data_batch_1.bin": good,
+		"missing.safetensors":     weights(t, func(f *safetensors.File) { f.Tensors = f.Tensors[1:] }),
+		"extra.safetensors": weights(t, func(f *safetensors.File) {
+			f.Tensors = append(f.Tensors, safetensors.FromFloat32s("classifier.99.weight", []int{1}, []float32{1}))
+		}),
+		"shape.safetensors": weights(t, func(f *safetensors.File) {
+			f.Tensors[0] = safetensors.FromFloat32s(f.Tensors[0].Name, []int{192, 75}, make([]float32, 192*75))
+		}),
+		"nan.safetensors": weights(t, func(f *safetensors.File) {
+			f.Tensors[1] = safetensors.FromFloat32s(f.Tensors[1].Name, f.Tensors[1].Shape, append(make([]float32, 191), float32(math.NaN())))
+		}),
+		"truncated.safetensors": whole[:300],
+		"oversized.safetensors": append([]byte{0, 0, 0, 0, 0, 1, 0, 0}, whole[8:]...),
+		"file":                  {1},
+		"bad.toml":              []byte("epochs = \"many\"\n"),
+		"taken/metrics.jsonl":   {},
+	})
+	cases := []struct {
+		name string
+		args string
+		code int
+		want []string // parts of the message
+	}{
+		{"missing folder", "train --data nowhere", exitBadFile, []string{"nowhere"}},
+		{"empty folder", "train --data empty", exitBadFile, []string{"empty", "data_batch_"}},
+		{"not a whole number of records", "train --data cut", exitBadFile, []string{"data_batch_1.bin", "3073"}},
+		{"label above 9", "train --data label", exitBadFile, []string{"data_batch_1.bin", "10", "193599"}},
+		{"no test file", "train --data notest", exitBadFile, []string{"test_batch.bin"}},
+		{"weights missing", "train --data good --model nin --batch 8 --init nowhere.safetensors", exitOther, []string{"nowhere.safetensors"}},
+		{"tensor missing", "train --data good --model nin --batch 8 --init missing.safetensors", exitBadFile, []string{"classifier.0.weight", "missing"}},
+		{"tensor too many", "train --data good --model nin --batch 8 --init extra.safetensors", exitBadFile, []string{"classifier.99.weight"}},
+		{"tensor of wrong shape", "train --data good --model nin --batch 8 --init shape.safetensors", exitBadFile, []string{"classifier.0.weight", "[192 75]", "[192 3 5 5]"}},
+		{"NaN in weights", "train --data good --model nin --batch 8 --init nan.safetensors", exitBadFile, []string{"classifier.0.bias", "191", "NaN"}},
+		{"truncated weights", "eval --data good --weights truncated.safetensors", exitBadFile, []string{"truncated.safetensors"}},
+		{"oversized header", "eval --data good --weights oversized.safetensors", exitBadFile, []string{"oversized.safetensors", "header"}},
+		{"weights of another model", "eval --data good --model nin-bn --weights extra.safetensors", exitBadFile, []string{"extra.safetensors", "classifier.", "the network needs"}},
+		{"unknown model", "train --data good --model vgg", exitUsage, []string{"vgg", "nin-bn", "nin-imagenet"}},
+		{"unknown recipe", "train --data good --recipe soup", exitUsage, []string{"soup", "seed", "paper", "fast"}},
+		{"unknown adapter", "train --data good --batch 8 --adapter voodoo", exitNoAdapter, []string{"voodoo", "known adapters"}},
+		{"batch larger than the split", "train --data good --batch 65", exitUsage, []string{"--batch", "64 images"}},
+		{"batch larger than the adapter", "train --data sample --model nin-imagenet --batch 1000", exitLost, []string{"1000 images", "--batch"}},
+		{"unwritable folder", "train --data good --model nin --batch 8 --out file/run", exitOther, []string{"file/run", "--out"}},
+		{"a run is there", "train --data good --model nin --batch 8 --out taken", exitUsage, []string{"taken"}},
+		{"no steps", "train --data good --max-steps 0", exitUsage, []string{"--max-steps"}},
+		{"no images a step", "train --data good --batch 0", exitUsage, []string{"--batch"}},
+		{"dropout of 1", "train --data good --dropout 1", exitUsage, []string{"--dropout"}},
+		{"unknown schedule", "train --data good --schedule never", exitUsage, []string{"never"}},
+		{"image too small for the network", "train --data good --model nin-imagenet --batch 8 --resize 16", exitOther, []string{"classifier"}},
+		{"unknown flag", "train --speed 9", exitUsage, []string{"--speed"}},
+		{"value of the wrong kind", "train --epochs many", exitUsage, []string{"many"}},
+		{"bad settings file", "train --data good --config bad.toml", exitBadFile, []string{"bad.toml", "epochs"}},
+		{"unknown split", "eval --weights extra.safetensors --split both", exitUsage, []string{"both"}},
+		{"verify of a smaller set", "data verify good", exitBadFile, []string{"data_batch_1.bin"}},
+		{"fetch from a file that is no archive", "data fetch --out new --source file", exitBadFile, []string{"file"}},
+	}
+	before := tree(t, dir)
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			code, _, stderr := run(t, dir, strings.Fields(c.args)...)
+			if code != c.code {
+				t.Errorf("exit code %d, want %d", code, c.code)
+			}
+			for _, part := range c.want {
+				if !strings.Contains(stderr, part) {
+					t.Errorf("the message lacks %q", part)
+				}
+			}
+			if strings.Contains(stderr, "goroutine ") {
+				t.Error("a stack trace was printed")
+			}
+			if after := tree(t, dir); after != before {
+				t.Errorf("something was left behind:\n%s\nbefore:\n%s", after, before)
+			}
+			if t.Failed() {
+				t.Logf("ninvk %s\n%s", c.args, stderr)
+			}
+		})
+	}
+}
+
+// tree lists the files below dir.
+func tree(t *testing.T, dir string) string {
+	t.Helper()
+	var b strings.Builder
+	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		fmt.Fprintln(&b, strings.TrimPrefix(path, dir))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestAdaptersJSON(t *testing.T) {
+	code, stdout, stderr := run(t, t.TempDir(), "adapters", "--json")
+	if code != 0 || stderr != "" {
+		t.Fatalf("exit code %d, stderr %q", code, stderr)
+	}
+	var list []struct {
+		Index                       int
+		Name, Backend, Type, Driver string
+		Default                     bool
+		Limits                      map[string]float64
+	}
+	if err := json.Unmarshal([]byte(stdout), &list); err != nil {
+		t.Fatal(err)
+	}
+	defaults := 0
+	for i, a := range list {
+		if a.Index != i || a.Name == "" || a.Backend == "" || a.Type == "" || len(a.Limits) == 0 {
+			t.Errorf("incomplete entry %+v", a)
+		}
+		if a.Default {
+			defaults++
+		}
+	}
+	if defaults != 1 {
+		t.Errorf("%d adapters are the default, want 1", defaults)
+	}
+}
+
+func TestConfigPrecedence(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, map[string][]byte{"my.toml": []byte("epochs = 7\nlr = 0.5\n")})
+	epochs := 9
+	c := trainCommand{Recipe: "fast", Config: filepath.Join(dir, "my.toml"), Epochs: &epochs}
+	cfg, err := c.config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Epochs != 9 || cfg.LR != 0.5 || cfg.Batch != 128 || cfg.Recipe != "fast" {
+		t.Errorf("flags must win over the file and the file over the recipe; got epochs %d, lr %v, batch %d", cfg.Epochs, cfg.LR, cfg.Batch)
+	}
+}

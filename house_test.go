@@ -1,0 +1,413 @@
+// Package ninvk_test holds the rules of the house, those that no compiler checks: who may import whom, which files belong together, and that the
+// README says what is so.
+package ninvk_test
+
+import (
+	"bytes"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	module  = "ninvk"
+	binding = "github.com/rajveermalviya/go-webgpu" // of WebGPU; gpu/ alone imports it
+	twins   = "ops/ref"                             // float64 twins; tests alone import them
+)
+
+// room is a folder of the house.
+type room struct {
+	floor      int      // imports never go up: a package on a floor knows those below, and its tests may use those beside it too
+	mayImport  []string // packages of this module
+	stdlibOnly bool
+}
+
+// rooms is the house. A new folder with Go files is a line here.
+var rooms = map[string]room{
+	".":                         {floor: 0},
+	"cmd/ninvk":                 {floor: 0, mayImport: []string{"train", "nin", "nn", "ops", "gpu", "cifar10", "rng", "safetensors"}},
+	"train":                     {floor: 1, mayImport: []string{"nin", "nn", "ops", "gpu", "cifar10", "rng", "safetensors"}},
+	"nin":                       {floor: 2, mayImport: []string{"nn", "ops", "rng", "safetensors"}},
+	"nn":                        {floor: 3, mayImport: []string{"ops", "gpu"}},
+	"ops":                       {floor: 4, mayImport: []string{"shaders", "gpu"}},
+	twins:                       {floor: 4, stdlibOnly: true},
+	"shaders":                   {floor: 5, stdlibOnly: true},
+	"gpu":                       {floor: 5},
+	"cifar10":                   {floor: 5, mayImport: []string{"rng"}},
+	"cifar10/internal/mksample": {floor: 4, mayImport: []string{"cifar10"}},
+	"rng":                       {floor: 6, stdlibOnly: true},
+	"safetensors":               {floor: 6},
+}
+
+// goFiles are the Go files of the repository by folder.
+func goFiles(t *testing.T) map[string][]string {
+	t.Helper()
+	byFolder := map[string][]string{}
+	for _, f := range repositoryFiles(t) {
+		if path.Ext(f) == ".go" {
+			byFolder[path.Dir(f)] = append(byFolder[path.Dir(f)], f)
+		}
+	}
+	if len(byFolder) == 0 {
+		t.Fatal("no Go files found")
+	}
+	return byFolder
+}
+
+// repositoryFiles are the files that git knows or would add, slash-separated; in a copy without git, all but hidden ones and what the program makes.
+func repositoryFiles(t *testing.T) []string {
+	t.Helper()
+	// The folder may belong to another user, as in containers.
+	out, err := exec.Command("git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard").Output()
+	if err == nil {
+		files := strings.Split(strings.TrimRight(string(out), "\x00"), "\x00")
+		return slices.DeleteFunc(files, func(f string) bool { // deleted, but not committed yet
+			i, err := os.Stat(f)
+			return err != nil || i.IsDir()
+		})
+	}
+	var files []string
+	if err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && p != "." && (d.Name()[0] == '.' || slices.Contains([]string{"bin", "data", "runs"}, filepath.ToSlash(p))):
+			return fs.SkipDir
+		case d.Type().IsRegular():
+			files = append(files, filepath.ToSlash(p))
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func parse(t *testing.T, file string, mode parser.Mode) *ast.File {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), file, nil, mode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestImportsPointDown(t *testing.T) {
+	for folder, files := range goFiles(t) {
+		own, known := rooms[folder]
+		if !known {
+			t.Errorf("folder %s is not in the table of rooms in this file: say there what it may import", folder)
+			continue
+		}
+		for _, file := range files {
+			test := strings.HasSuffix(file, "_test.go")
+			for _, spec := range parse(t, file, parser.ImportsOnly).Imports {
+				p, err := strconv.Unquote(spec.Path.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if problem := forbidden(folder, own, p, test); problem != "" {
+					t.Errorf("%s imports %s: %s", file, p, problem)
+				}
+			}
+		}
+	}
+}
+
+// forbidden says why a file of a folder must not import a package, or "".
+func forbidden(folder string, own room, imported string, test bool) string {
+	first, _, _ := strings.Cut(imported, "/")
+	inside, ours := strings.CutPrefix(imported, module+"/")
+	switch {
+	case strings.HasPrefix(imported, binding):
+		if folder != "gpu" {
+			return "the WebGPU binding belongs in gpu/ alone"
+		}
+	case ours && inside == folder: // a test of a package from outside
+	case ours && test:
+		other, known := rooms[inside]
+		if !known || other.floor < own.floor {
+			return "even tests must not import a package above their own"
+		}
+	case ours && inside == twins:
+		return "the float64 twins are for tests"
+	case ours && !slices.Contains(own.mayImport, inside):
+		return "imports point down the table of rooms only (see this test)"
+	case own.stdlibOnly && !test && strings.Contains(first, "."):
+		return folder + " uses the standard library alone"
+	}
+	return ""
+}
+
+func TestForbidden(t *testing.T) {
+	for _, c := range []struct {
+		folder, imported string
+		test, want       bool
+	}{
+		{"ops", "ninvk/nn", false, true},
+		{"ops", "ninvk/nn", true, true},
+		{"ops", "ninvk/ops/ref", false, true},
+		{"ops", "ninvk/ops/ref", true, false},
+		{"ops", "ninvk/gpu", false, false},
+		{"nin", "ninvk/gpu", false, true},
+		{"nin", "ninvk/gpu", true, false},
+		{"cmd/ninvk", binding + "/wgpu", false, true},
+		{"gpu", binding + "/wgpu", false, false},
+		{"shaders", "github.com/google/go-cmp/cmp", false, true},
+		{"shaders", "text/template", false, false},
+		{"cifar10", "ninvk/train", true, true},
+	} {
+		if got := forbidden(c.folder, rooms[c.folder], c.imported, c.test); (got != "") != c.want {
+			t.Errorf("%s imports %s (test: %v): %q", c.folder, c.imported, c.test, got)
+		}
+	}
+}
+
+// companions are the shader and the twin of an operator file where they don't bear its name; "" where it has none.
+var companions = map[string]struct {
+	shaders []string
+	twin    string
+}{
+	"tensor": {},                                                        // what all operators share
+	"table":  {},                                                        // the list of all operators
+	"pool":   {[]string{"maxpool", "avgpool", "globalavgpool"}, "pool"}, // one file, three poolings
+	"reduce": {[]string{"reduce", "bias"}, "conv"},                      // sums that convolution and batch normalisation use
+	"add":    {[]string{"add"}, ""},                                     // the test needs no twin for a + b
+}
+
+func TestOperatorsHaveShaderAndTwin(t *testing.T) {
+	code := map[string]bool{} // every string literal in ops and shaders
+	for _, folder := range []string{"ops", "shaders"} {
+		for _, file := range goFiles(t)[folder] {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			ast.Inspect(parse(t, file, 0), func(n ast.Node) bool {
+				if l, ok := n.(*ast.BasicLit); ok && l.Kind == token.STRING {
+					s, _ := strconv.Unquote(l.Value) // the parser accepted it
+					code[s] = true
+				}
+				return true
+			})
+			if folder != "ops" {
+				continue
+			}
+			name := strings.TrimSuffix(path.Base(file), ".go")
+			c, special := companions[name]
+			if !special {
+				c.shaders, c.twin = []string{name}, name
+			}
+			for _, s := range c.shaders {
+				exists(t, file, "shaders/"+s+".wgsl")
+			}
+			if c.twin != "" {
+				exists(t, file, "ops/ref/"+c.twin+".go")
+			}
+		}
+	}
+	sources, err := filepath.Glob("shaders/*.wgsl")
+	if err != nil || len(sources) == 0 {
+		t.Fatalf("no shaders found: %v", err)
+	}
+	for _, s := range sources {
+		if name := strings.TrimSuffix(filepath.Base(s), ".wgsl"); !code[name] {
+			t.Errorf("no operator uses %s", s)
+		}
+	}
+}
+
+func exists(t *testing.T, of, file string) {
+	t.Helper()
+	if _, err := os.Stat(filepath.FromSlash(file)); err != nil {
+		t.Errorf("%s: %s is missing", of, file)
+	}
+}
+
+func TestWorkflowIsCarried(t *testing.T) {
+	if diff := cmp.Diff(string(read(t, "ci/lavapipe.yml")), string(read(t, ".github/workflows/lavapipe.yml"))); diff != "" {
+		t.Errorf("ci/lavapipe.yml and .github/workflows/lavapipe.yml differ; copy the one over the other (-ci +.github):\n%s", diff)
+	}
+}
+
+func read(t *testing.T, file string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.FromSlash(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// machinePath matches absolute paths that mean something on one machine only.
+var machinePath = regexp.MustCompile(`(^|[\s"'=(:` + "`" + `])(/(work|home|Users|root|mnt|workspace)/[\w.]|[A-Z]:\\Users\\)`)
+
+func TestNoPathsOfAMachine(t *testing.T) {
+	for _, f := range repositoryFiles(t) {
+		text := read(t, f)
+		if bytes.IndexByte(text[:min(len(text), 8000)], 0) >= 0 || bytes.HasPrefix(text, []byte("\x1f\x8b")) {
+			continue // not a text
+		}
+		for i, line := range strings.Split(string(text), "\n") {
+			if machinePath.MatchString(line) {
+				t.Errorf("%s:%d has a path of one machine: %s", f, i+1, strings.TrimSpace(line))
+			}
+		}
+	}
+}
+
+// link matches the target of a Markdown link or picture, and of an HTML picture.
+var link = regexp.MustCompile(`\]\(([^)\s]+)\)|src="([^"]+)"`)
+
+func TestReadmeLinks(t *testing.T) {
+	text := string(read(t, "README.md"))
+	for _, m := range link.FindAllStringSubmatch(text, -1) {
+		target := m[1] + m[2]
+		if strings.Contains(target, "://") || strings.HasPrefix(target, "mailto:") {
+			continue
+		}
+		file, anchor, _ := strings.Cut(target, "#")
+		switch {
+		case file != "":
+			exists(t, "README.md", file)
+		case !strings.Contains(anchors(text), "\n"+anchor+"\n"):
+			t.Errorf("README.md links to #%s, which is no heading", anchor)
+		}
+	}
+}
+
+// anchors are the names under which the headings of a Markdown text can be linked to, one a line.
+func anchors(text string) string {
+	var b strings.Builder
+	b.WriteByte('\n')
+	for _, line := range strings.Split(text, "\n") {
+		if title, ok := strings.CutPrefix(strings.TrimLeft(line, "#"), " "); ok && strings.HasPrefix(line, "#") {
+			name := regexp.MustCompile(`[^\w -]`).ReplaceAllString(strings.ToLower(title), "")
+			b.WriteString(strings.ReplaceAll(name, " ", "-") + "\n")
+		}
+	}
+	return b.String()
+}
+
+// readmeCommands are the command lines of ninvk in a Markdown text: lines of its code blocks, and spans of code, that begin with it.
+func readmeCommands(text string) []string {
+	line := regexp.MustCompile(`^\s*(?:\$ )?(?:bin/|\./)?ninvk ([^#]+)`)
+	span := regexp.MustCompile("`(?:bin/|\\./)?ninvk ([^`]+)`")
+	var out []string
+	block := false
+	for _, l := range strings.Split(text, "\n") {
+		if strings.HasPrefix(strings.TrimSpace(l), "```") {
+			block = !block
+			continue
+		}
+		pattern := span
+		if block {
+			pattern = line
+		}
+		for _, m := range pattern.FindAllStringSubmatch(l, -1) {
+			out = append(out, strings.TrimSpace(m[1]))
+		}
+	}
+	return out
+}
+
+// TestReadmeCommands asks the program's help whether the commands and flags in the README are there.
+func TestReadmeCommands(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "ninvk")
+	if out, err := exec.Command("go", "build", "-o", binary, "./cmd/ninvk").CombinedOutput(); err != nil {
+		t.Fatalf("building ninvk: %v\n%s", err, out)
+	}
+	help := map[string]string{} // by command
+	ask := func(command string) string {
+		if _, asked := help[command]; !asked {
+			out, err := exec.Command(binary, append(strings.Fields(command), "--help")...).Output()
+			if err != nil {
+				t.Fatalf("ninvk %s --help: %v", command, err)
+			}
+			help[command] = string(out)
+		}
+		return help[command]
+	}
+	lines := readmeCommands(string(read(t, "README.md")))
+	if len(lines) < 6 {
+		t.Fatalf("the README has only %d command lines: %q", len(lines), lines)
+	}
+	for _, l := range lines {
+		words := strings.Fields(strings.NewReplacer("[", "", "]", "").Replace(l))
+		command := words[0]
+		if command == "data" && len(words) > 1 {
+			command += " " + words[1]
+		}
+		if !strings.HasPrefix(command, "-") && !strings.Contains(ask(""), "\n  "+command+" ") {
+			t.Errorf("README: ninvk %s: there is no command %s", l, command)
+			continue
+		}
+		if strings.HasPrefix(command, "-") {
+			command = ""
+		}
+		for _, w := range words {
+			flag, _, _ := strings.Cut(w, "=")
+			if strings.HasPrefix(flag, "--") && !regexp.MustCompile(regexp.QuoteMeta(flag)+`[=\s]`).MatchString(ask(command)) {
+				t.Errorf("README: ninvk %s: the command has no flag %s", l, flag)
+			}
+		}
+	}
+
+	// The table of train's flags, in both directions.
+	var documented, known []string
+	for _, row := range regexp.MustCompile("(?m)^\\| (`--[^|]*) \\|").FindAllStringSubmatch(string(read(t, "README.md")), -1) {
+		documented = append(documented, regexp.MustCompile(`--[a-z-]+`).FindAllString(row[1], -1)...)
+	}
+	for _, m := range regexp.MustCompile(`(?m)^ +(?:-h, +)?--(?:\[no-\])?([a-z-]+)`).FindAllStringSubmatch(ask("train"), -1) {
+		if m[1] != "help" {
+			known = append(known, "--"+m[1])
+		}
+	}
+	slices.Sort(documented)
+	slices.Sort(known)
+	if diff := cmp.Diff(known, documented); diff != "" {
+		t.Errorf("flags of ninvk train (-its help +README.md):\n%s", diff)
+	}
+}
+
+// TestReadmeExitCodes compares the README's table with the constants.
+func TestReadmeExitCodes(t *testing.T) {
+	rows := regexp.MustCompile(`(?m)^\| (\d+) \|`).FindAllStringSubmatch(string(read(t, "README.md")), -1)
+	var documented []string
+	for _, r := range rows {
+		documented = append(documented, r[1])
+	}
+	codes := []string{"0"}
+	for _, m := range regexp.MustCompile(`(?m)^\texit[A-Z]\w*\s+= (\d+)`).FindAllStringSubmatch(string(read(t, "cmd/ninvk/main.go")), -1) {
+		codes = append(codes, m[1])
+	}
+	if diff := cmp.Diff(codes, documented); diff != "" {
+		t.Errorf("exit codes (-cmd/ninvk/main.go +README.md):\n%s", diff)
+	}
+}
+
+// TestScriptsRun checks that what is to be run can be run.
+func TestScriptsRun(t *testing.T) {
+	for _, f := range []string{".ci/run", "ci/setup.sh", "ci/quickstart.sh"} {
+		i, err := os.Stat(f)
+		if errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is missing", f)
+		} else if err != nil {
+			t.Fatal(err)
+		} else if i.Mode()&0o111 == 0 && os.PathSeparator == '/' {
+			t.Errorf("%s is not executable: chmod +x %s", f, f)
+		}
+	}
+}

@@ -1,0 +1,738 @@
+package ops_test
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"unsafe"
+
+	"ninvk/gpu"
+	"ninvk/ops"
+	"ninvk/ops/ref"
+)
+
+// values are the operands of a case by name: activations as NCHW.
+type values map[string][]float64
+
+// twins give the outputs of a pass from its inputs in float64, by operator and pass. Passes that differ only in how often they run have one entry each.
+var twins = map[string]func(c ops.Case, in values) values{
+	"conv forward": func(c ops.Case, in values) values {
+		y := ref.ConvForward(convShape(c), in["x"], in["weight"], in["bias"])
+		if c.Op.(ops.Conv).ReLU {
+			y = ref.ReLU(y)
+		}
+		return values{"y": y}
+	},
+	"conv input gradient": func(c ops.Case, in values) values {
+		return values{"dx": ref.ConvInputGrad(convShape(c), in["dy"], in["weight"])}
+	},
+	"conv weight gradient": func(c ops.Case, in values) values {
+		dw, _ := ref.ConvWeightGrad(convShape(c), in["x"], in["dy"])
+		return values{"dweight": dw}
+	},
+	"bias gradient": func(c ops.Case, in values) values { return values{"dbias": channelSums(c.In, in["dy"])} },
+	"bias gradient through relu": func(c ops.Case, in values) values {
+		dy := ref.ReLUGrad(in["y"], in["dy"])
+		return values{"dy": dy, "dbias": channelSums(c.In, dy)}
+	},
+	"relu forward":  func(_ ops.Case, in values) values { return values{"v": ref.ReLU(in["v"])} },
+	"relu gradient": func(_ ops.Case, in values) values { return values{"dv": ref.ReLUGrad(in["y"], in["dv"])} },
+	"add forward": func(_ ops.Case, in values) values {
+		sum := slices.Clone(in["sum"])
+		for i, v := range in["x"] {
+			sum[i] += v
+		}
+		return values{"sum": sum}
+	},
+	"max pool forward": func(c ops.Case, in values) values {
+		y, _ := ref.MaxPool(poolShape(c), in["x"])
+		return values{"y": y}
+	},
+	"max pool gradient": func(c ops.Case, in values) values {
+		_, arg := ref.MaxPool(poolShape(c), in["x"])
+		return values{"dx": ref.MaxPoolGrad(poolShape(c), arg, in["dy"])}
+	},
+	"average pool forward":  func(c ops.Case, in values) values { return values{"y": ref.AvgPool(poolShape(c), in["x"])} },
+	"average pool gradient": func(c ops.Case, in values) values { return values{"dx": ref.AvgPoolGrad(poolShape(c), in["dy"])} },
+	"global average pool forward": func(c ops.Case, in values) values {
+		return values{"y": ref.GlobalAvgPool(c.In.N, c.In.C, c.In.H, c.In.W, in["x"])}
+	},
+	"global average pool gradient": func(c ops.Case, in values) values {
+		return values{"dx": ref.GlobalAvgPoolGrad(c.In.N, c.In.C, c.In.H, c.In.W, in["dy"])}
+	},
+	"batch norm training": func(c ops.Case, in values) values {
+		y, _, _ := trainNorm(c, in, 1)
+		return values{"y": y, "mean": in["mean"], "variance": in["variance"]}
+	},
+	"batch norm training twice": func(c ops.Case, in values) values {
+		y, _, _ := trainNorm(c, in, 2)
+		return values{"y": y, "mean": in["mean"], "variance": in["variance"]}
+	},
+	"batch norm evaluation": func(c ops.Case, in values) values {
+		y := normShape(c).Eval(in["x"], in["weight"], in["bias"], in["mean"], in["variance"])
+		if c.Op.(ops.BatchNorm).ReLU {
+			y = ref.ReLU(y)
+		}
+		return values{"y": y}
+	},
+	"batch norm gradient": func(c ops.Case, in values) values {
+		y, mean, invstd := trainNorm(c, in, 1)
+		dy := in["dy"]
+		if c.Op.(ops.BatchNorm).ReLU {
+			dy = ref.ReLUGrad(y, dy)
+		}
+		dx, dweight, dbias := normShape(c).TrainGrad(in["x"], in["weight"], mean, invstd, dy)
+		return values{"dy": dx, "dweight": dweight, "dbias": dbias, "mean": in["mean"], "variance": in["variance"]}
+	},
+	"dropout forward": func(c ops.Case, in values) values {
+		o := c.Op.(ops.Dropout)
+		return values{"v": ref.Dropout(uint32(in["step"][1]), o.Layer, o.P, in["v"])}
+	},
+	"cross entropy forward and gradient": func(c ops.Case, in values) values {
+		n, classes := c.In.N, c.In.C
+		labels := make([]int, n)
+		for i, v := range in["labels"] {
+			labels[i] = int(v)
+		}
+		losses, dlogits, _ := ref.SoftmaxCrossEntropy(n, classes, in["logits"], labels, c.Op.(ops.CrossEntropy).Smoothing)
+		result := make([]float64, 2*n)
+		for i, l := range losses {
+			_, _, right := ref.SoftmaxCrossEntropy(1, classes, in["logits"][i*classes:(i+1)*classes], labels[i:i+1], 0)
+			result[2*i], result[2*i+1] = l, float64(right)
+		}
+		return values{"dlogits": dlogits, "result": result}
+	},
+	"sgd 1 steps":  func(c ops.Case, in values) values { return descend(c, in, 1) },
+	"sgd 10 steps": func(c ops.Case, in values) values { return descend(c, in, 10) },
+}
+
+func convShape(c ops.Case) ref.Conv {
+	o := c.Op.(ops.Conv)
+	return ref.Conv{N: c.In.N, C: o.C, H: c.In.H, W: c.In.W, M: o.M, K: o.K, Stride: o.Stride, Pad: o.Pad}
+}
+
+func poolShape(c ops.Case) ref.Pool {
+	p := ref.Pool{N: c.In.N, C: c.In.C, H: c.In.H, W: c.In.W}
+	switch o := c.Op.(type) {
+	case ops.MaxPool:
+		p.K, p.Stride, p.Pad, p.Ceil = o.K, o.Stride, o.Pad, o.Ceil
+	case ops.AvgPool:
+		p.K, p.Stride, p.Pad = o.K, o.Stride, o.Pad
+	}
+	return p
+}
+
+func normShape(c ops.Case) ref.BatchNorm {
+	o := c.Op.(ops.BatchNorm)
+	return ref.BatchNorm{N: c.In.N, C: c.In.C, HW: c.In.H * c.In.W, Eps: o.Eps, Momentum: o.Momentum}
+}
+
+// trainNorm is the forward pass in training; it moves in["mean"] and in["variance"].
+func trainNorm(c ops.Case, in values, times int) (y, mean, invstd []float64) {
+	for range times {
+		y, mean, invstd = normShape(c).Train(in["x"], in["weight"], in["bias"], in["mean"], in["variance"])
+	}
+	if c.Op.(ops.BatchNorm).ReLU {
+		y = ref.ReLU(y)
+	}
+	return y, mean, invstd
+}
+
+func channelSums(s ops.Shape, v []float64) []float64 {
+	sums := make([]float64, s.C)
+	for i, x := range v {
+		sums[i/(s.H*s.W)%s.C] += x
+	}
+	return sums
+}
+
+func descend(c ops.Case, in values, steps int) values {
+	o := c.Op.(ops.SGD)
+	rate := float64(math.Float32frombits(uint32(in["step"][0])))
+	s := ref.SGD{LR: rate, Momentum: o.Momentum, WeightDecay: o.WeightDecay, Nesterov: o.Nesterov}
+	w, v := slices.Clone(in["weight"]), slices.Clone(in["velocity"])
+	for range steps {
+		s.Step(w, in["dweight"], v)
+	}
+	return values{"weight": w, "velocity": v}
+}
+
+// avoidKinks changes inputs where rounding alone decides the result: a gradient through the ReLU of a normalised value next to 0.
+func avoidKinks(c ops.Case, in values) {
+	o, ok := c.Op.(ops.BatchNorm)
+	if !ok || !o.ReLU || c.Pass != "gradient" {
+		return
+	}
+	y, _, _ := normShape(c).Train(in["x"], in["weight"], in["bias"], slices.Clone(in["mean"]), slices.Clone(in["variance"]))
+	for i, v := range y {
+		if math.Abs(v) < 1e-4 {
+			in["dy"][i] = 0
+		}
+	}
+}
+
+var openDevice = sync.OnceValues(func() (*gpu.Device, error) { return gpu.Open("") })
+
+// device is the one device of this package's tests. Without an adapter they fail, and the error says what to install.
+func device(t testing.TB) *gpu.Device {
+	t.Helper()
+	d, err := openDevice()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// partial and scratch are shared by all cases. Partial sums start as NaN, so that a kernel that reads what it has not written is found out.
+var lent struct {
+	partial *gpu.Buffer
+	scratch *ops.Scratch
+	bytes   uint64
+}
+
+func recorder(t testing.TB, tape string, scratch uint64) *ops.Recorder {
+	t.Helper()
+	d := device(t)
+	if lent.partial == nil {
+		lent.partial = must(d.NewBuffer("partial sums", ops.PartialBytes))(t)
+		fill(t, lent.partial, float32(math.NaN()))
+	}
+	if lent.scratch == nil || scratch > lent.bytes {
+		if lent.scratch != nil {
+			lent.scratch.Release()
+		}
+		lent.bytes = max(scratch, 4<<20)
+		lent.scratch = must(ops.NewScratch(d, lent.bytes))(t)
+	}
+	return &ops.Recorder{Dev: d, Tape: d.NewTape(tape), Scratch: lent.scratch, Partial: lent.partial, Batch: 1}
+}
+
+func must[T any](v T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func fill(t testing.TB, b *gpu.Buffer, v float32) {
+	t.Helper()
+	write(t, b, 0, slices.Repeat([]float32{v}, int(b.Size/4)))
+}
+
+func write(t testing.TB, b *gpu.Buffer, at uint64, v []float32) {
+	t.Helper()
+	check(t, device(t).Write(b, at, gpu.Bytes(v)))
+}
+
+func readAll(t testing.TB, b *gpu.Buffer) []float32 {
+	t.Helper()
+	return must(device(t).ReadFloats(b, int(b.Size/4)))(t)
+}
+
+// inputs makes the case's inputs, the same on every run; words (step, labels) as whole numbers.
+func inputs(c ops.Case) values {
+	h := fnv.New64a()
+	h.Write([]byte(c.String()))
+	r := rand.New(rand.NewPCG(h.Sum64(), 1))
+	in := values{}
+	for _, o := range c.Operands {
+		switch {
+		case o.Fixed != nil:
+			for _, w := range o.Fixed {
+				in[o.Name] = append(in[o.Name], float64(w))
+			}
+		case o.Value != nil:
+			v := make([]float64, o.Elements())
+			for i := range v {
+				v[i] = float64(float32(o.Value(r)))
+			}
+			in[o.Name] = v
+		}
+	}
+	avoidKinks(c, in)
+	return in
+}
+
+// beyond fills what lies between the pixels of one plane and the next plane, and between parameters.
+const beyond = 777
+
+// packed lays an operand out as its buffer holds it.
+func packed(o ops.Operand, v []float64) []float32 {
+	switch o.Place {
+	case ops.Activation:
+		out := ops.Pack(o.Shape, ref.Float32s(v))
+		for i := range out {
+			if i/4%o.Shape.Plane() >= o.Shape.Pixels() {
+				out[i] = beyond
+			}
+		}
+		return out
+	case ops.Words:
+		out := make([]float32, len(v))
+		for i, x := range v {
+			out[i] = math.Float32frombits(uint32(x))
+		}
+		return out
+	}
+	return ref.Float32s(v)
+}
+
+// run runs a case on the adapter with garbage in everything that must be overwritten, proves that what is only read stays as it was and that nothing outside the
+// operands was touched, and gives the outputs and the number of dispatches recorded.
+func run(t testing.TB, c ops.Case, in values, garbage float32) (out values, dispatches int) {
+	t.Helper()
+	r := recorder(t, c.String(), c.ScratchBytes())
+	m := must(c.Allocate(r))(t)
+	defer m.Release()
+	for _, b := range []*gpu.Buffer{m.Weights, m.Grads, m.State} {
+		fill(t, b, beyond)
+	}
+	for _, o := range c.Operands {
+		b, at := m.Where(o)
+		if v, ok := in[o.Name]; ok {
+			write(t, b, at, packed(o, v))
+		} else if o.Place == ops.Gradient {
+			write(t, b, at, slices.Repeat([]float32{garbage}, o.Len))
+		} else {
+			fill(t, b, garbage)
+		}
+	}
+	before := map[*gpu.Buffer][]float32{}
+	for _, o := range c.Operands {
+		if b, _ := m.Where(o); before[b] == nil {
+			before[b] = readAll(t, b)
+		}
+	}
+	if c.Prepare != nil {
+		check(t, c.Prepare(m))
+	}
+	check(t, c.Record(m))
+	check(t, r.Tape.Err())
+	check(t, m.Dev.Submit(m.Tape))
+	check(t, m.Dev.Wait(c.String()))
+	dispatches = m.Tape.Dispatches()
+	m.Tape.Release()
+
+	after := map[*gpu.Buffer][]float32{}
+	may := map[*gpu.Buffer][]bool{} // be changed
+	for b, v := range before {
+		after[b] = readAll(t, b)
+		may[b] = make([]bool, len(v))
+	}
+	out = values{}
+	for _, o := range c.Operands {
+		b, at := m.Where(o)
+		v := after[b][at/4:]
+		switch {
+		case o.Use == ops.Reads:
+			continue
+		case o.Place == ops.Activation:
+			out[o.Name] = ref.Float64s(ops.Unpack(o.Shape, v))
+			if finite(in) {
+				zeroChannels(t, o, v)
+			}
+		case o.Place != ops.Words:
+			out[o.Name] = ref.Float64s(v[:o.Len])
+		}
+		end := int(at/4) + o.Elements()
+		if o.Place == ops.Activation || o.Use == ops.Internal || c.Operator == "sgd" { // whole vectors may be written
+			end = len(after[b])
+		}
+		for i := int(at / 4); i < end; i++ {
+			may[b][i] = true
+		}
+		if o.Use == ops.Internal {
+			delete(out, o.Name)
+		}
+	}
+	for b, v := range before {
+		for i := range v {
+			if !may[b][i] && math.Float32bits(v[i]) != math.Float32bits(after[b][i]) {
+				t.Errorf("float %d of %s, which is only read or no operand, changed from %g to %g", i, b.Label, v[i], after[b][i])
+				break
+			}
+		}
+	}
+	return out, dispatches
+}
+
+func finite(in values) bool {
+	for _, v := range in {
+		if slices.ContainsFunc(v, math.IsNaN) {
+			return false
+		}
+	}
+	return true
+}
+
+// zeroChannels checks the promise that channels beyond the last are zero.
+func zeroChannels(t testing.TB, o ops.Operand, v []float32) {
+	t.Helper()
+	if o.Shape.C%4 == 0 || o.Use == ops.Internal {
+		return
+	}
+	last := v[4*(o.Shape.Groups()-1)*o.Shape.Plane():]
+	for p := range o.Shape.Pixels() {
+		for j := o.Shape.C % 4; j < 4; j++ {
+			if last[4*p+j] != 0 {
+				t.Errorf("%s: pixel %d of the channel after the last holds %g, want 0", o.Name, p, last[4*p+j])
+				return
+			}
+		}
+	}
+}
+
+// compare reports what lies outside the bound, the first few places of each output.
+func compare(t testing.TB, c ops.Case, got, want values) {
+	t.Helper()
+	for _, o := range c.Operands {
+		if o.Use != ops.Writes && o.Use != ops.Updates {
+			continue
+		}
+		g, w := got[o.Name], want[o.Name]
+		if len(g) != len(w) || len(w) == 0 {
+			t.Errorf("%s: %d values, the twin has %d", o.Name, len(g), len(w))
+			continue
+		}
+		var worst float64
+		wrong := 0
+		for i := range w {
+			e := math.Abs(g[i] - w[i])
+			if !(e <= o.Bound()) { // NaN is wrong too
+				if wrong++; wrong <= 3 {
+					t.Errorf("%s[%d] is %.8g, the twin has %.8g (error %.1e, bound %.1e)", o.Name, i, g[i], w[i], e, o.Bound())
+				}
+			}
+			worst = max(worst, e)
+		}
+		if wrong > 0 {
+			t.Errorf("%s: %d of %d values are wrong, greatest error %.1e", o.Name, wrong, len(w), worst)
+		}
+	}
+}
+
+// cases is the table, without the large entries unless NINVK_FULL is set.
+func cases() []ops.Case {
+	return slices.DeleteFunc(ops.Cases(), func(c ops.Case) bool { return c.Large && os.Getenv("NINVK_FULL") == "" })
+}
+
+func key(c ops.Case) string { return c.Operator + " " + c.Pass }
+
+// find gives the entry of the table with this operator, pass and name.
+func find(t testing.TB, name string) ops.Case {
+	t.Helper()
+	for _, c := range ops.Cases() {
+		if c.String() == name {
+			return c
+		}
+	}
+	t.Fatalf("the table has no entry %q", name)
+	return ops.Case{}
+}
+
+func TestTable(t *testing.T) {
+	seen := map[string]bool{}
+	used := map[string]bool{}
+	for _, c := range ops.Cases() {
+		if seen[c.String()] {
+			t.Errorf("two entries are called %q", c)
+		}
+		seen[c.String()] = true
+		used[key(c)] = true
+		if twins[key(c)] == nil {
+			t.Errorf("%q has no twin: add one to twins", key(c))
+		}
+		outputs := 0
+		for _, o := range c.Operands {
+			if o.Elements() < 1 {
+				t.Errorf("%v: operand %s is empty", c, o.Name)
+			}
+			if o.Use == ops.Writes || o.Use == ops.Updates {
+				outputs++
+			}
+		}
+		if outputs == 0 || c.Record == nil {
+			t.Errorf("%v: nothing to compare", c)
+		}
+	}
+	for k := range twins {
+		if !used[k] {
+			t.Errorf("the twin %q has no entry in the table", k)
+		}
+	}
+}
+
+// TestOperators compares every entry of the table with its twin.
+func TestOperators(t *testing.T) {
+	for _, c := range cases() {
+		t.Run(strings.ReplaceAll(c.String(), " ", "_"), func(t *testing.T) {
+			twin := twins[key(c)]
+			if twin == nil {
+				t.Fatalf("%q has no twin: add one to twins", key(c))
+			}
+			in := inputs(c)
+			got, _ := run(t, c, in, float32(math.NaN()))
+			compare(t, c, got, twin(c, in))
+		})
+	}
+}
+
+// varied is one entry of every kind of kernel, at shapes with several channel groups where the kind allows.
+func varied(t testing.TB) []ops.Case {
+	var cs []ops.Case
+	for _, name := range []string{
+		"conv forward 65×3×7×5 to 40 k3 s1 p1", "conv weight gradient 65×3×7×5 to 40 k3 s1 p1", "conv input gradient 1×192×7×5 to 10 k3 s1 p1 relu",
+		"batch norm training 65×10×7×5 relu", "batch norm evaluation 65×10×7×5", "batch norm gradient 65×10×7×5 relu",
+		"max pool forward 1×10×32×32 k3 s2 p1", "max pool gradient 1×10×32×32 k3 s2 p1", "max pool gradient 2×192×7×5 k3 s2 p1",
+		"average pool forward 1×10×32×32 k3 s2 p1", "average pool gradient 1×10×32×32 k3 s2 p1",
+		"global average pool forward 65×10×7×5", "global average pool gradient 65×10×7×5",
+		"bias gradient 65×10×7×5", "bias gradient through relu 65×10×7×5", "relu forward 65×10×7×5", "relu gradient 65×10×7×5", "add forward 65×10×7×5",
+		"dropout forward 65×10×7×5 p0.5",
+	} {
+		cs = append(cs, find(t, name))
+	}
+	return cs
+}
+
+func TestSameBitsOnEveryRun(t *testing.T) {
+	for _, c := range varied(t) {
+		in := inputs(c)
+		first, _ := run(t, c, in, float32(math.NaN()))
+		second, _ := run(t, c, in, 1e30)
+		for name, v := range first {
+			if !slices.Equal(v, second[name]) {
+				t.Errorf("%v: two runs give different %s", c, name)
+			}
+		}
+	}
+}
+
+// TestSplitAlongChannelGroups makes the largest binding so small that every activation is bound in parts.
+func TestSplitAlongChannelGroups(t *testing.T) {
+	d := device(t)
+	limit := &d.Adapter.Limits.MaxStorageBufferBindingSize
+	defer func(was uint64) { *limit = was }(*limit)
+	for _, c := range varied(t) {
+		in := inputs(c)
+		_, whole := run(t, c, in, float32(math.NaN()))
+		was := *limit
+		*limit = 0
+		for _, o := range c.Operands {
+			if o.Place == ops.Activation {
+				plane := o.Shape.Bytes() / uint64(o.Shape.Groups())
+				groups := uint64(2)
+				if c.Operator == "conv" {
+					groups = 8 // the channel groups of one tile
+				}
+				*limit = max(*limit, groups*plane)
+			}
+		}
+		got, split := run(t, c, in, float32(math.NaN()))
+		*limit = was
+		if split <= whole {
+			t.Errorf("%v: %d dispatches in parts, %d whole: nothing was split", c, split, whole)
+		}
+		compare(t, c, got, twins[key(c)](c, in))
+	}
+}
+
+func TestPackUnpack(t *testing.T) {
+	for _, s := range []ops.Shape{{1, 1, 1, 1}, {1, 3, 7, 5}, {65, 5, 1, 1}, {2, 10, 4, 3}, {3, 192, 2, 2}, {16, 3, 16, 16}} {
+		v := make([]float32, s.Elements())
+		for i := range v {
+			v[i] = float32(i + 1)
+		}
+		p := ops.Pack(s, v)
+		if uint64(4*len(p)) != s.Bytes() {
+			t.Errorf("%v: %d floats packed, want %d bytes", s, len(p), s.Bytes())
+		}
+		if got := ops.Unpack(s, p); !slices.Equal(got, v) {
+			t.Errorf("%v: unpacking does not undo packing", s)
+		}
+		filled := 0
+		for _, x := range p {
+			if x != 0 {
+				filled++
+			}
+		}
+		if filled != len(v) {
+			t.Errorf("%v: %d values packed, want %d", s, filled, len(v))
+		}
+		// Value (n, c, y, x) stands in lane c%4 of pixel (n, y, x) of plane c/4.
+		n, c, y, x := s.N-1, s.C-1, s.H-1, s.W/2
+		at := 4*(c/4*s.Plane()+(n*s.H+y)*s.W+x) + c%4
+		if want := v[((n*s.C+c)*s.H+y)*s.W+x]; p[at] != want {
+			t.Errorf("%v: the last channel's value lies elsewhere: %g, want %g", s, p[at], want)
+		}
+		if s.Plane()%16 != 0 || s.Plane()%256 == 0 || s.Plane() < s.Pixels() {
+			t.Errorf("%v: plane of %d", s, s.Plane())
+		}
+	}
+}
+
+func TestImpossibleShapes(t *testing.T) {
+	x := ops.Shape{N: 2, C: 3, H: 7, W: 5}
+	for name, f := range map[string]func(ops.Shape) (ops.Shape, error){
+		"wrong channels":          ops.Conv{C: 4, M: 1, K: 1, Stride: 1}.Out,
+		"kernel too large":        ops.Conv{C: 3, M: 1, K: 6, Stride: 1}.Out,
+		"stride 0":                ops.Conv{C: 3, M: 1, K: 1}.Out,
+		"negative padding":        ops.Conv{C: 3, M: 1, K: 1, Stride: 1, Pad: -1}.Out,
+		"window too large":        ops.MaxPool{K: 6, Stride: 1}.Out,
+		"window of padding":       ops.AvgPool{K: 3, Stride: 1, Pad: 2}.Out,
+		"window beyond the bound": ops.AvgPool{K: 129, Stride: 1, Pad: 64}.Out,
+		"no pooling window":       ops.MaxPool{Stride: 1}.Out,
+	} {
+		if y, err := f(x); err == nil {
+			t.Errorf("%s: got %v, want an error", name, y)
+		}
+	}
+	if y, err := (ops.GlobalAvgPool{}).Out(ops.Shape{N: 1, C: 1, H: 129, W: 128}); err == nil {
+		t.Errorf("global pooling of 129×128: got %v, want an error", y)
+	}
+	for _, x := range []ops.Shape{{1, 1, 1, 1}, {1, 10, 2, 1}, {1, ops.MaxPasses, 1, 1}} {
+		if err := (ops.CrossEntropy{}).Check(x); err == nil {
+			t.Errorf("cross entropy of %v: want an error", x)
+		}
+	}
+}
+
+// TestLoopBound records kernels that would make more loop passes than every driver does.
+func TestLoopBound(t *testing.T) {
+	r := recorder(t, "loop bound", 0)
+	x := must(ops.NewTensor(r.Dev, "x", ops.Shape{N: 1, C: 4, H: 129, W: 128}))(t)
+	y := must(ops.NewTensor(r.Dev, "y", ops.Shape{N: 1, C: 4, H: 1, W: 1}))(t)
+	defer x.Buf.Release()
+	defer y.Buf.Release()
+	wide := ops.AvgPool{K: 128, Stride: 1}
+	for name, err := range map[string]error{
+		"global average pool": ops.GlobalAvgPool{}.Forward(r, x, y),
+		"average pool":        wide.Forward(r, x, y),
+		"average pool grad":   wide.Grad(r, y, x),
+	} {
+		if err == nil || !strings.Contains(err.Error(), "loop passes") {
+			t.Errorf("%s beyond %d passes: error %v", name, ops.MaxPasses, err)
+		}
+	}
+	if n := r.Tape.Dispatches(); n != 0 {
+		t.Errorf("%d dispatches recorded all the same", n)
+	}
+}
+
+// TestNaN checks that a NaN is not hidden: a diverged network must be seen.
+func TestNaN(t *testing.T) {
+	for _, test := range []struct{ c, in, out string }{
+		{"relu forward 1×3×7×5", "v", "v"},
+		{"conv forward 1×3×7×5 to 5 k3 s1 p2 relu", "x", "y"},
+		{"max pool forward 1×3×7×5 k3 s2 p1", "x", "y"},
+		{"batch norm training 1×3×7×5 relu", "x", "y"},
+		{"batch norm evaluation 1×3×7×5 relu", "x", "y"},
+		{"average pool forward 1×3×7×5 k3 s2 p1", "x", "y"},
+		{"cross entropy forward and gradient 65×10 smoothing 0", "logits", "result"},
+	} {
+		c := find(t, test.c)
+		in := inputs(c)
+		in[test.in][17] = math.NaN()
+		got, _ := run(t, c, in, 0)
+		if !slices.ContainsFunc(got[test.out], math.IsNaN) {
+			t.Errorf("%v: a NaN in %s does not reach %s", c, test.in, test.out)
+		}
+	}
+}
+
+func TestDropoutKeepsWhatTheTwinKeeps(t *testing.T) {
+	for _, p := range []float64{0.1, 0.5, 0.9} {
+		c := find(t, fmt.Sprintf("dropout forward 65×3×32×32 p%g", p))
+		in := inputs(c)
+		for i := range in["v"] {
+			in["v"][i] = 1
+		}
+		got, _ := run(t, c, in, 0)
+		want := twins[key(c)](c, in)["v"]
+		var sum float64
+		for i, v := range got["v"] {
+			if (v == 0) != (want[i] == 0) {
+				t.Fatalf("p %g: element %d is %g, the twin has %g", p, i, v, want[i])
+			}
+			sum += v
+		}
+		n := float64(len(want))
+		if mean, bound := sum/n, 4*math.Sqrt(p/(1-p)/n); math.Abs(mean-1) > bound {
+			t.Errorf("p %g: the mean of ones is %.4f, more than %.4f from 1", p, mean, bound)
+		}
+	}
+}
+
+func TestMetricsTotals(t *testing.T) {
+	r := recorder(t, "metrics", 0)
+	d := r.Dev
+	batches := [][]float32{{2.5, 1, 0.5, 0, 1, 1}, make([]float32, 2*129), {7, 0}}
+	for i := range 129 {
+		batches[1][2*i] = float32(i) / 8
+		batches[1][2*i+1] = float32(i % 2)
+	}
+	result := must(d.NewBuffer("result", 8*129))(t)
+	batch := must(d.NewBuffer("batch", 8))(t)
+	total := must(d.NewBuffer("total", 16))(t)
+	defer result.Release()
+	defer batch.Release()
+	defer total.Release()
+	var loss float64
+	var right, images uint32
+	for _, b := range batches {
+		n := len(b) / 2
+		tape := d.NewTape("metrics")
+		r.Tape = tape
+		check(t, ops.Metrics(r, n, result, batch, total))
+		fill(t, result, float32(math.NaN()))
+		write(t, result, 0, b)
+		check(t, d.Submit(tape))
+		var sum, correct float64
+		for i := range n {
+			sum += float64(b[2*i])
+			correct += float64(b[2*i+1])
+		}
+		loss, right, images = loss+sum, right+uint32(correct), images+uint32(n)
+		got := readAll(t, batch)
+		if math.Abs(float64(got[0])-sum/float64(n)) > 1e-6 || float64(got[1]) != correct {
+			t.Errorf("batch of %d: mean loss %g and %g right, want %g and %g", n, got[0], got[1], sum/float64(n), correct)
+		}
+		sums := readAll(t, total)
+		if float64(sums[0]) != loss || math.Float32bits(sums[2]) != right || math.Float32bits(sums[3]) != images {
+			t.Errorf("totals %g, %d of %d; want %g, %d of %d", sums[0], math.Float32bits(sums[2]), math.Float32bits(sums[3]), loss, right, images)
+		}
+		tape.Release()
+	}
+	// Thousands of batches lose nothing: the part that rounding leaves over is kept.
+	write(t, result, 0, []float32{0.1, 0})
+	write(t, total, 0, []float32{16384, 0, 0, 0})
+	tape := d.NewTape("metrics")
+	r.Tape = tape
+	for range 2000 {
+		check(t, ops.Metrics(r, 1, result, batch, total))
+	}
+	check(t, d.Submit(tape))
+	want := 16384 + 2000*float64(float32(0.1))
+	if got := float64(readAll(t, total)[0]); math.Abs(got-want) > 0.002 {
+		t.Errorf("the sum of 2,000 losses is %.5f, want %.5f", got, want)
+	}
+	tape.Release()
+}
+
+// words views floats as the words they hold.
+func words(v []float32) []uint32 { return unsafe.Slice((*uint32)(unsafe.Pointer(&v[0])), len(v)) }

@@ -1,0 +1,563 @@
+package ops
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"ninvk/gpu"
+)
+
+// Case is one entry of the table of operators: an operator with its attributes, in one pass, at one shape. It names all the memory the pass touches, so that
+// a test can compare it with its float64 twin and a benchmark can time it without knowing the operator.
+type Case struct {
+	Operator string // as "conv"; with Pass it names the twin
+	Pass     string // "forward", "input gradient", …
+	Name     string // attributes and shape
+	Op       any    // the operator with its attributes
+	In       Shape  // input of the forward pass
+	Operands []Operand
+	Flops    float64 // 0 where the pass only moves memory
+	Large    bool    // takes long on a software driver: a kernel of full size to compile, or much arithmetic
+
+	Prepare func(m *Memory) error // records what must have run before; may be nil
+	Record  func(m *Memory) error // records the pass
+}
+
+func (c Case) String() string { return c.Operator + " " + c.Pass + " " + c.Name }
+
+// Use says what a pass does with an operand.
+type Use int
+
+const (
+	Reads    Use = iota // and leaves unchanged
+	Writes              // overwrites, whatever was there
+	Updates             // changes in place
+	Internal            // keeps something of its own between Prepare and Record
+)
+
+// Place says where an operand lives.
+type Place int
+
+const (
+	Activation Place = iota // a Tensor of its own
+	Weight                  // in Recorder.Weights
+	Gradient                // in Recorder.Grads, where the weight lies in Recorder.Weights; its name is that of the weight with a d before it
+	State                   // in Memory.State
+	Floats                  // a buffer of its own
+	Words                   // a buffer of 32-bit whole numbers of its own
+)
+
+// Operand is a named piece of memory that a pass touches.
+type Operand struct {
+	Name  string
+	Place Place
+	Shape Shape // of an Activation
+	Len   int   // floats or words elsewhere
+	Use   Use
+	Value func(*rand.Rand) float64 // one input value; nil where Use is Writes or Internal, or Fixed is given
+	Fixed []uint32                 // the very words of an input
+
+	K     int     // of an output: how many terms are added up for one value
+	Scale float64 // of an output: size of these terms
+}
+
+// Elements is the number of values.
+func (o Operand) Elements() int {
+	if o.Place == Activation {
+		return o.Shape.Elements()
+	}
+	return o.Len
+}
+
+// Bound is the error allowed against the float64 twin: the rounding of K terms of size Scale grows as a random walk.
+func (o Operand) Bound() float64 { return 1e-6*math.Sqrt(float64(max(1, o.K)))*o.Scale + 1e-6 }
+
+// Memory holds the operands of a case on the adapter.
+type Memory struct {
+	*Recorder
+	Tensors map[string]Tensor
+	Params  map[string]Param
+	Buffers map[string]*gpu.Buffer
+	State   *gpu.Buffer
+}
+
+// gap is the number of floats between parameters, so that none begins where a vector does by chance and writes past an end are seen.
+const gap = 3
+
+// Allocate makes the memory of the case; r lends the device, the scratch texture (see ScratchBytes) and the partial sums. Everything else is the memory's own.
+func (c Case) Allocate(r *Recorder) (*Memory, error) {
+	own := *r
+	m := &Memory{Recorder: &own, Tensors: map[string]Tensor{}, Params: map[string]Param{}, Buffers: map[string]*gpu.Buffer{}}
+	m.Batch = c.In.N
+	var weights, state int
+	place := func(name string, end *int, n int) {
+		if _, ok := m.Params[name]; !ok {
+			m.Params[name] = Param{Offset: *end, Len: n}
+			*end += n + gap
+		}
+	}
+	var err error
+	buffer := func(name string, size int) *gpu.Buffer {
+		if err != nil {
+			return nil
+		}
+		var b *gpu.Buffer
+		b, err = r.Dev.NewBuffer(c.Operator+" "+name, uint64(size))
+		return b
+	}
+	for _, o := range c.Operands {
+		switch o.Place {
+		case Activation:
+			m.Tensors[o.Name] = Tensor{o.Shape, buffer(o.Name, int(o.Shape.Bytes()))}
+		case Weight:
+			place(o.Name, &weights, o.Len)
+		case Gradient:
+			place(strings.TrimPrefix(o.Name, "d"), &weights, o.Len)
+		case State:
+			place(o.Name, &state, o.Len)
+		default:
+			m.Buffers[o.Name] = buffer(o.Name, 4*o.Len)
+		}
+	}
+	m.Weights, m.Grads, m.State = buffer("weights", 4*weights), buffer("gradients", 4*weights), buffer("state", 4*state)
+	if err != nil {
+		m.Release()
+		return nil, err
+	}
+	return m, nil
+}
+
+// Release frees the memory, but for what the recorder lent.
+func (m *Memory) Release() {
+	for _, t := range m.Tensors {
+		t.Buf.Release()
+	}
+	for _, b := range m.Buffers {
+		b.Release()
+	}
+	for _, b := range []*gpu.Buffer{m.Weights, m.Grads, m.State} {
+		b.Release()
+	}
+}
+
+// Where is the buffer that holds an operand and the byte offset in it.
+func (m *Memory) Where(o Operand) (*gpu.Buffer, uint64) {
+	at := func(name string) uint64 { return 4 * uint64(m.Params[name].Offset) }
+	switch o.Place {
+	case Activation:
+		return m.Tensors[o.Name].Buf, 0
+	case Weight:
+		return m.Weights, at(o.Name)
+	case Gradient:
+		return m.Grads, at(strings.TrimPrefix(o.Name, "d"))
+	case State:
+		return m.State, at(o.Name)
+	}
+	return m.Buffers[o.Name], 0
+}
+
+// ScratchBytes is the size of the scratch texture that the case needs.
+func (c Case) ScratchBytes() uint64 {
+	var most uint64
+	for _, o := range c.Operands {
+		if o.Place == Activation {
+			most = max(most, o.Shape.Bytes())
+		}
+	}
+	return most
+}
+
+// Inputs. Unit scale throughout, unless the name says otherwise.
+func unit(r *rand.Rand) float64     { return 2*r.Float64() - 1 }
+func positive(r *rand.Rand) float64 { return 0.5 + r.Float64() }
+func negative(r *rand.Rand) float64 { return -0.1 - r.Float64() }
+func halves(r *rand.Rand) float64   { return float64(r.IntN(5)-2) / 2 } // many are equal
+func hundred(r *rand.Rand) float64  { return 100 + r.NormFloat64() }
+func eighty(r *rand.Rand) float64   { return 80 * (2*r.Float64() - 1) }
+func below(n int) func(*rand.Rand) float64 {
+	return func(r *rand.Rand) float64 { return float64(r.IntN(n)) }
+}
+
+func reads(name string, s Shape, value func(*rand.Rand) float64) Operand {
+	return Operand{Name: name, Shape: s, Use: Reads, Value: value}
+}
+
+func writes(name string, s Shape, k int, scale float64) Operand {
+	return Operand{Name: name, Shape: s, Use: Writes, K: k, Scale: scale}
+}
+
+func updates(name string, s Shape, value func(*rand.Rand) float64) Operand {
+	return Operand{Name: name, Shape: s, Use: Updates, Value: value, Scale: 1}
+}
+
+func weight(name string, n int, value func(*rand.Rand) float64) Operand {
+	return Operand{Name: name, Place: Weight, Len: n, Use: Reads, Value: value}
+}
+
+func gradient(name string, n, k int) Operand {
+	return Operand{Name: name, Place: Gradient, Len: n, Use: Writes, K: k, Scale: 1}
+}
+
+func step(learningRate float64, key uint32) Operand {
+	return Operand{Name: "step", Place: Words, Len: 4, Use: Reads, Fixed: []uint32{bits(float32(learningRate)), key, 0, 0}}
+}
+
+// Cases is the table of operators. Whoever adds an operator, an attribute or a kernel that is picked by shape adds an entry; the tests then compare it
+// with its twin. The kernels at the two ends of a step, Augment and Metrics, have tests of their own.
+func Cases() []Case {
+	var t table
+	t.convolutions()
+	t.pools()
+	t.elementwise()
+	t.batchNorms()
+	t.losses()
+	t.optimisers()
+	return t
+}
+
+type table []Case
+
+func (t *table) add(c Case) { *t = append(*t, c) }
+
+// shapes are those for operators that treat each channel alike.
+var shapes = []Shape{
+	{1, 1, 1, 1}, {1, 3, 7, 5}, {65, 5, 1, 1}, {65, 10, 7, 5}, {1, 96, 7, 5}, {8, 192, 1, 1},
+	{65, 3, 32, 32}, // more pixels than some drivers make loop passes
+}
+
+func (t *table) convolutions() {
+	for _, v := range []struct {
+		n, h, w int
+		o       Conv
+		noBias  bool
+		large   bool
+	}{
+		{n: 1, h: 1, w: 1, o: Conv{C: 1, M: 1, K: 1, Stride: 1}},
+		{n: 1, h: 1, w: 1, o: Conv{C: 3, M: 5, K: 3, Stride: 1, Pad: 1}},
+		{n: 1, h: 7, w: 5, o: Conv{C: 1, M: 3, K: 3, Stride: 1, Pad: 0}, noBias: true},
+		{n: 1, h: 7, w: 5, o: Conv{C: 3, M: 5, K: 3, Stride: 1, Pad: 2, ReLU: true}},
+		{n: 65, h: 7, w: 5, o: Conv{C: 3, M: 5, K: 3, Stride: 1, Pad: 1, ReLU: true}},
+		{n: 65, h: 7, w: 5, o: Conv{C: 10, M: 3, K: 1, Stride: 1, ReLU: true}},
+		{n: 1, h: 7, w: 5, o: Conv{C: 5, M: 3, K: 1, Stride: 2}},
+		{n: 2, h: 7, w: 5, o: Conv{C: 3, M: 3, K: 1, Stride: 4, Pad: 0}}, // windows that leave pixels out
+		{n: 1, h: 5, w: 7, o: Conv{C: 3, M: 3, K: 1, Stride: 1, Pad: 1}}, // padding beyond K-1
+		{n: 1, h: 7, w: 5, o: Conv{C: 3, M: 5, K: 2, Stride: 2}},         // an even kernel, a row left over
+		{n: 2, h: 7, w: 5, o: Conv{C: 3, M: 3, K: 3, Stride: 4, Pad: 1}}, // K < stride
+		{n: 65, h: 7, w: 5, o: Conv{C: 5, M: 10, K: 5, Stride: 2, Pad: 2}},
+		{n: 1, h: 32, w: 32, o: Conv{C: 3, M: 10, K: 5, Stride: 1, Pad: 2, ReLU: true}},
+		{n: 1, h: 32, w: 32, o: Conv{C: 3, M: 5, K: 11, Stride: 4, Pad: 0}},
+		{n: 1, h: 11, w: 13, o: Conv{C: 1, M: 3, K: 11, Stride: 1, Pad: 2}},
+		{n: 65, h: 32, w: 32, o: Conv{C: 3, M: 5, K: 3, Stride: 1, Pad: 1}}, // more pixels than some drivers make loop passes
+		{n: 65, h: 7, w: 5, o: Conv{C: 3, M: 40, K: 3, Stride: 1, Pad: 1}},  // output groups beyond one tile
+		{n: 1, h: 7, w: 5, o: Conv{C: 96, M: 192, K: 1, Stride: 1}},
+		{n: 1, h: 7, w: 5, o: Conv{C: 192, M: 10, K: 3, Stride: 1, Pad: 1, ReLU: true}},
+		{n: 65, h: 7, w: 5, o: Conv{C: 192, M: 96, K: 1, Stride: 1}, large: true},
+		{n: 2, h: 7, w: 5, o: Conv{C: 96, M: 192, K: 5, Stride: 1, Pad: 2}, large: true},
+		{n: 2, h: 7, w: 5, o: Conv{C: 96, M: 96, K: 3, Stride: 2, Pad: 1}, large: true},
+		{n: 1, h: 32, w: 32, o: Conv{C: 3, M: 192, K: 5, Stride: 1, Pad: 2}, large: true},
+		{n: 2, h: 32, w: 32, o: Conv{C: 3, M: 96, K: 11, Stride: 4}, large: true},
+		{n: 65, h: 32, w: 32, o: Conv{C: 3, M: 192, K: 5, Stride: 1, Pad: 2}, large: true},
+	} {
+		t.convolution(v.o, Shape{v.n, v.o.C, v.h, v.w}, v.noBias, v.large)
+	}
+}
+
+func (t *table) convolution(o Conv, x Shape, noBias, large bool) {
+	y, _ := o.Out(x)
+	taps := o.K * o.K
+	name := fmt.Sprintf("%v to %d k%d s%d p%d", x, o.M, o.K, o.Stride, o.Pad)
+	if o.ReLU {
+		name += " relu"
+	}
+	forward := []Operand{reads("x", x, unit), weight("bias", o.M, unit), weight("weight", o.M*o.C*taps, unit), writes("y", y, o.C*taps, 1)}
+	if noBias {
+		name += " no bias"
+		forward = slices.Delete(forward, 1, 2)
+	}
+	t.add(Case{
+		Operator: "conv", Pass: "forward", Name: name, Op: o, In: x, Flops: o.Flops(x), Large: large,
+		Operands: forward,
+		Record: func(m *Memory) error {
+			return o.Forward(m.Recorder, m.Tensors["x"], m.Params["weight"], m.Params["bias"], m.Tensors["y"])
+		},
+	})
+	t.add(Case{
+		Operator: "conv", Pass: "input gradient", Name: name, Op: o, In: x, Flops: o.Flops(x), Large: large,
+		Operands: []Operand{weight("bias", o.M, unit), weight("weight", o.M*o.C*taps, unit), reads("dy", y, unit), writes("dx", x, o.M*taps, 1)},
+		Record: func(m *Memory) error {
+			return o.InputGrad(m.Recorder, m.Tensors["dy"], m.Params["weight"], m.Tensors["dx"])
+		},
+	})
+	t.add(Case{
+		Operator: "conv", Pass: "weight gradient", Name: name, Op: o, In: x, Flops: o.Flops(x), Large: large,
+		Operands: []Operand{reads("x", x, unit), reads("dy", y, unit), weight("bias", o.M, unit), gradient("dweight", o.M*o.C*taps, y.Pixels())},
+		Record: func(m *Memory) error {
+			return o.WeightGrad(m.Recorder, m.Tensors["x"], m.Tensors["dy"], m.Params["weight"], Param{})
+		},
+	})
+}
+
+func (t *table) pools() {
+	type pool struct {
+		x              Shape
+		k, stride, pad int
+	}
+	pools := []pool{
+		{Shape{1, 1, 1, 1}, 1, 1, 0},
+		{Shape{1, 3, 7, 5}, 3, 2, 1},
+		{Shape{65, 5, 7, 5}, 2, 2, 0},
+		{Shape{1, 10, 32, 32}, 3, 2, 1},
+		{Shape{1, 96, 8, 8}, 8, 8, 0},
+		{Shape{2, 192, 7, 5}, 3, 2, 1},
+		{Shape{1, 5, 7, 5}, 3, 1, 1}, // overlapping
+		{Shape{2, 3, 7, 5}, 2, 1, 1}, // more outputs than inputs
+		{Shape{1, 3, 7, 5}, 2, 4, 1}, // K < stride: pixels in no window
+		{Shape{1, 3, 12, 13}, 11, 1, 2},
+		{Shape{65, 3, 32, 32}, 3, 2, 1},
+	}
+	for _, p := range pools {
+		for _, values := range []struct {
+			name  string
+			value func(*rand.Rand) float64
+		}{{"", unit}, {" ties", halves}, {" negative", negative}} {
+			if values.name != "" && p.x.N*p.x.C > 65 {
+				continue
+			}
+			for _, ceil := range []bool{false, true} {
+				t.maxPool(MaxPool{K: p.k, Stride: p.stride, Pad: p.pad, Ceil: ceil}, p.x, values.name, values.value)
+			}
+		}
+		t.avgPool(AvgPool{K: p.k, Stride: p.stride, Pad: p.pad}, p.x)
+	}
+	for _, x := range shapes {
+		y, _ := GlobalAvgPool{}.Out(x)
+		t.add(Case{
+			Operator: "global average pool", Pass: "forward", Name: x.String(), Op: GlobalAvgPool{}, In: x, Flops: float64(x.Elements()),
+			Operands: []Operand{reads("x", x, unit), writes("y", y, 1, 1)},
+			Record:   func(m *Memory) error { return GlobalAvgPool{}.Forward(m.Recorder, m.Tensors["x"], m.Tensors["y"]) },
+		})
+		t.add(Case{
+			Operator: "global average pool", Pass: "gradient", Name: x.String(), Op: GlobalAvgPool{}, In: x,
+			Operands: []Operand{reads("dy", y, unit), writes("dx", x, 1, 1)},
+			Record:   func(m *Memory) error { return GlobalAvgPool{}.Grad(m.Recorder, m.Tensors["dy"], m.Tensors["dx"]) },
+		})
+	}
+}
+
+func (t *table) maxPool(o MaxPool, x Shape, kind string, value func(*rand.Rand) float64) {
+	y, _ := o.Out(x)
+	name := fmt.Sprintf("%v k%d s%d p%d%s", x, o.K, o.Stride, o.Pad, kind)
+	if o.Ceil {
+		if floor, _ := (MaxPool{K: o.K, Stride: o.Stride, Pad: o.Pad}).Out(x); floor == y {
+			return
+		}
+		name += " ceil"
+	}
+	places := Operand{Name: "places", Place: Words, Len: int(o.Places(y) / 4), Use: Internal}
+	forward := func(m *Memory) error {
+		return o.Forward(m.Recorder, m.Tensors["x"], m.Tensors["y"], m.Buffers["places"])
+	}
+	t.add(Case{
+		Operator: "max pool", Pass: "forward", Name: name, Op: o, In: x,
+		Operands: []Operand{reads("x", x, value), writes("y", y, 1, 0), places},
+		Record:   forward,
+	})
+	windows := ceilDiv(o.K, o.Stride)
+	t.add(Case{
+		Operator: "max pool", Pass: "gradient", Name: name, Op: o, In: x,
+		Operands: []Operand{
+			reads("x", x, value), {Name: "y", Shape: y, Use: Internal}, places, reads("dy", y, unit), writes("dx", x, windows*windows, 1),
+		},
+		Prepare: forward,
+		Record: func(m *Memory) error {
+			return o.Grad(m.Recorder, m.Tensors["dy"], m.Buffers["places"], m.Tensors["dx"])
+		},
+	})
+}
+
+func (t *table) avgPool(o AvgPool, x Shape) {
+	y, _ := o.Out(x)
+	name := fmt.Sprintf("%v k%d s%d p%d", x, o.K, o.Stride, o.Pad)
+	t.add(Case{
+		Operator: "average pool", Pass: "forward", Name: name, Op: o, In: x, Flops: float64(y.Elements() * o.K * o.K),
+		Operands: []Operand{reads("x", x, unit), writes("y", y, 1, 1)},
+		Record:   func(m *Memory) error { return o.Forward(m.Recorder, m.Tensors["x"], m.Tensors["y"]) },
+	})
+	t.add(Case{
+		Operator: "average pool", Pass: "gradient", Name: name, Op: o, In: x, Flops: float64(y.Elements() * o.K * o.K),
+		Operands: []Operand{reads("dy", y, unit), writes("dx", x, 1, 1)},
+		Record:   func(m *Memory) error { return o.Grad(m.Recorder, m.Tensors["dy"], m.Tensors["dx"]) },
+	})
+}
+
+func (t *table) elementwise() {
+	for _, x := range shapes {
+		elements := float64(x.Elements())
+		t.add(Case{
+			Operator: "relu", Pass: "forward", Name: x.String(), Op: ReLU{}, In: x,
+			Operands: []Operand{updates("v", x, halves)},
+			Record:   func(m *Memory) error { return ReLU{}.Forward(m.Recorder, m.Tensors["v"]) },
+		})
+		t.add(Case{
+			Operator: "relu", Pass: "gradient", Name: x.String(), Op: ReLU{}, In: x,
+			Operands: []Operand{reads("y", x, halves), updates("dv", x, unit)},
+			Record:   func(m *Memory) error { return ReLU{}.Grad(m.Recorder, m.Tensors["y"], m.Tensors["dv"]) },
+		})
+		t.add(Case{
+			Operator: "add", Pass: "forward", Name: x.String(), Op: Add{}, In: x, Flops: elements,
+			Operands: []Operand{reads("x", x, unit), updates("sum", x, unit)},
+			Record:   func(m *Memory) error { return Add{}.Accumulate(m.Recorder, m.Tensors["x"], m.Tensors["sum"]) },
+		})
+		for i, p := range []float64{0.1, 0.5, 0.9} {
+			o := Dropout{P: p, Layer: uint32(7 * i)}
+			t.add(Case{
+				Operator: "dropout", Pass: "forward", Name: fmt.Sprintf("%v p%g", x, p), Op: o, In: x, Flops: elements,
+				Operands: []Operand{updates("v", x, unit), step(0.01, 0x9e3779b9*uint32(i+1))},
+				Record:   func(m *Memory) error { return o.Apply(m.Recorder, m.Buffers["step"], m.Tensors["v"]) },
+			})
+		}
+		dbias := gradient("dbias", x.C, x.Pixels())
+		guard := weight("weight", 5, unit) // so that the bias does not lie at the start
+		t.add(Case{
+			Operator: "bias", Pass: "gradient", Name: x.String(), In: x, Flops: elements,
+			Operands: []Operand{guard, reads("dy", x, unit), dbias},
+			Record:   func(m *Memory) error { return BiasGrad(m.Recorder, m.Tensors["dy"], nil, m.Params["bias"]) },
+		})
+		t.add(Case{
+			Operator: "bias", Pass: "gradient through relu", Name: x.String(), In: x, Flops: elements,
+			Operands: []Operand{guard, updates("dy", x, unit), reads("y", x, halves), dbias},
+			Record: func(m *Memory) error {
+				y := m.Tensors["y"]
+				return BiasGrad(m.Recorder, m.Tensors["dy"], &y, m.Params["bias"])
+			},
+		})
+	}
+}
+
+func (t *table) batchNorms() {
+	for _, x := range shapes {
+		for _, relu := range []bool{false, true} {
+			t.batchNorm(BatchNorm{Eps: 1e-5, Momentum: 0.1, ReLU: relu}, x, "", unit, 1)
+		}
+	}
+	// A mean that is large against the deviation: the inputs alone are rounded to 4e-6.
+	t.batchNorm(BatchNorm{Eps: 1e-5, Momentum: 0.1}, Shape{65, 5, 7, 5}, " mean 100", hundred, 10)
+	t.batchNorm(BatchNorm{Eps: 1e-5, Momentum: 0.1}, Shape{65, 3, 32, 32}, " mean 100", hundred, 10)
+	t.batchNorm(BatchNorm{Eps: 1e-3, Momentum: 0.9}, Shape{2, 3, 7, 5}, " eps 1e-3 momentum 0.9", unit, 1)
+}
+
+func (t *table) batchNorm(o BatchNorm, x Shape, kind string, value func(*rand.Rand) float64, scale float64) {
+	name := x.String() + kind
+	if o.ReLU {
+		name += " relu"
+	}
+	state := func(name string, u Use, value func(*rand.Rand) float64) Operand {
+		return Operand{Name: name, Place: State, Len: x.C, Use: u, Value: value, Scale: scale}
+	}
+	weights := []Operand{weight("bias", x.C, unit), weight("weight", x.C, positive)}
+	norm := Operand{Name: "norm", Place: Floats, Len: int(o.NormBytes(x) / 4), Use: Internal}
+	params := func(m *Memory) BatchNormParams {
+		return BatchNormParams{
+			Weight: m.Params["weight"], Bias: m.Params["bias"], Mean: m.Params["mean"], Variance: m.Params["variance"],
+			State: m.State, Norm: m.Buffers["norm"],
+		}
+	}
+	forward := func(train bool) func(m *Memory) error {
+		return func(m *Memory) error {
+			return o.Forward(m.Recorder, m.Tensors["x"], params(m), m.Tensors["y"], train)
+		}
+	}
+	y := writes("y", x, 1, 2*scale)
+	inputs := func(u Use) []Operand {
+		return append([]Operand{norm, state("mean", u, unit), state("variance", u, positive), reads("x", x, value)}, weights...)
+	}
+	elements := float64(x.Elements())
+	t.add(Case{
+		Operator: "batch norm", Pass: "training", Name: name, Op: o, In: x, Flops: 8 * elements,
+		Operands: append(inputs(Updates), y),
+		Record:   forward(true),
+	})
+	t.add(Case{ // after two steps the running statistics show whether momentum is applied rightly
+		Operator: "batch norm", Pass: "training twice", Name: name, Op: o, In: x, Flops: 8 * elements,
+		Operands: append(inputs(Updates), y),
+		Prepare:  forward(true),
+		Record:   forward(true),
+	})
+	y.Scale *= 2 // the running statistics don't bring x to unit scale
+	t.add(Case{
+		Operator: "batch norm", Pass: "evaluation", Name: name, Op: o, In: x, Flops: 2 * elements,
+		Operands: append(inputs(Reads), y),
+		Record:   forward(false),
+	})
+	dy := updates("dy", x, unit)
+	dy.Scale = 4 * scale
+	grads := []Operand{gradient("dbias", x.C, x.Pixels()), gradient("dweight", x.C, x.Pixels())}
+	grads[1].Scale = scale
+	t.add(Case{
+		Operator: "batch norm", Pass: "gradient", Name: name, Op: o, In: x, Flops: 12 * elements,
+		Operands: append(append(inputs(Updates), dy, Operand{Name: "y", Shape: x, Use: Internal}), grads...),
+		Prepare:  forward(true),
+		Record:   func(m *Memory) error { return o.Grad(m.Recorder, m.Tensors["x"], params(m), m.Tensors["dy"]) },
+	})
+}
+
+func (t *table) losses() {
+	for _, v := range []struct {
+		n, classes int
+		kind       string
+		value      func(*rand.Rand) float64
+		scale      float64
+	}{
+		{1, 2, "", unit, 1}, {65, 10, "", unit, 1}, {5, 1000, "", unit, 1},
+		{65, 10, " ties", halves, 1}, {5, 10, " large logits", eighty, 16}, {65, 3, " large logits", eighty, 16},
+	} {
+		for _, smoothing := range []float64{0, 0.1} {
+			o := CrossEntropy{Smoothing: smoothing}
+			x := Shape{v.n, v.classes, 1, 1}
+			t.add(Case{
+				Operator: "cross entropy", Pass: "forward and gradient", Name: fmt.Sprintf("%d×%d smoothing %g%s", v.n, v.classes, smoothing, v.kind),
+				Op: o, In: x, Flops: 8 * float64(x.Elements()),
+				Operands: []Operand{
+					reads("logits", x, v.value), {Name: "labels", Place: Words, Len: v.n, Use: Reads, Value: below(v.classes)},
+					writes("dlogits", x, 1, 1), {Name: "result", Place: Floats, Len: 2 * v.n, Use: Writes, K: v.classes, Scale: v.scale},
+				},
+				Record: func(m *Memory) error {
+					return o.Forward(m.Recorder, m.Tensors["logits"], m.Buffers["labels"], m.Tensors["dlogits"], m.Buffers["result"])
+				},
+			})
+		}
+	}
+}
+
+func (t *table) optimisers() {
+	for _, o := range []SGD{{}, {Momentum: 0.9}, {Momentum: 0.9, WeightDecay: 0.0005}, {Momentum: 0.9, WeightDecay: 0.01, Nesterov: true}} {
+		for _, rate := range []float64{0.001, 10} {
+			for _, n := range []int{1, 70001} {
+				x := Shape{1, n, 1, 1}
+				scale := max(1, 10*rate)
+				for _, steps := range []int{1, 10} {
+					t.add(Case{
+						Operator: "sgd", Pass: fmt.Sprintf("%d steps", steps), Op: o, In: x, Flops: float64(steps * 6 * n),
+						Name: fmt.Sprintf("%d rate %g momentum %g decay %g nesterov %v", n, rate, o.Momentum, o.WeightDecay, o.Nesterov),
+						Operands: []Operand{
+							step(rate, 0), {Name: "weight", Place: Weight, Len: n, Use: Updates, Value: unit, K: steps, Scale: scale},
+							{Name: "dweight", Place: Gradient, Len: n, Use: Reads, Value: unit},
+							{Name: "velocity", Place: Floats, Len: n, Use: Updates, Value: unit, K: steps, Scale: 4},
+						},
+						Record: func(m *Memory) error {
+							for range steps {
+								if err := o.Update(m.Recorder, m.Buffers["step"], n, m.Buffers["velocity"]); err != nil {
+									return err
+								}
+							}
+							return nil
+						},
+					})
+				}
+			}
+		}
+	}
+}

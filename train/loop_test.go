@@ -1,0 +1,160 @@
+package train
+
+import (
+	"bytes"
+	"context"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"ninvk/cifar10"
+	"ninvk/gpu"
+	"ninvk/safetensors"
+)
+
+// silent is a Reporter that calls a function after each step.
+type silent struct{ step func(StepRecord) }
+
+func (silent) Begin(*Run, RunInfo, int, int, int) {}
+func (s silent) Step(r StepRecord) {
+	if s.step != nil {
+		s.step(r)
+	}
+}
+func (silent) Evaluating(string, int, int) {}
+func (silent) Epoch(EpochRecord)           {}
+
+// subset is the first images of the embedded sample: train of the training split, test of the test split.
+func subset(t *testing.T, train, test int) *cifar10.Dataset {
+	t.Helper()
+	d, err := cifar10.Sample()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := func(s cifar10.Split, n int) cifar10.Split {
+		return cifar10.Split{Images: s.Images[:n*cifar10.ImageBytes], Labels: s.Labels[:n]}
+	}
+	return &cifar10.Dataset{Name: "subset", Train: cut(d.Train, train), Test: cut(d.Test, test), SHA256: d.SHA256}
+}
+
+// runJob trains nin-bn on 16×16 images, which is a quarter of the work, by the recipe fast as changed by change.
+func runJob(t *testing.T, ctx context.Context, data *cifar10.Dataset, report Reporter, change func(*Config)) (Summary, error) {
+	t.Helper()
+	c, err := LoadRecipe("fast")
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := 16
+	c.Model, c.Resize, c.Out = "nin-bn", &size, filepath.Join(t.TempDir(), "run")
+	change(&c)
+	if err := c.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	d, err := gpu.Open("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	return (&Job{Config: c, Data: data, Device: d, Version: "test", Report: report}).Run(ctx)
+}
+
+// A network that learns must be able to learn a few hundred images by heart.
+func TestOverfits(t *testing.T) {
+	s, err := runJob(t, context.Background(), subset(t, 200, 20), silent{}, func(c *Config) {
+		c.Batch, c.Epochs, c.EvalEvery = 20, 12, 12
+		c.LR, c.Dropout, c.LabelSmoothing, c.Augment = 0.1, 0, 0, "none"
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Last.TrainAccuracy < 0.95 {
+		t.Errorf("training accuracy %.3f after %d steps (mean loss %.4f), want at least 0.95", s.Last.TrainAccuracy, s.Steps, s.Last.TrainLoss)
+	}
+}
+
+func TestSameSeedSameBytes(t *testing.T) {
+	data := subset(t, 20, 10) // the last batch of an epoch is a smaller one
+	var first []byte
+	for range 2 {
+		s, err := runJob(t, context.Background(), data, silent{}, func(c *Config) {
+			c.Batch, c.Epochs, c.Dropout, c.Seed = 8, 2, 0.5, 7
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(filepath.Join(s.Dir, ModelFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = b
+			checkRunFolder(t, s, 2, 6)
+		} else if !bytes.Equal(first, b) {
+			t.Error("two runs with the same seed gave different weights")
+		}
+	}
+}
+
+// checkRunFolder checks that the folder holds what the README says.
+func checkRunFolder(t *testing.T, s Summary, epochs, steps int) {
+	t.Helper()
+	for _, name := range []string{ConfigFile, AccuracyPlot, LossPlot, ModelFile, BestFile} {
+		if info, err := os.Stat(filepath.Join(s.Dir, name)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: missing or empty (%v)", name, err)
+		}
+	}
+	m, err := ReadMetrics(filepath.Join(s.Dir, MetricsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(m.Epochs) != epochs || len(m.Steps) != steps {
+		t.Fatalf("%d epochs and %d steps recorded, want %d and %d", len(m.Epochs), len(m.Steps), epochs, steps)
+	}
+	for i, r := range m.Steps {
+		if r.Step != i+1 || math.IsNaN(r.Loss) || r.Loss <= 0 || r.ImagesPerSecond <= 0 {
+			t.Errorf("step %d: %+v", i+1, r)
+		}
+	}
+	for _, e := range m.Epochs {
+		if e.Steps != steps/epochs || math.IsNaN(e.TrainAccuracy) || math.IsNaN(e.TestLoss) || e.TestAccuracy < 0 || e.TestAccuracy > 1 {
+			t.Errorf("epoch %+v", e)
+		}
+	}
+	f, err := safetensors.Read(filepath.Join(s.Dir, ModelFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, ok := f.Tensor("classifier.1.num_batches_tracked"); !ok {
+		t.Error("num_batches_tracked is missing")
+	} else if v, err := n.Int64(); err != nil || v != int64(steps) {
+		t.Errorf("num_batches_tracked is %d (%v), want %d", v, err, steps)
+	}
+}
+
+func TestInterruptionSavesWeights(t *testing.T) {
+	ctx, stop := context.WithCancel(context.Background())
+	s, err := runJob(t, ctx, subset(t, 40, 10), silent{func(StepRecord) { stop() }}, func(c *Config) { c.Batch, c.Epochs = 8, 5 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !s.Interrupted || s.Steps < 1 || s.Steps >= 25 {
+		t.Errorf("interrupted %v after %d steps, want an end soon after the first", s.Interrupted, s.Steps)
+	}
+	if _, err := safetensors.Read(filepath.Join(s.Dir, ModelFile)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDivergenceStops(t *testing.T) {
+	_, err := runJob(t, context.Background(), subset(t, 40, 10), silent{}, func(c *Config) {
+		c.Batch, c.Epochs, c.LR, c.Schedule = 8, 10, 1e30, "constant"
+	})
+	d, ok := err.(*DivergedError)
+	if !ok {
+		t.Fatalf("got %v, want a DivergedError", err)
+	}
+	if d.Step < 1 || d.Step > 10 {
+		t.Errorf("diverged at step %d, want within ten", d.Step)
+	}
+}

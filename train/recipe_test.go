@@ -1,0 +1,272 @@
+package train
+
+import (
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/pelletier/go-toml/v2"
+)
+
+func seedConfig(t *testing.T) Config {
+	t.Helper()
+	c, err := LoadRecipe("seed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func writeFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "run.toml")
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func intPtr(v int) *int { return &v }
+
+func TestRecipeSeedIsThePublishedOne(t *testing.T) {
+	want := Config{
+		Data: "auto", Model: "nin", Recipe: "seed",
+		Epochs: 100, Batch: 64, LR: 0.01, Momentum: 0.9, WeightDecay: 0.0005,
+		Schedule: "step:10:0.6", Dropout: 0.5, Augment: "flip",
+		Shuffle: true, Seed: 1, EvalEvery: 1,
+	}
+	if diff := cmp.Diff(want, seedConfig(t)); diff != "" {
+		t.Errorf("recipe seed (-want +got):\n%s", diff)
+	}
+}
+
+func TestRecipesAreValidAndSayTheSameThings(t *testing.T) {
+	if diff := cmp.Diff([]string{"fast", "paper", "seed"}, Recipes()); diff != "" {
+		t.Fatal(diff)
+	}
+	for _, name := range Recipes() {
+		c, err := LoadRecipe(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Recipe != name {
+			t.Errorf("recipe %s calls itself %q", name, c.Recipe)
+		}
+		if err := c.Validate(); err != nil {
+			t.Errorf("recipe %s: %v", name, err)
+		}
+		// A key that a recipe leaves out would fall back to zero unseen.
+		text, err := recipeFiles.ReadFile("recipes/" + name + ".toml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var m map[string]any
+		if err := toml.Unmarshal(text, &m); err != nil {
+			t.Fatal(err)
+		}
+		keys := []string{"epochs", "batch", "lr", "momentum", "nesterov", "weight-decay", "schedule", "dropout", "label-smoothing", "augment"}
+		if len(m) != len(keys) {
+			t.Errorf("recipe %s sets %v, want exactly %v", name, m, keys)
+		}
+		for _, k := range keys {
+			if _, ok := m[k]; !ok {
+				t.Errorf("recipe %s does not set %s", name, k)
+			}
+		}
+	}
+}
+
+func TestUnknownRecipeListsTheKnown(t *testing.T) {
+	_, err := LoadRecipe("slow")
+	var usage *UsageError
+	if !errors.As(err, &usage) || usage.Flag != "--recipe" {
+		t.Fatalf("error %v, expected a *UsageError", err)
+	}
+	for _, want := range []string{`"slow"`, "fast, paper, seed"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q does not mention %s", err, want)
+		}
+	}
+}
+
+func TestMergeFileOverridesOnlyWhatItGives(t *testing.T) {
+	c := seedConfig(t)
+	c.Resize = intPtr(224)
+	before := c
+	path := writeFile(t, "# mine\nbatch = 32\nlr = 1 # whole numbers too\nmax-steps = 10\nresize = 0\nshuffle = false\nseed = 7\nschedule = 'cosine'\n")
+	if err := MergeFile(path, &c); err != nil {
+		t.Fatal(err)
+	}
+	want := before
+	want.Batch, want.LR, want.MaxSteps, want.Resize = 32, 1, intPtr(10), intPtr(0)
+	want.Shuffle, want.Seed, want.Schedule = false, 7, "cosine"
+	if diff := cmp.Diff(want, c); diff != "" {
+		t.Errorf("merged (-want +got):\n%s", diff)
+	}
+	if *before.Resize != 224 {
+		t.Error("merging wrote through another Config's pointer")
+	}
+}
+
+func TestMergeFileErrors(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		want       []string
+	}{
+		{"unknown key", "batch = 3\n\nbacth = 4\n", []string{"line 3", `"bacth"`, "unknown key"}},
+		{"unknown table", "[optimizer]\nlr = 1\n", []string{"line 1", "optimizer"}},
+		{"text for a number", "lr = 0.1\nbatch = \"many\"\n", []string{"line 2", "batch: is a TOML string, expected a whole number"}},
+		{"fraction for a whole number", "epochs = 1.5\n", []string{"line 1", "epochs"}},
+		{"number for text", "lr = 0.1\n\nmodel = 3\n", []string{"line 3", "model: is a TOML integer, expected a string"}},
+		{"number for yes or no", "nesterov = 1\n", []string{"line 1", "nesterov: is a TOML integer, expected true or false"}},
+		{"negative seed", "seed = -1\n", []string{"seed"}},
+		{"list for a number", "lr = [1, 2]\n", []string{"line 1", "lr"}},
+		{"too large", "batch = 99999999999999999999\n", []string{"line 1", "batch"}},
+		{"fraction of a step", "max-steps = 1.5\n", []string{"line 1", "max-steps: is a TOML float, expected a whole number"}},
+		{"broken", "batch = 3\nlr 0.1\n", []string{"line 2"}},
+		{"twice", "batch = 3\nbatch = 4\n", []string{"batch"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := seedConfig(t)
+			path := writeFile(t, c.text)
+			err := MergeFile(path, &cfg)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, want := range append(c.want, path) {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q does not mention %s", err, want)
+				}
+			}
+			if diff := cmp.Diff(seedConfig(t), cfg); diff != "" {
+				t.Errorf("the configuration changed in spite of the error:\n%s", diff)
+			}
+		})
+	}
+	if err := MergeFile(filepath.Join(t.TempDir(), "none.toml"), &Config{}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("missing file: %v", err)
+	}
+}
+
+func TestLoadConfigPrecedence(t *testing.T) {
+	file := writeFile(t, "recipe = \"fast\"\nepochs = 3\n")
+	for _, c := range []struct {
+		recipe, file string
+		wantRecipe   string
+		wantEpochs   int
+	}{
+		{"", "", "seed", 100},
+		{"paper", "", "paper", 200},
+		{"", file, "fast", 3},
+		{"paper", file, "paper", 3},
+		{"", writeFile(t, "batch = 2\n"), "seed", 100},
+	} {
+		got, err := LoadConfig(c.recipe, c.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Recipe != c.wantRecipe || got.Epochs != c.wantEpochs {
+			t.Errorf("LoadConfig(%q, %q): recipe %s, %d epochs; want %s, %d", c.recipe, c.file, got.Recipe, got.Epochs, c.wantRecipe, c.wantEpochs)
+		}
+	}
+	if _, err := LoadConfig("", writeFile(t, "recipe = \"none\"\n")); err == nil {
+		t.Error("an unknown recipe in the file was accepted")
+	}
+	if _, err := LoadConfig("", writeFile(t, "x = 1\n")); err == nil {
+		t.Error("an unknown key in the file was accepted")
+	}
+}
+
+func TestResolveAndTotalSteps(t *testing.T) {
+	for model, want := range map[string]int{"nin": 0, "nin-bn": 0, "nin-imagenet": 224} {
+		c := Config{Model: model}
+		c.Resolve()
+		if *c.Resize != want {
+			t.Errorf("%s: resize %d, want %d", model, *c.Resize, want)
+		}
+	}
+	c := Config{Model: "nin-imagenet", Resize: intPtr(0), Epochs: 3}
+	c.Resolve()
+	if *c.Resize != 0 {
+		t.Errorf("a given size was changed to %d", *c.Resize)
+	}
+	if n := c.TotalSteps(10); n != 30 {
+		t.Errorf("%d steps, want 30", n)
+	}
+	c.MaxSteps = intPtr(7)
+	if n := c.TotalSteps(10); n != 7 {
+		t.Errorf("%d steps, want 7", n)
+	}
+	c.MaxSteps = intPtr(70)
+	if n := c.TotalSteps(10); n != 30 {
+		t.Errorf("%d steps, want 30", n)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	nan, inf := math.NaN(), math.Inf(1)
+	for _, c := range []struct {
+		flag   string
+		change func(*Config)
+	}{
+		{"--epochs", func(c *Config) { c.Epochs = 0 }},
+		{"--epochs", func(c *Config) { c.Epochs = -5 }},
+		{"--max-steps", func(c *Config) { c.MaxSteps = intPtr(0) }},
+		{"--max-steps", func(c *Config) { c.MaxSteps = intPtr(-1) }},
+		{"--batch", func(c *Config) { c.Batch = 0 }},
+		{"--lr", func(c *Config) { c.LR = 0 }},
+		{"--lr", func(c *Config) { c.LR = -0.1 }},
+		{"--lr", func(c *Config) { c.LR = nan }},
+		{"--lr", func(c *Config) { c.LR = inf }},
+		{"--momentum", func(c *Config) { c.Momentum = 1 }},
+		{"--momentum", func(c *Config) { c.Momentum = -0.1 }},
+		{"--momentum", func(c *Config) { c.Momentum = nan }},
+		{"--momentum", func(c *Config) { c.Momentum, c.Nesterov = 0, true }},
+		{"--weight-decay", func(c *Config) { c.WeightDecay = -1 }},
+		{"--weight-decay", func(c *Config) { c.WeightDecay = nan }},
+		{"--weight-decay", func(c *Config) { c.WeightDecay = inf }},
+		{"--dropout", func(c *Config) { c.Dropout = 1 }},
+		{"--dropout", func(c *Config) { c.Dropout = nan }},
+		{"--label-smoothing", func(c *Config) { c.LabelSmoothing = 1 }},
+		{"--label-smoothing", func(c *Config) { c.LabelSmoothing = -0.1 }},
+		{"--augment", func(c *Config) { c.Augment = "rotate" }},
+		{"--augment", func(c *Config) { c.Augment = "" }},
+		{"--resize", func(c *Config) { c.Resize = intPtr(-1) }},
+		{"--resize", func(c *Config) { c.Resize = intPtr(1) }},
+		{"--resize", func(c *Config) { c.Resize = intPtr(1 << 20) }},
+		{"--eval-every", func(c *Config) { c.EvalEvery = 0 }},
+		{"--schedule", func(c *Config) { c.Schedule = "step:0:1" }},
+		{"--seed", func(c *Config) { c.Seed = math.MaxUint64 }},
+		{"--data", func(c *Config) { c.Data = "" }},
+		{"--model", func(c *Config) { c.Model = "" }},
+	} {
+		cfg := seedConfig(t)
+		c.change(&cfg)
+		err := cfg.Validate()
+		var usage *UsageError
+		if !errors.As(err, &usage) || usage.Flag != c.flag {
+			t.Errorf("error %v, expected one about %s", err, c.flag)
+		}
+	}
+	for name, change := range map[string]func(*Config){
+		"zeros":  func(c *Config) { c.Momentum, c.WeightDecay, c.Dropout, c.LabelSmoothing = 0, 0, 0, 0 },
+		"steps":  func(c *Config) { c.MaxSteps = intPtr(1) },
+		"resize": func(c *Config) { c.Resize = intPtr(224) },
+		"seed":   func(c *Config) { c.Seed = math.MaxInt64 },
+	} {
+		cfg := seedConfig(t)
+		change(&cfg)
+		if err := cfg.Validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	cfg := seedConfig(t)
+	cfg.Batch = 0
+	if got, want := cfg.Validate().Error(), "--batch 0: must be at least 1"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
