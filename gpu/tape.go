@@ -285,6 +285,9 @@ func (t *Tape) bind(c *command) (*wgpu.BindGroup, error) {
 			if r.Offset+r.size() > r.Buffer.Size {
 				return nil, fmt.Errorf("slice of %d bytes at %d of buffer %q (%d bytes)", r.size(), r.Offset, r.Buffer.Label, r.Buffer.Size)
 			}
+			if r.Offset%slot != 0 { // some adapters take less, but what one takes all should
+				return nil, fmt.Errorf("slice at %d of buffer %q: a binding must start at a multiple of %d bytes", r.Offset, r.Buffer.Label, slot)
+			}
 			if limit := limits.MaxStorageBufferBindingSize; kind != Uniform && r.size() > limit {
 				return nil, fmt.Errorf("buffer %q: %d bytes bound, %w (%d)", r.Buffer.Label, r.size(), ErrTooLarge, limit)
 			}

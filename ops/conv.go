@@ -158,6 +158,7 @@ func convolve(r *Recorder, c convCall) error {
 					gpu.All(r.Weights), r.Scratch.tex, c.y.slice(s)); err != nil {
 					return err
 				}
+				r.spend(2 * float64(t.MulAdds()/t.TP) * float64(ceilDiv(4*(s.to-s.from), t.R)*c.y.Pixels()))
 			}
 			first = false
 		}
@@ -218,6 +219,7 @@ func (c Conv) WeightGrad(r *Recorder, x, dy Tensor, weight, bias Param) error {
 				dy.slice(s), r.Scratch.tex, gpu.Slice{Buffer: r.Partial, Size: uint64(one * parts)}); err != nil {
 				return err
 			}
+			r.spend(8 * float64(lanes) * float64(4*(s.to-s.from)) * float64(t.Q*min(parts, chunks-chunk)))
 		}
 	}
 	sum := gpu.Kernel{Name: "conv weight gradient sum", Source: shaders.Source("conv_grad_sum", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}

@@ -497,10 +497,10 @@ func TestOperators(t *testing.T) {
 func varied(t testing.TB) []ops.Case {
 	var cs []ops.Case
 	for _, name := range []string{
-		"conv forward 65×3×7×5 to 40 k3 s1 p1", "conv weight gradient 65×3×7×5 to 40 k3 s1 p1", "conv input gradient 1×192×7×5 to 10 k3 s1 p1 relu",
+		"conv forward 65×3×7×5 to 40 k3 s1 p1", "conv weight gradient 65×3×7×5 to 40 k3 s1 p1", "conv input gradient 65×40×7×5 to 3 k3 s1 p1",
 		"batch norm training 65×10×7×5 relu", "batch norm evaluation 65×10×7×5", "batch norm gradient 65×10×7×5 relu",
 		"max pool forward 1×10×32×32 k3 s2 p1", "max pool gradient 1×10×32×32 k3 s2 p1", "max pool gradient 2×192×7×5 k3 s2 p1",
-		"average pool forward 1×10×32×32 k3 s2 p1", "average pool gradient 1×10×32×32 k3 s2 p1",
+		"average pool forward 1×10×32×32 k3 s2 p1", "average pool gradient 1×10×32×32 k3 s2 p1", "max pool gradient 2×10×7×5 k2 s1 p1", "average pool forward 2×10×7×5 k2 s1 p1",
 		"global average pool forward 65×10×7×5", "global average pool gradient 65×10×7×5",
 		"bias gradient 65×10×7×5", "bias gradient through relu 65×10×7×5", "relu forward 65×10×7×5", "relu gradient 65×10×7×5", "add forward 65×10×7×5",
 		"dropout forward 65×10×7×5 p0.5",

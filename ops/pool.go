@@ -72,7 +72,7 @@ func (o AvgPool) Grad(r *Recorder, dy, dx Tensor) error {
 	return r.pool("avgpool", true, o.K, o.Stride, o.Pad, dx, dy, nil)
 }
 
-// pool dispatches a pooling kernel: one invocation a pixel of the tensor that is written. x is the larger tensor, y the pooled one.
+// pool dispatches a pooling kernel: one invocation a pixel of the tensor that is written. x is the image or its gradient, y the pooled one.
 func (r *Recorder) pool(file string, grad bool, k, stride, pad int, x, y Tensor, places *gpu.Buffer) error {
 	kernel := gpu.Kernel{
 		Name:     file,
@@ -94,7 +94,15 @@ func (r *Recorder) pool(file string, grad bool, k, stride, pad int, x, y Tensor,
 		}
 	}
 	params := []uint32{uint32(written.Pixels()), uint32(y.Plane()), uint32(x.Plane()), uint32(x.H), uint32(x.W), uint32(y.H), uint32(y.W)}
-	for _, s := range x.spans(r.Dev.Limits(), 1) {
+	larger := x.Shape // padding can make the pooled one larger
+	if y.Plane() > x.Plane() {
+		larger = y.Shape
+	}
+	step := 1
+	if places != nil {
+		step = 2 // two planes of places: bindings start at multiples of 256 bytes
+	}
+	for _, s := range larger.spans(r.Dev.Limits(), step) {
 		var resources []any
 		switch {
 		case grad && places != nil:

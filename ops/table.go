@@ -252,6 +252,7 @@ func (t *table) convolutions() {
 		{n: 1, h: 11, w: 13, o: Conv{C: 1, M: 3, K: 11, Stride: 1, Pad: 2}},
 		{n: 65, h: 32, w: 32, o: Conv{C: 3, M: 5, K: 3, Stride: 1, Pad: 1}}, // more pixels than some drivers make loop passes
 		{n: 65, h: 7, w: 5, o: Conv{C: 3, M: 40, K: 3, Stride: 1, Pad: 1}},  // output groups beyond one tile
+		{n: 65, h: 7, w: 5, o: Conv{C: 40, M: 3, K: 3, Stride: 1, Pad: 1}},
 		{n: 1, h: 7, w: 5, o: Conv{C: 96, M: 192, K: 1, Stride: 1}},
 		{n: 1, h: 7, w: 5, o: Conv{C: 192, M: 10, K: 3, Stride: 1, Pad: 1, ReLU: true}},
 		{n: 65, h: 7, w: 5, o: Conv{C: 192, M: 96, K: 1, Stride: 1}, large: true},
@@ -312,9 +313,9 @@ func (t *table) pools() {
 		{Shape{1, 10, 32, 32}, 3, 2, 1},
 		{Shape{1, 96, 8, 8}, 8, 8, 0},
 		{Shape{2, 192, 7, 5}, 3, 2, 1},
-		{Shape{1, 5, 7, 5}, 3, 1, 1}, // overlapping
-		{Shape{2, 3, 7, 5}, 2, 1, 1}, // more outputs than inputs
-		{Shape{1, 3, 7, 5}, 2, 4, 1}, // K < stride: pixels in no window
+		{Shape{1, 5, 7, 5}, 3, 1, 1},  // overlapping
+		{Shape{2, 10, 7, 5}, 2, 1, 1}, // more outputs than inputs
+		{Shape{1, 3, 7, 5}, 2, 4, 1},  // K < stride: pixels in no window
 		{Shape{1, 3, 12, 13}, 11, 1, 2},
 		{Shape{65, 3, 32, 32}, 3, 2, 1},
 	}

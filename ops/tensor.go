@@ -140,6 +140,25 @@ type Recorder struct {
 	Weights *gpu.Buffer // all parameters
 	Grads   *gpu.Buffer // their gradients, at the same offsets
 	Batch   int         // largest batch of the network, for which tiles are chosen, so that a smaller last batch needs no kernels of its own
+
+	spent float64 // arithmetic in the submit being recorded
+}
+
+// submitFlops is the arithmetic after which a submit is ended: about half a second on a software driver, and on a GPU far less than the seconds after which an
+// operating system takes it for hung.
+func (r *Recorder) submitFlops() float64 {
+	if r.Dev.Adapter.CPU() {
+		return 5e9
+	}
+	return 500e9
+}
+
+// spend counts arithmetic recorded, and ends the submit where it would otherwise run too long.
+func (r *Recorder) spend(flops float64) {
+	if r.spent += flops; r.spent >= r.submitFlops() {
+		r.Tape.Split()
+		r.spent = 0
+	}
 }
 
 // PartialBytes is the size of the recorder's buffer for partial sums.

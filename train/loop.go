@@ -2,7 +2,6 @@ package train
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -216,12 +215,11 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 		l.pending = append(l.pending, StepRecord{Epoch: epoch, Step: l.step + 1, LearningRate: rate, ImagesPerSecond: float64(len(entries))})
 		done, err := l.net.TrainStep(l.trainImages, entries, l.step+1, rate, key)
 		l.step++
-		if err := errors.Join(l.collect(done), err); err != nil {
+		if err := l.collect(done, err); err != nil {
 			return err
 		}
 	}
-	done, err := l.net.Drain()
-	if err := errors.Join(l.collect(done), err); err != nil {
+	if err := l.collect(l.net.Drain()); err != nil {
 		return err
 	}
 	seconds := time.Since(start).Seconds()
@@ -248,8 +246,8 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 	return l.finish(e)
 }
 
-// collect takes the results of steps, in order, to the metrics and the reporter.
-func (l *loop) collect(results []nn.StepResult) error {
+// collect takes the results of steps, in order, to the metrics and the reporter; then err, which came with them, is returned.
+func (l *loop) collect(results []nn.StepResult, err error) error {
 	for _, r := range results {
 		s := l.pending[0]
 		l.pending = l.pending[1:]
@@ -270,7 +268,7 @@ func (l *loop) collect(results []nn.StepResult) error {
 		}
 		l.watchDead(s)
 	}
-	return nil
+	return err
 }
 
 // watchDead warns once where the loss sits at that of a network which knows nothing.

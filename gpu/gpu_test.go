@@ -1,0 +1,498 @@
+package gpu
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+var openDevice = sync.OnceValues(func() (*Device, error) { return Open("") })
+
+// device is the one device of this package's tests. Without an adapter they fail, and the error says what to install.
+func device(t *testing.T) *Device {
+	t.Helper()
+	d, err := openDevice()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func newBuffer(t *testing.T, label string, size uint64) *Buffer {
+	t.Helper()
+	b, err := device(t).NewBuffer(label, size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Release)
+	return b
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func fails(t *testing.T, err error, parts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("no error, want one with %q", parts)
+		return
+	}
+	for _, p := range parts {
+		if !strings.Contains(err.Error(), p) {
+			t.Errorf("error %q does not contain %q", err, p)
+		}
+	}
+}
+
+func TestSelect(t *testing.T) {
+	as := []Adapter{
+		{Index: 0, Name: "llvmpipe (LLVM 15.0.6, 256 bits)", Backend: "Vulkan", Type: "cpu", Driver: "Mesa 22.3.6"},
+		{Index: 1, Name: "Radeon RX 7900", Backend: "Vulkan", Type: "discrete", Driver: "Mesa 25.0.7", Default: true},
+		{Index: 2, Name: "Radeon RX 6400", Backend: "Vulkan", Type: "discrete", Driver: "Mesa 25.0.7"},
+		{Index: 3, Name: "Intel UHD 630", Backend: "DX12", Type: "integrated", Driver: "31.0"},
+	}
+	for _, test := range []struct {
+		selector string
+		want     int // -1 none, -2 several
+	}{
+		{"", 1}, {"0", 0}, {" 3 ", 3}, {"4", -1}, {"-1", -1},
+		{"cpu", 0}, {"CPU", 0}, {"integrated", 3}, {"discrete", -2}, {"virtual", -1},
+		{"lavapipe", 0}, {"llvmpipe", 0}, {"7900", 1}, {"radeon", -2}, {"RADEON RX 6", 2}, {"22.3", 0}, {"Mesa", -2}, {"geforce", -1},
+	} {
+		a, err := Select(as, test.selector)
+		var none *NoAdapterError
+		var several *AmbiguousAdapterError
+		switch {
+		case test.want >= 0 && (err != nil || a.Index != test.want):
+			t.Errorf("%q: adapter %d, error %v; want %d", test.selector, a.Index, err, test.want)
+		case test.want == -1:
+			if !errors.As(err, &none) {
+				t.Errorf("%q: adapter %d, error %v; want NoAdapterError", test.selector, a.Index, err)
+			}
+			fails(t, err, test.selector, "0: llvmpipe", "3: Intel UHD 630")
+		case test.want == -2:
+			if !errors.As(err, &several) {
+				t.Errorf("%q: adapter %d, error %v; want AmbiguousAdapterError", test.selector, a.Index, err)
+			}
+		}
+	}
+	_, err := Select(as, "radeon")
+	fails(t, err, "2 adapters", "1: Radeon RX 7900", "2: Radeon RX 6400")
+	if strings.Contains(err.Error(), "Intel") {
+		t.Errorf("the error lists an adapter that does not match: %v", err)
+	}
+	for _, selector := range []string{"", "cpu", "0"} {
+		_, err := Select(nil, selector)
+		fails(t, err, "apt-get install", "mesa-vulkan-drivers")
+	}
+}
+
+func TestAdapters(t *testing.T) {
+	as, err := Adapters()
+	check(t, err)
+	defaults := 0
+	for i, a := range as {
+		if a.Index != i || a.Name == "" || rank(a.Type) < 0 || !slices.Contains([]string{"Vulkan", "Metal", "DX12"}, a.Backend) {
+			t.Errorf("adapter %d: %v", i, a)
+		}
+		if a.Limits.MaxBufferSize == 0 || a.Limits.MaxComputeInvocationsPerWorkgroup == 0 || a.Limits.MaxTextureDimension2D == 0 {
+			t.Errorf("%v: limits missing: %+v", a, a.Limits)
+		}
+		if a.Default {
+			defaults++
+		}
+		if rank(a.Type) < rank(as[slices.IndexFunc(as, func(a Adapter) bool { return a.Default })].Type) {
+			t.Errorf("%v is of a better type than the default", a)
+		}
+	}
+	if defaults != 1 {
+		t.Errorf("%d default adapters, want 1", defaults)
+	}
+}
+
+func TestOpenUnknown(t *testing.T) {
+	for _, byEnv := range []bool{false, true} {
+		selector := "no-such-adapter"
+		if byEnv {
+			t.Setenv(AdapterEnv, selector)
+			selector = ""
+		}
+		d, err := Open(selector)
+		var none *NoAdapterError
+		if !errors.As(err, &none) || d != nil {
+			t.Fatalf("got %v, error %v; want NoAdapterError", d, err)
+		}
+		fails(t, err, "no-such-adapter", "known adapters", "0: ")
+	}
+}
+
+// TestQuiet runs this binary again, as a user without a desktop session would, and looks for driver chatter.
+func TestQuiet(t *testing.T) {
+	const child = "NINVK_TEST_CHILD"
+	if os.Getenv(child) != "" {
+		d := device(t)
+		_, err := d.Pipeline(Kernel{Name: "broken", Source: "fn main( {"})
+		fails(t, err, "broken")
+		return
+	}
+	c := exec.Command(os.Args[0], "-test.run=^TestQuiet$")
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "XDG_RUNTIME_DIR=") && !strings.HasPrefix(v, "DISPLAY=") {
+			c.Env = append(c.Env, v)
+		}
+	}
+	c.Env = append(c.Env, child+"=1")
+	var out, errs bytes.Buffer
+	c.Stdout, c.Stderr = &out, &errs
+	if err := c.Run(); err != nil {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+	if errs.Len() > 0 {
+		t.Errorf("printed to the terminal: %q", errs.String())
+	}
+	if s := strings.TrimSpace(out.String()); strings.Count(s, "\n") > 1 || !strings.HasPrefix(s, "PASS") {
+		t.Errorf("printed to the terminal: %q", s)
+	}
+}
+
+func TestBuffers(t *testing.T) {
+	d := device(t)
+	before := d.Allocated()
+	b, err := d.NewBuffer("b", 33)
+	check(t, err)
+	if b.Size != 48 || d.Allocated() != before+48 {
+		t.Errorf("33 bytes: size %d, %d allocated; want 48", b.Size, d.Allocated()-before)
+	}
+	got, err := d.Read(b, 0, 48)
+	check(t, err)
+	if !bytes.Equal(got, make([]byte, 48)) {
+		t.Errorf("a new buffer holds %v, want zeros", got)
+	}
+	check(t, d.Write(b, 8, Bytes([]uint32{1, 2, 3})))
+	check(t, d.Write(b, 48, nil))
+	got, err = d.Read(b, 4, 20)
+	check(t, err)
+	want := []uint32{0, 1, 2, 3, 0}
+	for i, w := range want {
+		if v := binary.LittleEndian.Uint32(got[4*i:]); v != w {
+			t.Errorf("word %d is %d, want %d", i, v, w)
+		}
+	}
+	floats := []float32{1.5, -2, 3e-30, 4}
+	check(t, d.Write(b, 0, Bytes(floats)))
+	f, err := d.ReadFloats(b, 4)
+	check(t, err)
+	if !slices.Equal(f, floats) {
+		t.Errorf("read %v, want %v", f, floats)
+	}
+	fails(t, d.Write(b, 44, Bytes(floats)), `"b"`, "48")
+	fails(t, d.Write(b, 0, []byte{1, 2, 3}), "3 bytes")
+	b.Release()
+	b.Release() // twice does no harm
+	check(t, d.Wait("release"))
+	if d.Allocated() != before {
+		t.Errorf("%d bytes allocated after the release, want %d", d.Allocated(), before)
+	}
+}
+
+func TestTooLarge(t *testing.T) {
+	d := device(t)
+	limits := &d.Adapter.Limits
+	defer func(was Limits) { *limits = was }(*limits)
+	limits.MaxBufferSize, limits.MaxTextureDimension2D = 1<<20, 64
+	before := d.Allocated()
+	if _, err := d.NewBuffer("whale", 1<<20+1); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("error %v, want ErrTooLarge", err)
+	} else {
+		fails(t, err, "whale", "1048576")
+	}
+	if _, err := d.NewTexture("map", 65, 1, 4); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("error %v, want ErrTooLarge", err)
+	}
+	if d.Allocated() != before {
+		t.Errorf("%d bytes counted for what was refused", d.Allocated()-before)
+	}
+}
+
+// double is y = factor·x.
+var double = Kernel{
+	Name: "double",
+	Source: `struct Q { n: u32, factor: f32 }
+@group(0) @binding(0) var<uniform> q: Q;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  if (id.x < q.n) { y[id.x] = q.factor * x[id.x]; }
+}`,
+	Bindings: []Kind{Params, Read, Write},
+}
+
+const two = 0x40000000 // bits of 2
+
+func TestTape(t *testing.T) {
+	d := device(t)
+	x, y, z := newBuffer(t, "x", 1024), newBuffer(t, "y", 1024), newBuffer(t, "z", 1024)
+	in := make([]float32, 200)
+	for i := range in {
+		in[i] = float32(i + 1)
+	}
+	check(t, d.Write(x, 0, Bytes(in)))
+	tape := d.NewTape("test")
+	defer tape.Release()
+	tape.Clear(z, 0, 1024)
+	tape.Dispatch(double, []uint32{200, two}, 4, 1, 1, All(x), All(y))
+	tape.Split()
+	more := d.NewTape("more")
+	more.Dispatch(double, []uint32{50, two}, 1, 1, 1, All(y), Slice{z, 256, 256}) // its parameters move when appended
+	more.Copy(y, 0, z, 0, 8)
+	tape.Append(more)
+	check(t, tape.Err())
+	if n := tape.Dispatches(); n != 2 {
+		t.Errorf("%d dispatches, want 2", n)
+	}
+	for range 2 { // a tape may be submitted again
+		check(t, d.Submit(tape))
+	}
+	got, err := d.ReadFloats(z, 256)
+	check(t, err)
+	for i, v := range got {
+		want := float32(0)
+		switch {
+		case i < 2:
+			want = 2 * in[i]
+		case i >= 64 && i < 114:
+			want = 4 * in[i-64]
+		}
+		if v != want {
+			t.Fatalf("z[%d] is %g, want %g", i, v, want)
+		}
+	}
+	if p, q := mustPipeline(t, double), mustPipeline(t, double); p != q {
+		t.Error("a kernel is compiled again")
+	}
+}
+
+func mustPipeline(t *testing.T, k Kernel) *Pipeline {
+	t.Helper()
+	p, err := device(t).Pipeline(k)
+	check(t, err)
+	return p
+}
+
+func TestTapeErrors(t *testing.T) {
+	d := device(t)
+	x, y := newBuffer(t, "x", 1024), newBuffer(t, "y", 1024)
+	limit := int(d.Limits().MaxComputeWorkgroupsPerDimension)
+	for name, test := range map[string]struct {
+		record func(*Tape)
+		parts  []string
+	}{
+		"slice beyond the end": {func(t *Tape) { t.Dispatch(double, []uint32{1, two}, 1, 1, 1, Slice{x, 256, 1024}, All(y)) }, []string{"double", `"x"`, "1024"}},
+		"slice off the grid":   {func(t *Tape) { t.Dispatch(double, []uint32{1, two}, 1, 1, 1, Slice{x, 128, 64}, All(y)) }, []string{"double", `"x"`, "256"}},
+		"too few resources":    {func(t *Tape) { t.Dispatch(double, []uint32{1, two}, 1, 1, 1, All(x)) }, []string{"double", "1 resources"}},
+		"too many resources":   {func(t *Tape) { t.Dispatch(double, []uint32{1, two}, 1, 1, 1, All(x), All(y), All(y)) }, []string{"double", "3 resources"}},
+		"not a resource":       {func(t *Tape) { t.Dispatch(double, []uint32{1, two}, 1, 1, 1, All(x), 7) }, []string{"double", "int"}},
+		"no workgroups":        {func(t *Tape) { t.Dispatch(double, []uint32{1, two}, 0, 1, 1, All(x), All(y)) }, []string{"double", "0×1×1"}},
+		"too many workgroups":  {func(t *Tape) { t.Dispatch(double, []uint32{1, two}, 1, limit+1, 1, All(x), All(y)) }, []string{"double", "workgroups"}},
+		"too many parameters":  {func(t *Tape) { t.Dispatch(double, make([]uint32, 65), 1, 1, 1, All(x), All(y)) }, []string{"double", "65"}},
+		"does not compile": {func(t *Tape) {
+			t.Dispatch(Kernel{Name: "broken", Source: "@compute fn main() { let a = 1 + ; }"}, nil, 1, 1, 1)
+		}, []string{"broken", "does not compile", d.Adapter.Name}},
+		"a binding that the source lacks": {func(t *Tape) {
+			t.Dispatch(Kernel{Name: "odd", Source: double.Source, Bindings: []Kind{Params, Read}}, []uint32{1, two}, 1, 1, 1, All(x))
+		}, []string{"odd"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tape := d.NewTape("bad")
+			defer tape.Release()
+			test.record(tape)
+			fails(t, d.Submit(tape), test.parts...)
+			fails(t, tape.Err(), test.parts...)
+			before := tape.Err()
+			tape.Dispatch(double, []uint32{1, two}, 1, 1, 1, All(x), All(y)) // the first error stays
+			if tape.Err() != before {
+				t.Errorf("the error changed to %v", tape.Err())
+			}
+			whole := d.NewTape("whole")
+			whole.Append(tape)
+			fails(t, whole.Err(), test.parts...)
+		})
+	}
+	// A binding larger than the adapter allows.
+	limits := &d.Adapter.Limits
+	defer func(was Limits) { *limits = was }(*limits)
+	limits.MaxStorageBufferBindingSize = 512
+	tape := d.NewTape("large")
+	tape.Dispatch(double, []uint32{1, two}, 1, 1, 1, All(x), Slice{y, 0, 512})
+	if err := d.Submit(tape); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("error %v, want ErrTooLarge", err)
+	}
+	*limits = Limits{MaxBufferSize: 1 << 20, MaxStorageBufferBindingSize: 1 << 20, MaxComputeWorkgroupsPerDimension: 1}
+	// The device still works.
+	good := d.NewTape("good")
+	defer good.Release()
+	good.Dispatch(double, []uint32{1, two}, 1, 1, 1, All(x), All(y))
+	check(t, d.Submit(good))
+	check(t, d.Wait("good"))
+}
+
+func TestTextures(t *testing.T) {
+	d := device(t)
+	before := d.Allocated()
+	tex, err := d.NewTexture("texture", 64, 4, 16)
+	check(t, err)
+	src := newBuffer(t, "src", 64*4*16)
+	out := newBuffer(t, "out", 64*4*16)
+	in := make([]float32, 64*4*4)
+	for i := range in {
+		in[i] = float32(i)
+	}
+	check(t, d.Write(src, 0, Bytes(in)))
+	read := Kernel{
+		Name: "read texture",
+		Source: `@group(0) @binding(0) var x: texture_2d<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  y[id.x] = textureLoad(x, vec2<u32>(id.x % 64u, id.x / 64u), 0);
+}`,
+		Bindings: []Kind{TextureF32, Write},
+	}
+	const n = 2*64 + 7 // whole rows and a part of one
+	tape := d.NewTape("texture")
+	tape.CopyToTexture(src, tex, n)
+	tape.Dispatch(read, nil, 4, 1, 1, tex, All(out))
+	check(t, d.Submit(tape))
+	got, err := d.ReadFloats(out, len(in))
+	check(t, err)
+	for i, v := range got {
+		want := in[i]
+		if i >= 4*n {
+			want = 0
+		}
+		if v != want {
+			t.Fatalf("float %d is %g, want %g", i, v, want)
+		}
+	}
+	check(t, tex.WriteRows(3, Bytes(in[:64*4])))
+	check(t, d.Submit(tape))
+	if got, err = d.ReadFloats(out, len(in)); err != nil || got[3*64*4+5] != 5 {
+		t.Errorf("row 3 holds %g, want 5 (error %v)", got[3*64*4+5], err)
+	}
+	fails(t, tex.WriteRows(3, Bytes(in[:2*64*4])), `"texture"`)
+	fails(t, tex.WriteRows(0, Bytes(in[:7])), `"texture"`)
+	bad := d.NewTape("bad")
+	bad.CopyToTexture(src, tex, 64*4+1)
+	fails(t, bad.Err(), `"texture"`, `"src"`)
+	tape.Release()
+	tex.Release()
+	tex.Release()
+	src.Release()
+	out.Release()
+	check(t, d.Wait("release"))
+	if d.Allocated() != before {
+		t.Errorf("%d bytes allocated after the release, want %d", d.Allocated(), before)
+	}
+}
+
+// TestReadbackRing keeps several results on their way while more work is submitted.
+func TestReadbackRing(t *testing.T) {
+	d := device(t)
+	x, y := newBuffer(t, "x", 256), newBuffer(t, "y", 256)
+	tape := d.NewTape("step")
+	defer tape.Release()
+	tape.Dispatch(double, []uint32{4, two}, 1, 1, 1, All(x), All(y))
+	var ring [3]*Readback
+	for i := range ring {
+		r, err := d.NewReadback("result", 16)
+		check(t, err)
+		defer r.Release()
+		ring[i] = r
+	}
+	take := func(step int) {
+		r := ring[step%len(ring)]
+		out := make([]float32, 4)
+		check(t, r.Wait(Bytes(out)))
+		if r.Busy() {
+			t.Error("busy after Wait")
+		}
+		if want := []float32{float32(2 * step), 2, 4, 6}; !slices.Equal(out, want) {
+			t.Errorf("step %d read %v, want %v", step, out, want)
+		}
+	}
+	const steps = 10
+	for step := range steps {
+		r := ring[step%len(ring)]
+		if r.Busy() {
+			take(step - len(ring))
+		}
+		check(t, d.Write(x, 0, Bytes([]float32{float32(step), 1, 2, 3})))
+		check(t, d.SubmitRead(tape, y, r))
+		r.Start()
+		if !r.Busy() {
+			t.Error("not busy after Start")
+		}
+	}
+	for step := steps - len(ring); step < steps; step++ {
+		for deadline := time.Now().Add(time.Minute); !ring[step%len(ring)].Ready(); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("never ready")
+			}
+		}
+		take(step)
+	}
+}
+
+// TestWaitLimit shows that waiting ends with an error that says what was running.
+func TestWaitLimit(t *testing.T) {
+	d := device(t)
+	defer func(was time.Duration) { WaitLimit = was }(WaitLimit)
+	WaitLimit = 5 * time.Millisecond
+	err := d.poll("the test", func(bool) bool { return false })
+	var lost *LostError
+	if !errors.As(err, &lost) || lost.During != "the test" {
+		t.Errorf("error %v, want a LostError during the test", err)
+	}
+}
+
+// TestGuard turns the binding's panics into errors, and leaves our own mistakes alone.
+func TestGuard(t *testing.T) {
+	fails(t, guard("a call", func() error { panic("validation failed") }), "a call", "validation failed")
+	defer func() {
+		if recover() == nil {
+			t.Error("an index out of range was taken for the adapter's fault")
+		}
+	}()
+	_ = guard("a call", func() error { _ = []int{}[len(os.Args)]; return nil })
+}
+
+func TestClose(t *testing.T) {
+	d, err := Open(device(t).Adapter.Name)
+	check(t, err)
+	x, err := d.NewBuffer("x", 256)
+	check(t, err)
+	y, err := d.NewBuffer("y", 256)
+	check(t, err)
+	tape := d.NewTape("last")
+	tape.Dispatch(double, []uint32{4, two}, 1, 1, 1, All(x), All(y))
+	check(t, d.Submit(tape))
+	tape.Release()
+	x.Release()
+	y.Release()
+	d.Close()
+	if d.Allocated() != 0 {
+		t.Errorf("%d bytes left", d.Allocated())
+	}
+}

@@ -1,0 +1,142 @@
+package shaders_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"ninvk/shaders"
+)
+
+// specialisations are the sources of every file in every mode that operators ask for.
+func specialisations() map[string][]string {
+	s := map[string][]string{}
+	add := func(name string, data any) { s[name] = append(s[name], shaders.Source(name, data)) }
+	for _, name := range []string{"add", "augment", "bias", "conv_grad_sum", "dropout", "loss", "metrics", "sgd"} {
+		add(name, nil)
+	}
+	for _, yes := range []bool{false, true} {
+		add("relu", map[string]any{"Grad": yes})
+		add("globalavgpool", map[string]any{"Grad": yes})
+		for _, p := range [][3]int{{1, 1, 0}, {3, 2, 1}, {2, 4, 1}, {11, 4, 2}} {
+			pool := map[string]any{"Grad": yes, "K": p[0], "Stride": p[1], "Pad": p[2]}
+			add("maxpool", pool)
+			add("avgpool", pool)
+		}
+		for _, mode := range []string{"statistics", "running", "apply", "grad-sums", "grad-apply"} {
+			add("batchnorm", map[string]any{"Mode": mode, "ReLU": yes})
+		}
+		for _, mode := range []string{"sum", "relu", "moments", "grad"} {
+			add("reduce", map[string]any{"Mode": mode, "ReLU": yes})
+		}
+	}
+	for _, t := range []shaders.ConvTile{
+		{R: 4, TM: 4, TP: 1, CH: 1, KX: 1, KY: 1, Stride: 1, WG: 64, Pointwise: true},
+		{R: 8, TM: 4, TP: 2, CH: 3, KX: 3, KY: 3, Stride: 1, WG: 64},
+		{R: 8, TM: 8, TP: 1, CH: 5, KX: 5, KY: 2, Stride: 2, WG: 128, Accumulate: true},
+		{R: 4, TM: 4, TP: 1, CH: 4, KX: 3, KY: 3, Stride: 1, Dilated: true, WG: 64},
+	} {
+		s["conv"] = append(s["conv"], t.Source())
+	}
+	for _, t := range []shaders.ConvGradTile{
+		{R: 4, TM: 2, Q: 16, WG: 64},
+		{R: 8, TM: 2, Q: 16, WG: 64, Pointwise: true},
+	} {
+		s["conv_grad"] = append(s["conv_grad"], t.Source())
+	}
+	return s
+}
+
+var binding = regexp.MustCompile(`@group\((\d+)\)\s*@binding\((\d+)\)\s*var(?:<[^>]*>)?\s+(\w+)\s*:`)
+
+func TestSources(t *testing.T) {
+	files, err := filepath.Glob("*.wgsl")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no shaders found: %v", err)
+	}
+	all := specialisations()
+	for _, file := range files {
+		name := strings.TrimSuffix(file, ".wgsl")
+		if len(all[name]) == 0 {
+			t.Errorf("%s has no specialisation here: add its modes", file)
+		}
+		for i, source := range all[name] {
+			t.Run(fmt.Sprint(name, i), func(t *testing.T) { inspect(t, source) })
+		}
+	}
+	if len(all) != len(files) {
+		t.Errorf("%d files, %d are specialised", len(files), len(all))
+	}
+}
+
+// inspect checks what a compiler would not say, or would say in less helpful words.
+func inspect(t *testing.T, source string) {
+	for _, left := range []string{"{{", "}}", "<no value>", "%!"} {
+		if strings.Contains(source, left) {
+			t.Errorf("%q is left in the source", left)
+		}
+	}
+	if n := strings.Count(source, "fn main("); n != 1 {
+		t.Errorf("%d entry points called main, want 1", n)
+	}
+	if n := strings.Count(source, "@compute"); n != 1 {
+		t.Errorf("%d compute entry points, want 1", n)
+	}
+	// Kernels bind resources in order, so the numbers must run from 0 without holes, and each must be used.
+	bindings := binding.FindAllStringSubmatch(source, -1)
+	if len(bindings) != strings.Count(source, "@binding(") || len(bindings) == 0 {
+		t.Fatalf("%d of %d bindings understood", len(bindings), strings.Count(source, "@binding("))
+	}
+	code := comments.ReplaceAllString(binding.ReplaceAllString(source, ""), "")
+	for i, b := range bindings {
+		if b[1] != "0" || b[2] != fmt.Sprint(i) {
+			t.Errorf("%s has group %s, binding %s; want 0 and %d", b[3], b[1], b[2], i)
+		}
+		if !regexp.MustCompile(`\b` + b[3] + `\b`).MatchString(code) {
+			t.Errorf("binding %s is not used", b[3])
+		}
+	}
+	if !strings.Contains(bindings[0][0], "var<uniform>") {
+		t.Errorf("binding 0 is not the parameters: %s", bindings[0][0])
+	}
+	for _, pair := range []string{"()", "[]", "{}"} {
+		if open, close := strings.Count(code, pair[:1]), strings.Count(code, pair[1:]); open != close {
+			t.Errorf("%d %s and %d %s", open, pair[:1], close, pair[1:])
+		}
+	}
+}
+
+var comments = regexp.MustCompile(`//[^\n]*`)
+
+func TestSourcePanicsOnUnknownData(t *testing.T) {
+	for name, data := range map[string]any{"no such file": nil, "conv": 3} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic", name)
+				}
+			}()
+			shaders.Source(name, data)
+		}()
+	}
+}
+
+// TestEveryFileSaysWhatItIs keeps the folder readable for whoever looks for an operator's kernel.
+func TestEveryFileSaysWhatItIs(t *testing.T) {
+	files, err := filepath.Glob("*.wgsl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(string(text), "//") && !strings.HasPrefix(string(text), "{{- /*") {
+			t.Errorf("%s does not begin with a comment", file)
+		}
+	}
+}
