@@ -159,11 +159,9 @@ func Select(as []Adapter, selector string) (Adapter, error) {
 	switch i, err := strconv.Atoi(s); {
 	case s == "":
 		found = slices.DeleteFunc(slices.Clone(as), func(a Adapter) bool { return !a.Default })
-	case err == nil:
-		if i >= 0 && i < len(as) {
-			found = as[i : i+1]
-		}
-	default:
+	case err == nil && i >= 0 && i < len(as):
+		found = as[i : i+1]
+	default: // a number that is no index may be part of a name: "7900"
 		if s == "lavapipe" {
 			s = "llvmpipe"
 		}

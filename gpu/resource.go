@@ -87,6 +87,7 @@ func (d *Device) Read(b *Buffer, offset, size uint64) ([]byte, error) {
 		if err := r.Wait(out[at : at+n]); err != nil {
 			return nil, err
 		}
+		t.Release()
 		r.Release()
 	}
 	return out, nil
@@ -156,6 +157,9 @@ func (r *Readback) Wait(out []byte) error {
 
 // Release frees the slot.
 func (r *Readback) Release() {
+	if r.tape != nil {
+		r.tape.Release()
+	}
 	r.staging.Release()
 	r.m.free()
 }

@@ -83,6 +83,10 @@ func (t ConvTile) PixelInside(p int) string {
 	return fmt.Sprintf("ox + %du < q.out_w", p)
 }
 
+// chain is how many products are summed before the sum joins the total: rounding errors grow with the length of a chain, and every sign that
+// rounding turns at a ReLU is felt by all layers before it.
+const chain = 32
+
 // Products is the straight-line arithmetic of one block: chains of immutable sums, which compile faster than variables.
 func (t ConvTile) Products(block int) string {
 	var b strings.Builder
@@ -92,10 +96,13 @@ func (t ConvTile) Products(block int) string {
 				for p := range t.TP {
 					k := ch*t.Taps() + tap
 					fmt.Fprintf(&b, "  let %s = ", t.sum(r, p, k))
-					if k > 0 {
+					if k%chain > 0 {
 						fmt.Fprintf(&b, "%s + ", t.sum(r, p, k-1))
 					}
 					fmt.Fprintf(&b, "ws[%d] * v%d_%d_%d.%c;\n", r*t.Row()+k, ch/4, tap/t.KX, p*t.Stride+tap%t.KX, "xyzw"[ch%4])
+					if k >= chain && (k%chain == chain-1 || k == t.Row()-1) {
+						fmt.Fprintf(&b, "  let %s = %s + %s;\n", t.total(r, p, k), t.total(r, p, k/chain*chain-1), t.sum(r, p, k))
+					}
 				}
 			}
 		}
@@ -105,10 +112,18 @@ func (t ConvTile) Products(block int) string {
 
 func (t ConvTile) sum(row, pixel, k int) string { return fmt.Sprintf("s%d_%d_%d", row, pixel, k) }
 
+// total names the sum of all products up to k, the last of a chain.
+func (t ConvTile) total(row, pixel, k int) string {
+	if k < chain {
+		return t.sum(row, pixel, k)
+	}
+	return fmt.Sprintf("t%d_%d_%d", row, pixel, k)
+}
+
 // Sum is the vec4 of the finished sums of output group g and pixel p.
 func (t ConvTile) Sum(g, p int) string {
 	k := t.Row() - 1
-	return fmt.Sprintf("vec4<f32>(%s, %s, %s, %s)", t.sum(4*g, p, k), t.sum(4*g+1, p, k), t.sum(4*g+2, p, k), t.sum(4*g+3, p, k))
+	return fmt.Sprintf("vec4<f32>(%s, %s, %s, %s)", t.total(4*g, p, k), t.total(4*g+1, p, k), t.total(4*g+2, p, k), t.total(4*g+3, p, k))
 }
 
 // ConvGradTile is the shape of one straight-line weight-gradient kernel (conv_grad.wgsl). Kernel size and channels are not part of it.

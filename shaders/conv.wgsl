@@ -65,8 +65,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   let o{{$ky}}_{{$i}} = u32(image + iy{{$ky}} * i32(q.in_w) + ix{{$i}});
 {{- end}}{{end}}
 {{- range $g := seq .Groups}}{{range $ky := seq $.KY}}{{range $i := seq $.Span}}
-  let t{{$g}}_{{$ky}}_{{$i}} = select(q.zero, o{{$ky}}_{{$i}} + {{$g}}u * q.in_plane, ok{{$ky}}_{{$i}});
-  let v{{$g}}_{{$ky}}_{{$i}} = textureLoad(x, vec2<u32>(t{{$g}}_{{$ky}}_{{$i}} & 4095u, t{{$g}}_{{$ky}}_{{$i}} >> 12u), 0);
+  let at{{$g}}_{{$ky}}_{{$i}} = select(q.zero, o{{$ky}}_{{$i}} + {{$g}}u * q.in_plane, ok{{$ky}}_{{$i}});
+  let v{{$g}}_{{$ky}}_{{$i}} = textureLoad(x, vec2<u32>(at{{$g}}_{{$ky}}_{{$i}} & 4095u, at{{$g}}_{{$ky}}_{{$i}} >> 12u), 0);
 {{- end}}{{end}}{{end}}
 {{- end}}
 {{range $b := seq .Blocks}}
