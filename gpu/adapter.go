@@ -161,12 +161,17 @@ func Select(as []Adapter, selector string) (Adapter, error) {
 		found = slices.DeleteFunc(slices.Clone(as), func(a Adapter) bool { return !a.Default })
 	case err == nil && i >= 0 && i < len(as):
 		found = as[i : i+1]
-	default: // a number that is no index may be part of a name: "7900"
+	default:
 		if s == "lavapipe" {
 			s = "llvmpipe"
 		}
 		for _, a := range as {
-			if a.Type == s || strings.Contains(strings.ToLower(a.Name+" "+a.Driver), s) {
+			text := strings.ToLower(a.Name + " " + a.Driver)
+			hit := a.Type == s || strings.Contains(text, s)
+			if err == nil { // a number that is no index must be a word of the name, as in "Radeon RX 7900"
+				hit = slices.Contains(strings.Fields(text), s)
+			}
+			if hit {
 				found = append(found, a)
 			}
 		}
