@@ -315,7 +315,8 @@ func (t *table) pools() {
 		{Shape{2, 192, 7, 5}, 3, 2, 1},
 		{Shape{1, 5, 7, 5}, 3, 1, 1},  // overlapping
 		{Shape{2, 10, 7, 5}, 2, 1, 1}, // more outputs than inputs
-		{Shape{1, 3, 7, 5}, 2, 4, 1},  // K < stride: pixels in no window
+		{Shape{65, 10, 1, 1}, 2, 1, 1},
+		{Shape{1, 3, 7, 5}, 2, 4, 1}, // K < stride: pixels in no window
 		{Shape{1, 3, 12, 13}, 11, 1, 2},
 		{Shape{65, 3, 32, 32}, 3, 2, 1},
 	}
