@@ -224,25 +224,6 @@ func (t *Tape) Dispatches() int {
 	return n
 }
 
-// Append records the commands of u after those of t; u must not have been finished.
-func (t *Tape) Append(u *Tape) {
-	t.fail2(u.err)
-	base := uint32(len(t.params))
-	for _, c := range u.commands {
-		if c.offset != nil {
-			c.offset = []uint32{c.offset[0] + base}
-		}
-		t.commands = append(t.commands, c)
-	}
-	t.params = append(t.params, u.params...)
-}
-
-func (t *Tape) fail2(err error) {
-	if err != nil {
-		t.fail(err)
-	}
-}
-
 // Finish writes the parameters to the adapter and makes the bind groups. Submit does it where it was not done.
 func (t *Tape) Finish() error {
 	if t.err != nil || t.buffer != nil {

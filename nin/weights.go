@@ -69,7 +69,7 @@ func ReadWeights(path string, g *nn.Graph) (*Weights, error) {
 		known[p.Name] = true
 		t, ok := f.Tensor(p.Name)
 		if !ok {
-			if p.Role != nn.BatchesTracked { // counts the batches; only momentum-free averages need it
+			if p.Role != nn.BatchesTracked { // only a count, which files of old PyTorch versions lack
 				missing = append(missing, p.Name)
 			}
 			continue
@@ -122,25 +122,13 @@ func (w *Weights) Load(n *nn.Net) error {
 	return nil
 }
 
-// Save waits for the adapter and writes all parameters to path, atomically, with the model's name and further metadata.
-func Save(path, model string, n *nn.Net, metadata map[string]string) error {
-	f, err := Export(model, n, metadata)
-	if err != nil {
-		return err
-	}
-	return safetensors.Write(path, f)
-}
-
-// Export reads all parameters from the adapter.
-func Export(model string, n *nn.Net, metadata map[string]string) (*safetensors.File, error) {
+// Export waits for the adapter and reads all parameters, as a file that names the model.
+func Export(model string, n *nn.Net) (*safetensors.File, error) {
 	values, err := n.ReadParams()
 	if err != nil {
 		return nil, err
 	}
 	f := &safetensors.File{Metadata: map[string]string{ModelKey: model, "format": "pt"}}
-	for k, v := range metadata {
-		f.Metadata[k] = v
-	}
 	for i, p := range n.Params() {
 		if p.Role == nn.BatchesTracked {
 			f.Tensors = append(f.Tensors, safetensors.FromInt64(p.Name, n.Tracked()))

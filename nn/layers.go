@@ -57,7 +57,7 @@ func (l conv) backward(r *recorder, b *bound) error {
 	if err := ops.BiasGrad(r.Recorder, b.dOut, masked, b.params[1]); err != nil {
 		return err
 	}
-	if err := l.op.WeightGrad(r.Recorder, b.in[0], b.dOut, b.params[0], b.params[1]); err != nil {
+	if err := l.op.WeightGrad(r.Recorder, b.in[0], b.dOut, b.params[0]); err != nil {
 		return err
 	}
 	if b.dIn[0].Buf == nil {

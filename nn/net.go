@@ -78,19 +78,6 @@ type bound struct {
 	aux       *gpu.Buffer
 }
 
-// PlannedBytes is the memory that Build would allocate.
-func (g *Graph) PlannedBytes(out *Node, o Options) uint64 {
-	var params uint64
-	for _, p := range g.Params() {
-		params += 4 * uint64(p.Len())
-	}
-	copies := uint64(1)
-	if o.Train {
-		copies = 3
-	}
-	return g.makePlan(o.Batch, out, o.Train).bytes() + copies*params + ops.PartialBytes
-}
-
 // Build allocates the network on d. It checks everything that can be checked before any work of the adapter.
 func Build(d *gpu.Device, g *Graph, out *Node, o Options) (*Net, error) {
 	if g.err != nil {
@@ -159,10 +146,22 @@ func (n *Net) fits(b int) string {
 	if rows := ops.ScratchRows(p.scratch); rows > int(l.MaxTextureDimension2D) {
 		return fmt.Sprintf("an activation takes %d rows of a texture, the adapter's limit is %d", rows, l.MaxTextureDimension2D)
 	}
-	if memory := hostMemory(); n.dev.Adapter.CPU() && memory > 0 && n.Graph.PlannedBytes(n.out, Options{Batch: b, Train: n.Options.Train}) > memory {
-		return fmt.Sprintf("%d MB are planned, the machine has %d MB", n.Graph.PlannedBytes(n.out, Options{Batch: b, Train: n.Options.Train})>>20, memory>>20)
+	if memory, planned := hostMemory(), n.plannedBytes(p); n.dev.Adapter.CPU() && memory > 0 && planned > memory {
+		return fmt.Sprintf("%d MB are planned, the machine has %d MB", planned>>20, memory>>20)
 	}
 	return ""
+}
+
+// plannedBytes is the memory of a plan with the parameters, and in training their gradients and momenta.
+func (n *Net) plannedBytes(p *plan) uint64 {
+	var params uint64
+	for _, s := range n.Graph.Params() {
+		params += 4 * uint64(s.Len())
+	}
+	if n.Options.Train {
+		params *= 3
+	}
+	return p.bytes() + params + ops.PartialBytes
 }
 
 func (n *Net) checkSizes() error {
@@ -238,9 +237,6 @@ func (n *Net) Release() {
 		b.Release()
 	}
 }
-
-// Bytes is the memory planned for activations and the scratch texture.
-func (n *Net) Bytes() uint64 { return n.plan.bytes() }
 
 // Params lists the parameters and running values.
 func (n *Net) Params() []Param { return n.params }
@@ -362,7 +358,11 @@ func (n *Net) record(r *recorder, images *ops.Images, b int, train bool) error {
 			return fmt.Errorf("layer %s: %w", x.Name, err)
 		}
 	}
-	if err := n.Options.Loss.Forward(r.Recorder, n.tensor(n.out, n.plan.act[n.out.id], b), n.labels, n.tensor(n.out, n.plan.grad[n.out.id], b), n.result); err != nil {
+	loss := n.Options.Loss
+	if !train {
+		loss.Smoothing = 0 // smoothing is a means of training; what is reported is the cross entropy itself
+	}
+	if err := loss.Forward(r.Recorder, n.tensor(n.out, n.plan.act[n.out.id], b), n.labels, n.tensor(n.out, n.plan.grad[n.out.id], b), n.result); err != nil {
 		return err
 	}
 	if err := ops.Metrics(r.Recorder, b, n.result, n.metrics, n.totals); err != nil {

@@ -84,7 +84,9 @@ type convCall struct {
 const budget = 8192
 
 // convTile picks the tile for a call.
-func convTile(l gpu.Limits, c convCall) shaders.ConvTile {
+func convTile(r *Recorder, c convCall) shaders.ConvTile {
+	l := r.Dev.Limits()
+	c.y.Shape = r.planned(c.y.Shape)
 	t := shaders.ConvTile{KX: c.k, Stride: c.stride, Dilated: c.dilate > 1, TP: 1}
 	t.Pointwise = c.k == 1 && c.stride == 1 && c.pad == 0 && c.dilate == 1
 	t.R = min(32, 4*c.y.Groups())
@@ -128,7 +130,7 @@ func (c convCall) blocks(t shaders.ConvTile) int {
 
 func convolve(r *Recorder, c convCall) error {
 	l := r.Dev.Limits()
-	t := convTile(l, c)
+	t := convTile(r, c)
 	k := gpu.Kernel{
 		Name:     fmt.Sprintf("conv %d×%d r%d p%d c%d×%d", c.k, c.k, t.R, t.TP, t.CH, t.KY),
 		Source:   t.Source(),
@@ -189,10 +191,10 @@ func convGradTile(l gpu.Limits, c Conv, x, y Shape) shaders.ConvGradTile {
 	return t
 }
 
-// WeightGrad records the gradients of weight and bias from the input x and the output's gradient dy (masked by the ReLU where there is one).
-func (c Conv) WeightGrad(r *Recorder, x, dy Tensor, weight, bias Param) error {
+// WeightGrad records the weight's gradient from the input x and the output's gradient dy (masked by the ReLU where there is one). That of the bias is BiasGrad.
+func (c Conv) WeightGrad(r *Recorder, x, dy Tensor, weight Param) error {
 	l := r.Dev.Limits()
-	t := convGradTile(l, c, x.Shape, dy.Shape)
+	t := convGradTile(l, c, x.Shape, r.planned(dy.Shape))
 	k := gpu.Kernel{
 		Name:     fmt.Sprintf("conv weight gradient r%d q%d wg%d", t.R, t.Q, t.WG),
 		Source:   t.Source(),
@@ -224,10 +226,6 @@ func (c Conv) WeightGrad(r *Recorder, x, dy Tensor, weight, bias Param) error {
 	}
 	sum := gpu.Kernel{Name: "conv weight gradient sum", Source: shaders.Source("conv_grad_sum", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
 	wgs := ceilDiv(c.M*lanes, 64)
-	if err := r.dispatch(sum, parts, []uint32{uint32(c.M), uint32(lanes), uint32(x.Groups()), uint32(c.C), uint32(c.K * c.K), uint32(parts), uint32(weight.Offset)},
-		min(wgs, 65535), ceilDiv(wgs, 65535), 1, gpu.Slice{Buffer: r.Partial, Size: uint64(one * parts)}, gpu.All(r.Grads)); err != nil {
-		return err
-	}
-	_ = bias
-	return nil
+	return r.dispatch(sum, parts, []uint32{uint32(c.M), uint32(lanes), uint32(x.Groups()), uint32(c.C), uint32(c.K * c.K), uint32(parts), uint32(weight.Offset)},
+		min(wgs, 65535), ceilDiv(wgs, 65535), 1, gpu.Slice{Buffer: r.Partial, Size: uint64(one * parts)}, gpu.All(r.Grads))
 }

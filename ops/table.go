@@ -296,7 +296,7 @@ func (t *table) convolution(o Conv, x Shape, noBias, large bool) {
 		Operator: "conv", Pass: "weight gradient", Name: name, Op: o, In: x, Flops: o.Flops(x), Large: large,
 		Operands: []Operand{reads("x", x, unit), reads("dy", y, unit), weight("bias", o.M, unit), gradient("dweight", o.M*o.C*taps, y.Pixels())},
 		Record: func(m *Memory) error {
-			return o.WeightGrad(m.Recorder, m.Tensors["x"], m.Tensors["dy"], m.Params["weight"], Param{})
+			return o.WeightGrad(m.Recorder, m.Tensors["x"], m.Tensors["dy"], m.Params["weight"])
 		},
 	})
 }

@@ -144,6 +144,12 @@ type Recorder struct {
 	spent float64 // arithmetic in the submit being recorded
 }
 
+// planned is s with the network's largest batch.
+func (r *Recorder) planned(s Shape) Shape {
+	s.N = max(s.N, r.Batch)
+	return s
+}
+
 // submitFlops is the arithmetic after which a submit is ended: about half a second on a software driver, and on a GPU far less than the seconds after which an
 // operating system takes it for hung.
 func (r *Recorder) submitFlops() float64 {

@@ -34,7 +34,7 @@ func (t ConvTile) Weights() int { return t.R * t.Row() }
 // Staged is the number of floats of workgroup memory: weights and biases.
 func (t ConvTile) Staged() int { return t.Weights() + t.R }
 
-// Products counts the multiply-adds in the code, which decide how long it takes to compile.
+// MulAdds counts the multiply-adds in the code, which decide how long it takes to compile.
 func (t ConvTile) MulAdds() int { return t.Weights() * t.TP }
 
 // Groups is the number of channel groups of four a chunk reads.

@@ -14,6 +14,7 @@ import (
 	"ninvk/nn"
 	"ninvk/ops"
 	"ninvk/rng"
+	"ninvk/safetensors"
 )
 
 // Job is everything a training run is made of.
@@ -27,7 +28,7 @@ type Job struct {
 
 // Reporter is told how a run goes. Its methods are called from one goroutine and should return at once.
 type Reporter interface {
-	// Begin comes once, before the first step; first says that the adapter may still have to compile kernels.
+	// Begin comes once, before the first step.
 	Begin(run *Run, info RunInfo, epochs, stepsPerEpoch, totalSteps int)
 	// Step comes after every step whose loss is known, in order.
 	Step(s StepRecord)
@@ -306,12 +307,16 @@ func (l *loop) finish(e EpochRecord) error {
 	if err := l.run.WriteEpoch(e); err != nil {
 		return err
 	}
-	if err := nin.Save(l.run.Path(ModelFile), l.Config.Model, l.net, nil); err != nil {
+	weights, err := nin.Export(l.Config.Model, l.net)
+	if err != nil {
+		return err
+	}
+	if err := safetensors.Write(l.run.Path(ModelFile), weights); err != nil {
 		return err
 	}
 	if better := e.TestAccuracy > l.summary.Best || math.IsNaN(l.summary.Best); better && !math.IsNaN(e.TestAccuracy) {
 		l.summary.Best, l.summary.BestEpoch = e.TestAccuracy, e.Epoch
-		if err := nin.Save(l.run.Path(BestFile), l.Config.Model, l.net, nil); err != nil {
+		if err := safetensors.Write(l.run.Path(BestFile), weights); err != nil {
 			return err
 		}
 	}

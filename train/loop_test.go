@@ -12,6 +12,9 @@ import (
 
 	"ninvk/cifar10"
 	"ninvk/gpu"
+	"ninvk/nin"
+	"ninvk/nn"
+	"ninvk/ops"
 	"ninvk/safetensors"
 )
 
@@ -94,6 +97,7 @@ func TestSameSeedSameBytes(t *testing.T) {
 		if first == nil {
 			first = b
 			checkRunFolder(t, s, 2, 6)
+			checkEvaluation(t, s, data.Test)
 		} else if !bytes.Equal(first, b) {
 			t.Error("two runs with the same seed gave different weights")
 		}
@@ -133,6 +137,43 @@ func checkRunFolder(t *testing.T, s Summary, epochs, steps int) {
 		t.Error("num_batches_tracked is missing")
 	} else if v, err := n.Int64(); err != nil || v != int64(steps) {
 		t.Errorf("num_batches_tracked is %d (%v), want %d", v, err, steps)
+	}
+}
+
+// checkEvaluation evaluates the saved weights by themselves, as ninvk eval does: it must give what the run recorded, label smoothing or not.
+func checkEvaluation(t *testing.T, s Summary, split cifar10.Split) {
+	t.Helper()
+	d, err := device()
+	if err != nil {
+		t.Fatal(err)
+	}
+	graph, out, err := nin.Build(nin.Config{Model: "nin-bn", Classes: cifar10.Classes, Size: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights, err := nin.ReadWeights(filepath.Join(s.Dir, ModelFile), graph)
+	if err != nil {
+		t.Fatal(err)
+	}
+	net, err := nn.Build(d, graph, out, nn.Options{Batch: 8, Augment: ops.Augment{Size: 8, Mean: cifar10.Mean, Std: cifar10.Std}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer net.Release()
+	if err := weights.Load(net); err != nil {
+		t.Fatal(err)
+	}
+	images, err := Upload(d, "test images", split)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer images.Release()
+	e, err := Evaluate(context.Background(), net, images, split, func(int, int) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if math.Abs(e.Loss-s.Last.TestLoss) > 1e-5*e.Loss || e.Accuracy != s.Last.TestAccuracy {
+		t.Errorf("the saved weights have test loss %.6f and accuracy %.3f, the run recorded %.6f and %.3f", e.Loss, e.Accuracy, s.Last.TestLoss, s.Last.TestAccuracy)
 	}
 }
 

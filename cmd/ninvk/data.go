@@ -19,7 +19,7 @@ type fetchCommand struct {
 
 // Run fetches the data set.
 func (c fetchCommand) Run(ctx context.Context) error {
-	show := &fetchReport{report: newTrainReport()}
+	show := &fetchReport{terminal: onTerminal()}
 	err := cifar10.Fetch(ctx, cifar10.FetchOptions{Out: c.Out, Source: c.Source, Progress: show.progress})
 	show.end()
 	if err != nil {
@@ -34,17 +34,17 @@ func (c fetchCommand) Run(ctx context.Context) error {
 
 // fetchReport shows the stages of a fetch.
 type fetchReport struct {
-	report *trainReport
-	stage  string
-	bar    *progressbar.ProgressBar
-	shown  time.Time
+	terminal bool
+	stage    string
+	bar      *progressbar.ProgressBar
+	shown    time.Time
 }
 
 func (f *fetchReport) progress(stage string, done, total int64) {
 	if stage != f.stage {
 		f.end()
 		f.stage, f.shown = stage, time.Now()
-		if f.report.terminal && total > 0 {
+		if f.terminal && total > 0 {
 			f.bar = progressbar.DefaultBytes(total, stage)
 		} else {
 			fmt.Fprintln(os.Stderr, stage)

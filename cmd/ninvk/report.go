@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -14,22 +13,23 @@ import (
 
 // trainReport shows a run: a line for every epoch on stdout; on stderr a progress bar where that is a terminal, else a plain line now and then.
 type trainReport struct {
-	terminal   bool
-	bar        *progressbar.ProgressBar
-	epochs     int
-	perEpoch   int
-	total      int
-	batchSpeed float64
-	begun      time.Time
-	shown      time.Time
-	split      string
+	terminal bool
+	bar      *progressbar.ProgressBar
+	epochs   int
+	perEpoch int
+	total    int
+	begun    time.Time
+	shown    time.Time
 }
 
 // plainEvery is the pause between plain progress lines.
 const plainEvery = 15 * time.Second
 
+// onTerminal says whether progress is read by a person as it happens.
+func onTerminal() bool { return term.IsTerminal(int(os.Stderr.Fd())) }
+
 func newTrainReport() *trainReport {
-	return &trainReport{terminal: term.IsTerminal(int(os.Stderr.Fd()))}
+	return &trainReport{terminal: onTerminal()}
 }
 
 func (r *trainReport) newBar(total int, what string) *progressbar.ProgressBar {
@@ -89,6 +89,5 @@ func (r *trainReport) Epoch(e train.EpochRecord) {
 func (r *trainReport) end() {
 	if r.bar != nil {
 		_ = r.bar.Clear()
-		fmt.Fprint(os.Stderr, strings.Repeat(" ", 1)+"\r")
 	}
 }

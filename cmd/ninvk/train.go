@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -92,9 +93,8 @@ func (c trainCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// What costs nothing is checked first.
-	if _, _, err := nin.Build(nin.Config{Model: cfg.Model, Classes: cifar10.Classes, Size: max(*cfg.Resize, cifar10.Width), Dropout: cfg.Dropout}); err != nil {
-		return err
+	if !slices.Contains(nin.Models, cfg.Model) { // before the data is read and the adapter opened
+		return &nin.UnknownModelError{Name: cfg.Model}
 	}
 	data, err := openData(cfg.Data)
 	if err != nil {
