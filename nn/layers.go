@@ -43,27 +43,30 @@ func (l conv) params([]ops.Shape) []ParamSpec {
 	}
 }
 
-func (l conv) traits([]ops.Shape) traits { return traits{needsInput: true, needsOutput: l.op.ReLU} }
+func (l conv) traits([]ops.Shape) traits {
+	return traits{needsInput: true, needsOutput: l.op.ReLU, relu: l.op.ReLU, need: l.op.Need, masksInput: l.op.MasksInputGrad}
+}
 
 func (l conv) forward(r *recorder, b *bound, _ bool) error {
 	return l.op.Forward(r.Recorder, b.in[0], b.params[0], b.params[1], b.out)
 }
 
 func (l conv) backward(r *recorder, b *bound) error {
-	var masked *ops.Tensor
-	if l.op.ReLU {
-		masked = &b.out
+	var y *ops.Tensor
+	if l.op.ReLU && !b.masked {
+		y = &b.out
 	}
-	if err := ops.BiasGrad(r.Recorder, b.dOut, masked, b.params[1]); err != nil {
-		return err
-	}
-	if err := l.op.WeightGrad(r.Recorder, b.in[0], b.dOut, b.params[0]); err != nil {
+	if err := l.op.WeightGrad(r.Recorder, b.in[0], b.dOut, y, b.params[0], b.params[1]); err != nil {
 		return err
 	}
 	if b.dIn[0].Buf == nil {
 		return nil
 	}
-	return l.op.InputGrad(r.Recorder, b.dOut, b.params[0], b.dIn[0])
+	var x *ops.Tensor
+	if b.masksInput {
+		x = &b.in[0]
+	}
+	return l.op.InputGrad(r.Recorder, b.dOut, b.params[0], b.dIn[0], x)
 }
 
 // batchNorm is a batch normalisation.
@@ -81,7 +84,8 @@ func (batchNorm) params(in []ops.Shape) []ParamSpec {
 }
 
 func (l batchNorm) traits(in []ops.Shape) traits {
-	return traits{gradInPlace: true, needsInput: true, aux: l.op.NormBytes}
+	need := func(_ *ops.Recorder, in ops.Shape, _ bool) (ops.Need, error) { return l.op.Need(in), nil }
+	return traits{gradInPlace: true, needsInput: true, aux: l.op.NormBytes, need: need}
 }
 
 func (l batchNorm) where(r *recorder, b *bound) ops.BatchNormParams {
