@@ -182,11 +182,14 @@ var companions = map[string]struct {
 	shaders []string
 	twin    string
 }{
-	"tensor": {},                                                        // what all operators share
-	"table":  {},                                                        // the list of all operators
-	"pool":   {[]string{"maxpool", "avgpool", "globalavgpool"}, "pool"}, // one file, three poolings
-	"reduce": {[]string{"reduce", "bias"}, "conv"},                      // sums that convolution and batch normalisation use
-	"add":    {[]string{"add"}, ""},                                     // the test needs no twin for a + b
+	"tensor":        {}, // what all operators share
+	"variant":       {},
+	"conv":          {nil, "conv"}, // its variants have the shaders
+	"conv_straight": {[]string{"conv_straight", "conv_grad_straight", "conv_grad_sum"}, "conv"},
+	"table":         {},                                                        // the list of all operators
+	"pool":          {[]string{"maxpool", "avgpool", "globalavgpool"}, "pool"}, // one file, three poolings
+	"reduce":        {[]string{"reduce", "bias"}, "conv"},                      // sums that convolution and batch normalisation use
+	"add":           {[]string{"add"}, ""},                                     // the test needs no twin for a + b
 }
 
 func TestOperatorsHaveShaderAndTwin(t *testing.T) {

@@ -46,7 +46,13 @@ type traits struct {
 	gradInPlace bool                       // the gradient of the (only) input overwrites that of the output
 	needsInput  bool                       // backward reads the input
 	needsOutput bool                       // backward reads the output
+	relu        bool                       // the output is that of a ReLU, and backward takes its gradient masked (bound.masked) or not
 	aux         func(out ops.Shape) uint64 // bytes kept from forward to backward for output shape out; nil for none
+
+	// need is the memory, shared by all layers, that recording takes for input shape in; nil for none
+	need func(r *ops.Recorder, in ops.Shape, train bool) (ops.Need, error)
+	// masksInput says whether backward can mask the gradient of the (only) input by that input's ReLU; nil for never
+	masksInput func(r *ops.Recorder, in ops.Shape) bool
 }
 
 // Role says how a parameter is initialised.

@@ -45,7 +45,9 @@ func (l conv) params([]ops.Shape) []ParamSpec {
 
 func (l conv) operator() string { return fmt.Sprintf("conv %d×%d", l.op.K, l.op.K) }
 
-func (l conv) traits([]ops.Shape) traits { return traits{needsInput: true, needsOutput: l.op.ReLU} }
+func (l conv) traits([]ops.Shape) traits {
+	return traits{needsInput: true, needsOutput: l.op.ReLU, relu: l.op.ReLU, need: l.op.Need, masksInput: l.op.MasksInputGrad}
+}
 
 func (l conv) forward(r *recorder, b *bound, _ bool) error {
 	r.pass(b, l.operator(), forwardPass, l.op.Flops(b.in[0].Shape), b.in[0], r.weight(b.params[0]), b.out)
@@ -54,25 +56,23 @@ func (l conv) forward(r *recorder, b *bound, _ bool) error {
 
 func (l conv) backward(r *recorder, b *bound) error {
 	flops := l.op.Flops(b.in[0].Shape)
-	var masked *ops.Tensor
-	if l.op.ReLU {
-		masked = &b.out
-		r.pass(b, "bias, ReLU mask", weightGradPass, float64(b.dOut.Elements()), b.out, b.dOut, b.dOut)
-	} else {
-		r.pass(b, "bias", weightGradPass, float64(b.dOut.Elements()), b.dOut)
-	}
-	if err := ops.BiasGrad(r.Recorder, b.dOut, masked, b.params[1]); err != nil {
-		return err
+	var y *ops.Tensor
+	if l.op.ReLU && !b.masked {
+		y = &b.out
 	}
 	r.pass(b, l.operator(), weightGradPass, flops, b.in[0], b.dOut, r.weight(b.params[0]))
-	if err := l.op.WeightGrad(r.Recorder, b.in[0], b.dOut, b.params[0]); err != nil {
+	if err := l.op.WeightGrad(r.Recorder, b.in[0], b.dOut, y, b.params[0], b.params[1]); err != nil {
 		return err
 	}
 	if b.dIn[0].Buf == nil {
 		return nil
 	}
+	var x *ops.Tensor
+	if b.masksInput {
+		x = &b.in[0]
+	}
 	r.pass(b, l.operator(), inputGradPass, flops, b.dOut, r.weight(b.params[0]), b.dIn[0])
-	return l.op.InputGrad(r.Recorder, b.dOut, b.params[0], b.dIn[0])
+	return l.op.InputGrad(r.Recorder, b.dOut, b.params[0], b.dIn[0], x)
 }
 
 // batchNorm is a batch normalisation.
@@ -90,7 +90,8 @@ func (batchNorm) params(in []ops.Shape) []ParamSpec {
 }
 
 func (l batchNorm) traits(in []ops.Shape) traits {
-	return traits{gradInPlace: true, needsInput: true, aux: l.op.NormBytes}
+	need := func(_ *ops.Recorder, in ops.Shape, _ bool) (ops.Need, error) { return l.op.Need(in), nil }
+	return traits{gradInPlace: true, needsInput: true, aux: l.op.NormBytes, need: need}
 }
 
 func (l batchNorm) where(r *recorder, b *bound) ops.BatchNormParams {

@@ -17,6 +17,7 @@ type Options struct {
 	Loss      ops.CrossEntropy
 	Optimiser ops.SGD
 	Augment   ops.Augment
+	Tuned     map[string]string // variants by ops.ConvCall.Key; what is missing is up to the heuristic
 }
 
 // Net is a network on an adapter: weights, momenta, gradients and activations are allocated once, and the tapes of its steps are recorded once for each batch size.
@@ -27,6 +28,9 @@ type Net struct {
 	dev     *gpu.Device
 	out     *Node
 	plan    *plan
+	need    ops.Need // memory shared by the layers' kernels
+	choice  ops.Choice
+	used    map[string]string
 	buffers []*gpu.Buffer
 
 	params   []Param
@@ -77,6 +81,9 @@ type bound struct {
 	out, dOut ops.Tensor
 	params    []ops.Param
 	aux       *gpu.Buffer
+
+	masked     bool // dOut has gone through the ReLU of out
+	masksInput bool // dIn[0] must go through the ReLU of in[0]
 }
 
 // Build allocates the network on d. It checks everything that can be checked before any work of the adapter.
@@ -90,8 +97,18 @@ func Build(d *gpu.Device, g *Graph, out *Node, o Options) (*Net, error) {
 	if err := o.Loss.Check(out.Shape); err != nil {
 		return nil, fmt.Errorf("layer %s: %w", out.Name, err)
 	}
-	n := &Net{Graph: g, Options: o, dev: d, out: out, plan: g.makePlan(o.Batch, out, o.Train), tapes: map[tapeKey]*gpu.Tape{}}
+	forced, err := ops.ForcedVariants()
+	if err != nil {
+		return nil, err
+	}
+	n := &Net{
+		Graph: g, Options: o, dev: d, out: out, plan: g.makePlan(o.Batch, out, o.Train), tapes: map[tapeKey]*gpu.Tape{},
+		choice: ops.Choice{Forced: forced, Tuned: o.Tuned}, used: map[string]string{},
+	}
 	if err := n.checkSizes(); err != nil {
+		return nil, err
+	}
+	if n.need, err = n.needs(o.Batch); err != nil {
 		return nil, err
 	}
 	var state int
@@ -144,17 +161,46 @@ func (n *Net) fits(b int) string {
 			return fmt.Sprintf("an activation takes %d bytes, the adapter's largest buffer is %d", size, l.MaxBufferSize)
 		}
 	}
-	if rows := ops.ScratchRows(p.scratch); rows > int(l.MaxTextureDimension2D) {
-		return fmt.Sprintf("an activation takes %d rows of a texture, the adapter's limit is %d", rows, l.MaxTextureDimension2D)
+	need, err := n.needs(b)
+	if err != nil {
+		return err.Error()
 	}
-	if memory, planned := hostMemory(), n.plannedBytes(p); n.dev.Adapter.CPU() && memory > 0 && planned > memory {
+	if memory, planned := hostMemory(), n.plannedBytes(p, need); n.dev.Adapter.CPU() && memory > 0 && planned > memory {
 		return fmt.Sprintf("%d MB are planned, the machine has %d MB", planned>>20, memory>>20)
 	}
 	return ""
 }
 
-// plannedBytes is the memory of a plan with the parameters, and in training their gradients and momenta.
-func (n *Net) plannedBytes(p *plan) uint64 {
+// needs is the memory that the layers' kernels take while they run on a batch of b images.
+func (n *Net) needs(b int) (ops.Need, error) {
+	r := n.recorder(b)
+	var need ops.Need
+	for _, x := range n.Graph.nodes {
+		t := x.layer.traits(x.inputShapes())
+		if t.need == nil {
+			continue
+		}
+		one, err := t.need(r, x.inputs[0].batch(b), n.Options.Train)
+		if err != nil {
+			return need, fmt.Errorf("layer %s: %w", x.Name, err)
+		}
+		need = need.Max(one)
+	}
+	return need, nil
+}
+
+// recorder is one for batches of up to b images, without a tape.
+func (n *Net) recorder(b int) *ops.Recorder {
+	return &ops.Recorder{
+		Dev: n.dev, Scratch: n.scratch, Partial: n.partial, Weights: n.weights, Grads: n.grads, Batch: b, Choice: n.choice, Used: n.used,
+	}
+}
+
+// Variants names the variant of each convolution's pass recorded so far, by ops.ConvCall.Key.
+func (n *Net) Variants() map[string]string { return n.used }
+
+// plannedBytes is the memory of a plan and of its kernels with the parameters, and in training their gradients and momenta.
+func (n *Net) plannedBytes(p *plan, need ops.Need) uint64 {
 	var params uint64
 	for _, s := range n.Graph.Params() {
 		params += 4 * uint64(s.Len())
@@ -162,7 +208,7 @@ func (n *Net) plannedBytes(p *plan) uint64 {
 	if n.Options.Train {
 		params *= 3
 	}
-	return p.bytes() + params + ops.PartialBytes
+	return p.bytes() + params + need.Scratch + need.Partial
 }
 
 func (n *Net) checkSizes() error {
@@ -196,7 +242,7 @@ func (n *Net) allocate(state int) (err error) {
 	floats := uint64(4 * n.trained)
 	n.weights = buffer("weights", floats)
 	n.state = buffer("running statistics", uint64(4*state))
-	n.partial = buffer("partial sums", ops.PartialBytes)
+	n.partial = buffer("partial sums", n.need.Partial)
 	n.step = buffer("step", 256)
 	n.batch = buffer("batch", uint64(n.Options.Batch*ops.BatchBytes))
 	n.labels = buffer("labels", uint64(4*n.Options.Batch))
@@ -210,8 +256,10 @@ func (n *Net) allocate(state int) (err error) {
 	if err != nil {
 		return err
 	}
-	if n.scratch, err = ops.NewScratch(n.dev, n.plan.scratch); err != nil {
-		return err
+	if n.need.Scratch > 0 {
+		if n.scratch, err = ops.NewScratch(n.dev, n.need.Scratch); err != nil {
+			return err
+		}
 	}
 	for range ringSlots {
 		r, err := n.dev.NewReadback("batch metrics", 16)
@@ -331,10 +379,8 @@ func (n *Net) tape(images *ops.Images, b int, train bool) (*gpu.Tape, error) {
 		label = "training step"
 	}
 	t := n.dev.NewTape(label)
-	r := &recorder{
-		Recorder: &ops.Recorder{Dev: n.dev, Tape: t, Scratch: n.scratch, Partial: n.partial, Weights: n.weights, Grads: n.grads, Batch: n.Options.Batch},
-		step:     n.step, state: n.state,
-	}
+	r := &recorder{Recorder: n.recorder(n.Options.Batch), step: n.step, state: n.state}
+	r.Tape = t
 	if err := n.record(r, images, b, train); err != nil {
 		return nil, err
 	}
@@ -388,12 +434,16 @@ func (n *Net) record(r *recorder, images *ops.Images, b int, train bool) error {
 
 func (n *Net) recordBackward(r *recorder, b int) error {
 	written := map[*Node]bool{n.out: true}
+	masked := map[*Node]bool{}
+	consumers := n.Graph.consumers()
 	for i := len(n.Graph.nodes) - 1; i >= 0; i-- {
 		x := n.Graph.nodes[i]
 		if !written[x] {
 			continue
 		}
 		w := n.bind(x, b)
+		w.masked = masked[x]
+		t := x.layer.traits(x.inputShapes())
 		type join struct{ from, to ops.Tensor }
 		var joins []join
 		for i, in := range x.inputs {
@@ -404,13 +454,16 @@ func (n *Net) recordBackward(r *recorder, b int) error {
 			w.dIn[i] = grad
 			if written[in] {
 				spare := n.tensor(in, n.plan.spare, b)
-				if x.layer.traits(x.inputShapes()).gradInPlace {
+				if t.gradInPlace {
 					spare = w.dOut
 				}
 				w.dIn[i] = spare
 				joins = append(joins, join{spare, grad})
 			}
 			written[in] = true
+			if consumers[in.id] == 1 && t.masksInput != nil && in.layer.traits(in.inputShapes()).relu && t.masksInput(r.Recorder, in.batch(b)) {
+				w.masksInput, masked[in] = true, true
+			}
 		}
 		if err := x.layer.backward(r, w); err != nil {
 			return fmt.Errorf("layer %s, backward: %w", x.Name, err)

@@ -24,7 +24,6 @@ type plan struct {
 	aux      []int    // storage of what each node keeps, -1 for none
 	spare    int      // storage for a second gradient before it is added to the first, -1 for none
 	buffers  []uint64 // sizes
-	scratch  uint64   // bytes of the largest activation a convolution reads
 }
 
 // makePlan plans a batch of n images of the graph whose last node is out.
@@ -35,7 +34,6 @@ func (g *Graph) makePlan(n int, out *Node, train bool) *plan {
 	consumers := g.consumers()
 	for _, x := range g.nodes {
 		size := x.batch(n).Bytes()
-		p.scratch = max(p.scratch, size)
 		t := x.layer.traits(x.inputShapes())
 		p.grad[x.id], p.aux[x.id] = -1, -1
 		if t.inPlace && consumers[x.inputs[0].id] == 1 {
@@ -144,9 +142,9 @@ func (p *plan) assign() {
 	}
 }
 
-// bytes is the memory of all buffers of the plan and the scratch texture.
+// bytes is the memory of all buffers of the plan.
 func (p *plan) bytes() uint64 {
-	sum := p.scratch
+	var sum uint64
 	for _, b := range p.buffers {
 		sum += b
 	}

@@ -43,6 +43,9 @@ func (o BatchNorm) params(x Shape, runs int, p BatchNormParams, s span) []uint32
 	}
 }
 
+// Need is the memory that recording the layer for input x takes from the recorder.
+func (BatchNorm) Need(x Shape) Need { return Need{Partial: reduceBytes(x)} }
+
 // Forward records y from x, with the batch's statistics where train is set, else with the running ones.
 func (o BatchNorm) Forward(r *Recorder, x Tensor, p BatchNormParams, y Tensor, train bool) error {
 	l := r.Dev.Limits()

@@ -1,11 +1,6 @@
 package ops
 
-import (
-	"fmt"
-
-	"ninvk/gpu"
-	"ninvk/shaders"
-)
+import "fmt"
 
 // Conv is a convolution: kernel K×K, stride and zero padding the same in both directions, dilation and groups 1, optional ReLU.
 // Weights are OIHW [M][C][K][K], the bias [M].
@@ -48,184 +43,54 @@ func (c Conv) Flops(x Shape) float64 {
 
 // Forward records y = conv(x) + bias, then ReLU where c has it.
 func (c Conv) Forward(r *Recorder, x Tensor, weight, bias Param, y Tensor) error {
-	slope := float32(1)
-	if c.ReLU {
-		slope = 0
-	}
-	kk := c.K * c.K
-	return convolve(r, convCall{
-		x: x, y: y, k: c.K, stride: c.Stride, pad: c.Pad, dilate: 1,
-		w0: weight.Offset, wm: c.C * kk, wc: kk, wt: 1, bias: bias.Offset, hasBias: bias.Len > 0, slope: slope,
-	})
+	return r.pass(ConvForward, ConvCall{Conv: c, In: x, Out: y, Weight: weight, Bias: bias})
 }
 
-// InputGrad records dx from dy: the convolution of dy, spread by the stride, with the turned and transposed weights.
-// Where the convolution has a ReLU, dy must already be masked by it.
-func (c Conv) InputGrad(r *Recorder, dy Tensor, weight Param, dx Tensor) error {
-	kk := c.K * c.K
-	return convolve(r, convCall{
-		x: dy, y: dx, k: c.K, stride: 1, pad: c.K - 1 - c.Pad, dilate: c.Stride,
-		w0: weight.Offset + kk - 1, wm: kk, wc: c.C * kk, wt: -1, slope: 1,
-	})
+// InputGrad records dx from dy. Where the convolution has a ReLU, dy must already be masked by it. A mask, the input where that is the output of a ReLU,
+// makes dx 0 where it is 0; it is for variants that do so (see MasksInputGrad), otherwise nil.
+func (c Conv) InputGrad(r *Recorder, dy Tensor, weight Param, dx Tensor, mask *Tensor) error {
+	return r.pass(ConvInputGrad, ConvCall{Conv: c, In: dx, Out: dy, Weight: weight, Mask: mask})
 }
 
-// convCall is a convolution in the general form that both directions share: weight of output m, input channel c and tap t at
-// w0 + m·wm + c·wc + t·wt.
-type convCall struct {
-	x, y                   Tensor
-	k, stride, pad, dilate int
-	w0, wm, wc, wt         int
-	bias                   int
-	hasBias                bool
-	slope                  float32 // of the negative half: 1 none, 0 ReLU
+// MasksInputGrad says whether the variant chosen for the input gradient can mask dx by the ReLU before on its way.
+func (c Conv) MasksInputGrad(r *Recorder, x Shape) bool {
+	call, err := c.call(x)
+	if err != nil {
+		return false
+	}
+	v, err := r.choose(ConvInputGrad, call)
+	return err == nil && v.Masks
 }
 
-// budget is the number of multiply-adds in one straight-line kernel: more reuse of each fetched texel against the time to compile.
-const budget = 8192
+// WeightGrad records the gradients of weight and bias from the input x and the output's gradient dy. Where the convolution has a ReLU and dy is not
+// masked yet, y is its output and dy is masked in place; otherwise y is nil.
+func (c Conv) WeightGrad(r *Recorder, x, dy Tensor, y *Tensor, weight, bias Param) error {
+	return r.pass(ConvWeightGrad, ConvCall{Conv: c, In: x, Out: dy, Weight: weight, Bias: bias, Mask: y})
+}
 
-// convTile picks the tile for a call.
-func convTile(r *Recorder, c convCall) shaders.ConvTile {
-	l := r.Dev.Limits()
-	c.y.Shape = r.planned(c.y.Shape)
-	t := shaders.ConvTile{KX: c.k, Stride: c.stride, Dilated: c.dilate > 1, TP: 1}
-	t.Pointwise = c.k == 1 && c.stride == 1 && c.pad == 0 && c.dilate == 1
-	t.R = min(32, 4*c.y.Groups())
-	if !t.Pointwise && c.y.W > 1 && c.k > 1 && c.stride == 1 {
-		t.TP = 2
-		t.R = min(16, 4*c.y.Groups())
+// Need is the memory that recording the passes for input x takes from r, which needs neither tape nor buffers for that: forward alone, or in training all of them.
+func (c Conv) Need(r *Recorder, x Shape, train bool) (Need, error) {
+	call, err := c.call(x)
+	if err != nil {
+		return Need{}, err
 	}
-	t.TM = 8 / t.TP
-	for t.R%t.TM != 0 {
-		t.TM -= 4
+	passes := []Pass{ConvForward}
+	if train {
+		passes = append(passes, ConvInputGrad, ConvWeightGrad)
 	}
-	staged := int(l.MaxComputeWorkgroupStorageSize)/4 - t.R
-	most := min(staged, budget/t.TP) / t.R // weights of one output channel in a chunk
-	t.KY = 1
-	t.CH = c.x.C
-	if c.x.C*c.k*c.k <= most {
-		t.KY = c.k
-	} else {
-		if groups := max(1, most/(4*c.k)); groups < c.x.Groups() {
-			t.CH = 4 * ceilDiv(c.x.Groups(), ceilDiv(c.x.Groups(), groups))
+	var need Need
+	for _, p := range passes {
+		v, err := r.choose(p, call)
+		if err != nil {
+			return need, err
 		}
-		t.KY = max(1, min(c.k, most/(t.CH*c.k)))
-		t.KY = ceilDiv(c.k, ceilDiv(c.k, t.KY))
+		need = need.Max(r.need(v, call))
 	}
-	t.Accumulate = t.CH < c.x.C || t.KY < c.k
-	// Wide workgroups spread the staging over many invocations, but every core needs some workgroups.
-	t.WG = min(1024, int(l.MaxComputeInvocationsPerWorkgroup), int(l.MaxComputeWorkgroupSizeX))
-	for t.WG > 64 && ceilDiv(c.blocks(t), t.WG)*ceilDiv(c.y.C, t.R) < 8 {
-		t.WG /= 2
-	}
-	return t
+	return need, nil
 }
 
-// blocks is the number of invocations: one for every TP neighbouring output pixels of a row.
-func (c convCall) blocks(t shaders.ConvTile) int {
-	if t.Pointwise {
-		return ceilDiv(c.y.Pixels(), t.TP)
-	}
-	return c.y.N * c.y.H * ceilDiv(c.y.W, t.TP)
-}
-
-func convolve(r *Recorder, c convCall) error {
-	l := r.Dev.Limits()
-	t := convTile(r, c)
-	k := gpu.Kernel{
-		Name:     fmt.Sprintf("conv %d×%d r%d p%d c%d×%d", c.k, c.k, t.R, t.TP, t.CH, t.KY),
-		Source:   t.Source(),
-		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.TextureF32, gpu.Write},
-	}
-	r.stage(c.x)
-	first := true
-	for c0 := 0; c0 < c.x.C; c0 += t.CH {
-		for ky := 0; ky < c.k; ky += t.KY {
-			last := c0+t.CH >= c.x.C && ky+t.KY >= c.k
-			slope := float32(1)
-			if last {
-				slope = c.slope
-			}
-			for _, s := range c.y.spans(l, t.R/4) {
-				params := []uint32{
-					uint32(c.blocks(t)), uint32(ceilDiv(c.y.W, t.TP)), uint32(c.y.W), uint32(c.y.H),
-					uint32(c.y.Plane()), uint32(c.y.Pixels()), uint32(s.from), uint32(s.to),
-					uint32(c.x.Plane()), uint32(c.x.W), uint32(c.x.H), r.Scratch.zero(),
-					uint32(c.y.C), uint32(4 * s.from), uint32(c.x.C), uint32(c0),
-					uint32(c.k * c.k), uint32(ky * c.k), uint32(ky), flag(!first),
-					uint32(int32(c.w0)), uint32(int32(c.wm)), uint32(int32(c.wc)), uint32(int32(c.wt)),
-					uint32(c.bias), flag(last && c.hasBias), bits(slope), uint32(c.stride),
-					uint32(int32(c.pad)), uint32(c.dilate),
-				}
-				if err := r.dispatch(k, ceilDiv(t.Staged(), t.WG)+2, params, ceilDiv(c.blocks(t), t.WG), ceilDiv(4*(s.to-s.from), t.R), 1,
-					gpu.All(r.Weights), r.Scratch.tex, c.y.slice(s)); err != nil {
-					return err
-				}
-				r.spend(2 * float64(t.MulAdds()/t.TP) * float64(ceilDiv(4*(s.to-s.from), t.R)*c.y.Pixels()))
-			}
-			first = false
-		}
-	}
-	return nil
-}
-
-// convGradTile picks the tile of the weight gradient from few choices, so that layers share pipelines: adding a chunk to the partial results costs as
-// much as the products of about 100 pixels, and more channels than 16 would take too long to compile with that many pixels.
-func convGradTile(l gpu.Limits, c Conv, x, y Shape) shaders.ConvGradTile {
-	t := shaders.ConvGradTile{TM: 4, Q: 128, R: 16, Pointwise: c.K == 1 && c.Stride == 1 && c.Pad == 0}
-	for t.R > 4 && t.R/2 >= c.M {
-		t.R /= 2
-	}
-	if y.Pixels() <= 32 {
-		t.Q = 32
-	}
-	// Every workgroup stages the same gradients, which takes about as long as the arithmetic of stagingLanes.
-	const stagingLanes = 10
-	most := min(int(l.MaxComputeInvocationsPerWorkgroup), int(l.MaxComputeWorkgroupSizeX))
-	lanes := c.K * c.K * x.Groups()
-	best := 0
-	for _, wg := range []int{8, 16, 32, 48, 96, 216} {
-		if cost := ceilDiv(lanes, wg) * (wg + stagingLanes); wg <= most && (best == 0 || cost < best) {
-			t.WG, best = wg, cost
-		}
-	}
-	return t
-}
-
-// WeightGrad records the weight's gradient from the input x and the output's gradient dy (masked by the ReLU where there is one). That of the bias is BiasGrad.
-func (c Conv) WeightGrad(r *Recorder, x, dy Tensor, weight Param) error {
-	l := r.Dev.Limits()
-	t := convGradTile(l, c, x.Shape, r.planned(dy.Shape))
-	k := gpu.Kernel{
-		Name:     fmt.Sprintf("conv weight gradient r%d q%d wg%d", t.R, t.Q, t.WG),
-		Source:   t.Source(),
-		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.TextureF32, gpu.Write},
-	}
-	lanes := c.K * c.K * x.Groups()
-	one := c.M * lanes * 16 // bytes of one partial result
-	chunks := ceilDiv(dy.Pixels(), t.Q)
-	parts := max(1, min(chunks, 16, PartialBytes/4/one))
-	if uint64(one*parts) > r.Partial.Size {
-		return fmt.Errorf("the weight gradient of %d×%d×%d×%d needs %d bytes for partial sums, %d are planned", c.M, c.C, c.K, c.K, one*parts, r.Partial.Size)
-	}
-	r.stage(x)
-	r.Tape.Clear(r.Partial, 0, uint64(one*parts))
-	for chunk := 0; chunk < chunks; chunk += parts {
-		for _, s := range dy.spans(l, t.R/4) {
-			params := []uint32{
-				uint32(dy.Plane()), uint32(dy.Pixels()), uint32(dy.W), uint32(dy.H),
-				uint32(x.Plane()), uint32(x.W), uint32(x.H), r.Scratch.zero(),
-				uint32(x.Groups()), uint32(lanes), uint32(c.M), uint32(4 * s.from),
-				uint32(s.from), uint32(chunk), uint32(c.Stride), uint32(c.Pad), uint32(s.to), uint32(c.K),
-			}
-			if err := r.dispatch(k, ceilDiv(t.R*t.Q/4, t.WG)+ceilDiv(t.Q, t.WG), params, ceilDiv(lanes, t.WG), ceilDiv(4*(s.to-s.from), t.R), min(parts, chunks-chunk),
-				dy.slice(s), r.Scratch.tex, gpu.Slice{Buffer: r.Partial, Size: uint64(one * parts)}); err != nil {
-				return err
-			}
-			r.spend(8 * float64(lanes) * float64(4*(s.to-s.from)) * float64(t.Q*min(parts, chunks-chunk)))
-		}
-	}
-	sum := gpu.Kernel{Name: "conv weight gradient sum", Source: shaders.Source("conv_grad_sum", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
-	wgs := ceilDiv(c.M*lanes, 64)
-	return r.dispatch(sum, parts, []uint32{uint32(c.M), uint32(lanes), uint32(x.Groups()), uint32(c.C), uint32(c.K * c.K), uint32(parts), uint32(weight.Offset)},
-		min(wgs, 65535), ceilDiv(wgs, 65535), 1, gpu.Slice{Buffer: r.Partial, Size: uint64(one * parts)}, gpu.All(r.Grads))
+// call is a pass for input x without its buffers.
+func (c Conv) call(x Shape) (ConvCall, error) {
+	y, err := c.Out(x)
+	return ConvCall{Conv: c, In: Tensor{Shape: x}, Out: Tensor{Shape: y}, Bias: Param{Len: c.M}}, err
 }

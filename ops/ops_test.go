@@ -30,11 +30,19 @@ var twins = map[string]func(c ops.Case, in values) values{
 		return values{"y": y}
 	},
 	"conv input gradient": func(c ops.Case, in values) values {
-		return values{"dx": ref.ConvInputGrad(convShape(c), in["dy"], in["weight"])}
+		dx := ref.ConvInputGrad(convShape(c), in["dy"], in["weight"])
+		if x, masked := in["x"]; masked {
+			dx = ref.ReLUGrad(x, dx)
+		}
+		return values{"dx": dx}
 	},
 	"conv weight gradient": func(c ops.Case, in values) values {
-		dw, _ := ref.ConvWeightGrad(convShape(c), in["x"], in["dy"])
-		return values{"dweight": dw}
+		dy := in["dy"]
+		if y, masked := in["y"]; masked {
+			dy = ref.ReLUGrad(y, dy)
+		}
+		dw, db := ref.ConvWeightGrad(convShape(c), in["x"], dy)
+		return values{"dweight": dw, "dbias": db, "dy": dy}
 	},
 	"bias gradient": func(c ops.Case, in values) values { return values{"dbias": channelSums(c.In, in["dy"])} },
 	"bias gradient through relu": func(c ops.Case, in values) values {
@@ -297,7 +305,11 @@ func packed(o ops.Operand, v []float64) []float32 {
 // operands was touched, and gives the outputs and the number of dispatches recorded.
 func run(t testing.TB, c ops.Case, in values, garbage float32) (out values, dispatches int) {
 	t.Helper()
-	r := recorder(t, c.String(), c.ScratchBytes())
+	var need ops.Need
+	if c.Need != nil {
+		need = c.Need(device(t).Limits())
+	}
+	r := recorder(t, c.String(), need.Scratch)
 	m := must(c.Allocate(r))(t)
 	defer m.Release()
 	for _, b := range []*gpu.Buffer{m.Weights, m.Grads, m.State} {
@@ -427,23 +439,31 @@ func compare(t testing.TB, c ops.Case, got, want values) {
 	}
 }
 
-// cases is the table, without the large entries unless NINVK_FULL is set.
-func cases() []ops.Case {
-	return slices.DeleteFunc(ops.Cases(), func(c ops.Case) bool { return c.Large && os.Getenv("NINVK_FULL") == "" })
+// cases is the table with the variants that fit the adapter, without the large entries unless NINVK_FULL is set.
+func cases(t testing.TB) []ops.Case {
+	return slices.DeleteFunc(ops.Cases(), func(c ops.Case) bool { return c.Large && os.Getenv("NINVK_FULL") == "" || !fits(t, c) })
+}
+
+func fits(t testing.TB, c ops.Case) bool {
+	t.Helper()
+	return c.Fits == nil || c.Fits(device(t).Limits()) == nil
 }
 
 func key(c ops.Case) string { return c.Operator + " " + c.Pass }
 
-// find gives the entry of the table with this operator, pass and name.
-func find(t testing.TB, name string) ops.Case {
+// find gives the entries of the table with this operator, pass and name: one, or one for every variant that fits the adapter.
+func find(t testing.TB, name string) []ops.Case {
 	t.Helper()
+	var found []ops.Case
 	for _, c := range ops.Cases() {
-		if c.String() == name {
-			return c
+		if (c.String() == name || c.String() == fmt.Sprintf("%s [%s]", name, c.Variant)) && fits(t, c) {
+			found = append(found, c)
 		}
 	}
-	t.Fatalf("the table has no entry %q", name)
-	return ops.Case{}
+	if len(found) == 0 {
+		t.Fatalf("the table has no entry %q", name)
+	}
+	return found
 }
 
 func TestTable(t *testing.T) {
@@ -480,7 +500,7 @@ func TestTable(t *testing.T) {
 
 // TestOperators compares every entry of the table with its twin.
 func TestOperators(t *testing.T) {
-	for _, c := range cases() {
+	for _, c := range cases(t) {
 		t.Run(strings.ReplaceAll(c.String(), " ", "_"), func(t *testing.T) {
 			twin := twins[key(c)]
 			if twin == nil {
@@ -506,7 +526,7 @@ func varied(t testing.TB) []ops.Case {
 		"bias gradient 65×10×7×5", "bias gradient through relu 65×10×7×5", "relu forward 65×10×7×5", "relu gradient 65×10×7×5", "add forward 65×10×7×5",
 		"dropout forward 65×10×7×5 p0.5",
 	} {
-		cs = append(cs, find(t, name))
+		cs = append(cs, find(t, name)...)
 	}
 	return cs
 }
@@ -649,19 +669,20 @@ func TestNaN(t *testing.T) {
 		{"average pool forward 1×3×7×5 k3 s2 p1", "x", "y"},
 		{"cross entropy forward and gradient 65×10 smoothing 0", "logits", "result"},
 	} {
-		c := find(t, test.c)
-		in := inputs(c)
-		in[test.in][17] = math.NaN()
-		got, _ := run(t, c, in, 0)
-		if !slices.ContainsFunc(got[test.out], math.IsNaN) {
-			t.Errorf("%v: a NaN in %s does not reach %s", c, test.in, test.out)
+		for _, c := range find(t, test.c) {
+			in := inputs(c)
+			in[test.in][17] = math.NaN()
+			got, _ := run(t, c, in, 0)
+			if !slices.ContainsFunc(got[test.out], math.IsNaN) {
+				t.Errorf("%v: a NaN in %s does not reach %s", c, test.in, test.out)
+			}
 		}
 	}
 }
 
 func TestDropoutKeepsWhatTheTwinKeeps(t *testing.T) {
 	for _, p := range []float64{0.1, 0.5, 0.9} {
-		c := find(t, fmt.Sprintf("dropout forward 65×3×32×32 p%g", p))
+		c := find(t, fmt.Sprintf("dropout forward 65×3×32×32 p%g", p))[0]
 		in := inputs(c)
 		for i := range in["v"] {
 			in["v"][i] = 1

@@ -16,14 +16,24 @@ func reduceKernel(mode string, relu bool) gpu.Kernel {
 	return gpu.Kernel{Name: "reduce " + mode, Source: shaders.Source("reduce", map[string]any{"Mode": mode, "ReLU": relu}), Bindings: bindings[mode]}
 }
 
+// reduceRuns is the number of pixels a workgroup sums, 16 an invocation or more, and of the runs that makes.
+func reduceRuns(s Shape) (run, runs int) {
+	run = 1024
+	for ceilDiv(s.Pixels(), run)*s.Groups()*32 > PartialBytes || ceilDiv(s.Pixels(), run) > 256 {
+		run *= 2
+	}
+	return run, ceilDiv(s.Pixels(), run)
+}
+
+// reduceBytes is the partial sums' size for an activation of shape s, or of a smaller batch.
+func reduceBytes(s Shape) uint64 {
+	return uint64(min(PartialBytes, 32*s.Groups()*min(256, ceilDiv(s.Pixels(), 1024))))
+}
+
 // reduce records the first pass over t: into r.Partial, two vec4s for every channel group and run. It returns the number of runs and the part of
 // r.Partial that holds them.
 func (r *Recorder) reduce(k gpu.Kernel, t Tensor, resources func(span) []any) (runs int, part gpu.Slice, err error) {
-	run := 1024 // pixels a workgroup sums: 16 an invocation
-	for ceilDiv(t.Pixels(), run)*t.Groups()*32 > PartialBytes || ceilDiv(t.Pixels(), run) > 256 {
-		run *= 2
-	}
-	runs = ceilDiv(t.Pixels(), run)
+	run, runs := reduceRuns(t.Shape)
 	part = gpu.Slice{Buffer: r.Partial, Size: uint64(32 * runs * t.Groups())}
 	for _, s := range t.spans(r.Dev.Limits(), 1) {
 		params := []uint32{uint32(t.Pixels()), uint32(t.Plane()), uint32(run), uint32(runs), uint32(s.from)}

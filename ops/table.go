@@ -15,15 +15,18 @@ import (
 type Case struct {
 	Operator string // as "conv"; with Pass it names the twin
 	Pass     string // "forward", "input gradient", …
-	Name     string // attributes and shape
+	Name     string // attributes, shape and variant
+	Variant  string // of the pass, where it has several
 	Op       any    // the operator with its attributes
 	In       Shape  // input of the forward pass
 	Operands []Operand
 	Flops    float64 // 0 where the pass only moves memory
 	Large    bool    // takes long on a software driver: a kernel of full size to compile, or much arithmetic
 
-	Prepare func(m *Memory) error // records what must have run before; may be nil
-	Record  func(m *Memory) error // records the pass
+	Fits    func(l gpu.Limits) error // why the variant can't run on an adapter of these limits; nil for always
+	Need    func(l gpu.Limits) Need  // memory that the variant takes from the recorder; nil for partial sums of any size
+	Prepare func(m *Memory) error    // records what must have run before; may be nil
+	Record  func(m *Memory) error    // records the pass
 }
 
 func (c Case) String() string { return c.Operator + " " + c.Pass + " " + c.Name }
@@ -87,7 +90,7 @@ type Memory struct {
 // gap is the number of floats between parameters, so that none begins where a vector does by chance and writes past an end are seen.
 const gap = 3
 
-// Allocate makes the memory of the case; r lends the device, the scratch texture (see ScratchBytes) and the partial sums. Everything else is the memory's own.
+// Allocate makes the memory of the case; r lends the device, and scratch texture and partial sums as Need says. Everything else is the memory's own.
 func (c Case) Allocate(r *Recorder) (*Memory, error) {
 	own := *r
 	m := &Memory{Recorder: &own, Tensors: map[string]Tensor{}, Params: map[string]Param{}, Buffers: map[string]*gpu.Buffer{}}
@@ -157,17 +160,6 @@ func (m *Memory) Where(o Operand) (*gpu.Buffer, uint64) {
 		return m.State, at(o.Name)
 	}
 	return m.Buffers[o.Name], 0
-}
-
-// ScratchBytes is the size of the scratch texture that the case needs.
-func (c Case) ScratchBytes() uint64 {
-	var most uint64
-	for _, o := range c.Operands {
-		if o.Place == Activation {
-			most = max(most, o.Shape.Bytes())
-		}
-	}
-	return most
 }
 
 // Inputs. Unit scale throughout, unless the name says otherwise.
@@ -278,27 +270,86 @@ func (t *table) convolution(o Conv, x Shape, noBias, large bool) {
 		name += " no bias"
 		forward = slices.Delete(forward, 1, 2)
 	}
-	t.add(Case{
-		Operator: "conv", Pass: "forward", Name: name, Op: o, In: x, Flops: o.Flops(x), Large: large,
+	t.variants(ConvForward, Case{
+		Pass: "forward", Name: name, Op: o, In: x, Flops: o.Flops(x), Large: large,
 		Operands: forward,
 		Record: func(m *Memory) error {
 			return o.Forward(m.Recorder, m.Tensors["x"], m.Params["weight"], m.Params["bias"], m.Tensors["y"])
 		},
-	})
-	t.add(Case{
-		Operator: "conv", Pass: "input gradient", Name: name, Op: o, In: x, Flops: o.Flops(x), Large: large,
-		Operands: []Operand{weight("bias", o.M, unit), weight("weight", o.M*o.C*taps, unit), reads("dy", y, unit), writes("dx", x, o.M*taps, 1)},
+	}, "")
+	inputGrad := []Operand{weight("bias", o.M, unit), weight("weight", o.M*o.C*taps, unit), reads("dy", y, unit), writes("dx", x, o.M*taps, 1)}
+	t.variants(ConvInputGrad, Case{
+		Pass: "input gradient", Name: name, Op: o, In: x, Flops: o.Flops(x), Large: large,
+		Operands: inputGrad,
 		Record: func(m *Memory) error {
-			return o.InputGrad(m.Recorder, m.Tensors["dy"], m.Params["weight"], m.Tensors["dx"])
+			return o.InputGrad(m.Recorder, m.Tensors["dy"], m.Params["weight"], m.Tensors["dx"], nil)
 		},
-	})
-	t.add(Case{
-		Operator: "conv", Pass: "weight gradient", Name: name, Op: o, In: x, Flops: o.Flops(x), Large: large,
-		Operands: []Operand{reads("x", x, unit), reads("dy", y, unit), weight("bias", o.M, unit), gradient("dweight", o.M*o.C*taps, y.Pixels())},
+	}, "")
+	t.variants(ConvInputGrad, Case{
+		Pass: "input gradient", Name: name, Op: o, In: x, Flops: o.Flops(x), Large: large,
+		Operands: append(slices.Clone(inputGrad), reads("x", x, halves)),
 		Record: func(m *Memory) error {
-			return o.WeightGrad(m.Recorder, m.Tensors["x"], m.Tensors["dy"], m.Params["weight"])
+			mask := m.Tensors["x"]
+			return o.InputGrad(m.Recorder, m.Tensors["dy"], m.Params["weight"], m.Tensors["dx"], &mask)
 		},
-	})
+	}, "x")
+	t.variants(ConvWeightGrad, Case{
+		Pass: "weight gradient", Name: name, Op: o, In: x, Flops: o.Flops(x), Large: large,
+		Operands: []Operand{
+			reads("x", x, unit), reads("dy", y, unit), weight("guard", 5, unit), gradient("dbias", o.M, y.Pixels()), gradient("dweight", o.M*o.C*taps, y.Pixels()),
+		},
+		Record: func(m *Memory) error {
+			return o.WeightGrad(m.Recorder, m.Tensors["x"], m.Tensors["dy"], nil, m.Params["weight"], m.Params["bias"])
+		},
+	}, "")
+	if !o.ReLU {
+		return
+	}
+	t.variants(ConvWeightGrad, Case{
+		Pass: "weight gradient", Name: name, Op: o, In: x, Flops: o.Flops(x), Large: large,
+		Operands: []Operand{
+			reads("x", x, unit), updates("dy", y, unit), reads("y", y, halves), weight("guard", 5, unit),
+			gradient("dbias", o.M, y.Pixels()), gradient("dweight", o.M*o.C*taps, y.Pixels()),
+		},
+		Record: func(m *Memory) error {
+			mask := m.Tensors["y"]
+			return o.WeightGrad(m.Recorder, m.Tensors["x"], m.Tensors["dy"], &mask, m.Params["weight"], m.Params["bias"])
+		},
+	}, "y")
+}
+
+// variants adds an entry for every variant of a convolution's pass. mask names the operand that masks the gradient, "" for none.
+func (t *table) variants(p Pass, c Case, mask string) {
+	c.Operator = "conv"
+	o := c.Op.(Conv)
+	call, _ := o.call(c.In)
+	switch mask {
+	case "x":
+		call.Mask = &call.In
+		c.Name += " masked"
+	case "y":
+		call.Mask = &call.Out
+		c.Name += " masked"
+	}
+	for _, v := range variants[p] {
+		if mask == "x" && !v.Masks {
+			continue
+		}
+		one := c
+		one.Name, one.Variant = fmt.Sprintf("%s [%s]", c.Name, v.Name), v.Name
+		one.Fits = func(l gpu.Limits) error { return v.Fits(l, call) }
+		one.Need = func(l gpu.Limits) Need {
+			if v.Need == nil {
+				return Need{}
+			}
+			return v.Need(l, call)
+		}
+		one.Record = func(m *Memory) error {
+			m.Choice.Forced = map[Pass]string{p: v.Name}
+			return c.Record(m)
+		}
+		t.add(one)
+	}
 }
 
 func (t *table) pools() {

@@ -128,6 +128,14 @@ func ScratchRows(bytes uint64) int { return int((bytes/16+scratchWidth-1)/scratc
 // Release frees the texture.
 func (s *Scratch) Release() { s.tex.Release() }
 
+// bytes is the size of the largest activation that fits; a missing scratch texture holds none.
+func (s *Scratch) bytes() uint64 {
+	if s == nil {
+		return 0
+	}
+	return uint64(s.tex.Height-1) * scratchWidth * 16
+}
+
 // zero is the index of a texel that nobody writes.
 func (s *Scratch) zero() uint32 { return uint32((s.tex.Height - 1) * scratchWidth) }
 
@@ -136,10 +144,12 @@ type Recorder struct {
 	Dev     *gpu.Device
 	Tape    *gpu.Tape
 	Scratch *Scratch
-	Partial *gpu.Buffer // partial sums of the reductions, of PartialBytes at least
+	Partial *gpu.Buffer // partial sums of the reductions
 	Weights *gpu.Buffer // all parameters
 	Grads   *gpu.Buffer // their gradients, at the same offsets
 	Batch   int         // largest batch of the network, for which tiles are chosen, so that a smaller last batch needs no kernels of its own
+	Choice  Choice
+	Used    map[string]string // where not nil: filled with the variant of each call recorded, by its key
 
 	spent float64 // arithmetic in the submit being recorded
 }
@@ -167,7 +177,7 @@ func (r *Recorder) spend(flops float64) {
 	}
 }
 
-// PartialBytes is the size of the recorder's buffer for partial sums.
+// PartialBytes is the most that a pass may ask for partial sums.
 const PartialBytes = 16 << 20
 
 // stage copies x to the scratch texture.

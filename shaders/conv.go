@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// ConvTile is the shape of one straight-line convolution kernel (conv.wgsl). Equal tiles share one pipeline.
+// ConvTile is the shape of one straight-line convolution kernel (conv_straight.wgsl). Equal tiles share one pipeline.
 type ConvTile struct {
 	R          int  // output channels a workgroup computes, a multiple of 4
 	TM         int  // output channels accumulated at a time, a multiple of 4 that divides R
@@ -20,7 +20,7 @@ type ConvTile struct {
 }
 
 // Source is the kernel's WGSL.
-func (t ConvTile) Source() string { return Source("conv", t) }
+func (t ConvTile) Source() string { return Source("conv_straight", t) }
 
 // Taps is the number of kernel elements of a chunk.
 func (t ConvTile) Taps() int { return t.KX * t.KY }
@@ -126,7 +126,7 @@ func (t ConvTile) Sum(g, p int) string {
 	return fmt.Sprintf("vec4<f32>(%s, %s, %s, %s)", t.total(4*g, p, k), t.total(4*g+1, p, k), t.total(4*g+2, p, k), t.total(4*g+3, p, k))
 }
 
-// ConvGradTile is the shape of one straight-line weight-gradient kernel (conv_grad.wgsl). Kernel size and channels are not part of it.
+// ConvGradTile is the shape of one straight-line weight-gradient kernel (conv_grad_straight.wgsl). Kernel size and channels are not part of it.
 type ConvGradTile struct {
 	R         int // output channels a workgroup computes, a multiple of 4
 	TM        int // output channels accumulated at a time, each with four sums; divides R
@@ -136,7 +136,7 @@ type ConvGradTile struct {
 }
 
 // Source is the kernel's WGSL.
-func (t ConvGradTile) Source() string { return Source("conv_grad", t) }
+func (t ConvGradTile) Source() string { return Source("conv_grad_straight", t) }
 
 // Staged is the number of floats of workgroup memory: the gradients and the pixels' positions.
 func (t ConvGradTile) Staged() int {

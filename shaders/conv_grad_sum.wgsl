@@ -1,4 +1,4 @@
-// Adds the partial weight gradients of conv_grad.wgsl in a fixed order and writes them as OIHW.
+// Adds the partial weight gradients of conv_grad_straight.wgsl in a fixed order and writes them as OIHW.
 struct Q { m: u32, lanes: u32, groups: u32, c: u32, taps: u32, parts: u32, out0: u32 }
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> part: array<vec4<f32>>;

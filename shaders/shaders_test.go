@@ -39,13 +39,13 @@ func specialisations() map[string][]string {
 		{R: 8, TM: 8, TP: 1, CH: 5, KX: 5, KY: 2, Stride: 2, WG: 128, Accumulate: true},
 		{R: 4, TM: 4, TP: 1, CH: 4, KX: 3, KY: 3, Stride: 1, Dilated: true, WG: 64},
 	} {
-		s["conv"] = append(s["conv"], t.Source())
+		s["conv_straight"] = append(s["conv_straight"], t.Source())
 	}
 	for _, t := range []shaders.ConvGradTile{
 		{R: 4, TM: 2, Q: 16, WG: 64},
 		{R: 8, TM: 2, Q: 16, WG: 64, Pointwise: true},
 	} {
-		s["conv_grad"] = append(s["conv_grad"], t.Source())
+		s["conv_grad_straight"] = append(s["conv_grad_straight"], t.Source())
 	}
 	return s
 }
@@ -112,7 +112,7 @@ func inspect(t *testing.T, source string) {
 var comments = regexp.MustCompile(`//[^\n]*`)
 
 func TestSourcePanicsOnUnknownData(t *testing.T) {
-	for name, data := range map[string]any{"no such file": nil, "conv": 3} {
+	for name, data := range map[string]any{"no such file": nil, "conv_straight": 3} {
 		func() {
 			defer func() {
 				if recover() == nil {

@@ -1,0 +1,181 @@
+package ops
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"ninvk/gpu"
+)
+
+// Pass is a pass of an operator that can be recorded in several ways, as it is written in NINVK_VARIANT and in tables of tuned choices.
+type Pass string
+
+const (
+	ConvForward    Pass = "conv/forward"
+	ConvInputGrad  Pass = "conv/input-gradient"
+	ConvWeightGrad Pass = "conv/weight-gradient"
+)
+
+// ConvCall is one pass of a convolution. Its shapes are always set; buffers only where it is recorded.
+//
+// In has the shape of the convolution's input, Out that of its output:
+//   - forward: In is x, Out is y = relu(conv(x) + bias), which is written;
+//   - input gradient: Out is dy (masked), In is dx, which is written;
+//   - weight gradient: In is x, Out is dy; the gradients of Weight and, where its length isn't 0, Bias are written to Recorder.Grads.
+type ConvCall struct {
+	Conv
+	In, Out      Tensor
+	Weight, Bias Param
+	// Mask is the output of a ReLU through which the gradient goes, or nil. Input gradient: that of the layer before, of the shape of In; dx is 0 where
+	// it is 0. Weight gradient: the convolution's own, of the shape of Out; dy is masked in place, which the input gradient then relies upon.
+	Mask *Tensor
+}
+
+// Variant is one way to record a pass: its kernels with their tiles and the memory that they take.
+type Variant struct {
+	Name   string
+	Fits   func(l gpu.Limits, c ConvCall) error // why the variant can't record the call on an adapter of these limits; nil where it can
+	Need   func(l gpu.Limits, c ConvCall) Need  // memory for the call, and for the same call with a smaller batch; nil for none
+	Record func(r *Recorder, c ConvCall) error
+	Masks  bool // of an input gradient: it honours ConvCall.Mask
+}
+
+// Need is memory that a pass takes from the recorder while it runs; all passes share it.
+type Need struct {
+	Scratch uint64 // bytes of the largest activation read through the scratch texture
+	Partial uint64 // bytes of partial sums
+}
+
+// Max is what two passes that share memory need.
+func (n Need) Max(o Need) Need {
+	return Need{max(n.Scratch, o.Scratch), max(n.Partial, o.Partial)}
+}
+
+// variants are the ways to record each pass. Whoever adds one adds a line here: the table of cases then runs it through the whole suite.
+var variants = map[Pass][]Variant{
+	ConvForward: {
+		{Name: "straight", Fits: straightFits, Need: straightNeed, Record: straightForward},
+	},
+	ConvInputGrad: {
+		{Name: "straight", Fits: straightFits, Need: straightNeed, Record: straightInputGrad},
+	},
+	ConvWeightGrad: {
+		{Name: "straight", Fits: straightFits, Need: straightWeightNeed, Record: straightWeightGrad},
+	},
+}
+
+// preferred are the names that the heuristic tries in order; what none of them fits goes to the first variant that does.
+func preferred(cpu bool) []string {
+	if cpu {
+		return []string{"straight"}
+	}
+	return []string{"tiled"}
+}
+
+// Variants lists the names of all variants of a pass.
+func Variants(p Pass) []string {
+	var names []string
+	for _, v := range variants[p] {
+		names = append(names, v.Name)
+	}
+	return names
+}
+
+// VariantEnv is the environment variable that forces variants, as conv/forward=tiled,conv/weight-gradient=naive.
+const VariantEnv = "NINVK_VARIANT"
+
+// Choice says which variant records a call: the forced one where it fits, else the tuned one where it is known and fits, else the heuristic's.
+type Choice struct {
+	Forced map[Pass]string
+	Tuned  map[string]string // by ConvCall.Key
+}
+
+// ForcedVariants reads NINVK_VARIANT. Names that it doesn't know are an error that lists those known.
+func ForcedVariants() (map[Pass]string, error) { return parseVariants(os.Getenv(VariantEnv)) }
+
+func parseVariants(s string) (map[Pass]string, error) {
+	forced := map[Pass]string{}
+	for item := range strings.SplitSeq(s, ",") {
+		if item = strings.TrimSpace(item); item == "" {
+			continue
+		}
+		pass, name, _ := strings.Cut(item, "=")
+		known := Variants(Pass(pass))
+		if known == nil {
+			return nil, fmt.Errorf("%s: %q does not name a pass; write PASS=VARIANT, the passes are %s", VariantEnv, item, list(slices.Sorted(maps.Keys(variants))))
+		}
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("%s: %s has no variant %q; known are %s", VariantEnv, pass, name, list(known))
+		}
+		forced[Pass(pass)] = name
+	}
+	return forced, nil
+}
+
+func list[T ~string](names []T) string {
+	s := make([]string, len(names))
+	for i, n := range names {
+		s[i] = string(n)
+	}
+	return strings.Join(s, ", ")
+}
+
+// Key names a call in a table of tuned choices: pass, shape and attributes.
+func (c ConvCall) Key(p Pass) string { return fmt.Sprintf("%s %v", p, c) }
+
+func (c ConvCall) String() string {
+	return fmt.Sprintf("%v to %d k%d s%d p%d", c.In.Shape, c.M, c.K, c.Stride, c.Pad)
+}
+
+// choose picks the variant for a call, by the network's largest batch: a smaller last batch runs the same kernels.
+func (r *Recorder) choose(p Pass, c ConvCall) (Variant, error) {
+	c = r.plannedCall(c)
+	wanted := append([]string{r.Choice.Forced[p], r.Choice.Tuned[c.Key(p)]}, preferred(r.Dev.Adapter.CPU())...)
+	var reasons []string
+	for _, name := range append(wanted, Variants(p)...) {
+		for _, v := range variants[p] {
+			if v.Name != name {
+				continue
+			}
+			err := v.Fits(r.Dev.Limits(), c)
+			if err == nil {
+				return v, nil
+			}
+			reasons = append(reasons, name+": "+err.Error())
+		}
+	}
+	slices.Sort(reasons)
+	return Variant{}, fmt.Errorf("no variant of %s fits this adapter: %s", c.Key(p), strings.Join(slices.Compact(reasons), "; "))
+}
+
+// plannedCall is c with the network's largest batch.
+func (r *Recorder) plannedCall(c ConvCall) ConvCall {
+	c.In.Shape, c.Out.Shape = r.planned(c.In.Shape), r.planned(c.Out.Shape)
+	return c
+}
+
+// need is the memory that the variant takes for a call.
+func (r *Recorder) need(v Variant, c ConvCall) Need {
+	if v.Need == nil {
+		return Need{}
+	}
+	return v.Need(r.Dev.Limits(), r.plannedCall(c))
+}
+
+// pass records a call with the variant that suits it.
+func (r *Recorder) pass(p Pass, c ConvCall) error {
+	v, err := r.choose(p, c)
+	if err != nil {
+		return err
+	}
+	if r.Used != nil {
+		r.Used[r.plannedCall(c).Key(p)] = v.Name
+	}
+	if n := r.need(v, c); n.Partial > 0 && (r.Partial == nil || r.Partial.Size < n.Partial) || n.Scratch > 0 && r.Scratch.bytes() < n.Scratch {
+		return fmt.Errorf("%s: variant %s needs %d bytes of partial sums and %d of scratch texture, less is planned", c.Key(p), v.Name, n.Partial, n.Scratch)
+	}
+	return v.Record(r, c)
+}
