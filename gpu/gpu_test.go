@@ -365,16 +365,19 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 }`,
 		Bindings: []Kind{TextureF32, Write},
 	}
-	const n = 2*64 + 7 // whole rows and a part of one
+	// Three planes of 32 texels, of which three halves are copied: two runs of 16 a plane, side by side.
 	tape := d.NewTape("texture")
-	tape.CopyToTexture(src, tex, n)
+	tape.CopyRuns(src, tex, 2, 48, 3, 2)
 	tape.Dispatch(read, nil, 4, 1, 1, tex, All(out))
 	check(t, d.Submit(tape))
 	got, err := d.ReadFloats(out, len(in))
 	check(t, err)
 	for i, v := range got {
-		want := in[i]
-		if i >= 4*n {
+		texel, run := i/4, i/4/16
+		x, y := run%4, run/4
+		plane, b := x%2, 2*y+x/2
+		want := float32(4*(48*plane+16*b+texel%16) + i%4)
+		if b > 2 {
 			want = 0
 		}
 		if v != want {
@@ -389,7 +392,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 	fails(t, tex.WriteRows(3, Bytes(in[:2*64*4])), `"texture"`)
 	fails(t, tex.WriteRows(0, Bytes(in[:7])), `"texture"`)
 	bad := d.NewTape("bad")
-	bad.CopyToTexture(src, tex, 64*4+1)
+	bad.CopyRuns(src, tex, 1, 40, 1, 1)
 	fails(t, bad.Err(), `"texture"`, `"src"`)
 	tape.Release()
 	tex.Release()

@@ -142,11 +142,12 @@ type command struct {
 	offset   []uint32
 
 	// copies
-	src, dst   *Buffer
-	from, to   uint64
-	size       uint64 // 0 with dst and no src: clear
-	texture    *Texture
-	texelCount int
+	src, dst *Buffer
+	from, to uint64
+	size     uint64 // 0 with dst and no src: clear
+	texture  *Texture
+	runs     *runCopy // nil: whole rows
+	rows     int
 
 	resources []any // bound when the tape is finished
 	split     bool
@@ -203,13 +204,28 @@ func (t *Tape) Clear(dst *Buffer, offset, size uint64) {
 	t.commands = append(t.commands, command{label: "clear " + dst.Label, part: t.Part, dst: dst, to: offset, size: size})
 }
 
-// CopyToTexture records a copy of n texels from the start of src to the start of the texture, row after row.
-func (t *Tape) CopyToTexture(src *Buffer, dst *Texture, n int) {
-	if uint64(n*dst.TexelSize) > src.Size || n > dst.Width*dst.Height {
-		t.fail(fmt.Errorf("copy of %d texels from buffer %q (%d bytes) to texture %q (%d×%d)", n, src.Label, src.Size, dst.Label, dst.Width, dst.Height))
+// CopyRuns records a copy of planes of texels into a texture, cut into runs of 16: run b of plane g goes to column ((b mod folds)·planes + g)·16 of row
+// b / folds. pitch is the distance of planes in texels, a multiple of 16; of each plane the first runs are copied.
+func (t *Tape) CopyRuns(src *Buffer, dst *Texture, planes, pitch, runs, folds int) {
+	if 16*pitch*planes > int(src.Size) || pitch%16 != 0 || 16*runs > pitch || dst.TexelSize != 16 || 16*planes*folds > dst.Width || (runs+folds-1)/folds > dst.Height {
+		t.fail(fmt.Errorf("copy of %d planes of %d texels, pitch %d, %d a row, from buffer %q (%d bytes) to texture %q (%d×%d)",
+			planes, 16*runs, pitch, 16*planes*folds, src.Label, src.Size, dst.Label, dst.Width, dst.Height))
 		return
 	}
-	t.commands = append(t.commands, command{label: "copy " + src.Label, part: t.Part, src: src, texture: dst, texelCount: n})
+	t.commands = append(t.commands, command{label: "copy " + src.Label, part: t.Part, src: src, texture: dst, runs: &runCopy{planes, pitch, runs, folds}})
+}
+
+// runCopy is what CopyRuns was told.
+type runCopy struct{ planes, pitch, runs, folds int }
+
+// CopyRows records a copy of the first n texels of src, rounded up to whole rows, into the first rows of a texture.
+func (t *Tape) CopyRows(src *Buffer, dst *Texture, n int) {
+	rows := (n + dst.Width - 1) / dst.Width
+	if uint64(rows*dst.Width*dst.TexelSize) > src.Size || rows > dst.Height || dst.Width*dst.TexelSize%256 != 0 {
+		t.fail(fmt.Errorf("copy of %d texels in whole rows from buffer %q (%d bytes) to texture %q (%d×%d)", n, src.Label, src.Size, dst.Label, dst.Width, dst.Height))
+		return
+	}
+	t.commands = append(t.commands, command{label: "copy " + src.Label, part: t.Part, src: src, texture: dst, rows: rows})
 }
 
 // Split ends the submit here when the tape is submitted: what follows goes into another one.
@@ -383,24 +399,27 @@ func (e *encoder) add(c *command) (err error) {
 	}
 }
 
-// copyToTexture copies the whole rows at once, then what is left of the last one.
+// copyToTexture copies whole rows, or for every plane and fold the runs that stand in one column of the texture.
 func (e *encoder) copyToTexture(c *command) error {
-	t := c.texture
-	pitch := t.Width * t.TexelSize
-	rows, rest := c.texelCount/t.Width, c.texelCount%t.Width
-	part := func(y, w, h int) error {
+	const run = 16 * 16 // bytes
+	r := c.runs
+	if r == nil {
+		pitch := c.texture.Width * c.texture.TexelSize
 		return e.enc.CopyBufferToTexture(
-			&wgpu.ImageCopyBuffer{Buffer: c.src.b, Layout: wgpu.TextureDataLayout{Offset: uint64(y * pitch), BytesPerRow: uint32(pitch), RowsPerImage: uint32(h)}},
-			&wgpu.ImageCopyTexture{Texture: t.t, Origin: wgpu.Origin3D{Y: uint32(y)}, Aspect: wgpu.TextureAspect_All},
-			&wgpu.Extent3D{Width: uint32(w), Height: uint32(h), DepthOrArrayLayers: 1})
+			&wgpu.ImageCopyBuffer{Buffer: c.src.b, Layout: wgpu.TextureDataLayout{BytesPerRow: uint32(pitch), RowsPerImage: uint32(c.rows)}},
+			&wgpu.ImageCopyTexture{Texture: c.texture.t, Aspect: wgpu.TextureAspect_All},
+			&wgpu.Extent3D{Width: uint32(c.texture.Width), Height: uint32(c.rows), DepthOrArrayLayers: 1})
 	}
-	if rows > 0 {
-		if err := part(0, t.Width, rows); err != nil {
-			return err
+	for g := range r.planes {
+		for f := range min(r.folds, r.runs) {
+			rows := uint32((r.runs - f + r.folds - 1) / r.folds)
+			if err := e.enc.CopyBufferToTexture(
+				&wgpu.ImageCopyBuffer{Buffer: c.src.b, Layout: wgpu.TextureDataLayout{Offset: uint64(g*r.pitch*16 + f*run), BytesPerRow: uint32(r.folds * run), RowsPerImage: rows}},
+				&wgpu.ImageCopyTexture{Texture: c.texture.t, Origin: wgpu.Origin3D{X: uint32(16 * (f*r.planes + g))}, Aspect: wgpu.TextureAspect_All},
+				&wgpu.Extent3D{Width: 16, Height: rows, DepthOrArrayLayers: 1}); err != nil {
+				return err
+			}
 		}
-	}
-	if rest > 0 {
-		return part(rows, rest, 1)
 	}
 	return nil
 }

@@ -41,14 +41,15 @@ type Net struct {
 	state    *gpu.Buffer // running statistics
 	tracked  int64       // training batches seen by the batch normalisations
 
-	scratch *ops.Scratch
-	partial *gpu.Buffer
-	step    *gpu.Buffer
-	batch   *gpu.Buffer
-	labels  *gpu.Buffer
-	result  *gpu.Buffer
-	metrics *gpu.Buffer // of the last batch
-	totals  *gpu.Buffer
+	scratch  *ops.Scratch
+	partial  *gpu.Buffer
+	unfolded *gpu.Buffer
+	step     *gpu.Buffer
+	batch    *gpu.Buffer
+	labels   *gpu.Buffer
+	result   *gpu.Buffer
+	metrics  *gpu.Buffer // of the last batch
+	totals   *gpu.Buffer
 
 	tapes map[tapeKey]*gpu.Tape
 	ring  []*slot
@@ -192,7 +193,7 @@ func (n *Net) needs(b int) (ops.Need, error) {
 // recorder is one for batches of up to b images, without a tape.
 func (n *Net) recorder(b int) *ops.Recorder {
 	return &ops.Recorder{
-		Dev: n.dev, Scratch: n.scratch, Partial: n.partial, Weights: n.weights, Grads: n.grads, Batch: b, Choice: n.choice, Used: n.used,
+		Dev: n.dev, Scratch: n.scratch, Unfolded: n.unfolded, Partial: n.partial, Weights: n.weights, Grads: n.grads, Batch: b, Choice: n.choice, Used: n.used,
 	}
 }
 
@@ -208,7 +209,7 @@ func (n *Net) plannedBytes(p *plan, need ops.Need) uint64 {
 	if n.Options.Train {
 		params *= 3
 	}
-	return p.bytes() + params + need.Scratch + need.Partial
+	return p.bytes() + params + need.Scratch.Bytes() + need.Unfolded + need.Partial
 }
 
 func (n *Net) checkSizes() error {
@@ -243,6 +244,7 @@ func (n *Net) allocate(state int) (err error) {
 	n.weights = buffer("weights", floats)
 	n.state = buffer("running statistics", uint64(4*state))
 	n.partial = buffer("partial sums", n.need.Partial)
+	n.unfolded = buffer("unfolded activation", n.need.Unfolded)
 	n.step = buffer("step", 256)
 	n.batch = buffer("batch", uint64(n.Options.Batch*ops.BatchBytes))
 	n.labels = buffer("labels", uint64(4*n.Options.Batch))
@@ -256,7 +258,7 @@ func (n *Net) allocate(state int) (err error) {
 	if err != nil {
 		return err
 	}
-	if n.need.Scratch > 0 {
+	if n.need.Scratch.Width > 0 {
 		if n.scratch, err = ops.NewScratch(n.dev, n.need.Scratch); err != nil {
 			return err
 		}
@@ -282,7 +284,7 @@ func (n *Net) Release() {
 	if n.scratch != nil {
 		n.scratch.Release()
 	}
-	for _, b := range append(n.buffers, n.weights, n.grads, n.velocity, n.state, n.partial, n.step, n.batch, n.labels, n.result, n.metrics, n.totals) {
+	for _, b := range append(n.buffers, n.weights, n.grads, n.velocity, n.state, n.partial, n.unfolded, n.step, n.batch, n.labels, n.result, n.metrics, n.totals) {
 		b.Release()
 	}
 }

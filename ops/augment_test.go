@@ -61,7 +61,7 @@ func TestAugment(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			o.Size = test.size
-			r := recorder(t, "augment", 0)
+			r := recorder(t, "augment", ops.Need{})
 			d := r.Dev
 			x := must(ops.NewTensor(d, "x", ops.Shape{N: test.count, C: 3, H: test.size, W: test.size}))(t)
 			batch := must(d.NewBuffer("batch", uint64(test.count*ops.BatchBytes)))(t)
@@ -124,7 +124,7 @@ func TestAugment(t *testing.T) {
 // TestAugmentCopiesBytes reads every byte back from the normalised image.
 func TestAugmentCopiesBytes(t *testing.T) {
 	pixels, images := dataSet(t)
-	r := recorder(t, "augment", 0)
+	r := recorder(t, "augment", ops.Need{})
 	d := r.Dev
 	o := ops.Augment{Size: 32, Std: [3]float64{1, 1, 1}}
 	x := must(ops.NewTensor(d, "x", ops.Shape{N: images.Len, C: 3, H: 32, W: 32}))(t)

@@ -11,8 +11,8 @@ import (
 
 func straightFits(l gpu.Limits, c ConvCall) error {
 	for _, s := range []Shape{c.In.Shape, c.Out.Shape} {
-		if rows := ScratchRows(s.Bytes()); rows > int(l.MaxTextureDimension2D) {
-			return fmt.Errorf("an activation takes %d rows of a texture, the adapter's limit is %d", rows, l.MaxTextureDimension2D)
+		if e := s.scratchExtent(); max(e.Width, e.Height) > int(l.MaxTextureDimension2D) {
+			return fmt.Errorf("an activation takes a texture of %d×%d texels, the adapter's limit is %d a side", e.Width, e.Height, l.MaxTextureDimension2D)
 		}
 	}
 	return nil
@@ -20,7 +20,7 @@ func straightFits(l gpu.Limits, c ConvCall) error {
 
 // straightNeed holds for both directions: either tensor may be the one that is read.
 func straightNeed(_ gpu.Limits, c ConvCall) Need {
-	return Need{Scratch: max(c.In.Bytes(), c.Out.Bytes())}
+	return Need{Scratch: c.In.scratchExtent().Max(c.Out.scratchExtent())}
 }
 
 func straightForward(r *Recorder, c ConvCall) error {
@@ -56,27 +56,28 @@ type straightCall struct {
 }
 
 // budget is the number of multiply-adds in one straight-line kernel: more reuse of each fetched texel against the time to compile.
-const budget = 8192
+const budget = 12288
 
 // convTile picks the tile for a call.
 func convTile(r *Recorder, c straightCall) shaders.ConvTile {
 	l := r.Dev.Limits()
 	c.y.Shape = r.planned(c.y.Shape)
-	t := shaders.ConvTile{KX: c.k, Stride: c.stride, Dilated: c.dilate > 1, TP: 1}
+	t := shaders.ConvTile{KX: c.k, KY: 1, Stride: c.stride, Dilated: c.dilate > 1, TP: 1, TM: 4, CH: c.x.C, Chains: 1}
 	t.Pointwise = c.k == 1 && c.stride == 1 && c.pad == 0 && c.dilate == 1
-	t.R = min(32, 4*c.y.Groups())
-	if !t.Pointwise && c.y.W > 1 && c.k > 1 && c.stride == 1 {
-		t.TP = 2
-		t.R = min(16, 4*c.y.Groups())
+	weights := int(l.MaxComputeWorkgroupStorageSize) / 4
+	if t.Pointwise {
+		t.R = pointwiseRows(weights, c)
+		if t.CH >= 64 {
+			t.Chains = 4
+		}
+	} else {
+		t.R = min(24, 4*c.y.Groups())
+		if c.y.W > 1 && c.k > 1 && c.stride == 1 {
+			t.TP = 2
+		}
 	}
-	t.TM = 8 / t.TP
-	for t.R%t.TM != 0 {
-		t.TM -= 4
-	}
-	staged := int(l.MaxComputeWorkgroupStorageSize)/4 - t.R
-	most := min(staged, budget/t.TP) / t.R // weights of one output channel in a chunk
-	t.KY = 1
-	t.CH = c.x.C
+	t.R = min(t.R, bindable(l, c.y.Shape))
+	most := min(weights-t.R, budget/t.TP) / t.R // weights of one output channel in a chunk
 	if c.x.C*c.k*c.k <= most {
 		t.KY = c.k
 	} else {
@@ -93,6 +94,27 @@ func convTile(r *Recorder, c straightCall) shaders.ConvTile {
 		t.WG /= 2
 	}
 	return t
+}
+
+// bindable is the number of channels of s that one binding holds.
+func bindable(l gpu.Limits, s Shape) int {
+	return 4 * max(1, int(l.MaxStorageBufferBindingSize/(16*uint64(s.Plane()))))
+}
+
+// pointwiseRows is the number of output channels of a workgroup whose weights for all input channels fit: few blocks, each of which fetches all texels again,
+// against rows beyond the last. A fetch takes as long as about 170 multiply-adds.
+func pointwiseRows(weights int, c straightCall) int {
+	const fetch, widest = 170, 48
+	best, rows := 0, 4
+	for n := 4; n <= min(widest, 4*c.y.Groups()); n += 4 {
+		if n > 4 && n*(c.x.C+1) > weights {
+			break
+		}
+		if cost := ceilDiv(c.y.C, n) * (n*c.x.C + fetch*c.x.Groups()); best == 0 || cost < best {
+			best, rows = cost, n
+		}
+	}
+	return rows
 }
 
 // blocks is the number of invocations: one for every TP neighbouring output pixels of a row.
@@ -124,12 +146,12 @@ func convolve(r *Recorder, c straightCall) error {
 				params := []uint32{
 					uint32(c.blocks(t)), uint32(ceilDiv(c.y.W, t.TP)), uint32(c.y.W), uint32(c.y.H),
 					uint32(c.y.Plane()), uint32(c.y.Pixels()), uint32(s.from), uint32(s.to),
-					uint32(c.x.Plane()), uint32(c.x.W), uint32(c.x.H), r.Scratch.zero(),
+					uint32(c.x.strip()), uint32(c.x.W), uint32(c.x.H), r.Scratch.zero(),
 					uint32(c.y.C), uint32(4 * s.from), uint32(c.x.C), uint32(c0),
 					uint32(c.k * c.k), uint32(ky * c.k), uint32(ky), flag(!first),
 					uint32(int32(c.w0)), uint32(int32(c.wm)), uint32(int32(c.wc)), uint32(int32(c.wt)),
 					uint32(c.bias), flag(last && c.hasBias), bits(slope), uint32(c.stride),
-					uint32(int32(c.pad)), uint32(c.dilate),
+					uint32(int32(c.pad)), uint32(c.dilate), 1<<c.x.foldShift() - 1, uint32(c.x.foldShift()), uint32(c.x.Groups()),
 				}
 				if err := r.dispatch(k, ceilDiv(t.Staged(), t.WG)+2, params, ceilDiv(c.blocks(t), t.WG), ceilDiv(4*(s.to-s.from), t.R), 1,
 					gpu.All(r.Weights), r.Scratch.tex, c.y.slice(s)); err != nil {
@@ -143,38 +165,54 @@ func convolve(r *Recorder, c straightCall) error {
 	return nil
 }
 
-// convGradTile picks the tile of the weight gradient from few choices, so that layers share pipelines: adding a chunk to the partial results costs as
-// much as the products of about 100 pixels, and more channels than 16 would take too long to compile with that many pixels.
-func convGradTile(l gpu.Limits, c Conv, x, y Shape) shaders.ConvGradTile {
-	t := shaders.ConvGradTile{TM: 4, Q: 128, R: 16, Pointwise: c.K == 1 && c.Stride == 1 && c.Pad == 0}
-	for t.R > 4 && t.R/2 >= c.M {
-		t.R /= 2
+// convGradTile picks the tile of the weight gradient: as much workgroup memory as every adapter with straight kernels has.
+func convGradTile(l gpu.Limits, c Conv, y Shape) shaders.ConvGradTile {
+	t := shaders.ConvGradTile{TM: 4, Q: 192, R: min(40, bindable(l, y))}
+	// Equal blocks of rows, as few as their size allows.
+	t.R = 4 * ceilDiv(ceilDiv(c.M, ceilDiv(c.M, t.R)), 4)
+	if y.Pixels() <= 48 {
+		t.Q = 48
 	}
-	if y.Pixels() <= 32 {
-		t.Q = 32
-	}
-	// Every workgroup stages the same gradients, which takes about as long as the arithmetic of stagingLanes.
-	const stagingLanes = 10
-	most := min(int(l.MaxComputeInvocationsPerWorkgroup), int(l.MaxComputeWorkgroupSizeX))
-	lanes := c.K * c.K * x.Groups()
-	best := 0
-	for _, wg := range []int{8, 16, 32, 48, 96, 216} {
-		if cost := ceilDiv(lanes, wg) * (wg + stagingLanes); wg <= most && (best == 0 || cost < best) {
-			t.WG, best = wg, cost
-		}
-	}
+	most := min(1024, int(l.MaxComputeInvocationsPerWorkgroup), int(l.MaxComputeWorkgroupSizeX))
+	lanes := c.K * c.K * c.C
+	t.WG = min(most, 16*ceilDiv(lanes, 16*ceilDiv(lanes, most)))
 	return t
 }
 
+// unfolded is the activation that the weight gradient reads: rows × columns texels a channel, pitch apart, for each of kernel columns.
+type unfolded struct{ rows, columns, inW, outW, pitch, kernels, channels int }
+
+func unfold(c ConvCall) unfolded {
+	u := unfolded{rows: c.In.N * c.In.H, columns: ceilDiv(c.Out.W, 4), inW: c.In.W, outW: c.Out.W, kernels: c.K, channels: c.C}
+	if c.K == 1 && c.Stride == 1 && c.Pad == 0 {
+		u.rows, u.columns, u.inW, u.outW = 1, ceilDiv(c.In.Pixels(), 4), c.In.Pixels(), c.In.Pixels()
+	}
+	u.pitch = plane(u.rows * u.columns)
+	return u
+}
+
+// texels is the whole size.
+func (u unfolded) texels() int { return u.kernels * u.channels * u.pitch }
+
 // straightParts is the number of partial weight gradients and the bytes of one.
 func straightParts(c ConvCall, t shaders.ConvGradTile) (parts, one int) {
-	one = c.M * c.K * c.K * c.In.Groups() * 16
-	return max(1, min(ceilDiv(c.Out.Pixels(), t.Q), 16, PartialBytes/4/one)), one
+	one = c.Out.Groups() * c.K * c.K * c.C * 16
+	u := unfold(c)
+	return max(1, min(ceilDiv(u.outTexels(c), t.Texels()), PartialBytes/one)), one
+}
+
+// outTexels is the number of texels of the output.
+func (u unfolded) outTexels(c ConvCall) int {
+	if u.rows == 1 {
+		return u.columns
+	}
+	return c.Out.N * c.Out.H * u.columns
 }
 
 func straightWeightNeed(l gpu.Limits, c ConvCall) Need {
-	parts, one := straightParts(c, convGradTile(l, c.Conv, c.In.Shape, c.Out.Shape))
-	return Need{Scratch: c.In.Bytes(), Partial: max(uint64(parts*one), reduceBytes(c.Out.Shape))}
+	parts, one := straightParts(c, convGradTile(l, c.Conv, c.Out.Shape))
+	texels := unfold(c).texels()
+	return Need{Scratch: linearExtent(texels), Unfolded: unfoldedBytes(texels), Partial: max(uint64(parts*one+16), reduceBytes(c.Out.Shape))}
 }
 
 func straightWeightGrad(r *Recorder, c ConvCall) error {
@@ -182,35 +220,62 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 		return err
 	}
 	l := r.Dev.Limits()
-	x, dy := c.In, c.Out
-	t := convGradTile(l, c.Conv, x.Shape, r.planned(dy.Shape))
+	u, dy := unfold(c), c.Out
+	uk := gpu.Kernel{Name: "unfold", Source: shaders.Source("unfold", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
+	group := 4 * u.pitch * 16 // bytes
+	for kx := range u.kernels {
+		for _, s := range spans(c.In.Groups(), max(uint64(group), uint64(c.In.Plane())*16), l, 1) {
+			channels := min(4*(s.to-s.from), c.C-4*s.from)
+			params := []uint32{
+				uint32(u.rows), uint32(u.columns), uint32(u.inW), uint32(u.outW), uint32(c.In.Plane()), uint32(u.pitch), uint32(c.Stride), uint32(c.Pad),
+				uint32(channels), uint32(kx),
+			}
+			to := gpu.Slice{Buffer: r.Unfolded, Offset: uint64((kx*c.C + 4*s.from) * u.pitch * 16), Size: uint64(channels * u.pitch * 16)}
+			if err := r.dispatch(uk, 0, params, ceilDiv(u.rows*u.columns, 64), s.to-s.from, 1, c.In.slice(s), to); err != nil {
+				return err
+			}
+		}
+	}
+	r.Tape.CopyRows(r.Unfolded, r.Scratch.tex, u.texels())
+
+	t := convGradTile(l, c.Conv, r.planned(dy.Shape))
 	k := gpu.Kernel{
 		Name:     fmt.Sprintf("conv weight gradient r%d q%d wg%d", t.R, t.Q, t.WG),
 		Source:   t.Source(),
 		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.TextureF32, gpu.Write},
 	}
-	lanes := c.K * c.K * x.Groups()
-	chunks := ceilDiv(dy.Pixels(), t.Q)
-	parts, one := straightParts(c, t)
-	r.stage(x)
-	r.Tape.Clear(r.Partial, 0, uint64(one*parts))
+	lanes := c.K * c.K * c.C
+	texels := u.outTexels(c)
+	outH, inH := dy.H, c.In.H
+	if u.rows == 1 {
+		outH, inH = 1, 1
+	}
+	chunks := ceilDiv(texels, t.Texels())
+	parts, one := straightParts(r.plannedCall(c), t)
+	parts = min(parts, chunks)
+	width := r.Scratch.tex.Width
+	sum := gpu.Kernel{Name: "conv weight gradient sum", Source: shaders.Source("conv_grad_straight_sum", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
 	for chunk := 0; chunk < chunks; chunk += parts {
+		wave := min(parts, chunks-chunk)
 		for _, s := range dy.spans(l, t.R/4) {
 			params := []uint32{
-				uint32(dy.Plane()), uint32(dy.Pixels()), uint32(dy.W), uint32(dy.H),
-				uint32(x.Plane()), uint32(x.W), uint32(x.H), r.Scratch.zero(),
-				uint32(x.Groups()), uint32(lanes), uint32(c.M), uint32(4 * s.from),
+				uint32(dy.Plane()), uint32(u.outW), uint32(outH), uint32(u.columns),
+				uint32(texels), uint32(inH), uint32(u.pitch), r.Scratch.zero(),
+				uint32(c.C), uint32(lanes), uint32(dy.Groups()), uint32(4 * s.from),
 				uint32(s.from), uint32(chunk), uint32(c.Stride), uint32(c.Pad), uint32(s.to), uint32(c.K),
+				uint32(width - 1), uint32(log2(width)), uint32(one / 16 * parts),
 			}
-			if err := r.dispatch(k, ceilDiv(t.R*t.Q/4, t.WG)+ceilDiv(t.Q, t.WG), params, ceilDiv(lanes, t.WG), ceilDiv(4*(s.to-s.from), t.R), min(parts, chunks-chunk),
-				dy.slice(s), r.Scratch.tex, gpu.Slice{Buffer: r.Partial, Size: uint64(one * parts)}); err != nil {
+			if err := r.dispatch(k, ceilDiv(t.R*t.Q/4, t.WG)+ceilDiv(t.Texels(), t.WG), params, ceilDiv(lanes, t.WG), ceilDiv(4*(s.to-s.from), t.R), wave,
+				dy.slice(s), r.Scratch.tex, gpu.Slice{Buffer: r.Partial, Size: uint64(one*parts + 16)}); err != nil {
 				return err
 			}
-			r.spend(8 * float64(lanes) * float64(4*(s.to-s.from)) * float64(t.Q*min(parts, chunks-chunk)))
+			r.spend(2 * float64(lanes) * float64(4*(s.to-s.from)) * float64(t.Q*wave))
+		}
+		wgs := ceilDiv(dy.Groups()*lanes, 64)
+		if err := r.dispatch(sum, wave+4, []uint32{uint32(c.M), uint32(c.C), uint32(c.K * c.K), uint32(wave), uint32(c.Weight.Offset), flag(chunk > 0)},
+			min(wgs, 65535), ceilDiv(wgs, 65535), 1, gpu.Slice{Buffer: r.Partial, Size: uint64(one * parts)}, gpu.All(r.Grads)); err != nil {
+			return err
 		}
 	}
-	sum := gpu.Kernel{Name: "conv weight gradient sum", Source: shaders.Source("conv_grad_sum", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
-	wgs := ceilDiv(c.M*lanes, 64)
-	return r.dispatch(sum, parts, []uint32{uint32(c.M), uint32(lanes), uint32(x.Groups()), uint32(c.C), uint32(c.K * c.K), uint32(parts), uint32(c.Weight.Offset)},
-		min(wgs, 65535), ceilDiv(wgs, 65535), 1, gpu.Slice{Buffer: r.Partial, Size: uint64(one * parts)}, gpu.All(r.Grads))
+	return nil
 }

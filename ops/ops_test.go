@@ -199,26 +199,31 @@ func device(t testing.TB) *gpu.Device {
 
 // partial and scratch are shared by all cases. Partial sums start as NaN, so that a kernel that reads what it has not written is found out.
 var lent struct {
-	partial *gpu.Buffer
-	scratch *ops.Scratch
-	bytes   uint64
+	partial  *gpu.Buffer
+	scratch  *ops.Scratch
+	extent   ops.Extent
+	unfolded *gpu.Buffer
 }
 
-func recorder(t testing.TB, tape string, scratch uint64) *ops.Recorder {
+func recorder(t testing.TB, tape string, need ops.Need) *ops.Recorder {
 	t.Helper()
 	d := device(t)
 	if lent.partial == nil {
 		lent.partial = must(d.NewBuffer("partial sums", ops.PartialBytes))(t)
 		fill(t, lent.partial, float32(math.NaN()))
 	}
-	if lent.scratch == nil || scratch > lent.bytes {
+	if lent.scratch == nil || need.Scratch.Max(lent.extent) != lent.extent {
 		if lent.scratch != nil {
 			lent.scratch.Release()
 		}
-		lent.bytes = max(scratch, 4<<20)
-		lent.scratch = must(ops.NewScratch(d, lent.bytes))(t)
+		lent.extent = need.Scratch.Max(lent.extent).Max(ops.Extent{Width: 256, Height: 256})
+		lent.scratch = must(ops.NewScratch(d, lent.extent))(t)
 	}
-	return &ops.Recorder{Dev: d, Tape: d.NewTape(tape), Scratch: lent.scratch, Partial: lent.partial, Batch: 1}
+	if lent.unfolded == nil || need.Unfolded > lent.unfolded.Size {
+		lent.unfolded.Release()
+		lent.unfolded = must(d.NewBuffer("unfolded activation", max(need.Unfolded, 4<<20)))(t)
+	}
+	return &ops.Recorder{Dev: d, Tape: d.NewTape(tape), Scratch: lent.scratch, Unfolded: lent.unfolded, Partial: lent.partial, Batch: 1}
 }
 
 func must[T any](v T, err error) func(testing.TB) T {
@@ -309,7 +314,7 @@ func run(t testing.TB, c ops.Case, in values, garbage float32) (out values, disp
 	if c.Need != nil {
 		need = c.Need(device(t).Limits())
 	}
-	r := recorder(t, c.String(), need.Scratch)
+	r := recorder(t, c.String(), need)
 	m := must(c.Allocate(r))(t)
 	defer m.Release()
 	for _, b := range []*gpu.Buffer{m.Weights, m.Grads, m.State} {
@@ -638,7 +643,7 @@ func TestImpossibleShapes(t *testing.T) {
 
 // TestLoopBound records kernels that would make more loop passes than every driver does.
 func TestLoopBound(t *testing.T) {
-	r := recorder(t, "loop bound", 0)
+	r := recorder(t, "loop bound", ops.Need{})
 	x := must(ops.NewTensor(r.Dev, "x", ops.Shape{N: 1, C: 4, H: 129, W: 128}))(t)
 	y := must(ops.NewTensor(r.Dev, "y", ops.Shape{N: 1, C: 4, H: 1, W: 1}))(t)
 	defer x.Buf.Release()
@@ -704,7 +709,7 @@ func TestDropoutKeepsWhatTheTwinKeeps(t *testing.T) {
 }
 
 func TestMetricsTotals(t *testing.T) {
-	r := recorder(t, "metrics", 0)
+	r := recorder(t, "metrics", ops.Need{})
 	d := r.Dev
 	batches := [][]float32{{2.5, 1, 0.5, 0, 1, 1}, make([]float32, 2*129), {7, 0}}
 	for i := range 129 {

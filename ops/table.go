@@ -258,6 +258,13 @@ func (t *table) convolutions() {
 	}
 }
 
+// ConvCases are the entries of a convolution at one shape: every pass in every variant.
+func ConvCases(o Conv, x Shape) []Case {
+	var t table
+	t.convolution(o, x, false, true)
+	return t
+}
+
 func (t *table) convolution(o Conv, x Shape, noBias, large bool) {
 	y, _ := o.Out(x)
 	taps := o.K * o.K

@@ -27,10 +27,13 @@ func (s Shape) Pixels() int { return s.N * s.H * s.W }
 // Elements is the number of values.
 func (s Shape) Elements() int { return s.C * s.Pixels() }
 
-// Plane is the distance between channel groups in vec4s: the pixels rounded up so that every plane can be bound by itself (256 bytes), and never a
-// multiple of 4 KiB, so that the same pixel of neighbouring planes does not fall into the same cache set.
-func (s Shape) Plane() int {
-	p := (s.Pixels() + 15) &^ 15
+// Plane is the distance between channel groups in vec4s.
+func (s Shape) Plane() int { return plane(s.Pixels()) }
+
+// plane is room for n vec4s and at least one of padding, which kernels may overwrite with zeros: rounded up so that every plane can be bound by itself
+// (256 bytes), and never a multiple of 4 KiB, so that the same pixel of neighbouring planes does not fall into the same cache set.
+func plane(n int) int {
+	p := (n + 16) &^ 15
 	if p%256 == 0 {
 		p += 16
 	}
@@ -84,14 +87,18 @@ type span struct{ from, to int }
 
 // spans cuts the channel groups of s into runs whose bytes fit one binding, each a multiple of step groups but the last.
 func (s Shape) spans(l gpu.Limits, step int) []span {
-	plane := uint64(s.Plane()) * 16
-	most := int(min(l.MaxStorageBufferBindingSize/plane, uint64(s.Groups())))
-	if most < s.Groups() {
+	return spans(s.Groups(), uint64(s.Plane())*16, l, step)
+}
+
+// spans cuts groups of so many bytes.
+func spans(groups int, bytes uint64, l gpu.Limits, step int) []span {
+	most := int(min(l.MaxStorageBufferBindingSize/bytes, uint64(groups)))
+	if most < groups {
 		most = max(step, most/step*step)
 	}
 	var out []span
-	for g := 0; g < s.Groups(); g += most {
-		out = append(out, span{g, min(g+most, s.Groups())})
+	for g := 0; g < groups; g += most {
+		out = append(out, span{g, min(g+most, groups)})
 	}
 	return out
 }
@@ -104,52 +111,18 @@ func (t Tensor) slice(p span) gpu.Slice {
 // Param is a named run of floats in the buffer of all weights (and, at the same place, of all gradients and momenta).
 type Param struct{ Offset, Len int }
 
-// scratchWidth is the width of the scratch texture; the shaders have it as & 4095 and >> 12.
-const scratchWidth = 4096
-
-// Scratch is the one texture through which convolutions read activations: on a software driver a texture fetch of four channels
-// is cheaper than a storage load, and the copy into it runs at the speed of memory.
-type Scratch struct {
-	tex *gpu.Texture
-}
-
-// NewScratch makes a scratch texture for activations of up to bytes bytes.
-func NewScratch(d *gpu.Device, bytes uint64) (*Scratch, error) {
-	t, err := d.NewTexture("scratch", scratchWidth, ScratchRows(bytes), 16)
-	if err != nil {
-		return nil, err
-	}
-	return &Scratch{t}, nil
-}
-
-// ScratchRows is the height of a scratch texture for bytes bytes; its last row stays zero.
-func ScratchRows(bytes uint64) int { return int((bytes/16+scratchWidth-1)/scratchWidth) + 1 }
-
-// Release frees the texture.
-func (s *Scratch) Release() { s.tex.Release() }
-
-// bytes is the size of the largest activation that fits; a missing scratch texture holds none.
-func (s *Scratch) bytes() uint64 {
-	if s == nil {
-		return 0
-	}
-	return uint64(s.tex.Height-1) * scratchWidth * 16
-}
-
-// zero is the index of a texel that nobody writes.
-func (s *Scratch) zero() uint32 { return uint32((s.tex.Height - 1) * scratchWidth) }
-
 // Recorder records operators onto a tape.
 type Recorder struct {
-	Dev     *gpu.Device
-	Tape    *gpu.Tape
-	Scratch *Scratch
-	Partial *gpu.Buffer // partial sums of the reductions
-	Weights *gpu.Buffer // all parameters
-	Grads   *gpu.Buffer // their gradients, at the same offsets
-	Batch   int         // largest batch of the network, for which tiles are chosen, so that a smaller last batch needs no kernels of its own
-	Choice  Choice
-	Used    map[string]string // where not nil: filled with the variant of each call recorded, by its key
+	Dev      *gpu.Device
+	Tape     *gpu.Tape
+	Scratch  *Scratch
+	Unfolded *gpu.Buffer // an activation as a straight weight gradient reads it
+	Partial  *gpu.Buffer // partial sums of the reductions
+	Weights  *gpu.Buffer // all parameters
+	Grads    *gpu.Buffer // their gradients, at the same offsets
+	Batch    int         // largest batch of the network, for which tiles are chosen, so that a smaller last batch needs no kernels of its own
+	Choice   Choice
+	Used     map[string]string // where not nil: filled with the variant of each call recorded, by its key
 
 	spent float64 // arithmetic in the submit being recorded
 }
@@ -178,12 +151,7 @@ func (r *Recorder) spend(flops float64) {
 }
 
 // PartialBytes is the most that a pass may ask for partial sums.
-const PartialBytes = 16 << 20
-
-// stage copies x to the scratch texture.
-func (r *Recorder) stage(x Tensor) {
-	r.Tape.CopyToTexture(x.Buf, r.Scratch.tex, x.Groups()*x.Plane())
-}
+const PartialBytes = 32 << 20
 
 // MaxPasses is the most loop passes one invocation may make. Lavapipe before Mesa 23 ends loops silently after 65,535 passes, nested loops counted
 // together and at times more than once.

@@ -45,13 +45,14 @@ type Variant struct {
 
 // Need is memory that a pass takes from the recorder while it runs; all passes share it.
 type Need struct {
-	Scratch uint64 // bytes of the largest activation read through the scratch texture
-	Partial uint64 // bytes of partial sums
+	Scratch  Extent // of the scratch texture
+	Unfolded uint64 // bytes of an unfolded activation
+	Partial  uint64 // bytes of partial sums
 }
 
 // Max is what two passes that share memory need.
 func (n Need) Max(o Need) Need {
-	return Need{max(n.Scratch, o.Scratch), max(n.Partial, o.Partial)}
+	return Need{n.Scratch.Max(o.Scratch), max(n.Unfolded, o.Unfolded), max(n.Partial, o.Partial)}
 }
 
 // variants are the ways to record each pass. Whoever adds one adds a line here: the table of cases then runs it through the whole suite.
@@ -174,8 +175,8 @@ func (r *Recorder) pass(p Pass, c ConvCall) error {
 	if r.Used != nil {
 		r.Used[r.plannedCall(c).Key(p)] = v.Name
 	}
-	if n := r.need(v, c); n.Partial > 0 && (r.Partial == nil || r.Partial.Size < n.Partial) || n.Scratch > 0 && r.Scratch.bytes() < n.Scratch {
-		return fmt.Errorf("%s: variant %s needs %d bytes of partial sums and %d of scratch texture, less is planned", c.Key(p), v.Name, n.Partial, n.Scratch)
+	if n := r.need(v, c); n.Partial > 0 && (r.Partial == nil || r.Partial.Size < n.Partial) || n.Unfolded > 0 && (r.Unfolded == nil || r.Unfolded.Size < n.Unfolded) || !r.Scratch.holds(n.Scratch) {
+		return fmt.Errorf("%s: variant %s needs more than is planned: %+v", c.Key(p), v.Name, n)
 	}
 	return v.Record(r, c)
 }

@@ -14,6 +14,7 @@ type ConvTile struct {
 	KX, KY     int  // kernel columns (all) and kernel rows a chunk
 	Stride     int  // of the output over the input
 	Dilated    bool // the input is read as if stride-1 zeros stood between its pixels (input gradient of a strided convolution)
+	Chains     int  // sums that an output is the sum of
 	WG         int  // invocations a workgroup
 	Pointwise  bool // 1×1, stride 1, no padding: a pixel needs just itself
 	Accumulate bool // several chunks add to one output
@@ -83,11 +84,8 @@ func (t ConvTile) PixelInside(p int) string {
 	return fmt.Sprintf("ox + %du < q.out_w", p)
 }
 
-// chain is how many products are summed before the sum joins the total: rounding errors grow with the length of a chain, and every sign that
-// rounding turns at a ReLU is felt by all layers before it.
-const chain = 32
-
-// Products is the straight-line arithmetic of one block: chains of immutable sums, which compile faster than variables.
+// Products is the straight-line arithmetic of one block: sums of immutable values, which compile faster than variables. Each output is the sum of Chains
+// shorter sums: rounding errors grow with the length of a sum, and every sign that rounding turns at a ReLU is felt by all layers before it.
 func (t ConvTile) Products(block int) string {
 	var b strings.Builder
 	for ch := range t.CH {
@@ -95,14 +93,11 @@ func (t ConvTile) Products(block int) string {
 			for r := block * t.TM; r < (block+1)*t.TM; r++ {
 				for p := range t.TP {
 					k := ch*t.Taps() + tap
-					fmt.Fprintf(&b, "  let %s = ", t.sum(r, p, k))
-					if k%chain > 0 {
-						fmt.Fprintf(&b, "%s + ", t.sum(r, p, k-1))
+					fmt.Fprintf(&b, "  let %s = ", sum(r, p, k))
+					if !t.begins(k) {
+						fmt.Fprintf(&b, "%s + ", sum(r, p, k-1))
 					}
 					fmt.Fprintf(&b, "ws[%d] * v%d_%d_%d.%c;\n", r*t.Row()+k, ch/4, tap/t.KX, p*t.Stride+tap%t.KX, "xyzw"[ch%4])
-					if k >= chain && (k%chain == chain-1 || k == t.Row()-1) {
-						fmt.Fprintf(&b, "  let %s = %s + %s;\n", t.total(r, p, k), t.total(r, p, k/chain*chain-1), t.sum(r, p, k))
-					}
 				}
 			}
 		}
@@ -110,41 +105,38 @@ func (t ConvTile) Products(block int) string {
 	return b.String()
 }
 
-func (t ConvTile) sum(row, pixel, k int) string { return fmt.Sprintf("s%d_%d_%d", row, pixel, k) }
+// begins says whether the k-th product of an output begins a sum.
+func (t ConvTile) begins(k int) bool { return k*t.Chains/t.Row() != (k-1)*t.Chains/t.Row() || k == 0 }
 
-// total names the sum of all products up to k, the last of a chain.
-func (t ConvTile) total(row, pixel, k int) string {
-	if k < chain {
-		return t.sum(row, pixel, k)
-	}
-	return fmt.Sprintf("t%d_%d_%d", row, pixel, k)
-}
+func sum(row, pixel, k int) string { return fmt.Sprintf("s%d_%d_%d", row, pixel, k) }
 
 // Sum is the vec4 of the finished sums of output group g and pixel p.
 func (t ConvTile) Sum(g, p int) string {
-	k := t.Row() - 1
-	return fmt.Sprintf("vec4<f32>(%s, %s, %s, %s)", t.total(4*g, p, k), t.total(4*g+1, p, k), t.total(4*g+2, p, k), t.total(4*g+3, p, k))
+	var parts []string
+	for k := range t.Row() {
+		if k == t.Row()-1 || t.begins(k+1) {
+			parts = append(parts, fmt.Sprintf("vec4<f32>(%s, %s, %s, %s)", sum(4*g, p, k), sum(4*g+1, p, k), sum(4*g+2, p, k), sum(4*g+3, p, k)))
+		}
+	}
+	return "(" + strings.Join(parts, " + ") + ")"
 }
 
 // ConvGradTile is the shape of one straight-line weight-gradient kernel (conv_grad_straight.wgsl). Kernel size and channels are not part of it.
 type ConvGradTile struct {
-	R         int // output channels a workgroup computes, a multiple of 4
-	TM        int // output channels accumulated at a time, each with four sums; divides R
-	Q         int // output pixels a chunk
-	WG        int // invocations a workgroup
-	Pointwise bool
+	R  int // output channels a workgroup computes, a multiple of 4
+	TM int // output channels accumulated at a time, a multiple of 4 that divides R
+	Q  int // output pixels a chunk, a multiple of 4
+	WG int // invocations a workgroup
 }
 
 // Source is the kernel's WGSL.
 func (t ConvGradTile) Source() string { return Source("conv_grad_straight", t) }
 
-// Staged is the number of floats of workgroup memory: the gradients and the pixels' positions.
-func (t ConvGradTile) Staged() int {
-	if t.Pointwise {
-		return t.R * t.Q
-	}
-	return (t.R + 3) * t.Q
-}
+// Texels is the number of texels a chunk.
+func (t ConvGradTile) Texels() int { return t.Q / 4 }
+
+// Staged is the number of floats of workgroup memory: the gradients and the texels' positions.
+func (t ConvGradTile) Staged() int { return t.R*t.Q + 2*t.Texels() }
 
 // Blocks is the number of accumulator blocks.
 func (t ConvGradTile) Blocks() int { return t.R / t.TM }
@@ -163,20 +155,27 @@ func (t ConvGradTile) Products(block int) string {
 	var b strings.Builder
 	for k := range t.Q {
 		for _, r := range t.Rows(block) {
-			for j := range 4 {
-				fmt.Fprintf(&b, "  let s%d_%d_%d = ", r, j, k)
-				if k > 0 {
-					fmt.Fprintf(&b, "s%d_%d_%d + ", r, j, k-1)
-				}
-				fmt.Fprintf(&b, "ws[%d] * v%d.%c;\n", k*t.R+r, k, "xyzw"[j])
+			fmt.Fprintf(&b, "  let s%d_%d = ", r, k)
+			if k > 0 {
+				fmt.Fprintf(&b, "s%d_%d + ", r, k-1)
 			}
+			fmt.Fprintf(&b, "ws[%d] * v%d.%c;\n", k*t.R+r, k/4, "xyzw"[k%4])
 		}
 	}
 	return b.String()
 }
 
-// Sum is the vec4 of the finished sums of row r.
-func (t ConvGradTile) Sum(r int) string {
+// Groups lists the output channel groups of a block.
+func (t ConvGradTile) Groups(block int) []int {
+	g := seq(t.TM / 4)
+	for i := range g {
+		g[i] += block * t.TM / 4
+	}
+	return g
+}
+
+// Sum is the vec4 of the finished sums of output group g.
+func (t ConvGradTile) Sum(g int) string {
 	k := t.Q - 1
-	return fmt.Sprintf("vec4<f32>(s%d_0_%d, s%d_1_%d, s%d_2_%d, s%d_3_%d)", r, k, r, k, r, k, r, k)
+	return fmt.Sprintf("vec4<f32>(s%d_%d, s%d_%d, s%d_%d, s%d_%d)", 4*g, k, 4*g+1, k, 4*g+2, k, 4*g+3, k)
 }

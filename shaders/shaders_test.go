@@ -15,7 +15,7 @@ import (
 func specialisations() map[string][]string {
 	s := map[string][]string{}
 	add := func(name string, data any) { s[name] = append(s[name], shaders.Source(name, data)) }
-	for _, name := range []string{"add", "augment", "bias", "conv_grad_sum", "dropout", "loss", "metrics", "sgd"} {
+	for _, name := range []string{"add", "augment", "bias", "conv_grad_straight_sum", "dropout", "loss", "metrics", "sgd", "unfold"} {
 		add(name, nil)
 	}
 	for _, yes := range []bool{false, true} {
@@ -42,8 +42,8 @@ func specialisations() map[string][]string {
 		s["conv_straight"] = append(s["conv_straight"], t.Source())
 	}
 	for _, t := range []shaders.ConvGradTile{
-		{R: 4, TM: 2, Q: 16, WG: 64},
-		{R: 8, TM: 2, Q: 16, WG: 64, Pointwise: true},
+		{R: 4, TM: 4, Q: 16, WG: 64},
+		{R: 8, TM: 8, Q: 32, WG: 16},
 	} {
 		s["conv_grad_straight"] = append(s["conv_grad_straight"], t.Source())
 	}

@@ -1,0 +1,94 @@
+package ops
+
+import "ninvk/gpu"
+
+// Scratch is the one texture through which straight convolutions read activations: on a software driver a texture fetch of four channels is cheaper than
+// a storage load, and the copy into it runs at the speed of memory.
+//
+// An activation lies in it in runs of 16 pixels, the vector width of a software driver: run b of channel group g begins at column
+// ((b mod folds)·groups + g)·16 of row b / folds. So what an invocation reads, all channels of a pixel, is one stretch of memory and not a cache line of every
+// plane. The last row stays zero: pixels outside the image are read from it.
+type Scratch struct {
+	tex *gpu.Texture
+}
+
+// run is the number of pixels that lie side by side.
+const run = 16
+
+// scratchRows is the height up to which activations are not folded.
+const scratchRows = 4096
+
+// Extent is the size of a texture in texels.
+type Extent struct{ Width, Height int }
+
+// Max is the extent that holds both.
+func (e Extent) Max(o Extent) Extent { return Extent{max(e.Width, o.Width), max(e.Height, o.Height)} }
+
+// Bytes is the memory of a texture of that extent.
+func (e Extent) Bytes() uint64 { return uint64(e.Width) * uint64(e.Height) * 16 }
+
+// foldShift is the binary logarithm of the number of runs of all groups that lie side by side.
+func (s Shape) foldShift() int {
+	shift := 0
+	for ceilDiv(ceilDiv(s.Pixels(), run), 1<<shift) > scratchRows {
+		shift++
+	}
+	return shift
+}
+
+// strip is the width of the runs of all groups.
+func (s Shape) strip() int { return run * s.Groups() }
+
+// scratchExtent is what s takes of the scratch texture, the row of zeros included. Widths are powers of two, so that a place is found by shifts.
+func (s Shape) scratchExtent() Extent {
+	shift := s.foldShift()
+	return Extent{powerOfTwo(s.strip() << shift), ceilDiv(ceilDiv(s.Pixels(), run), 1<<shift) + 1}
+}
+
+// linearExtent is what texels in a row take, the row of zeros included.
+func linearExtent(texels int) Extent {
+	width := 1024
+	for ceilDiv(texels, width) > scratchRows {
+		width *= 2
+	}
+	return Extent{width, ceilDiv(texels, width) + 1}
+}
+
+// unfoldedBytes is the memory of a buffer for texels in a row, with what is copied beyond them to fill a row of the texture.
+func unfoldedBytes(texels int) uint64 { return 16 * uint64(texels+1<<14) }
+
+func powerOfTwo(n int) int { return 1 << log2(2*n-1) }
+
+// log2 is the binary logarithm rounded down.
+func log2(n int) int {
+	l := 0
+	for n >>= 1; n > 0; n >>= 1 {
+		l++
+	}
+	return l
+}
+
+// NewScratch makes a scratch texture.
+func NewScratch(d *gpu.Device, e Extent) (*Scratch, error) {
+	t, err := d.NewTexture("scratch", e.Width, e.Height, 16)
+	if err != nil {
+		return nil, err
+	}
+	return &Scratch{t}, nil
+}
+
+// Release frees the texture.
+func (s *Scratch) Release() { s.tex.Release() }
+
+// holds says whether the texture has at least extent e; a missing one holds nothing.
+func (s *Scratch) holds(e Extent) bool {
+	return e == Extent{} || s != nil && e.Width <= s.tex.Width && e.Height <= s.tex.Height
+}
+
+// zero is the row that nobody writes.
+func (s *Scratch) zero() uint32 { return uint32(s.tex.Height - 1) }
+
+// stage copies x to the scratch texture.
+func (r *Recorder) stage(x Tensor) {
+	r.Tape.CopyRuns(x.Buf, r.Scratch.tex, x.Groups(), x.Plane(), ceilDiv(x.Pixels(), run), 1<<x.foldShift())
+}
