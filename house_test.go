@@ -38,8 +38,9 @@ type room struct {
 // rooms is the house. A new folder with Go files is a line here.
 var rooms = map[string]room{
 	".":                         {floor: 0},
-	"cmd/ninvk":                 {floor: 0, mayImport: []string{"train", "nin", "nn", "ops", "gpu", "cifar10", "rng", "safetensors"}},
+	"cmd/ninvk":                 {floor: 0, mayImport: []string{"bench", "train", "nin", "nn", "ops", "gpu", "cifar10", "rng", "safetensors"}},
 	"train":                     {floor: 1, mayImport: []string{"nin", "nn", "ops", "gpu", "cifar10", "rng", "safetensors"}},
+	"bench":                     {floor: 1, mayImport: []string{"nin", "nn", "ops", "gpu", "cifar10"}},
 	"nin":                       {floor: 2, mayImport: []string{"nn", "ops", "rng", "safetensors"}},
 	"nn":                        {floor: 3, mayImport: []string{"ops", "gpu"}},
 	"ops":                       {floor: 4, mayImport: []string{"shaders", "gpu"}},

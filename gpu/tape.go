@@ -124,6 +124,7 @@ const slot = 256
 // Tape is a recorded list of dispatches and copies that can be submitted again and again. Record it once; Submit finishes it.
 type Tape struct {
 	Label    string
+	Part     any // what the commands recorded from now on belong to, in the words of who records; Time hands it back
 	d        *Device
 	commands []command
 	params   []byte // slots
@@ -134,6 +135,7 @@ type Tape struct {
 
 type command struct {
 	label    string
+	part     any
 	pipeline *Pipeline
 	group    *wgpu.BindGroup
 	x, y, z  uint32
@@ -178,7 +180,7 @@ func (t *Tape) Dispatch(k Kernel, params []uint32, x, y, z int, resources ...any
 		t.fail(err)
 		return
 	}
-	c := command{label: k.Name, pipeline: p, x: uint32(x), y: uint32(y), z: uint32(z), resources: resources}
+	c := command{label: k.Name, part: t.Part, pipeline: p, x: uint32(x), y: uint32(y), z: uint32(z), resources: resources}
 	if params != nil {
 		if len(params) > slot/4 {
 			t.fail(fmt.Errorf("kernel %s: %d parameters, at most %d fit", k.Name, len(params), slot/4))
@@ -193,12 +195,12 @@ func (t *Tape) Dispatch(k Kernel, params []uint32, x, y, z int, resources ...any
 
 // Copy records a copy of size bytes between buffers.
 func (t *Tape) Copy(src *Buffer, from uint64, dst *Buffer, to, size uint64) {
-	t.commands = append(t.commands, command{label: "copy " + src.Label, src: src, from: from, dst: dst, to: to, size: size})
+	t.commands = append(t.commands, command{label: "copy " + src.Label, part: t.Part, src: src, from: from, dst: dst, to: to, size: size})
 }
 
 // Clear records the filling of size bytes with zeros.
 func (t *Tape) Clear(dst *Buffer, offset, size uint64) {
-	t.commands = append(t.commands, command{label: "clear " + dst.Label, dst: dst, to: offset, size: size})
+	t.commands = append(t.commands, command{label: "clear " + dst.Label, part: t.Part, dst: dst, to: offset, size: size})
 }
 
 // CopyToTexture records a copy of n texels from the start of src to the start of the texture, row after row.
@@ -207,7 +209,7 @@ func (t *Tape) CopyToTexture(src *Buffer, dst *Texture, n int) {
 		t.fail(fmt.Errorf("copy of %d texels from buffer %q (%d bytes) to texture %q (%d×%d)", n, src.Label, src.Size, dst.Label, dst.Width, dst.Height))
 		return
 	}
-	t.commands = append(t.commands, command{label: "copy " + src.Label, src: src, texture: dst, texelCount: n})
+	t.commands = append(t.commands, command{label: "copy " + src.Label, part: t.Part, src: src, texture: dst, texelCount: n})
 }
 
 // Split ends the submit here when the tape is submitted: what follows goes into another one.

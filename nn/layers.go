@@ -43,26 +43,35 @@ func (l conv) params([]ops.Shape) []ParamSpec {
 	}
 }
 
+func (l conv) operator() string { return fmt.Sprintf("conv %d×%d", l.op.K, l.op.K) }
+
 func (l conv) traits([]ops.Shape) traits { return traits{needsInput: true, needsOutput: l.op.ReLU} }
 
 func (l conv) forward(r *recorder, b *bound, _ bool) error {
+	r.pass(b, l.operator(), forwardPass, l.op.Flops(b.in[0].Shape), b.in[0], r.weight(b.params[0]), b.out)
 	return l.op.Forward(r.Recorder, b.in[0], b.params[0], b.params[1], b.out)
 }
 
 func (l conv) backward(r *recorder, b *bound) error {
+	flops := l.op.Flops(b.in[0].Shape)
 	var masked *ops.Tensor
 	if l.op.ReLU {
 		masked = &b.out
+		r.pass(b, "bias, ReLU mask", weightGradPass, float64(b.dOut.Elements()), b.out, b.dOut, b.dOut)
+	} else {
+		r.pass(b, "bias", weightGradPass, float64(b.dOut.Elements()), b.dOut)
 	}
 	if err := ops.BiasGrad(r.Recorder, b.dOut, masked, b.params[1]); err != nil {
 		return err
 	}
+	r.pass(b, l.operator(), weightGradPass, flops, b.in[0], b.dOut, r.weight(b.params[0]))
 	if err := l.op.WeightGrad(r.Recorder, b.in[0], b.dOut, b.params[0]); err != nil {
 		return err
 	}
 	if b.dIn[0].Buf == nil {
 		return nil
 	}
+	r.pass(b, l.operator(), inputGradPass, flops, b.dOut, r.weight(b.params[0]), b.dIn[0])
 	return l.op.InputGrad(r.Recorder, b.dOut, b.params[0], b.dIn[0])
 }
 
@@ -89,10 +98,17 @@ func (l batchNorm) where(r *recorder, b *bound) ops.BatchNormParams {
 }
 
 func (l batchNorm) forward(r *recorder, b *bound, train bool) error {
+	flops := 2.0
+	touched := []ops.Tensor{b.in[0], b.out}
+	if train { // the statistics need a pass of their own
+		flops, touched = 8, append(touched, b.in[0])
+	}
+	r.pass(b, "batch norm", forwardPass, flops*float64(b.out.Elements()), touched...)
 	return l.op.Forward(r.Recorder, b.in[0], l.where(r, b), b.out, train)
 }
 
 func (l batchNorm) backward(r *recorder, b *bound) error {
+	r.pass(b, "batch norm", inputGradPass, 12*float64(b.out.Elements()), b.in[0], b.dOut, b.in[0], b.dOut, b.dOut)
 	return l.op.Grad(r.Recorder, b.in[0], l.where(r, b), b.dOut)
 }
 
@@ -104,9 +120,11 @@ func (relu) traits([]ops.Shape) traits {
 	return traits{inPlace: true, gradInPlace: true, needsOutput: true}
 }
 func (relu) forward(r *recorder, b *bound, _ bool) error {
+	r.pass(b, "relu", forwardPass, float64(b.out.Elements()), b.out, b.out)
 	return ops.ReLU{}.Forward(r.Recorder, b.out)
 }
 func (relu) backward(r *recorder, b *bound) error {
+	r.pass(b, "relu", inputGradPass, float64(b.out.Elements()), b.out, b.dOut, b.dOut)
 	return ops.ReLU{}.Grad(r.Recorder, b.out, b.dOut)
 }
 
@@ -117,12 +135,14 @@ func (maxPool) params([]ops.Shape) []ParamSpec          { return nil }
 func (l maxPool) out(in []ops.Shape) (ops.Shape, error) { return l.op.Out(in[0]) }
 func (l maxPool) traits(in []ops.Shape) traits          { return traits{aux: l.op.Places} }
 func (l maxPool) forward(r *recorder, b *bound, _ bool) error {
+	r.pass(b, "max pool", forwardPass, float64(l.op.K*l.op.K*b.out.Elements()), b.in[0], b.out)
 	return l.op.Forward(r.Recorder, b.in[0], b.out, b.aux)
 }
 func (l maxPool) backward(r *recorder, b *bound) error {
 	if b.dIn[0].Buf == nil {
 		return nil
 	}
+	r.pass(b, "max pool", inputGradPass, float64(b.dIn[0].Elements()), b.dOut, b.dIn[0])
 	return l.op.Grad(r.Recorder, b.dOut, b.aux, b.dIn[0])
 }
 
@@ -134,12 +154,14 @@ type avgPool struct {
 
 func (l avgPool) out(in []ops.Shape) (ops.Shape, error) { return l.op.Out(in[0]) }
 func (l avgPool) forward(r *recorder, b *bound, _ bool) error {
+	r.pass(b, "average pool", forwardPass, float64(l.op.K*l.op.K*b.out.Elements()), b.in[0], b.out)
 	return l.op.Forward(r.Recorder, b.in[0], b.out)
 }
 func (l avgPool) backward(r *recorder, b *bound) error {
 	if b.dIn[0].Buf == nil {
 		return nil
 	}
+	r.pass(b, "average pool", inputGradPass, float64(l.op.K*l.op.K*b.out.Elements()), b.dOut, b.dIn[0])
 	return l.op.Grad(r.Recorder, b.dOut, b.dIn[0])
 }
 
@@ -148,12 +170,14 @@ type globalAvgPool struct{ plain }
 
 func (globalAvgPool) out(in []ops.Shape) (ops.Shape, error) { return ops.GlobalAvgPool{}.Out(in[0]) }
 func (globalAvgPool) forward(r *recorder, b *bound, _ bool) error {
+	r.pass(b, "global average pool", forwardPass, float64(b.in[0].Elements()), b.in[0], b.out)
 	return ops.GlobalAvgPool{}.Forward(r.Recorder, b.in[0], b.out)
 }
 func (globalAvgPool) backward(r *recorder, b *bound) error {
 	if b.dIn[0].Buf == nil {
 		return nil
 	}
+	r.pass(b, "global average pool", inputGradPass, float64(b.in[0].Elements()), b.dOut, b.dIn[0])
 	return ops.GlobalAvgPool{}.Grad(r.Recorder, b.dOut, b.dIn[0])
 }
 
@@ -172,12 +196,14 @@ func (l dropout) forward(r *recorder, b *bound, train bool) error {
 	if !train || l.op.P == 0 {
 		return nil
 	}
+	r.pass(b, "dropout", forwardPass, float64(b.out.Elements()), b.out, b.out)
 	return l.op.Apply(r.Recorder, r.step, b.out)
 }
 func (l dropout) backward(r *recorder, b *bound) error {
 	if l.op.P == 0 {
 		return nil
 	}
+	r.pass(b, "dropout", inputGradPass, float64(b.dOut.Elements()), b.dOut, b.dOut)
 	return l.op.Apply(r.Recorder, r.step, b.dOut)
 }
 
@@ -191,10 +217,12 @@ func (add) out(in []ops.Shape) (ops.Shape, error) {
 	return in[0], nil
 }
 func (add) forward(r *recorder, b *bound, _ bool) error {
+	r.pass(b, "add", forwardPass, float64(b.out.Elements()), b.in[0], b.in[1], b.out)
 	r.Tape.Copy(b.in[0].Buf, 0, b.out.Buf, 0, b.out.Bytes())
 	return ops.Add{}.Accumulate(r.Recorder, b.in[1], b.out)
 }
 func (add) backward(r *recorder, b *bound) error {
+	r.pass(b, "add", inputGradPass, 0, append([]ops.Tensor{b.dOut}, b.dIn...)...)
 	for _, d := range b.dIn {
 		if d.Buf != nil {
 			r.Tape.Copy(b.dOut.Buf, 0, d.Buf, 0, d.Bytes())

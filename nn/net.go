@@ -72,6 +72,7 @@ type recorder struct {
 
 // bound is a layer's memory: activations, gradients (a tensor without buffer where none is wanted), parameters in the order of its specs, and what it keeps.
 type bound struct {
+	layer     string
 	in, dIn   []ops.Tensor
 	out, dOut ops.Tensor
 	params    []ops.Param
@@ -301,7 +302,7 @@ func (n *Net) tensor(x *Node, s, b int) ops.Tensor {
 }
 
 func (n *Net) bind(x *Node, b int) *bound {
-	w := &bound{out: n.tensor(x, n.plan.act[x.id], b), dOut: n.tensor(x, n.plan.grad[x.id], b)}
+	w := &bound{layer: x.Name, out: n.tensor(x, n.plan.act[x.id], b), dOut: n.tensor(x, n.plan.grad[x.id], b)}
 	for _, in := range x.inputs {
 		w.in = append(w.in, n.tensor(in, n.plan.act[in.id], b))
 		w.dIn = append(w.dIn, ops.Tensor{})
@@ -346,12 +347,15 @@ func (n *Net) tape(images *ops.Images, b int, train bool) (*gpu.Tape, error) {
 
 func (n *Net) record(r *recorder, images *ops.Images, b int, train bool) error {
 	x := n.Graph.nodes[0]
-	if err := n.Options.Augment.Forward(r.Recorder, images, n.batch, n.tensor(x, n.plan.act[x.id], b), n.labels); err != nil {
+	first := n.tensor(x, n.plan.act[x.id], b)
+	r.begin(Part{Layer: "input", Operator: "augment", Pass: forwardPass, Shape: first.Shape.String(), Bytes: float64(3 * b * images.H * images.W)}, first)
+	if err := n.Options.Augment.Forward(r.Recorder, images, n.batch, first, n.labels); err != nil {
 		return err
 	}
 	for _, x := range n.Graph.nodes {
 		w := n.bind(x, b)
 		if t := x.layer.traits(x.inputShapes()); t.inPlace && w.out.Buf != w.in[0].Buf {
+			r.pass(w, "copy", forwardPass, 0, w.in[0], w.out)
 			r.Tape.Copy(w.in[0].Buf, 0, w.out.Buf, 0, w.out.Bytes())
 		}
 		if err := x.layer.forward(r, w, train); err != nil {
@@ -362,9 +366,12 @@ func (n *Net) record(r *recorder, images *ops.Images, b int, train bool) error {
 	if !train {
 		loss.Smoothing = 0 // smoothing is a means of training; what is reported is the cross entropy itself
 	}
-	if err := loss.Forward(r.Recorder, n.tensor(n.out, n.plan.act[n.out.id], b), n.labels, n.tensor(n.out, n.plan.grad[n.out.id], b), n.result); err != nil {
+	logits, dLogits := n.tensor(n.out, n.plan.act[n.out.id], b), n.tensor(n.out, n.plan.grad[n.out.id], b)
+	r.begin(Part{Layer: "loss", Operator: "cross entropy", Pass: forwardPass, Shape: logits.Shape.String(), Flops: 8 * float64(logits.Elements())}, logits, dLogits)
+	if err := loss.Forward(r.Recorder, logits, n.labels, dLogits, n.result); err != nil {
 		return err
 	}
+	r.begin(Part{Layer: "loss", Operator: "metrics", Pass: forwardPass, Shape: fmt.Sprint(b), Bytes: float64(8 * b)})
 	if err := ops.Metrics(r.Recorder, b, n.result, n.metrics, n.totals); err != nil {
 		return err
 	}
@@ -374,6 +381,8 @@ func (n *Net) record(r *recorder, images *ops.Images, b int, train bool) error {
 	if err := n.recordBackward(r, b); err != nil {
 		return err
 	}
+	floats := float64(n.trained) // weights and momenta are read and written, gradients read
+	r.begin(Part{Layer: "update", Operator: "sgd", Pass: updatePass, Shape: fmt.Sprint(n.trained), Flops: 6 * floats, Bytes: 20 * floats})
 	return n.Options.Optimiser.Update(r.Recorder, n.step, n.trained, n.velocity)
 }
 
@@ -407,6 +416,7 @@ func (n *Net) recordBackward(r *recorder, b int) error {
 			return fmt.Errorf("layer %s, backward: %w", x.Name, err)
 		}
 		for _, j := range joins {
+			r.pass(w, "add", inputGradPass, float64(j.to.Elements()), j.from, j.to, j.to)
 			if err := (ops.Add{}).Accumulate(r.Recorder, j.from, j.to); err != nil {
 				return err
 			}
@@ -505,18 +515,24 @@ func (n *Net) EvalStep(images *ops.Images, entries []Entry) error {
 	return n.submit(images, entries, false, 0, 0, s.readback)
 }
 
-func (n *Net) submit(images *ops.Images, entries []Entry, train bool, learningRate float64, key uint32, into *gpu.Readback) error {
+// prepare writes what the step needs to the adapter, and returns its tape.
+func (n *Net) prepare(images *ops.Images, entries []Entry, train bool, learningRate float64, key uint32) (*gpu.Tape, error) {
 	if len(entries) == 0 || len(entries) > n.Options.Batch {
-		return fmt.Errorf("a batch of %d images; the network was built for 1 to %d", len(entries), n.Options.Batch)
+		return nil, fmt.Errorf("a batch of %d images; the network was built for 1 to %d", len(entries), n.Options.Batch)
 	}
 	t, err := n.tape(images, len(entries), train)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := n.dev.Write(n.batch, 0, gpu.Bytes(unsafe.Slice(&entries[0][0], 8*len(entries)))); err != nil {
-		return err
+		return nil, err
 	}
-	if err := n.dev.Write(n.step, 0, gpu.Bytes([]uint32{math.Float32bits(float32(learningRate)), key})); err != nil {
+	return t, n.dev.Write(n.step, 0, gpu.Bytes([]uint32{math.Float32bits(float32(learningRate)), key}))
+}
+
+func (n *Net) submit(images *ops.Images, entries []Entry, train bool, learningRate float64, key uint32, into *gpu.Readback) error {
+	t, err := n.prepare(images, entries, train, learningRate, key)
+	if err != nil {
 		return err
 	}
 	if err := n.dev.SubmitRead(t, n.metrics, into); err != nil {

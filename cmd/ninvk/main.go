@@ -32,6 +32,7 @@ type cli struct {
 	} `cmd:"" help:"Obtain and check CIFAR-10."`
 	Train   trainCommand   `cmd:"" help:"Train a network; draws its accuracy and keeps weights that PyTorch can load."`
 	Eval    evalCommand    `cmd:"" help:"Loss and accuracy of trained weights."`
+	Bench   benchCommand   `cmd:"" help:"Measure the adapter, the operators and whole networks."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

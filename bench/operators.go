@@ -1,0 +1,87 @@
+package bench
+
+import (
+	"cmp"
+	"slices"
+
+	"ninvk/gpu"
+	"ninvk/nn"
+)
+
+// Operator is one pass of one layer of a step, measured.
+type Operator struct {
+	Model    string `json:"model"`
+	Batch    int    `json:"batch"`
+	Step     string `json:"step"` // training or evaluation
+	Layer    string `json:"layer"`
+	Operator string `json:"operator"`
+	Pass     string `json:"pass"` // forward, input-gradient, weight-gradient; of the optimiser: update
+	Shape    string `json:"shape"`
+	Variant  string `json:"variant"` // the kernel that takes most of the time
+
+	Milliseconds    float64   `json:"milliseconds"` // median; launches included
+	Spread          float64   `json:"spread"`       // half the distance between the quartiles, over the median
+	Dispatches      int       `json:"dispatches"`
+	GFlops          float64   `json:"gflops"`
+	GBytesPerSecond float64   `json:"gbytes_per_second"`
+	PercentOfLimit  float64   `json:"percent_of_limit"` // of the limit that binds: arithmetic or memory
+	Bound           string    `json:"bound,omitempty"`  // which of them
+	ShareOfStep     float64   `json:"share_of_step"`    // of the sum of all operators of the step
+	Commands        []Command `json:"commands"`
+}
+
+// Command is the runs of one kernel, or of one kind of copy, within an operator.
+type Command struct {
+	Kernel       string  `json:"kernel"`
+	Runs         int     `json:"runs"`
+	Milliseconds float64 `json:"milliseconds"` // all runs, median
+}
+
+// operators groups the timings of a step's commands by what they belong to.
+func operators(timings []gpu.Timing) []Operator {
+	var out []Operator
+	for len(timings) > 0 {
+		n := slices.IndexFunc(timings, func(t gpu.Timing) bool { return t.Part != timings[0].Part })
+		if n < 0 {
+			n = len(timings)
+		}
+		out = append(out, operator(timings[:n]))
+		timings = timings[n:]
+	}
+	total := 0.0
+	for _, o := range out {
+		total += o.Milliseconds
+	}
+	for i := range out {
+		out[i].ShareOfStep = out[i].Milliseconds / total
+	}
+	return out
+}
+
+// operator adds up the commands of one part, round by round.
+func operator(timings []gpu.Timing) Operator {
+	p, _ := timings[0].Part.(*nn.Part)
+	o := Operator{Layer: p.Layer, Operator: p.Operator, Pass: p.Pass, Shape: p.Shape}
+	rounds := make([]float64, len(timings[0].Seconds))
+	for _, t := range timings {
+		for i, s := range t.Seconds {
+			rounds[i] += s
+		}
+		if t.Dispatch {
+			o.Dispatches++
+		}
+		i := slices.IndexFunc(o.Commands, func(c Command) bool { return c.Kernel == t.Label })
+		if i < 0 {
+			i = len(o.Commands)
+			o.Commands = append(o.Commands, Command{Kernel: t.Label})
+		}
+		o.Commands[i].Runs++
+		o.Commands[i].Milliseconds += 1e3 * sampled(t.Seconds).Median
+	}
+	s := sampled(rounds)
+	o.Milliseconds, o.Spread = 1e3*s.Median, s.Spread()
+	o.Variant = slices.MaxFunc(o.Commands, func(a, b Command) int { return cmp.Compare(a.Milliseconds, b.Milliseconds) }).Kernel
+	o.GFlops = p.Flops / s.Median / 1e9
+	o.GBytesPerSecond = p.Bytes / s.Median / 1e9
+	return o
+}

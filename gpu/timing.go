@@ -1,0 +1,132 @@
+package gpu
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// Timing is how long one command of a tape takes on the adapter.
+type Timing struct {
+	Part     any    // what the command belongs to, as Tape.Part said
+	Label    string // kernel, or what is copied
+	Dispatch bool   // a kernel, not a copy
+	Seconds  []float64
+}
+
+// TimingOptions say how thoroughly Time measures.
+type TimingOptions struct {
+	Submit   time.Duration // a short command is repeated until its submit takes about so long
+	Rounds   int           // at most so many samples of every command,
+	Least    int           // but at least so many,
+	Budget   time.Duration // and none begun after so long
+	Progress func(done, total int)
+}
+
+// mostRepeats bounds the repetitions of one command in a submit.
+const mostRepeats = 256
+
+// Time runs the tape's commands one at a time, each in a submit of its own, round after round in the tape's order, so that every sample of a command sees
+// the machine in another moment. Marks made by Split are passed over. A command's time is that of its submit less the latency of an empty one, over its
+// repetitions; it contains the launch of the command. What the tape computes is of no use afterwards, as commands that add to their output ran more than once.
+func (d *Device) Time(ctx context.Context, t *Tape, o TimingOptions) ([]Timing, error) {
+	if err := t.Finish(); err != nil {
+		return nil, err
+	}
+	var commands []*command
+	var timings []Timing
+	for i := range t.commands {
+		if c := &t.commands[i]; !c.split {
+			commands = append(commands, c)
+			timings = append(timings, Timing{Part: c.part, Label: c.label, Dispatch: c.pipeline != nil})
+		}
+	}
+	latency, err := d.SubmitLatency(20)
+	if err != nil {
+		return nil, err
+	}
+	idle := time.Duration(median(latency) * float64(time.Second))
+	least := make([]time.Duration, len(commands)) // of a single run, so far
+	run := func(i, repeats int, sleep time.Duration) (time.Duration, error) {
+		if ctx.Err() != nil {
+			return 0, ctx.Err()
+		}
+		took, err := d.timeSubmit(timings[i].Label, sleep, func(e *encoder) error {
+			for range repeats {
+				if err := e.add(commands[i]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		return max(took-idle, time.Microsecond) / time.Duration(repeats), err
+	}
+	// The first round lets the driver compile, the second says how often to repeat.
+	for range 2 {
+		for i := range commands {
+			if least[i], err = run(i, 1, 0); err != nil {
+				return nil, err
+			}
+		}
+	}
+	start := time.Now()
+	for round := range o.Rounds {
+		if round >= o.Least && time.Since(start) > o.Budget {
+			break
+		}
+		for i := range commands {
+			repeats := max(1, min(mostRepeats, int(o.Submit/least[i])))
+			took, err := run(i, repeats, least[i]*time.Duration(repeats)*3/4)
+			if err != nil {
+				return nil, err
+			}
+			least[i] = min(least[i], took)
+			timings[i].Seconds = append(timings[i].Seconds, took.Seconds())
+		}
+		if o.Progress != nil {
+			o.Progress(round+1, o.Rounds)
+		}
+	}
+	return timings, nil
+}
+
+// SubmitLatency is how long a submit of nothing and the wait for it take, in seconds, n times.
+func (d *Device) SubmitLatency(n int) ([]float64, error) {
+	out := make([]float64, n)
+	for i := range out {
+		took, err := d.timeSubmit("an empty submit", 0, func(*encoder) error { return nil })
+		if err != nil {
+			return nil, err
+		}
+		out[i] = took.Seconds()
+	}
+	return out, nil
+}
+
+// timeSubmit encodes commands, submits them and waits. It sleeps before it begins to look: Wait looks the less often the longer it waits.
+func (d *Device) timeSubmit(what string, sleep time.Duration, encode func(*encoder) error) (time.Duration, error) {
+	e := encoder{d: d}
+	var err error
+	if e.enc, err = d.device.CreateCommandEncoder(nil); err != nil {
+		return 0, &LostError{what, err.Error()}
+	}
+	d.last = what
+	if err := guard("submitting", func() error { return encode(&e) }); err != nil {
+		return 0, &LostError{what, err.Error()}
+	}
+	start := time.Now()
+	if err := guard("submitting", e.submit); err != nil {
+		return 0, &LostError{what, err.Error()}
+	}
+	time.Sleep(sleep)
+	if err := d.Wait(what); err != nil {
+		return 0, err
+	}
+	return time.Since(start), nil
+}
+
+func median(v []float64) float64 {
+	s := slices.Clone(v)
+	slices.Sort(s)
+	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
+}

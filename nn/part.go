@@ -1,0 +1,52 @@
+package nn
+
+import (
+	"fmt"
+
+	"ninvk/gpu"
+	"ninvk/ops"
+)
+
+// Part is a piece of a step, one pass of one layer or of what every network has: the tape's commands carry it, so that their times can be told apart.
+type Part struct {
+	Layer    string // name of the layer, or "input", "loss", "update"
+	Operator string // as "conv 5×5"
+	Pass     string // forward, input-gradient or weight-gradient; update
+	Shape    string // what is read and written, NCHW
+	Flops    float64
+	Bytes    float64 // of the tensors that must be read or written, each once
+}
+
+// The passes.
+const (
+	forwardPass    = "forward"
+	inputGradPass  = "input-gradient"
+	weightGradPass = "weight-gradient"
+	updatePass     = "update"
+)
+
+// begin names what is recorded from now on.
+func (r *recorder) begin(p Part, touched ...ops.Tensor) {
+	for _, t := range touched {
+		if t.Buf != nil {
+			p.Bytes += 4 * float64(t.Elements())
+		}
+	}
+	r.Tape.Part = &p
+}
+
+// pass is begin for a pass of a layer.
+func (r *recorder) pass(b *bound, operator, pass string, flops float64, touched ...ops.Tensor) {
+	r.begin(Part{Layer: b.layer, Operator: operator, Pass: pass, Flops: flops, Shape: fmt.Sprintf("%v → %v", b.in[0].Shape, b.out.Shape)}, touched...)
+}
+
+// weight is a parameter seen as a tensor, for counting its bytes.
+func (r *recorder) weight(p ops.Param) ops.Tensor {
+	return ops.Tensor{Shape: ops.Shape{N: 1, C: p.Len, H: 1, W: 1}, Buf: r.Weights}
+}
+
+// Tape writes what a step over these images needs to the adapter and returns the recorded step, whose commands carry a *Part each. It is for measuring;
+// TrainStep and EvalStep submit steps.
+func (n *Net) Tape(images *ops.Images, entries []Entry, train bool) (*gpu.Tape, error) {
+	return n.prepare(images, entries, train, 0, 0)
+}
