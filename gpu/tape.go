@@ -311,11 +311,8 @@ func (d *Device) Submit(tapes ...*Tape) error {
 	return guard("submitting", func() error {
 		e := encoder{d: d}
 		for _, t := range tapes {
-			d.last = t.Label
-			for i := range t.commands {
-				if err := e.add(&t.commands[i]); err != nil {
-					return &LostError{t.Label, err.Error()}
-				}
+			if err := e.record(t); err != nil {
+				return err
 			}
 		}
 		return e.submit()
@@ -337,6 +334,18 @@ type encoder struct {
 	enc  *wgpu.CommandEncoder
 	pass *wgpu.ComputePassEncoder
 	last *Pipeline
+
+	submitting time.Duration // spent in the driver's submit
+}
+
+func (e *encoder) record(t *Tape) error {
+	e.d.last = t.Label
+	for i := range t.commands {
+		if err := e.add(&t.commands[i]); err != nil {
+			return &LostError{t.Label, err.Error()}
+		}
+	}
+	return nil
 }
 
 func (e *encoder) endPass() error {
@@ -416,7 +425,9 @@ func (e *encoder) submit() error {
 	if err != nil {
 		return err
 	}
+	start := time.Now()
 	e.d.queue.Submit(c)
+	e.submitting += time.Since(start)
 	c.Release()
 	e.enc.Release()
 	e.enc = nil

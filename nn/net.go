@@ -165,6 +165,9 @@ func (n *Net) plannedBytes(p *plan) uint64 {
 	return p.bytes() + params + ops.PartialBytes
 }
 
+// PlannedBytes is the memory the network asks the adapter for: activations, parameters, in training their gradients and momenta, and scratch.
+func (n *Net) PlannedBytes() uint64 { return n.plannedBytes(n.plan) }
+
 func (n *Net) checkSizes() error {
 	reason := n.fits(n.Options.Batch)
 	if reason == "" {
