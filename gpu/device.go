@@ -35,6 +35,7 @@ type Device struct {
 	device  *wgpu.Device
 	queue   *wgpu.Queue
 	release func()
+	player  player
 
 	mu        sync.Mutex
 	pipelines map[string]*Pipeline
@@ -61,7 +62,9 @@ func Open(selector string) (*Device, error) {
 		release()
 		return nil, &LostError{"opening " + a.String(), err.Error()}
 	}
-	return &Device{Adapter: a, device: d, queue: d.GetQueue(), release: release, pipelines: map[string]*Pipeline{}}, nil
+	dev := &Device{Adapter: a, device: d, queue: d.GetQueue(), release: release, pipelines: map[string]*Pipeline{}}
+	dev.player = newPlayer(dev)
+	return dev, nil
 }
 
 // Close waits for the queue and releases the device. Buffers and tapes of the device must not be used afterwards.
@@ -70,6 +73,7 @@ func (d *Device) Close() {
 	for _, p := range d.pipelines {
 		p.release()
 	}
+	d.player.free()
 	d.queue.Release()
 	d.device.Release()
 	d.release()

@@ -43,10 +43,10 @@ func (d *Device) Time(ctx context.Context, t *Tape, o TimingOptions) (Timings, e
 	if err := t.Finish(); err != nil {
 		return r, err
 	}
-	var commands []*command
+	var commands []int // indices in the tape
 	for i := range t.commands {
 		if c := &t.commands[i]; !c.split {
-			commands = append(commands, c)
+			commands = append(commands, i)
 			r.Commands = append(r.Commands, Timing{Part: c.part, Label: c.label, Dispatch: c.pipeline != nil})
 		} else if i+1 < len(t.commands) {
 			r.Submits++
@@ -62,13 +62,10 @@ func (d *Device) Time(ctx context.Context, t *Tape, o TimingOptions) (Timings, e
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
-		took, err := d.timeSubmit(r.Commands[i].Label, sleep, func(e *encoder) error {
+		took, err := d.timeSubmit(r.Commands[i].Label, sleep, func() {
 			for range repeats {
-				if err := e.add(commands[i]); err != nil {
-					return err
-				}
+				d.player.encode(t.reel, commands[i], commands[i]+1)
 			}
-			return nil
 		})
 		return max(took-idle, time.Microsecond) / time.Duration(repeats), err
 	}
@@ -112,7 +109,7 @@ func (d *Device) Time(ctx context.Context, t *Tape, o TimingOptions) (Timings, e
 func (d *Device) SubmitLatency(n int) ([]float64, error) {
 	out := make([]float64, n)
 	for i := range out {
-		took, err := d.timeSubmit("an empty submit", 0, func(*encoder) error { return nil })
+		took, err := d.timeSubmit("an empty submit", 0, func() {})
 		if err != nil {
 			return nil, err
 		}
@@ -122,19 +119,14 @@ func (d *Device) SubmitLatency(n int) ([]float64, error) {
 }
 
 // timeSubmit encodes commands, submits them and waits. It sleeps before it begins to look: Wait looks the less often the longer it waits.
-func (d *Device) timeSubmit(what string, sleep time.Duration, encode func(*encoder) error) (time.Duration, error) {
-	e := encoder{d: d}
-	var err error
-	if e.enc, err = d.device.CreateCommandEncoder(nil); err != nil {
-		return 0, &LostError{what, err.Error()}
-	}
+func (d *Device) timeSubmit(what string, sleep time.Duration, encode func()) (time.Duration, error) {
 	d.last = what
-	if err := guard("submitting", func() error { return encode(&e) }); err != nil {
-		return 0, &LostError{what, err.Error()}
-	}
+	d.player.begin()
+	encode()
 	start := time.Now()
-	if err := guard("submitting", e.submit); err != nil {
-		return 0, &LostError{what, err.Error()}
+	d.player.submit()
+	if err := d.player.err("submitting", what); err != nil {
+		return 0, err
 	}
 	time.Sleep(sleep)
 	if err := d.Wait(what); err != nil {
@@ -146,16 +138,11 @@ func (d *Device) timeSubmit(what string, sleep time.Duration, encode func(*encod
 // timeWhole submits the tape and waits: how long encoding it took the host, and how long all took. A software driver may run the kernels within Submit.
 func (d *Device) timeWhole(t *Tape) (host, whole time.Duration, err error) {
 	start := time.Now()
-	e := encoder{d: d}
-	if err := guard("submitting", func() error {
-		if err := e.record(t); err != nil {
-			return err
-		}
-		return e.submit()
-	}); err != nil {
+	d.player.submitting = 0
+	if err := d.Submit(t); err != nil {
 		return 0, 0, err
 	}
-	host = time.Since(start) - e.submitting
+	host = time.Since(start) - d.player.submitting
 	err = d.Wait(t.Label)
 	return host, time.Since(start), err
 }
