@@ -91,7 +91,7 @@ func (r Result) WriteComparison(w io.Writer, before Result) error {
 		}
 	})
 	if compared == 0 {
-		p.line("the two runs have no model, batch size and layer in common\n")
+		p.line("the two runs have nothing in common: no model, batch size and layer is in both\n")
 	}
 	return p.err
 }

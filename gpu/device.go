@@ -47,11 +47,8 @@ type Device struct {
 
 // Open opens the adapter that selector names (see Select; "" looks at NINVK_ADAPTER first) with the adapter's own limits.
 func Open(selector string) (*Device, error) {
-	if selector == "" {
-		selector = os.Getenv(AdapterEnv)
-	}
 	as, release := enumerate()
-	a, err := Select(as, selector)
+	a, err := choose(as, selector)
 	if err != nil {
 		release()
 		return nil, err
@@ -65,6 +62,20 @@ func Open(selector string) (*Device, error) {
 	dev := &Device{Adapter: a, device: d, queue: d.GetQueue(), release: release, pipelines: map[string]*Pipeline{}}
 	dev.player = newPlayer(dev)
 	return dev, nil
+}
+
+// Choose finds the adapter that Open would open.
+func Choose(selector string) (Adapter, error) {
+	as, release := enumerate()
+	defer release()
+	return choose(as, selector)
+}
+
+func choose(as []Adapter, selector string) (Adapter, error) {
+	if selector == "" {
+		selector = os.Getenv(AdapterEnv)
+	}
+	return Select(as, selector)
 }
 
 // Close waits for the queue and releases the device. Buffers and tapes of the device must not be used afterwards.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -55,6 +56,14 @@ func (c benchCommand) Run(ctx context.Context) error {
 		if before, err = bench.ReadResult(c.Compare); err != nil {
 			return err
 		}
+	}
+	if c.Plot != "" {
+		if i, err := os.Stat(filepath.Dir(c.Plot)); err != nil || !i.IsDir() {
+			return &train.UsageError{Flag: "--plot", Value: c.Plot, Problem: "there is no folder " + filepath.Dir(c.Plot)}
+		}
+	}
+	if _, err := gpu.Choose(c.Adapter); err != nil { // before the measuring processes ask for it
+		return err
 	}
 	report := &benchReport{terminal: onTerminal()}
 	options.Progress = report.progress

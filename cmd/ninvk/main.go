@@ -95,7 +95,10 @@ func watchSignals(stop func()) {
 // exitCode is the contract of the README's table.
 func exitCode(err error) int {
 	is := func(target any) bool { return errors.As(err, target) }
+	var child *bench.ChildError
 	switch {
+	case is(&child):
+		return child.Code
 	case is(new(*interrupted)):
 		return exitInterrupted
 	case is(new(*usageError)), is(new(*train.UsageError)), is(new(*nin.UnknownModelError)):
