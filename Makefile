@@ -9,7 +9,7 @@ TEST_PACKAGES := 1
 TEST_TIMEOUT := 4m
 FULL_TIMEOUT := 60m
 
-.PHONY: help build setup quickstart test test-full vet fmt
+.PHONY: help build setup quickstart test test-full bench-peers vet fmt
 
 help:
 	@echo 'make quickstart   set up, build, and train on the embedded sample (about three minutes)'
@@ -17,6 +17,7 @@ help:
 	@echo 'make build        build bin/ninvk'
 	@echo 'make test         set up, and test all that must hold (under five minutes on two cores)'
 	@echo 'make test-full    the same with the slow suites'
+	@echo 'make bench-peers  install PyTorch and TensorFlow.js, and compare the speed with theirs (ten minutes on two cores)'
 	@echo 'make fmt vet      format; look for mistakes'
 	@echo
 	@echo 'NINVK_ADAPTER chooses the adapter: an index, a part of its name, or a type (cpu, discrete, integrated).'
@@ -40,6 +41,13 @@ test: setup
 test-full: export NINVK_FULL = 1
 test-full: TEST_TIMEOUT = $(FULL_TIMEOUT)
 test-full: test
+
+# Flags of bench/peers/run.py, as --batch 128 or --peers pytorch.
+PEERS :=
+
+bench-peers: setup
+	@$(MAKE) --no-print-directory build
+	@bench/peers/run.py $(PEERS)
 
 vet:
 	go vet ./...

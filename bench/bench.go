@@ -4,7 +4,6 @@ package bench
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/go-gl/mathgl/mgl32"
@@ -19,14 +18,22 @@ import (
 // Options say what is measured.
 type Options struct {
 	Model    string
-	Batch    int // images a step while operators are measured
+	Batch    int           // images a step while operators are measured
+	Budget   time.Duration // for the operators of one step, beyond the least number of repetitions
 	Progress func(stage string, done, total int)
 }
 
 // Result is everything measured; its JSON field names are a promise.
 type Result struct {
+	Version   string      `json:"version"`
+	Time      time.Time   `json:"time"`
 	Adapter   gpu.Adapter `json:"adapter"`
+	Limits    Limits      `json:"limits"`
+	Networks  []Network   `json:"networks"`
 	Operators []Operator  `json:"operators"`
+	Steps     []Step      `json:"steps"`
+	StartUps  []StartUp   `json:"start_up"`
+	Notes     []string    `json:"notes"` // what was left out, and why
 }
 
 // Bench measures on one device.
@@ -41,22 +48,21 @@ func New(d *gpu.Device, data *cifar10.Dataset, o Options) *Bench {
 	return &Bench{Options: o, dev: d, data: data}
 }
 
-// Operators measures every operator of a training step and of an evaluation step.
-func (b *Bench) Operators(ctx context.Context) ([]Operator, error) {
-	var out []Operator
+// Operators measures every operator of a training step and of an evaluation step, and the steps as a whole.
+func (b *Bench) Operators(ctx context.Context, l Limits) (rows []Operator, steps []Step, err error) {
 	for _, train := range []bool{true, false} {
 		s, err := b.build(b.Batch, train)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		rows, err := s.operators(ctx)
+		r, step, err := s.profile(ctx, l)
 		s.release()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		out = append(out, rows...)
+		rows, steps = append(rows, r...), append(steps, step)
 	}
-	return out, nil
+	return rows, steps, nil
 }
 
 // subject is a network of one batch size on the adapter, with images to work on.
@@ -66,6 +72,8 @@ type subject struct {
 	images  *ops.Images
 	entries []nn.Entry
 	train   bool
+	steps   int           // of training submitted
+	upload  time.Duration // of the images
 }
 
 // build sets a network up as ninvk train does by default.
@@ -90,10 +98,12 @@ func (b *Bench) build(batch int, train bool) (*subject, error) {
 		s.release()
 		return nil, err
 	}
+	start := time.Now()
 	if s.images, err = ops.NewImages(b.dev, "training images", cifar10.Height, cifar10.Width, b.data.Train.Images); err != nil {
 		s.release()
 		return nil, err
 	}
+	s.upload = time.Since(start)
 	scale := float32(cifar10.Width) / float32(size)
 	m := mgl32.Mat3{scale, 0, 0, 0, scale, 0, (scale - 1) / 2, (scale - 1) / 2, 1}
 	for i := range batch {
@@ -104,10 +114,14 @@ func (b *Bench) build(batch int, train bool) (*subject, error) {
 }
 
 func (s *subject) release() {
+	if s.net == nil {
+		return
+	}
 	s.net.Release()
 	if s.images != nil {
 		s.images.Release()
 	}
+	s.net = nil
 }
 
 // step names the kind of step.
@@ -116,25 +130,4 @@ func (s *subject) step() string {
 		return "training"
 	}
 	return "evaluation"
-}
-
-// operators times the commands of a step one by one.
-func (s *subject) operators(ctx context.Context) ([]Operator, error) {
-	tape, err := s.net.Tape(s.images, s.entries, s.train)
-	if err != nil {
-		return nil, err
-	}
-	stage := fmt.Sprintf("operators of %s, %s step, batch %d", s.Model, s.step(), len(s.entries))
-	timings, err := s.dev.Time(ctx, tape, gpu.TimingOptions{
-		Submit: 10 * time.Millisecond, Rounds: 20, Least: 3, Budget: 25 * time.Second,
-		Progress: func(done, total int) { s.Progress(stage, done, total) },
-	})
-	if err != nil {
-		return nil, err
-	}
-	out := operators(timings)
-	for i := range out {
-		out[i].Model, out[i].Batch, out[i].Step = s.Model, len(s.entries), s.step()
-	}
-	return out, nil
 }

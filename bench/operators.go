@@ -19,15 +19,17 @@ type Operator struct {
 	Shape    string `json:"shape"`
 	Variant  string `json:"variant"` // the kernel that takes most of the time
 
-	Milliseconds    float64   `json:"milliseconds"` // median; launches included
-	Spread          float64   `json:"spread"`       // half the distance between the quartiles, over the median
-	Dispatches      int       `json:"dispatches"`
-	GFlops          float64   `json:"gflops"`
-	GBytesPerSecond float64   `json:"gbytes_per_second"`
-	PercentOfLimit  float64   `json:"percent_of_limit"` // of the limit that binds: arithmetic or memory
-	Bound           string    `json:"bound,omitempty"`  // which of them
-	ShareOfStep     float64   `json:"share_of_step"`    // of the sum of all operators of the step
-	Commands        []Command `json:"commands"`
+	Milliseconds    float64 `json:"milliseconds"` // median; launches included
+	Spread          float64 `json:"spread"`       // half the distance between the quartiles, over the median
+	Dispatches      int     `json:"dispatches"`
+	GFlops          float64 `json:"gflops"`
+	GBytesPerSecond float64 `json:"gbytes_per_second"`
+	PercentOfLimit  float64 `json:"percent_of_limit"` // of the limit that binds
+	Bound           string  `json:"bound"`            // arithmetic or memory
+	ShareOfStep     float64 `json:"share_of_step"`    // of the sum of all operators of the step
+
+	Samples  []float64 `json:"samples_milliseconds"`
+	Commands []Command `json:"commands"`
 }
 
 // Command is the runs of one kernel, or of one kind of copy, within an operator.
@@ -38,14 +40,14 @@ type Command struct {
 }
 
 // operators groups the timings of a step's commands by what they belong to.
-func operators(timings []gpu.Timing) []Operator {
+func operators(timings []gpu.Timing, l Limits) []Operator {
 	var out []Operator
 	for len(timings) > 0 {
 		n := slices.IndexFunc(timings, func(t gpu.Timing) bool { return t.Part != timings[0].Part })
 		if n < 0 {
 			n = len(timings)
 		}
-		out = append(out, operator(timings[:n]))
+		out = append(out, operator(timings[:n], l))
 		timings = timings[n:]
 	}
 	total := 0.0
@@ -59,7 +61,7 @@ func operators(timings []gpu.Timing) []Operator {
 }
 
 // operator adds up the commands of one part, round by round.
-func operator(timings []gpu.Timing) Operator {
+func operator(timings []gpu.Timing, l Limits) Operator {
 	p, _ := timings[0].Part.(*nn.Part)
 	o := Operator{Layer: p.Layer, Operator: p.Operator, Pass: p.Pass, Shape: p.Shape}
 	rounds := make([]float64, len(timings[0].Seconds))
@@ -83,5 +85,13 @@ func operator(timings []gpu.Timing) Operator {
 	o.Variant = slices.MaxFunc(o.Commands, func(a, b Command) int { return cmp.Compare(a.Milliseconds, b.Milliseconds) }).Kernel
 	o.GFlops = p.Flops / s.Median / 1e9
 	o.GBytesPerSecond = p.Bytes / s.Median / 1e9
+	arithmetic, memory := 100*o.GFlops/l.GFlops, 100*o.GBytesPerSecond/l.GBytesPerSecond
+	o.PercentOfLimit, o.Bound = memory, "memory"
+	if arithmetic > memory {
+		o.PercentOfLimit, o.Bound = arithmetic, "arithmetic"
+	}
+	for _, s := range rounds {
+		o.Samples = append(o.Samples, 1e3*s)
+	}
 	return o
 }

@@ -35,6 +35,7 @@ type Device struct {
 	device  *wgpu.Device
 	queue   *wgpu.Queue
 	release func()
+	player  player
 
 	mu        sync.Mutex
 	pipelines map[string]*Pipeline
@@ -46,11 +47,8 @@ type Device struct {
 
 // Open opens the adapter that selector names (see Select; "" looks at NINVK_ADAPTER first) with the adapter's own limits.
 func Open(selector string) (*Device, error) {
-	if selector == "" {
-		selector = os.Getenv(AdapterEnv)
-	}
 	as, release := enumerate()
-	a, err := Select(as, selector)
+	a, err := choose(as, selector)
 	if err != nil {
 		release()
 		return nil, err
@@ -61,7 +59,23 @@ func Open(selector string) (*Device, error) {
 		release()
 		return nil, &LostError{"opening " + a.String(), err.Error()}
 	}
-	return &Device{Adapter: a, device: d, queue: d.GetQueue(), release: release, pipelines: map[string]*Pipeline{}}, nil
+	dev := &Device{Adapter: a, device: d, queue: d.GetQueue(), release: release, pipelines: map[string]*Pipeline{}}
+	dev.player = newPlayer(dev)
+	return dev, nil
+}
+
+// Choose finds the adapter that Open would open.
+func Choose(selector string) (Adapter, error) {
+	as, release := enumerate()
+	defer release()
+	return choose(as, selector)
+}
+
+func choose(as []Adapter, selector string) (Adapter, error) {
+	if selector == "" {
+		selector = os.Getenv(AdapterEnv)
+	}
+	return Select(as, selector)
 }
 
 // Close waits for the queue and releases the device. Buffers and tapes of the device must not be used afterwards.
@@ -70,6 +84,7 @@ func (d *Device) Close() {
 	for _, p := range d.pipelines {
 		p.release()
 	}
+	d.player.free()
 	d.queue.Release()
 	d.device.Release()
 	d.release()

@@ -2,6 +2,7 @@ package gpu
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"os"
@@ -287,6 +288,55 @@ func mustPipeline(t *testing.T, k Kernel) *Pipeline {
 	p, err := device(t).Pipeline(k)
 	check(t, err)
 	return p
+}
+
+// Every command is timed as often as it was asked for, and bears what it belongs to.
+func TestTime(t *testing.T) {
+	d := device(t)
+	x, y := newBuffer(t, "x", 1024), newBuffer(t, "y", 1024)
+	tape := d.NewTape("test")
+	defer tape.Release()
+	tape.Part = "first"
+	tape.Clear(x, 0, 1024)
+	tape.Split()
+	tape.Part = "second"
+	tape.Dispatch(double, []uint32{200, two}, 4, 1, 1, All(x), All(y))
+	rounds := 0
+	r, err := d.Time(t.Context(), tape, TimingOptions{Whole: true, Submit: time.Millisecond, Rounds: 3, Least: 3, Progress: func(int, int) { rounds++ }})
+	check(t, err)
+	if len(r.Commands) != 2 || len(r.Whole) != 3 || len(r.Host) != 3 || r.Submits != 2 || rounds != 3 {
+		t.Fatalf("%d commands, %d whole runs, %d of the host, %d submits, %d rounds; want 2, 3, 3, 2, 3", len(r.Commands), len(r.Whole), len(r.Host), r.Submits, rounds)
+	}
+	for i, want := range []Timing{{Part: "first", Label: "clear x"}, {Part: "second", Label: "double", Dispatch: true}} {
+		got := r.Commands[i]
+		if got.Part != want.Part || got.Label != want.Label || got.Dispatch != want.Dispatch || len(got.Seconds) != 3 || !(slices.Min(got.Seconds) > 0) {
+			t.Errorf("command %d: %+v", i, got)
+		}
+	}
+	for i := range r.Whole {
+		if !(r.Host[i] > 0) || r.Host[i] > r.Whole[i] {
+			t.Errorf("run %d: %v s, of these %v s of the host", i, r.Whole[i], r.Host[i])
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := d.Time(ctx, tape, TimingOptions{Rounds: 1}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// A slot given back while its map is under way must not free what the map writes.
+func TestReleaseOfBusyReadback(t *testing.T) {
+	d := device(t)
+	x := newBuffer(t, "x", 1024)
+	for range 50 {
+		r, err := d.NewReadback("slot", 16)
+		check(t, err)
+		check(t, d.SubmitRead(d.NewTape("nothing"), x, r))
+		r.Start()
+		r.Release()
+	}
+	check(t, d.Wait("the maps"))
 }
 
 func TestTapeErrors(t *testing.T) {

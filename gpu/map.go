@@ -19,7 +19,6 @@ static void ninvk_map_read(void *buffer, size_t size, int32_t *done) {
 import "C"
 
 import (
-	"reflect"
 	"unsafe"
 
 	"github.com/rajveermalviya/go-webgpu/wgpu"
@@ -32,11 +31,8 @@ func newMapping() mapping { return mapping{(*C.int32_t)(C.calloc(1, 4))} }
 
 func (m mapping) free() { C.free(unsafe.Pointer(m.done)) }
 
-// start asks for the first size bytes of b; the state changes inside a later Poll.
-func (m mapping) start(b *wgpu.Buffer, size uint64) {
-	ref := reflect.ValueOf(b).Elem().FieldByName("ref").UnsafePointer()
-	C.ninvk_map_read(ref, C.size_t(size), m.done)
-}
+// start asks for the bytes of b; the state changes inside a later Poll.
+func (m mapping) start(b *Buffer) { C.ninvk_map_read(b.h, C.size_t(b.Size), m.done) }
 
 func (m mapping) pending() bool { return *m.done == 0 }
 

@@ -14,6 +14,7 @@ type Buffer struct {
 
 	d *Device
 	b *wgpu.Buffer
+	h unsafe.Pointer // the handle within b
 }
 
 // NewBuffer allocates size bytes (rounded up to 16).
@@ -35,7 +36,7 @@ func (d *Device) newBuffer(label string, size uint64, usage wgpu.BufferUsage) (*
 		return nil, &LostError{fmt.Sprintf("allocating %q (%d bytes; %d are in use)", label, size, d.allocated), err.Error()}
 	}
 	d.allocated += size
-	return &Buffer{Label: label, Size: size, d: d, b: b}, nil
+	return &Buffer{Label: label, Size: size, d: d, b: b, h: handle(b)}, nil
 }
 
 // Release frees the buffer once the queue no longer uses it.
@@ -57,7 +58,7 @@ func (d *Device) Write(b *Buffer, offset uint64, data []byte) error {
 	if len(data) == 0 {
 		return nil
 	}
-	return d.queue.WriteBuffer(b.b, offset, data)
+	return d.player.write(b, offset, data)
 }
 
 // Bytes views a slice of 32-bit values as the bytes the adapter reads (all supported hosts are little-endian).
@@ -126,7 +127,7 @@ func (r *Readback) Target() *Buffer { return r.staging }
 
 // Start asks for the contents once all work submitted so far is done.
 func (r *Readback) Start() {
-	r.m.start(r.staging.b, r.staging.Size)
+	r.m.start(r.staging)
 	r.busy = true
 }
 
@@ -144,7 +145,7 @@ func (r *Readback) Ready() bool {
 // Wait waits until the work before Start is done, not longer, and copies the first len(out) bytes.
 func (r *Readback) Wait(out []byte) error {
 	d := r.staging.d
-	if err := d.poll("reading "+r.staging.Label, func(bool) bool { return !r.m.pending() }); err != nil {
+	if err := d.poll(r.staging.Label, func(bool) bool { return !r.m.pending() }); err != nil {
 		return err
 	}
 	r.busy = false
@@ -152,16 +153,16 @@ func (r *Readback) Wait(out []byte) error {
 		return &LostError{"reading " + r.staging.Label, "the adapter did not map the buffer"}
 	}
 	copy(out, r.staging.b.GetMappedRange(0, uint(r.staging.Size)))
-	return r.staging.b.Unmap()
+	return d.player.unmap(r.staging)
 }
 
-// Release frees the slot.
+// Release frees the slot, also one that was started and not waited for.
 func (r *Readback) Release() {
 	if r.tape != nil {
 		r.tape.Release()
 	}
 	r.staging.Release()
-	r.m.free()
+	r.staging.d.later(r.m.free) // a map under way still writes there
 }
 
 // Texture is a two-dimensional texture read by textureLoad: rgba32float or r32uint.

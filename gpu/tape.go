@@ -130,6 +130,7 @@ type Tape struct {
 	params   []byte // slots
 	buffer   *Buffer
 	groups   []*wgpu.BindGroup
+	reel     *reel // once finished
 	err      error
 }
 
@@ -142,12 +143,12 @@ type command struct {
 	offset   []uint32
 
 	// copies
-	src, dst *Buffer
-	from, to uint64
-	size     uint64 // 0 with dst and no src: clear
-	texture  *Texture
-	runs     *runCopy // nil: whole rows
-	rows     int
+	src, dst   *Buffer
+	from, to   uint64
+	size       uint64 // 0 with dst and no src: clear
+	texture    *Texture
+	runs       *runCopy // nil: whole rows
+	rows       int
 
 	resources []any // bound when the tape is finished
 	split     bool
@@ -244,7 +245,7 @@ func (t *Tape) Dispatches() int {
 
 // Finish writes the parameters to the adapter and makes the bind groups. Submit does it where it was not done.
 func (t *Tape) Finish() error {
-	if t.err != nil || t.buffer != nil {
+	if t.err != nil || t.reel != nil {
 		return t.err
 	}
 	if t.buffer, t.err = t.d.NewBuffer(t.Label+" parameters", uint64(len(t.params))); t.err != nil {
@@ -262,6 +263,7 @@ func (t *Tape) Finish() error {
 			t.groups = append(t.groups, c.group)
 		}
 	}
+	t.reel = newReel(t.commands)
 	return nil
 }
 
@@ -314,6 +316,10 @@ func (t *Tape) Release() {
 		t.d.later(g.Release)
 	}
 	t.groups = nil
+	if t.reel != nil {
+		t.reel.free()
+		t.reel = nil
+	}
 }
 
 // Submit encodes the tapes one after the other and hands them to the queue: one submit, but for marks made by Split.
@@ -324,18 +330,12 @@ func (d *Device) Submit(tapes ...*Tape) error {
 			return err
 		}
 	}
-	return guard("submitting", func() error {
-		e := encoder{d: d}
-		for _, t := range tapes {
-			d.last = t.Label
-			for i := range t.commands {
-				if err := e.add(&t.commands[i]); err != nil {
-					return &LostError{t.Label, err.Error()}
-				}
-			}
-		}
-		return e.submit()
-	})
+	for _, t := range tapes {
+		d.last = t.Label
+		d.player.encode(t.reel, 0, t.reel.n)
+	}
+	d.player.submit()
+	return d.player.err("submitting", d.last)
 }
 
 // SubmitRead submits the tape and, behind it, a copy of src's first bytes to the read-back slot; call the slot's Start next.
@@ -345,99 +345,4 @@ func (d *Device) SubmitRead(t *Tape, src *Buffer, into *Readback) error {
 		into.tape.Copy(src, 0, into.staging, 0, min(src.Size, into.staging.Size))
 	}
 	return d.Submit(t, into.tape)
-}
-
-// encoder turns commands into command buffers; copies end the compute pass, dispatches begin one.
-type encoder struct {
-	d    *Device
-	enc  *wgpu.CommandEncoder
-	pass *wgpu.ComputePassEncoder
-	last *Pipeline
-}
-
-func (e *encoder) endPass() error {
-	if e.pass == nil {
-		return nil
-	}
-	err := e.pass.End()
-	e.pass.Release()
-	e.pass, e.last = nil, nil
-	return err
-}
-
-func (e *encoder) add(c *command) (err error) {
-	if c.split {
-		return e.submit()
-	}
-	if e.enc == nil {
-		if e.enc, err = e.d.device.CreateCommandEncoder(nil); err != nil {
-			return err
-		}
-	}
-	if c.pipeline != nil {
-		if e.pass == nil {
-			e.pass = e.enc.BeginComputePass(nil)
-		}
-		if c.pipeline != e.last {
-			e.pass.SetPipeline(c.pipeline.p)
-			e.last = c.pipeline
-		}
-		e.pass.SetBindGroup(0, c.group, c.offset)
-		e.pass.DispatchWorkgroups(c.x, c.y, c.z)
-		return nil
-	}
-	if err = e.endPass(); err != nil {
-		return err
-	}
-	switch {
-	case c.texture != nil:
-		return e.copyToTexture(c)
-	case c.src != nil:
-		return e.enc.CopyBufferToBuffer(c.src.b, c.from, c.dst.b, c.to, c.size)
-	default:
-		return e.enc.ClearBuffer(c.dst.b, c.to, c.size)
-	}
-}
-
-// copyToTexture copies whole rows, or for every plane and fold the runs that stand in one column of the texture.
-func (e *encoder) copyToTexture(c *command) error {
-	const run = 16 * 16 // bytes
-	r := c.runs
-	if r == nil {
-		pitch := c.texture.Width * c.texture.TexelSize
-		return e.enc.CopyBufferToTexture(
-			&wgpu.ImageCopyBuffer{Buffer: c.src.b, Layout: wgpu.TextureDataLayout{BytesPerRow: uint32(pitch), RowsPerImage: uint32(c.rows)}},
-			&wgpu.ImageCopyTexture{Texture: c.texture.t, Aspect: wgpu.TextureAspect_All},
-			&wgpu.Extent3D{Width: uint32(c.texture.Width), Height: uint32(c.rows), DepthOrArrayLayers: 1})
-	}
-	for g := range r.planes {
-		for f := range min(r.folds, r.runs) {
-			rows := uint32((r.runs - f + r.folds - 1) / r.folds)
-			if err := e.enc.CopyBufferToTexture(
-				&wgpu.ImageCopyBuffer{Buffer: c.src.b, Layout: wgpu.TextureDataLayout{Offset: uint64(g*r.pitch*16 + f*run), BytesPerRow: uint32(r.folds * run), RowsPerImage: rows}},
-				&wgpu.ImageCopyTexture{Texture: c.texture.t, Origin: wgpu.Origin3D{X: uint32(16 * (f*r.planes + g))}, Aspect: wgpu.TextureAspect_All},
-				&wgpu.Extent3D{Width: 16, Height: rows, DepthOrArrayLayers: 1}); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (e *encoder) submit() error {
-	if e.enc == nil {
-		return nil
-	}
-	if err := e.endPass(); err != nil {
-		return err
-	}
-	c, err := e.enc.Finish(nil)
-	if err != nil {
-		return err
-	}
-	e.d.queue.Submit(c)
-	c.Release()
-	e.enc.Release()
-	e.enc = nil
-	return nil
 }

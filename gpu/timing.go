@@ -6,6 +6,14 @@ import (
 	"time"
 )
 
+// Timings are what Time measures.
+type Timings struct {
+	Commands []Timing
+	Whole    []float64 // seconds of the tape as Submit runs it, waited for; one after each round
+	Submits  int       // that the whole tape takes
+	Host     []float64 // seconds of encoding its commands, part of Whole
+}
+
 // Timing is how long one command of a tape takes on the adapter.
 type Timing struct {
 	Part     any    // what the command belongs to, as Tape.Part said
@@ -16,6 +24,7 @@ type Timing struct {
 
 // TimingOptions say how thoroughly Time measures.
 type TimingOptions struct {
+	Whole    bool          // run the tape as a whole, too
 	Submit   time.Duration // a short command is repeated until its submit takes about so long
 	Rounds   int           // at most so many samples of every command,
 	Least    int           // but at least so many,
@@ -29,21 +38,23 @@ const mostRepeats = 256
 // Time runs the tape's commands one at a time, each in a submit of its own, round after round in the tape's order, so that every sample of a command sees
 // the machine in another moment. Marks made by Split are passed over. A command's time is that of its submit less the latency of an empty one, over its
 // repetitions; it contains the launch of the command. What the tape computes is of no use afterwards, as commands that add to their output ran more than once.
-func (d *Device) Time(ctx context.Context, t *Tape, o TimingOptions) ([]Timing, error) {
+func (d *Device) Time(ctx context.Context, t *Tape, o TimingOptions) (Timings, error) {
+	r := Timings{Submits: 1}
 	if err := t.Finish(); err != nil {
-		return nil, err
+		return r, err
 	}
-	var commands []*command
-	var timings []Timing
+	var commands []int // indices in the tape
 	for i := range t.commands {
 		if c := &t.commands[i]; !c.split {
-			commands = append(commands, c)
-			timings = append(timings, Timing{Part: c.part, Label: c.label, Dispatch: c.pipeline != nil})
+			commands = append(commands, i)
+			r.Commands = append(r.Commands, Timing{Part: c.part, Label: c.label, Dispatch: c.pipeline != nil})
+		} else if i+1 < len(t.commands) {
+			r.Submits++
 		}
 	}
 	latency, err := d.SubmitLatency(20)
 	if err != nil {
-		return nil, err
+		return r, err
 	}
 	idle := time.Duration(median(latency) * float64(time.Second))
 	least := make([]time.Duration, len(commands)) // of a single run, so far
@@ -51,13 +62,10 @@ func (d *Device) Time(ctx context.Context, t *Tape, o TimingOptions) ([]Timing, 
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
-		took, err := d.timeSubmit(timings[i].Label, sleep, func(e *encoder) error {
+		took, err := d.timeSubmit(r.Commands[i].Label, sleep, func() {
 			for range repeats {
-				if err := e.add(commands[i]); err != nil {
-					return err
-				}
+				d.player.encode(t.reel, commands[i], commands[i]+1)
 			}
-			return nil
 		})
 		return max(took-idle, time.Microsecond) / time.Duration(repeats), err
 	}
@@ -65,7 +73,7 @@ func (d *Device) Time(ctx context.Context, t *Tape, o TimingOptions) ([]Timing, 
 	for range 2 {
 		for i := range commands {
 			if least[i], err = run(i, 1, 0); err != nil {
-				return nil, err
+				return r, err
 			}
 		}
 	}
@@ -78,23 +86,30 @@ func (d *Device) Time(ctx context.Context, t *Tape, o TimingOptions) ([]Timing, 
 			repeats := max(1, min(mostRepeats, int(o.Submit/least[i])))
 			took, err := run(i, repeats, least[i]*time.Duration(repeats)*3/4)
 			if err != nil {
-				return nil, err
+				return r, err
 			}
 			least[i] = min(least[i], took)
-			timings[i].Seconds = append(timings[i].Seconds, took.Seconds())
+			r.Commands[i].Seconds = append(r.Commands[i].Seconds, took.Seconds())
+		}
+		if o.Whole {
+			host, whole, err := d.timeWhole(t)
+			if err != nil {
+				return r, err
+			}
+			r.Host, r.Whole = append(r.Host, host.Seconds()), append(r.Whole, whole.Seconds())
 		}
 		if o.Progress != nil {
 			o.Progress(round+1, o.Rounds)
 		}
 	}
-	return timings, nil
+	return r, nil
 }
 
 // SubmitLatency is how long a submit of nothing and the wait for it take, in seconds, n times.
 func (d *Device) SubmitLatency(n int) ([]float64, error) {
 	out := make([]float64, n)
 	for i := range out {
-		took, err := d.timeSubmit("an empty submit", 0, func(*encoder) error { return nil })
+		took, err := d.timeSubmit("an empty submit", 0, func() {})
 		if err != nil {
 			return nil, err
 		}
@@ -104,25 +119,32 @@ func (d *Device) SubmitLatency(n int) ([]float64, error) {
 }
 
 // timeSubmit encodes commands, submits them and waits. It sleeps before it begins to look: Wait looks the less often the longer it waits.
-func (d *Device) timeSubmit(what string, sleep time.Duration, encode func(*encoder) error) (time.Duration, error) {
-	e := encoder{d: d}
-	var err error
-	if e.enc, err = d.device.CreateCommandEncoder(nil); err != nil {
-		return 0, &LostError{what, err.Error()}
-	}
+func (d *Device) timeSubmit(what string, sleep time.Duration, encode func()) (time.Duration, error) {
 	d.last = what
-	if err := guard("submitting", func() error { return encode(&e) }); err != nil {
-		return 0, &LostError{what, err.Error()}
-	}
+	d.player.begin()
+	encode()
 	start := time.Now()
-	if err := guard("submitting", e.submit); err != nil {
-		return 0, &LostError{what, err.Error()}
+	d.player.submit()
+	if err := d.player.err("submitting", what); err != nil {
+		return 0, err
 	}
 	time.Sleep(sleep)
 	if err := d.Wait(what); err != nil {
 		return 0, err
 	}
 	return time.Since(start), nil
+}
+
+// timeWhole submits the tape and waits: how long encoding it took the host, and how long all took. A software driver may run the kernels within Submit.
+func (d *Device) timeWhole(t *Tape) (host, whole time.Duration, err error) {
+	start := time.Now()
+	d.player.submitting = 0
+	if err := d.Submit(t); err != nil {
+		return 0, 0, err
+	}
+	host = time.Since(start) - d.player.submitting
+	err = d.Wait(t.Label)
+	return host, time.Since(start), err
 }
 
 func median(v []float64) float64 {

@@ -54,6 +54,9 @@ type Net struct {
 	tapes map[tapeKey]*gpu.Tape
 	ring  []*slot
 	next  int
+	done  []StepResult // of the last call of TrainStep
+
+	stepWords [2]uint32 // what the adapter's step holds
 }
 
 // Param is a parameter or running value with its place on the adapter.
@@ -211,6 +214,9 @@ func (n *Net) plannedBytes(p *plan, need ops.Need) uint64 {
 	}
 	return p.bytes() + params + need.Scratch.Bytes() + need.Unfolded + need.Partial
 }
+
+// PlannedBytes is the memory the network asks the adapter for: activations, parameters, in training their gradients and momenta, and scratch.
+func (n *Net) PlannedBytes() uint64 { return n.plannedBytes(n.plan, n.need) }
 
 func (n *Net) checkSizes() error {
 	reason := n.fits(n.Options.Batch)
@@ -499,9 +505,10 @@ type StepResult struct {
 }
 
 // TrainStep submits one training step over the given images; key seeds its dropout. It waits only when the adapter is ringSlots steps behind, and
-// returns the results, in order, of the earlier steps that have become ready.
+// returns the results, in order, of the earlier steps that have become ready. They are valid until the next call.
 func (n *Net) TrainStep(images *ops.Images, entries []Entry, step int, learningRate float64, key uint32) ([]StepResult, error) {
-	var done []StepResult
+	done := n.done[:0]
+	defer func() { n.done = done }()
 	s := n.ring[n.next]
 	if s.readback.Busy() {
 		r, err := s.collect()
@@ -582,7 +589,8 @@ func (n *Net) prepare(images *ops.Images, entries []Entry, train bool, learningR
 	if err := n.dev.Write(n.batch, 0, gpu.Bytes(unsafe.Slice(&entries[0][0], 8*len(entries)))); err != nil {
 		return nil, err
 	}
-	return t, n.dev.Write(n.step, 0, gpu.Bytes([]uint32{math.Float32bits(float32(learningRate)), key}))
+	n.stepWords = [2]uint32{math.Float32bits(float32(learningRate)), key}
+	return t, n.dev.Write(n.step, 0, gpu.Bytes(n.stepWords[:]))
 }
 
 func (n *Net) submit(images *ops.Images, entries []Entry, train bool, learningRate float64, key uint32, into *gpu.Readback) error {

@@ -23,8 +23,9 @@ func (CrossEntropy) Check(x Shape) error {
 // into dlogits. labels holds N words.
 func (o CrossEntropy) Forward(r *Recorder, logits Tensor, labels *gpu.Buffer, dlogits Tensor, result *gpu.Buffer) error {
 	k := gpu.Kernel{Name: "cross entropy", Source: shaders.Source("loss", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write, gpu.Write}}
+	all := span{0, logits.Groups()} // of a buffer that may be larger than one binding
 	return r.dispatch(k, 4*logits.C, []uint32{uint32(logits.N), uint32(logits.C), uint32(logits.Plane()), bits(float32(o.Smoothing))},
-		ceilDiv(logits.N, 64), 1, 1, gpu.All(logits.Buf), gpu.All(labels), gpu.All(dlogits.Buf), gpu.All(result))
+		ceilDiv(logits.N, 64), 1, 1, logits.slice(all), gpu.All(labels), dlogits.slice(all), gpu.All(result))
 }
 
 // Totals are the sums that Metrics keeps on the adapter.

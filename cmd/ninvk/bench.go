@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -20,8 +22,13 @@ type benchCommand struct {
 	Adapter   string `help:"Index, part of the name or driver, or type."`
 	Model     string `default:"nin" help:"nin, nin-bn or nin-imagenet." placeholder:"NAME"`
 	Batch     int    `default:"64" help:"Images a step."`
-	Operators bool   `help:"Measure the operators only, and print each kernel."`
+	Operators bool   `help:"Measure the adapter and the operators only, and print every kernel."`
 	JSON      bool   `help:"Print an object that machines read."`
+	Go        bool   `help:"Print lines as Go's benchmarks do, which benchstat compares."`
+	Plot      string `help:"Draw the operators' times and the roofline." placeholder:"OUT.png"`
+	Compare   string `help:"Print what got faster or slower than a run saved with --json." placeholder:"FILE.json"`
+
+	Child string `hidden:"" help:"Measure this process's own start-up (start), or that and the network (network), and print a report for the measuring process."`
 }
 
 // Run measures.
@@ -32,18 +39,35 @@ func (c benchCommand) Run(ctx context.Context) error {
 	if c.Batch < 1 {
 		return &train.UsageError{Flag: "--batch", Value: fmt.Sprint(c.Batch), Problem: "must be at least 1"}
 	}
-	data, err := cifar10.Sample()
-	if err != nil {
+	if c.JSON && c.Go {
+		return &usageError{"--json and --go exclude each other"}
+	}
+	options := bench.Options{Model: c.Model, Batch: c.Batch, Budget: 20 * time.Second, Progress: func(string, int, int) {}}
+	if c.Child != "" {
+		r, err := bench.Child(ctx, c.Adapter, options, c.Child == "network")
+		if err != nil {
+			return err
+		}
+		return printJSON(r)
+	}
+	var before bench.Result
+	if c.Compare != "" { // before minutes are spent
+		var err error
+		if before, err = bench.ReadResult(c.Compare); err != nil {
+			return err
+		}
+	}
+	if c.Plot != "" {
+		if i, err := os.Stat(filepath.Dir(c.Plot)); err != nil || !i.IsDir() {
+			return &train.UsageError{Flag: "--plot", Value: c.Plot, Problem: "there is no folder " + filepath.Dir(c.Plot)}
+		}
+	}
+	if _, err := gpu.Choose(c.Adapter); err != nil { // before the measuring processes ask for it
 		return err
 	}
-	dev, err := gpu.Open(c.Adapter)
-	if err != nil {
-		return err
-	}
-	defer dev.Close()
 	report := &benchReport{terminal: onTerminal()}
-	b := bench.New(dev, data, bench.Options{Model: c.Model, Batch: c.Batch, Progress: report.progress})
-	rows, err := b.Operators(ctx)
+	options.Progress = report.progress
+	r, err := c.measure(ctx, options)
 	report.end()
 	if err != nil {
 		if ctx.Err() != nil {
@@ -51,10 +75,61 @@ func (c benchCommand) Run(ctx context.Context) error {
 		}
 		return err
 	}
-	if c.JSON {
-		return printJSON(bench.Result{Adapter: dev.Adapter, Operators: rows})
+	if c.Plot != "" {
+		if err := r.Plot(c.Plot); err != nil {
+			return err
+		}
+		fmt.Fprintln(os.Stderr, "picture in", c.Plot)
 	}
-	return bench.WriteOperators(os.Stdout, rows, c.Operators)
+	switch {
+	case c.JSON:
+		err = printJSON(r)
+	case c.Go:
+		err = r.WriteGo(os.Stdout)
+	default:
+		err = r.WriteTable(os.Stdout, c.Operators)
+	}
+	if err == nil && c.Compare != "" {
+		out := os.Stdout
+		if c.JSON || c.Go { // stdout is for machines
+			out = os.Stderr
+		}
+		err = r.WriteComparison(out, before)
+	}
+	return err
+}
+
+// measure runs the parts that are asked for, the networks first: while they run, this process holds nothing of the adapter.
+func (c benchCommand) measure(ctx context.Context, o bench.Options) (bench.Result, error) {
+	r := bench.Result{Version: version(), Time: time.Now().UTC().Truncate(time.Second)}
+	data, err := cifar10.Sample()
+	if err != nil {
+		return r, err
+	}
+	if !c.Operators {
+		exe, err := os.Executable()
+		if err != nil {
+			return r, err
+		}
+		if err := bench.New(nil, data, o).Networks(ctx, &r, exe, func(batch int, network bool) []string {
+			what := map[bool]string{false: "start", true: "network"}[network]
+			return []string{"bench", "--child", what, "--adapter", c.Adapter, "--model", c.Model, "--batch", strconv.Itoa(batch)}
+		}); err != nil {
+			return r, err
+		}
+	}
+	dev, err := gpu.Open(c.Adapter)
+	if err != nil {
+		return r, err
+	}
+	defer dev.Close()
+	r.Adapter = dev.Adapter
+	b := bench.New(dev, data, o)
+	if r.Limits, err = b.Limits(ctx); err != nil {
+		return r, err
+	}
+	r.Operators, r.Steps, err = b.Operators(ctx, r.Limits)
+	return r, err
 }
 
 // benchReport shows the stages of a measurement.
@@ -70,12 +145,14 @@ func (r *benchReport) progress(stage string, done, total int) {
 		r.stage = stage
 		if r.terminal {
 			r.bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionSetDescription(stage), progressbar.OptionSetWidth(24),
-				progressbar.OptionClearOnFinish(), progressbar.OptionUseANSICodes(true), progressbar.OptionThrottle(100*time.Millisecond))
+				progressbar.OptionClearOnFinish(), progressbar.OptionUseANSICodes(true), progressbar.OptionThrottle(100*time.Millisecond),
+				progressbar.OptionSetRenderBlankState(true))
 		} else {
 			fmt.Fprintln(os.Stderr, stage)
 		}
 	}
 	if r.bar != nil {
+		r.bar.ChangeMax(total)
 		_ = r.bar.Set(done)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"ninvk/bench"
 	"ninvk/cifar10"
 	"ninvk/gpu"
 	"ninvk/nin"
@@ -94,7 +95,10 @@ func watchSignals(stop func()) {
 // exitCode is the contract of the README's table.
 func exitCode(err error) int {
 	is := func(target any) bool { return errors.As(err, target) }
+	var child *bench.ChildError
 	switch {
+	case is(&child):
+		return child.Code
 	case is(new(*interrupted)):
 		return exitInterrupted
 	case is(new(*usageError)), is(new(*train.UsageError)), is(new(*nin.UnknownModelError)):
@@ -105,7 +109,7 @@ func exitCode(err error) int {
 		return exitLost
 	case is(new(*train.DivergedError)):
 		return exitDiverged
-	case is(new(*cifar10.FileError)), is(new(*safetensors.FormatError)), is(new(*nin.WeightsError)), is(new(*train.ConfigError)):
+	case is(new(*cifar10.FileError)), is(new(*safetensors.FormatError)), is(new(*nin.WeightsError)), is(new(*train.ConfigError)), is(new(*bench.FileError)):
 		return exitBadFile
 	}
 	return exitOther

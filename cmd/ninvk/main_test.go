@@ -158,6 +158,12 @@ func TestBadInput(t *testing.T) {
 		{"bad settings file", "train --data good --config bad.toml", exitBadFile, []string{"bad.toml", "epochs"}},
 		{"unknown split", "eval --weights extra.safetensors --split both", exitUsage, []string{"both"}},
 		{"verify of a smaller set", "data verify good", exitBadFile, []string{"data_batch_1.bin"}},
+		{"benchmark of an unknown model", "bench --model vgg", exitUsage, []string{"vgg", "nin-bn"}},
+		{"benchmark without images", "bench --batch 0", exitUsage, []string{"--batch"}},
+		{"benchmark for two readers", "bench --json --go", exitUsage, []string{"--json", "--go"}},
+		{"benchmark of an unknown adapter", "bench --adapter voodoo", exitNoAdapter, []string{"voodoo", "known adapters"}},
+		{"comparison with what is no run", "bench --compare bad.toml", exitBadFile, []string{"bad.toml", "bench --json"}},
+		{"picture in no folder", "bench --plot nowhere/p.png", exitUsage, []string{"--plot", "nowhere"}},
 		{"fetch from a file that is no archive", "data fetch --out new --source file", exitBadFile, []string{"file"}},
 	}
 	before := tree(t, dir)

@@ -1,0 +1,63 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+)
+
+// longestStep is the longest training step that is measured at other batch sizes than the one asked for.
+const longestStep = 25 * time.Second
+
+// Networks measures start-up and whole networks, each batch size in a process of its own. child returns the arguments that make the program exe print
+// the Report of a batch size. What does not fit the adapter, or would take too long, is left out and noted.
+func (b *Bench) Networks(ctx context.Context, r *Result, exe string, child func(batch int, network bool) []string) error {
+	cache, err := os.MkdirTemp("", "ninvk-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(cache)
+	batches := Batches(b.Batch)
+	total := len(batches) + 1
+	b.Progress("start-up with empty caches", 0, total)
+	cold, err := Isolate(ctx, cache, exe, child(b.Batch, false)...)
+	if err != nil {
+		return err
+	}
+	cold.StartUp.Caches = "cold"
+	r.StartUps = append(r.StartUps, cold.StartUp)
+	var rate float64 // images per second of training with the batch asked for
+	for i, batch := range batches {
+		if i > 0 {
+			if step := time.Duration(float64(batch) / rate * float64(time.Second)); step > longestStep {
+				r.Notes = append(r.Notes, fmt.Sprintf("batch %d left out: a training step would take about %v", batch, step.Round(time.Second)))
+				continue
+			}
+		}
+		b.Progress(fmt.Sprintf("training and inference, batch %d", batch), i+1, total)
+		folder := ""
+		if i == 0 {
+			folder = cache
+		}
+		report, err := Isolate(ctx, folder, exe, child(batch, true)...)
+		var failed *ChildError
+		if i > 0 && errors.As(err, &failed) {
+			r.Notes = append(r.Notes, fmt.Sprintf("batch %d left out: %s", batch, failed.Message))
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			report.StartUp.Caches, rate = "warm", report.Network.Train
+			r.StartUps = append(r.StartUps, report.StartUp)
+		}
+		r.Networks = append(r.Networks, report.Network)
+	}
+	b.Progress("networks", total, total)
+	slices.SortFunc(r.Networks, func(x, y Network) int { return x.Batch - y.Batch })
+	return nil
+}

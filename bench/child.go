@@ -1,0 +1,128 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+
+	"ninvk/cifar10"
+	"ninvk/gpu"
+)
+
+// begun is when the program was loaded.
+var begun = time.Now()
+
+// StartUp is how long it takes from the start of the program until the first training step is done.
+type StartUp struct {
+	Model  string `json:"model"`
+	Batch  int    `json:"batch"`
+	Caches string `json:"caches"` // cold: the driver's shader cache was empty; warm: it held this program's kernels
+
+	Seconds float64 `json:"seconds"`         // until the first training step is done
+	Device  float64 `json:"device_seconds"`  // of these: finding and opening the adapter
+	Data    float64 `json:"data_seconds"`    // decoding the images and handing them to the adapter
+	Compile float64 `json:"compile_seconds"` // recording the step and compiling its kernels, in the driver's first run of each, too
+	Tune    float64 `json:"tune_seconds"`    // choosing kernels
+	Step    float64 `json:"step_seconds"`    // the step itself, as a second one takes
+}
+
+// Report is what a child process measured.
+type Report struct {
+	StartUp StartUp
+	Network Network // not where only the start-up was asked for
+}
+
+// Child opens the adapter and measures its own start-up and, if asked to, the network. It is run in a process of its own, so that neither caches nor memory
+// have seen another measurement.
+func Child(ctx context.Context, adapter string, o Options, network bool) (Report, error) {
+	var r Report
+	start := time.Now()
+	data, err := cifar10.Sample()
+	if err != nil {
+		return r, err
+	}
+	decoded := time.Since(start)
+	start = time.Now()
+	dev, err := gpu.Open(adapter)
+	if err != nil {
+		return r, err
+	}
+	defer dev.Close()
+	opened := time.Since(start)
+	b := New(dev, data, o)
+	s, err := b.build(o.Batch, true)
+	if err != nil {
+		return r, err
+	}
+	defer s.release()
+	first, err := s.run(ctx, 1)
+	if err != nil {
+		return r, err
+	}
+	total := time.Since(begun)
+	second, err := s.run(ctx, 1)
+	if err != nil {
+		return r, err
+	}
+	r.StartUp = StartUp{
+		Model: o.Model, Batch: o.Batch, Seconds: total.Seconds(), Device: opened.Seconds(), Data: (decoded + s.upload).Seconds(),
+		Compile: max(0, first-second).Seconds(), Step: second.Seconds(),
+	}
+	if network {
+		r.Network, err = b.network(ctx, s)
+	}
+	return r, err
+}
+
+// Isolate runs Child in a process of its own: the program exe with args, which must print a Report as JSON. cache is a folder for the driver's
+// shader cache, "" for the usual one.
+func Isolate(ctx context.Context, cache, exe string, args ...string) (Report, error) {
+	var r Report
+	var out, messages bytes.Buffer
+	c := exec.CommandContext(ctx, exe, args...)
+	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
+	c.WaitDelay = 10 * time.Second
+	c.Stdout, c.Stderr = &out, &messages
+	c.Env = os.Environ()
+	if cache != "" {
+		for _, name := range []string{"MESA_SHADER_CACHE_DIR", "MESA_GLSL_CACHE_DIR", "__GL_SHADER_DISK_CACHE_PATH", "XDG_CACHE_HOME"} {
+			c.Env = append(c.Env, name+"="+cache)
+		}
+	}
+	err := c.Run()
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return r, ctx.Err()
+	case errors.As(err, &exit):
+		lines := strings.Split(strings.TrimSpace(messages.String()), "\n")
+		return r, &ChildError{Code: exit.ExitCode(), Message: strings.TrimPrefix(lines[len(lines)-1], "ninvk: ")}
+	case err != nil:
+		return r, fmt.Errorf("starting %s: %w", exe, err)
+	}
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+		return r, fmt.Errorf("the measuring process printed no report: %w", err)
+	}
+	return r, nil
+}
+
+// ChildError says that a measuring process failed.
+type ChildError struct {
+	Code    int // its exit code
+	Message string
+}
+
+func (e *ChildError) Error() string { return e.Message }
+
+// Batches are the batch sizes at which whole networks are measured, beside the one asked for, which comes first.
+func Batches(asked int) []int {
+	b := slices.DeleteFunc([]int{1, 16, 64, 128, 256}, func(n int) bool { return n == asked })
+	return append([]int{asked}, b...)
+}
