@@ -143,12 +143,12 @@ type command struct {
 	offset   []uint32
 
 	// copies
-	src, dst   *Buffer
-	from, to   uint64
-	size       uint64 // 0 with dst and no src: clear
-	texture    *Texture
-	runs       *runCopy // nil: whole rows
-	rows       int
+	src, dst *Buffer
+	from, to uint64
+	size     uint64 // 0 with dst and no src: clear
+	texture  *Texture
+	runs     *runCopy // nil: whole rows
+	rows     int
 
 	resources []any // bound when the tape is finished
 	split     bool
