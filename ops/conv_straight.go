@@ -23,47 +23,19 @@ func straightNeed(_ gpu.Limits, c ConvCall) Need {
 	return Need{Scratch: max(c.In.Bytes(), c.Out.Bytes())}
 }
 
-func straightForward(r *Recorder, c ConvCall) error {
-	slope := float32(1)
-	if c.ReLU {
-		slope = 0
-	}
-	kk := c.K * c.K
-	return convolve(r, straightCall{
-		x: c.In, y: c.Out, k: c.K, stride: c.Stride, pad: c.Pad, dilate: 1,
-		w0: c.Weight.Offset, wm: c.C * kk, wc: kk, wt: 1, bias: c.Bias.Offset, hasBias: c.Bias.Len > 0, slope: slope,
-	})
-}
+func straightForward(r *Recorder, c ConvCall) error { return r.straight(forwardGemm(c)) }
 
-// straightInputGrad is the convolution of dy, spread by the stride, with the turned and transposed weights.
-func straightInputGrad(r *Recorder, c ConvCall) error {
-	kk := c.K * c.K
-	return convolve(r, straightCall{
-		x: c.Out, y: c.In, k: c.K, stride: 1, pad: c.K - 1 - c.Pad, dilate: c.Stride,
-		w0: c.Weight.Offset + kk - 1, wm: kk, wc: c.C * kk, wt: -1, slope: 1,
-	})
-}
-
-// straightCall is a convolution in the general form that both directions share: weight of output m, input channel c and tap t at
-// w0 + m·wm + c·wc + t·wt.
-type straightCall struct {
-	x, y                   Tensor
-	k, stride, pad, dilate int
-	w0, wm, wc, wt         int
-	bias                   int
-	hasBias                bool
-	slope                  float32 // of the negative half: 1 none, 0 ReLU
-}
+func straightInputGrad(r *Recorder, c ConvCall) error { return r.straight(inputGradGemm(c)) }
 
 // budget is the number of multiply-adds in one straight-line kernel: more reuse of each fetched texel against the time to compile.
 const budget = 8192
 
 // convTile picks the tile for a call.
-func convTile(r *Recorder, c straightCall) shaders.ConvTile {
+func convTile(r *Recorder, c gemm) shaders.ConvTile {
 	l := r.Dev.Limits()
 	c.y.Shape = r.planned(c.y.Shape)
 	t := shaders.ConvTile{KX: c.k, Stride: c.stride, Dilated: c.dilate > 1, TP: 1}
-	t.Pointwise = c.k == 1 && c.stride == 1 && c.pad == 0 && c.dilate == 1
+	t.Pointwise = c.pointwise()
 	t.R = min(32, 4*c.y.Groups())
 	if !t.Pointwise && c.y.W > 1 && c.k > 1 && c.stride == 1 {
 		t.TP = 2
@@ -96,14 +68,14 @@ func convTile(r *Recorder, c straightCall) shaders.ConvTile {
 }
 
 // blocks is the number of invocations: one for every TP neighbouring output pixels of a row.
-func (c straightCall) blocks(t shaders.ConvTile) int {
+func (c gemm) blocks(t shaders.ConvTile) int {
 	if t.Pointwise {
 		return ceilDiv(c.y.Pixels(), t.TP)
 	}
 	return c.y.N * c.y.H * ceilDiv(c.y.W, t.TP)
 }
 
-func convolve(r *Recorder, c straightCall) error {
+func (r *Recorder) straight(c gemm) error {
 	l := r.Dev.Limits()
 	t := convTile(r, c)
 	k := gpu.Kernel{
@@ -128,7 +100,7 @@ func convolve(r *Recorder, c straightCall) error {
 					uint32(c.y.C), uint32(4 * s.from), uint32(c.x.C), uint32(c0),
 					uint32(c.k * c.k), uint32(ky * c.k), uint32(ky), flag(!first),
 					uint32(int32(c.w0)), uint32(int32(c.wm)), uint32(int32(c.wc)), uint32(int32(c.wt)),
-					uint32(c.bias), flag(last && c.hasBias), bits(slope), uint32(c.stride),
+					uint32(c.bias.Offset), flag(last && c.bias.Len > 0), bits(slope), uint32(c.stride),
 					uint32(int32(c.pad)), uint32(c.dilate),
 				}
 				if err := r.dispatch(k, ceilDiv(t.Staged(), t.WG)+2, params, ceilDiv(c.blocks(t), t.WG), ceilDiv(4*(s.to-s.from), t.R), 1,
@@ -173,8 +145,8 @@ func straightParts(c ConvCall, t shaders.ConvGradTile) (parts, one int) {
 }
 
 func straightWeightNeed(l gpu.Limits, c ConvCall) Need {
-	parts, one := straightParts(c, convGradTile(l, c.Conv, c.In.Shape, c.Out.Shape))
-	return Need{Scratch: c.In.Bytes(), Partial: max(uint64(parts*one), reduceBytes(c.Out.Shape))}
+	parts, _ := straightParts(c, convGradTile(l, c.Conv, c.In.Shape, c.Out.Shape))
+	return Need{Scratch: c.In.Bytes(), Partial: max(convGradBytes(c, parts), reduceBytes(c.Out.Shape))}
 }
 
 func straightWeightGrad(r *Recorder, c ConvCall) error {
@@ -209,8 +181,5 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 			r.spend(8 * float64(lanes) * float64(4*(s.to-s.from)) * float64(t.Q*min(parts, chunks-chunk)))
 		}
 	}
-	sum := gpu.Kernel{Name: "conv weight gradient sum", Source: shaders.Source("conv_grad_sum", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
-	wgs := ceilDiv(c.M*lanes, 64)
-	return r.dispatch(sum, parts, []uint32{uint32(c.M), uint32(lanes), uint32(x.Groups()), uint32(c.C), uint32(c.K * c.K), uint32(parts), uint32(c.Weight.Offset)},
-		min(wgs, 65535), ceilDiv(wgs, 65535), 1, gpu.Slice{Buffer: r.Partial, Size: uint64(one * parts)}, gpu.All(r.Grads))
+	return convGradSum(r, c, parts, false)
 }

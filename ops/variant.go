@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -58,12 +59,18 @@ func (n Need) Max(o Need) Need {
 var variants = map[Pass][]Variant{
 	ConvForward: {
 		{Name: "straight", Fits: straightFits, Need: straightNeed, Record: straightForward},
+		{Name: "tiled", Fits: tiledForwardFits, Record: tiledForward},
+		{Name: "naive", Fits: naiveForwardFits, Record: naiveForward},
 	},
 	ConvInputGrad: {
 		{Name: "straight", Fits: straightFits, Need: straightNeed, Record: straightInputGrad},
+		{Name: "tiled", Fits: tiledInputGradFits, Record: tiledInputGrad, Masks: true},
+		{Name: "naive", Fits: naiveInputGradFits, Record: naiveInputGrad},
 	},
 	ConvWeightGrad: {
 		{Name: "straight", Fits: straightFits, Need: straightWeightNeed, Record: straightWeightGrad},
+		{Name: "tiled", Fits: tiledWeightFits, Need: tiledWeightNeed, Record: tiledWeightGrad},
+		{Name: "naive", Fits: naiveWeightFits, Need: naiveWeightNeed, Record: naiveWeightGrad},
 	},
 }
 
@@ -141,6 +148,9 @@ func (r *Recorder) choose(p Pass, c ConvCall) (Variant, error) {
 				continue
 			}
 			err := v.Fits(r.Dev.Limits(), c)
+			if p == ConvInputGrad && c.Mask != nil && !v.Masks {
+				err = errors.New("it can't mask the gradient")
+			}
 			if err == nil {
 				return v, nil
 			}

@@ -1,0 +1,272 @@
+package ops
+
+import (
+	"fmt"
+
+	"ninvk/gpu"
+	"ninvk/shaders"
+)
+
+// The tiled variant, for GPUs: implicit GEMM with tiles of both operands in workgroup memory. Activations are read where they lie, so it takes no scratch texture.
+
+// convTiles are the tiles of forward pass and input gradient, those that do more arithmetic for each value fetched first. The last ones are for few
+// output channels, of which the others would compute mostly padding. None needs more than WebGPU guarantees (256 invocations, 16 KiB), nor more than 128 invocations.
+var convTiles = []shaders.ConvTiled{
+	{BM: 64, BN: 64, TM: 8, TN: 4, GC: 4},
+	{BM: 32, BN: 128, TM: 8, TN: 4, GC: 4},
+	{BM: 16, BN: 128, TM: 4, TN: 4, GC: 4},
+	{BM: 12, BN: 256, TM: 12, TN: 4, GC: 2},
+	{BM: 4, BN: 256, TM: 4, TN: 4, GC: 2},
+}
+
+// convGradTiles are those of the weight gradient, in the same order.
+var convGradTiles = []shaders.ConvGradTiled{
+	{BM: 64, BN: 16, TM: 8, TN: 1, BP: 16},
+	{BM: 32, BN: 32, TM: 8, TN: 1, BP: 16},
+	{BM: 16, BN: 32, TM: 4, TN: 1, BP: 16},
+	{BM: 12, BN: 64, TM: 12, TN: 1, BP: 8},
+	{BM: 4, BN: 64, TM: 4, TN: 1, BP: 8},
+}
+
+// enough is the number of workgroups that keeps a large GPU busy; below it smaller tiles are better.
+const enough = 256
+
+// pickTile is the index of the first tile that wastes at most a tenth more output channels than the best, fits the adapter, and makes enough workgroups;
+// where none makes enough, that which makes most. -1 where none fits.
+func pickTile(n, channels int, rows func(int) int, fits func(int) bool, workgroups func(int) int) int {
+	padded := func(i int) int { return ceilDiv(channels, rows(i)) * rows(i) }
+	least := 0
+	for i := range n {
+		if fits(i) && (least == 0 || padded(i) < least) {
+			least = padded(i)
+		}
+	}
+	best := -1
+	for i := range n {
+		if !fits(i) || 10*padded(i) > 11*least {
+			continue
+		}
+		if workgroups(i) >= enough {
+			return i
+		}
+		if best < 0 || workgroups(i) > workgroups(best) {
+			best = i
+		}
+	}
+	return best
+}
+
+// tileFits says whether the adapter runs workgroups of that many invocations and bytes of workgroup memory.
+func tileFits(l gpu.Limits, invocations, bytes int) bool {
+	return invocations <= int(min(l.MaxComputeInvocationsPerWorkgroup, l.MaxComputeWorkgroupSizeX)) && bytes <= int(l.MaxComputeWorkgroupStorageSize)
+}
+
+// convTiled picks the tile for in → out, for the planned batch.
+func convTiled(l gpu.Limits, in, out Shape) (shaders.ConvTiled, error) {
+	i := pickTile(len(convTiles), out.C,
+		func(i int) int { return convTiles[i].BM },
+		func(i int) bool { return tileFits(l, convTiles[i].WG(), convTiles[i].Bytes()) },
+		func(i int) int { return ceilDiv(out.C, convTiles[i].BM) * ceilDiv(out.Pixels(), convTiles[i].BN) })
+	if i < 0 {
+		return shaders.ConvTiled{}, fmt.Errorf("the smallest tile takes 64 invocations and 8 KiB of workgroup memory, the adapter has %d and %d bytes",
+			l.MaxComputeInvocationsPerWorkgroup, l.MaxComputeWorkgroupStorageSize)
+	}
+	return convTiles[i], nil
+}
+
+func tiledForwardFits(l gpu.Limits, c ConvCall) error {
+	return tiledFits(l, c, c.In.Shape, c.Out.Shape)
+}
+func tiledInputGradFits(l gpu.Limits, c ConvCall) error {
+	return tiledFits(l, c, c.Out.Shape, c.In.Shape)
+}
+
+func tiledFits(l gpu.Limits, c ConvCall, in, out Shape) error {
+	t, err := convTiled(l, in, out)
+	if err != nil {
+		return err
+	}
+	return firstError(
+		atMost("storage buffers", 4, int(l.MaxStorageBuffersPerShaderStage)),
+		atMost("workgroups", ceilDiv(out.Pixels(), t.BN), int(l.MaxComputeWorkgroupsPerDimension)),
+		atMost("loop passes", tiledPasses(t, in.Groups()*c.K*c.K), MaxPasses),
+		bindable(l, in, out),
+	)
+}
+
+// bindable says whether a plane of each activation can be bound.
+func bindable(l gpu.Limits, shapes ...Shape) error {
+	for _, s := range shapes {
+		if plane := uint64(s.Plane()) * 16; plane > l.MaxStorageBufferBindingSize {
+			return fmt.Errorf("four channels of %v take %d bytes, the adapter binds %d", s, plane, l.MaxStorageBufferBindingSize)
+		}
+	}
+	return nil
+}
+
+func atMost(what string, n, most int) error {
+	if n > most {
+		return fmt.Errorf("%d %s, at most %d are allowed", n, what, most)
+	}
+	return nil
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tiledPasses counts the loop passes of an invocation: the steps over pairs of tap and channel group, with the products of each, and the bias.
+func tiledPasses(t shaders.ConvTiled, pairs int) int {
+	return ceilDiv(pairs, t.GC)*(1+t.GC) + t.TM
+}
+
+func tiledForward(r *Recorder, c ConvCall) error { return r.tiled(forwardGemm(c)) }
+
+func tiledInputGrad(r *Recorder, c ConvCall) error { return r.tiled(inputGradGemm(c)) }
+
+func (r *Recorder) tiled(c gemm) error {
+	l := r.Dev.Limits()
+	t, err := convTiled(l, r.planned(c.x.Shape), r.planned(c.y.Shape))
+	if err != nil {
+		return err
+	}
+	t.K, t.Turned, t.Dilated = c.k, c.turned, c.dilate > 1
+	t.Pointwise = c.pointwise()
+	inputs := c.x.spans(l, 1)
+	for i, in := range inputs {
+		last := i == len(inputs)-1
+		slope := float32(1)
+		if last {
+			slope = c.slope
+		}
+		t.Masked = last && c.mask != nil
+		kernel := gpu.Kernel{
+			Name: fmt.Sprintf("%s %d×%d tiled %d×%d", c.name, c.k, c.k, t.BM, t.BN), Source: t.Source(), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write},
+		}
+		if t.Masked {
+			kernel.Bindings = append(kernel.Bindings, gpu.Read)
+		}
+		pairs := (in.to - in.from) * c.k * c.k
+		for _, out := range c.y.spans(l, 1) {
+			params := []uint32{
+				uint32(c.y.Pixels()), uint32(c.y.Plane()), uint32(c.y.W), uint32(c.y.H),
+				uint32(out.from), uint32(out.to), uint32(c.y.C), uint32(pairs),
+				uint32(c.x.Plane()), uint32(c.x.W), uint32(c.x.H), uint32(c.x.C),
+				uint32(4 * in.from), flag(i > 0), uint32(c.bias.Offset), flag(last && c.bias.Len > 0),
+				uint32(int32(c.w0)), uint32(int32(c.wm)), uint32(int32(c.wc)), uint32(int32(c.wt)),
+				bits(slope), uint32(c.stride), uint32(int32(c.pad)), uint32(c.dilate),
+			}
+			resources := []any{gpu.All(r.Weights), c.x.slice(in), c.y.slice(out)}
+			if t.Masked {
+				resources = append(resources, c.mask.slice(out))
+			}
+			rows := ceilDiv(4*(out.to-out.from), t.BM)
+			if err := r.dispatch(kernel, tiledPasses(t, pairs), params, ceilDiv(c.y.Pixels(), t.BN), rows, 1, resources...); err != nil {
+				return err
+			}
+			r.spend(8 * float64(pairs) * float64(rows*t.BM) * float64(c.y.Pixels()))
+		}
+	}
+	return nil
+}
+
+// gradSplit is how a tiled weight gradient is cut: the tile, pixels a run, and the number of runs, each of which has a partial result.
+type gradSplit struct {
+	tile       shaders.ConvGradTiled
+	run, parts int
+}
+
+// convGradSplit picks tile and runs, for the planned batch; a smaller one makes fewer runs of the same length.
+func convGradSplit(l gpu.Limits, c ConvCall) (gradSplit, error) {
+	pairs := c.K * c.K * c.In.Groups()
+	workgroups := func(i int) int { return ceilDiv(c.M, convGradTiles[i].BM) * ceilDiv(pairs, convGradTiles[i].BN) }
+	pixels := c.Out.Pixels()
+	// At least 256 pixels a run, so that adding up the partial results stays cheap.
+	most := max(1, min(ceilDiv(pixels, 256), int(PartialBytes/convGradBytes(c, 1)), int(l.MaxComputeWorkgroupsPerDimension)))
+	i := pickTile(len(convGradTiles), c.M,
+		func(i int) int { return convGradTiles[i].BM },
+		func(i int) bool { return tileFits(l, convGradTiles[i].WG(), convGradTiles[i].Bytes()) },
+		func(i int) int { return workgroups(i) * most })
+	if i < 0 {
+		return gradSplit{}, fmt.Errorf("the smallest tile takes 64 invocations and 11 KiB of workgroup memory, the adapter has %d and %d bytes",
+			l.MaxComputeInvocationsPerWorkgroup, l.MaxComputeWorkgroupStorageSize)
+	}
+	s := gradSplit{tile: convGradTiles[i]}
+	s.tile.K = c.K
+	parts := min(most, ceilDiv(4*enough, workgroups(i)))
+	s.run = ceilDiv(ceilDiv(pixels, parts), s.tile.BP) * s.tile.BP
+	s.parts = ceilDiv(pixels, s.run)
+	return s, nil
+}
+
+// passes counts the loop passes of an invocation over n pixels of a run: the steps, with the products and the bias of each.
+func (s gradSplit) passes(n int) int { return ceilDiv(n, s.tile.BP) * (1 + 2*s.tile.BP) }
+
+// stretch is the most pixels of a run that one dispatch may walk over.
+func (s gradSplit) stretch() int { return MaxPasses / s.passes(s.tile.BP) * s.tile.BP }
+
+func tiledWeightFits(l gpu.Limits, c ConvCall) error {
+	s, err := convGradSplit(l, c)
+	if err != nil {
+		return err
+	}
+	return firstError(
+		atMost("storage buffers", 3, int(l.MaxStorageBuffersPerShaderStage)),
+		atMost("bytes of partial sums", int(convGradBytes(c, s.parts)), int(l.MaxStorageBufferBindingSize)),
+		bindable(l, c.In.Shape, c.Out.Shape),
+	)
+}
+
+func tiledWeightNeed(l gpu.Limits, c ConvCall) Need {
+	s, err := convGradSplit(l, c)
+	if err != nil {
+		return Need{} // it does not fit
+	}
+	return Need{Partial: convGradBytes(c, s.parts)}
+}
+
+func tiledWeightGrad(r *Recorder, c ConvCall) error {
+	if c.Mask != nil {
+		if err := (ReLU{}).Grad(r, *c.Mask, c.Out); err != nil {
+			return err
+		}
+	}
+	l := r.Dev.Limits()
+	s, err := convGradSplit(l, r.plannedCall(c))
+	if err != nil {
+		return err
+	}
+	x, dy, t := c.In, c.Out, s.tile
+	parts := ceilDiv(dy.Pixels(), s.run)
+	kernel := gpu.Kernel{
+		Name: fmt.Sprintf("conv weight gradient %d×%d tiled %d×%d", c.K, c.K, t.BM, 4*t.BN), Source: t.Source(), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write},
+	}
+	partial := gpu.Slice{Buffer: r.Partial, Size: convGradBytes(c, parts)}
+	vectors := c.M * c.K * c.K * x.Groups()
+	for i, in := range x.spans(l, 1) {
+		pairs := (in.to - in.from) * c.K * c.K
+		for _, out := range dy.spans(l, 1) {
+			rows := ceilDiv(4*(out.to-out.from), t.BM)
+			for from := 0; from < s.run; from += s.stretch() {
+				n := min(s.stretch(), s.run-from)
+				params := []uint32{
+					uint32(dy.Pixels()), uint32(dy.Plane()), uint32(dy.W), uint32(dy.H),
+					uint32(out.from), uint32(out.to), uint32(c.M), uint32(s.run),
+					uint32(x.Plane()), uint32(x.W), uint32(x.H), uint32(in.from),
+					uint32(in.to - in.from), uint32(x.Groups()), uint32(parts * vectors), flag(i == 0 && c.Bias.Len > 0),
+					uint32(c.Stride), uint32(c.Pad), uint32(from), uint32(n),
+				}
+				if err := r.dispatch(kernel, s.passes(n), params, ceilDiv(pairs, t.BN), rows, parts, dy.slice(out), x.slice(in), partial); err != nil {
+					return err
+				}
+				r.spend(8 * float64(pairs) * float64(rows*t.BM) * float64(n*parts))
+			}
+		}
+	}
+	return convGradSum(r, c, parts, c.Bias.Len > 0)
+}
