@@ -14,6 +14,9 @@ type Conv struct {
 	ReLU                 bool
 }
 
+// pointwise says whether a pixel of the output needs just the same pixel of the input.
+func (c Conv) pointwise() bool { return c.K == 1 && c.Stride == 1 && c.Pad == 0 }
+
 // Out is the output shape for input x, or an error that says why there is none.
 func (c Conv) Out(x Shape) (Shape, error) {
 	if x.C != c.C {
@@ -134,7 +137,7 @@ func inputGradGemm(c ConvCall) gemm {
 	}
 }
 
-// pointwise says whether a pixel of y needs just the same pixel of x.
+// pointwise is Conv.pointwise for both directions.
 func (c gemm) pointwise() bool { return c.k == 1 && c.stride == 1 && c.pad == 0 && c.dilate == 1 }
 
 // convGradSum records the second pass of a weight gradient, which all variants share: it adds parts partial results in r.Partial in order. Each is M × lanes

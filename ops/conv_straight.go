@@ -118,7 +118,7 @@ func (r *Recorder) straight(c gemm) error {
 // convGradTile picks the tile of the weight gradient from few choices, so that layers share pipelines: adding a chunk to the partial results costs as
 // much as the products of about 100 pixels, and more channels than 16 would take too long to compile with that many pixels.
 func convGradTile(l gpu.Limits, c Conv, x, y Shape) shaders.ConvGradTile {
-	t := shaders.ConvGradTile{TM: 4, Q: 128, R: 16, Pointwise: c.K == 1 && c.Stride == 1 && c.Pad == 0}
+	t := shaders.ConvGradTile{TM: 4, Q: 128, R: 16, Pointwise: c.pointwise()}
 	for t.R > 4 && t.R/2 >= c.M {
 		t.R /= 2
 	}

@@ -146,13 +146,15 @@ func (r *Recorder) tiled(c gemm) error {
 		}
 		t.Masked = last && c.mask != nil
 		kernel := gpu.Kernel{
-			Name: fmt.Sprintf("%s %d×%d tiled %d×%d", c.name, c.k, c.k, t.BM, t.BN), Source: t.Source(), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write},
+			Name: fmt.Sprintf("%s %d×%d tiled %d×%d", c.name, c.k, c.k, t.BM, t.BN), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write},
 		}
 		if t.Masked {
 			kernel.Bindings = append(kernel.Bindings, gpu.Read)
 		}
 		pairs := (in.to - in.from) * c.k * c.k
 		for _, out := range c.y.spans(l, 1) {
+			t.Aligned = c.x.C%4 == 0 && pairs%t.GC == 0 && (min(4*out.to, c.y.C)-4*out.from)%t.BM == 0
+			kernel.Source = t.Source()
 			params := []uint32{
 				uint32(c.y.Pixels()), uint32(c.y.Plane()), uint32(c.y.W), uint32(c.y.H),
 				uint32(out.from), uint32(out.to), uint32(c.y.C), uint32(pairs),
@@ -242,6 +244,7 @@ func tiledWeightGrad(r *Recorder, c ConvCall) error {
 		return err
 	}
 	x, dy, t := c.In, c.Out, s.tile
+	t.Pointwise = c.pointwise()
 	parts := ceilDiv(dy.Pixels(), s.run)
 	kernel := gpu.Kernel{
 		Name: fmt.Sprintf("conv weight gradient %d×%d tiled %d×%d", c.K, c.K, t.BM, 4*t.BN), Source: t.Source(), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write},

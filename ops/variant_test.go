@@ -87,3 +87,52 @@ func TestChoose(t *testing.T) {
 		t.Errorf("nothing fits: %q, error %v", v.Name, err)
 	}
 }
+
+// TestTiles checks that every tile of the tiled variants runs on the smallest adapter, and that its invocations share the staging evenly, as the shaders assume.
+func TestTiles(t *testing.T) {
+	smallest := gpu.Limits{
+		MaxComputeInvocationsPerWorkgroup: 128, MaxComputeWorkgroupSizeX: 128, MaxComputeWorkgroupStorageSize: 16 << 10,
+		MaxStorageBuffersPerShaderStage: 8, MaxComputeWorkgroupsPerDimension: 65535, MaxStorageBufferBindingSize: 128 << 20,
+	}
+	for _, c := range convTiles {
+		if !tileFits(smallest, c.WG(), c.Bytes()) {
+			t.Errorf("%+v takes %d invocations and %d bytes", c, c.WG(), c.Bytes())
+		}
+		if c.BM%c.TM != 0 || c.BN%c.TN != 0 || c.TM%4 != 0 || c.BN%c.WG() != 0 && c.WG()%c.BN != 0 || c.Staging()*c.WG() != c.BN*c.GC {
+			t.Errorf("%+v: %d invocations don't divide it", c, c.WG())
+		}
+	}
+	for _, c := range convGradTiles {
+		if !tileFits(smallest, c.WG(), c.Bytes()) {
+			t.Errorf("%+v takes %d invocations and %d bytes", c, c.WG(), c.Bytes())
+		}
+		if c.BM%c.TM != 0 || c.BN%c.TN != 0 || c.TM%4 != 0 || c.WG()%c.BP != 0 || c.Staging()*c.WG() != c.BN*c.BP || 64%c.BP != 0 {
+			t.Errorf("%+v: %d invocations don't divide it", c, c.WG())
+		}
+	}
+	for _, m := range []int{1, 3, 10, 16, 40, 96, 160, 192, 1000} {
+		x := Shape{128, m, 32, 32}
+		tile, err := convTiled(smallest, x, x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if padded := ceilDiv(m, tile.BM) * tile.BM; padded > m+max(4, m/5) {
+			t.Errorf("%d channels take %d of tile %+v", m, padded, tile)
+		}
+		call, err := Conv{C: m, M: m, K: 5, Stride: 1, Pad: 2}.call(x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := firstError(tiledForwardFits(smallest, call), tiledInputGradFits(smallest, call), tiledWeightFits(smallest, call)); err != nil {
+			t.Errorf("%d channels: %v", m, err)
+		}
+	}
+	tiny := smallest
+	tiny.MaxComputeInvocationsPerWorkgroup = 32
+	call, _ := Conv{C: 3, M: 5, K: 3, Stride: 1, Pad: 1}.call(Shape{4, 3, 8, 8})
+	for _, err := range []error{tiledForwardFits(tiny, call), tiledInputGradFits(tiny, call), tiledWeightFits(tiny, call)} {
+		if err == nil || !strings.Contains(err.Error(), "64 invocations") {
+			t.Errorf("32 invocations: error %v", err)
+		}
+	}
+}

@@ -31,9 +31,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   let pairs = q.span * {{mul .K .K}}u;
 {{- range $e := seq .Staging}}
   let u{{$e}} = wid.x * {{$.BN}}u + line + {{mul $e $.Lines}}u;
+{{- if $.Pointwise}}
+  let plane{{$e}} = u{{$e}} * q.in_plane;
+{{- else}}
   let kx{{$e}} = i32(u{{$e}} / q.span % {{$.K}}u);
   let ky{{$e}} = select(-1000000, i32(u{{$e}} / q.span / {{$.K}}u), u{{$e}} < pairs);
   let plane{{$e}} = i32(u{{$e}} % q.span * q.in_plane);
+{{- end}}
 {{- end}}
 {{- range $j := seq .TM}}{{range $i := seq $.TN}}
   var a{{$j}}_{{$i}} = vec4<f32>();
@@ -47,15 +51,24 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   let end = min(min(q.out_pixels, (wid.z + 1u) * q.run), begin + q.length);
   for (var p0 = begin; p0 < end; p0 = p0 + {{.BP}}u) {
     let p = p0 + pixel;
-    let left = i32(p % q.out_w) * q.stride - q.pad;
-    let top = i32(p / q.out_w % q.out_h) * q.stride - q.pad;
-    let image = i32(p / (q.out_w * q.out_h) * q.in_w * q.in_h);
+{{- if not .Pointwise}}
+    let oy = p / q.out_w;
+    let n = oy / q.out_h;
+    let left = i32(p - oy * q.out_w) * q.stride - q.pad;
+    let top = i32(oy - n * q.out_h) * q.stride - q.pad;
+    let image = i32(n * q.in_w * q.in_h);
+{{- end}}
 {{- range $e := seq .Staging}}
     {
+{{- if $.Pointwise}}
+      let ok = p < end && u{{$e}} < pairs;
+      xs[pixel * {{$.Row}}u + line + {{mul $e $.Lines}}u] = select(vec4<f32>(), x[select(0u, plane{{$e}} + p, ok)], ok);
+{{- else}}
       let ix = left + kx{{$e}};
       let iy = top + ky{{$e}};
       let ok = p < end && iy >= 0 && ix >= 0 && iy < i32(q.in_h) && ix < i32(q.in_w);
       xs[pixel * {{$.Row}}u + line + {{mul $e $.Lines}}u] = select(vec4<f32>(), x[select(0, plane{{$e}} + image + iy * i32(q.in_w) + ix, ok)], ok);
+{{- end}}
     }
 {{- end}}
 {{- range $e := seq .StagingD}}

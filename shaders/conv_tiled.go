@@ -9,6 +9,7 @@ type ConvTiled struct {
 	Turned    bool // input gradient: weights are fetched along output channels
 	Dilated   bool // the input is read as if stride-1 zeros stood between its pixels (input gradient of a strided convolution)
 	Pointwise bool // 1×1, stride 1, no padding: a pixel needs just itself
+	Aligned   bool // channels and pairs fill all tiles, so that the weights need no bounds
 	Masked    bool // the result is zeroed where a mask is not positive
 }
 
@@ -45,10 +46,11 @@ func (t ConvTiled) Bytes() int { return 16 * (t.BN*t.GC + 4*t.GC*t.Row()) }
 
 // ConvGradTiled is the shape of one tiled weight-gradient kernel (conv_grad_tiled.wgsl).
 type ConvGradTiled struct {
-	BM, BN int // output channels, and pairs of kernel tap and input channel group, of a workgroup
-	TM, TN int // those of an invocation; TM is a multiple of 4
-	BP     int // output pixels a step
-	K      int // kernel side
+	BM, BN    int  // output channels, and pairs of kernel tap and input channel group, of a workgroup
+	TM, TN    int  // those of an invocation; TM is a multiple of 4
+	BP        int  // output pixels a step
+	K         int  // kernel side
+	Pointwise bool // 1×1, stride 1, no padding: a pixel needs just itself
 }
 
 // Source is the kernel's WGSL.

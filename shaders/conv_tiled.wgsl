@@ -28,8 +28,12 @@ var<workgroup> xs: array<vec4<f32>, {{mul .GC .BN}}>;
 var<workgroup> ws: array<vec4<f32>, {{mul (mul 4 .GC) .Row}}>;
 
 fn weight(m: u32, at: i32, ok: bool) -> f32 {
+{{- if .Aligned}}
+  return w[q.w0 + i32(m) * q.wm + at];
+{{- else}}
   let there = ok && m < q.m;
   return select(0.0, w[select(0, q.w0 + i32(m) * q.wm + at, there)], there);
+{{- end}}
 }
 
 @compute @workgroup_size({{.WG}})
@@ -88,7 +92,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 {{- end}}
       let u = u0 + k / 4u;
       let c = q.c0 + u / {{$.Taps}}u * 4u + k % 4u;
-      let ok = u < q.pairs && c < q.c;
+      let ok = {{if $.Aligned}}true{{else}}u < q.pairs && c < q.c{{end}};
       let m = 4u * (group0 + g);
       let at = i32(c) * q.wc + i32(u % {{$.Taps}}u) * q.wt;
       ws[k * {{$.Row}}u + g] = vec4<f32>(weight(m, at, ok), weight(m + 1u, at, ok), weight(m + 2u, at, ok), weight(m + 3u, at, ok));
