@@ -28,68 +28,104 @@ var convGradTiles = []shaders.ConvGradTiled{
 	{BM: 4, BN: 64, TM: 4, TN: 1, BP: 8},
 }
 
+// The tiles of 8×8 outputs an invocation take twice the registers, which pays on adapters that have them.
+var (
+	convTiles8     = []shaders.ConvTiled{{BM: 64, BN: 128, TM: 8, TN: 8, GC: 4}, {BM: 32, BN: 128, TM: 8, TN: 8, GC: 4}}
+	convGradTiles8 = []shaders.ConvGradTiled{{BM: 64, BN: 32, TM: 8, TN: 2, BP: 16}, {BM: 32, BN: 32, TM: 8, TN: 2, BP: 16}}
+)
+
+// tiledForward, tiledInputGrad and tiledWeightGrad are the variants that use the given tiles.
+func tiledForward(name string, tiles []shaders.ConvTiled) Variant {
+	return Variant{
+		Name:   name,
+		Fits:   func(l gpu.Limits, c ConvCall) error { return tiledFits(l, tiles, c.K, c.In.Shape, c.Out.Shape) },
+		Record: func(r *Recorder, c ConvCall) error { return r.tiled(tiles, forwardGemm(c)) },
+	}
+}
+
+func tiledInputGrad(name string, tiles []shaders.ConvTiled) Variant {
+	return Variant{
+		Name:   name,
+		Fits:   func(l gpu.Limits, c ConvCall) error { return tiledFits(l, tiles, c.K, c.Out.Shape, c.In.Shape) },
+		Record: func(r *Recorder, c ConvCall) error { return r.tiled(tiles, inputGradGemm(c)) },
+		Masks:  true,
+	}
+}
+
+func tiledWeightGrad(name string, tiles []shaders.ConvGradTiled) Variant {
+	return Variant{
+		Name: name,
+		Fits: func(l gpu.Limits, c ConvCall) error { return tiledWeightFits(l, tiles, c) },
+		Need: func(l gpu.Limits, c ConvCall) Need {
+			s, err := convGradSplit(l, tiles, c)
+			if err != nil {
+				return Need{} // it does not fit
+			}
+			return Need{Partial: convGradBytes(c, s.parts)}
+		},
+		Record: func(r *Recorder, c ConvCall) error { return r.tiledWeightGrad(tiles, c) },
+	}
+}
+
 // enough is the number of workgroups that keeps a large GPU busy; below it smaller tiles are better.
 const enough = 256
 
+// tileSize is what the choice among tiles looks at: output channels, invocations, bytes of workgroup memory, and how many workgroups the call makes.
+type tileSize struct{ rows, invocations, bytes, workgroups int }
+
 // pickTile is the index of the first tile that wastes at most a tenth more output channels than the best, fits the adapter, and makes enough workgroups;
-// where none makes enough, that which makes most. -1 where none fits.
-func pickTile(n, channels int, rows func(int) int, fits func(int) bool, workgroups func(int) int) int {
-	padded := func(i int) int { return ceilDiv(channels, rows(i)) * rows(i) }
+// where none makes enough, that which makes most.
+func pickTile(l gpu.Limits, channels int, tiles []tileSize) (int, error) {
+	fits := func(t tileSize) bool {
+		return t.invocations <= int(min(l.MaxComputeInvocationsPerWorkgroup, l.MaxComputeWorkgroupSizeX)) && t.bytes <= int(l.MaxComputeWorkgroupStorageSize)
+	}
+	padded := func(t tileSize) int { return ceilDiv(channels, t.rows) * t.rows }
 	least := 0
-	for i := range n {
-		if fits(i) && (least == 0 || padded(i) < least) {
-			least = padded(i)
+	for _, t := range tiles {
+		if fits(t) && (least == 0 || padded(t) < least) {
+			least = padded(t)
 		}
 	}
+	switch {
+	case least == 0:
+		return 0, fmt.Errorf("no tile fits %d invocations and %d bytes of workgroup memory", l.MaxComputeInvocationsPerWorkgroup, l.MaxComputeWorkgroupStorageSize)
+	case least >= 2*channels && least > 4:
+		return 0, fmt.Errorf("%d channels leave half of every tile empty", channels)
+	}
 	best := -1
-	for i := range n {
-		if !fits(i) || 10*padded(i) > 11*least {
+	for i, t := range tiles {
+		if !fits(t) || 10*padded(t) > 11*least {
 			continue
 		}
-		if workgroups(i) >= enough {
-			return i
+		if t.workgroups >= enough {
+			return i, nil
 		}
-		if best < 0 || workgroups(i) > workgroups(best) {
+		if best < 0 || t.workgroups > tiles[best].workgroups {
 			best = i
 		}
 	}
-	return best
-}
-
-// tileFits says whether the adapter runs workgroups of that many invocations and bytes of workgroup memory.
-func tileFits(l gpu.Limits, invocations, bytes int) bool {
-	return invocations <= int(min(l.MaxComputeInvocationsPerWorkgroup, l.MaxComputeWorkgroupSizeX)) && bytes <= int(l.MaxComputeWorkgroupStorageSize)
+	return best, nil
 }
 
 // convTiled picks the tile for in → out, for the planned batch.
-func convTiled(l gpu.Limits, in, out Shape) (shaders.ConvTiled, error) {
-	i := pickTile(len(convTiles), out.C,
-		func(i int) int { return convTiles[i].BM },
-		func(i int) bool { return tileFits(l, convTiles[i].WG(), convTiles[i].Bytes()) },
-		func(i int) int { return ceilDiv(out.C, convTiles[i].BM) * ceilDiv(out.Pixels(), convTiles[i].BN) })
-	if i < 0 {
-		return shaders.ConvTiled{}, fmt.Errorf("the smallest tile takes 64 invocations and 8 KiB of workgroup memory, the adapter has %d and %d bytes",
-			l.MaxComputeInvocationsPerWorkgroup, l.MaxComputeWorkgroupStorageSize)
+func convTiled(l gpu.Limits, tiles []shaders.ConvTiled, in, out Shape) (shaders.ConvTiled, error) {
+	sizes := make([]tileSize, len(tiles))
+	for i, t := range tiles {
+		sizes[i] = tileSize{t.BM, t.WG(), t.Bytes(), ceilDiv(out.C, t.BM) * ceilDiv(out.Pixels(), t.BN)}
 	}
-	return convTiles[i], nil
+	i, err := pickTile(l, out.C, sizes)
+	return tiles[i], err
 }
 
-func tiledForwardFits(l gpu.Limits, c ConvCall) error {
-	return tiledFits(l, c, c.In.Shape, c.Out.Shape)
-}
-func tiledInputGradFits(l gpu.Limits, c ConvCall) error {
-	return tiledFits(l, c, c.Out.Shape, c.In.Shape)
-}
-
-func tiledFits(l gpu.Limits, c ConvCall, in, out Shape) error {
-	t, err := convTiled(l, in, out)
+func tiledFits(l gpu.Limits, tiles []shaders.ConvTiled, k int, in, out Shape) error {
+	t, err := convTiled(l, tiles, in, out)
 	if err != nil {
 		return err
 	}
 	return firstError(
 		atMost("storage buffers", 4, int(l.MaxStorageBuffersPerShaderStage)),
 		atMost("workgroups", ceilDiv(out.Pixels(), t.BN), int(l.MaxComputeWorkgroupsPerDimension)),
-		atMost("loop passes", tiledPasses(t, in.Groups()*c.K*c.K), MaxPasses),
+		atMost("loop passes", tiledPasses(t, in.Groups()*k*k), MaxPasses),
 		bindable(l, in, out),
 	)
 }
@@ -125,13 +161,9 @@ func tiledPasses(t shaders.ConvTiled, pairs int) int {
 	return ceilDiv(pairs, t.GC)*(1+t.GC) + t.TM
 }
 
-func tiledForward(r *Recorder, c ConvCall) error { return r.tiled(forwardGemm(c)) }
-
-func tiledInputGrad(r *Recorder, c ConvCall) error { return r.tiled(inputGradGemm(c)) }
-
-func (r *Recorder) tiled(c gemm) error {
+func (r *Recorder) tiled(tiles []shaders.ConvTiled, c gemm) error {
 	l := r.Dev.Limits()
-	t, err := convTiled(l, r.planned(c.x.Shape), r.planned(c.y.Shape))
+	t, err := convTiled(l, tiles, r.planned(c.x.Shape), r.planned(c.y.Shape))
 	if err != nil {
 		return err
 	}
@@ -184,23 +216,21 @@ type gradSplit struct {
 }
 
 // convGradSplit picks tile and runs, for the planned batch; a smaller one makes fewer runs of the same length.
-func convGradSplit(l gpu.Limits, c ConvCall) (gradSplit, error) {
-	pairs := c.K * c.K * c.In.Groups()
-	workgroups := func(i int) int { return ceilDiv(c.M, convGradTiles[i].BM) * ceilDiv(pairs, convGradTiles[i].BN) }
-	pixels := c.Out.Pixels()
+func convGradSplit(l gpu.Limits, tiles []shaders.ConvGradTiled, c ConvCall) (gradSplit, error) {
+	pixels, pairs := c.Out.Pixels(), c.K*c.K*c.In.Groups()
 	// At least 256 pixels a run, so that adding up the partial results stays cheap.
 	most := max(1, min(ceilDiv(pixels, 256), int(PartialBytes/convGradBytes(c, 1)), int(l.MaxComputeWorkgroupsPerDimension)))
-	i := pickTile(len(convGradTiles), c.M,
-		func(i int) int { return convGradTiles[i].BM },
-		func(i int) bool { return tileFits(l, convGradTiles[i].WG(), convGradTiles[i].Bytes()) },
-		func(i int) int { return workgroups(i) * most })
-	if i < 0 {
-		return gradSplit{}, fmt.Errorf("the smallest tile takes 64 invocations and 11 KiB of workgroup memory, the adapter has %d and %d bytes",
-			l.MaxComputeInvocationsPerWorkgroup, l.MaxComputeWorkgroupStorageSize)
+	sizes := make([]tileSize, len(tiles))
+	for i, t := range tiles {
+		sizes[i] = tileSize{t.BM, t.WG(), t.Bytes(), most * ceilDiv(c.M, t.BM) * ceilDiv(pairs, t.BN)}
 	}
-	s := gradSplit{tile: convGradTiles[i]}
+	i, err := pickTile(l, c.M, sizes)
+	if err != nil {
+		return gradSplit{}, err
+	}
+	s := gradSplit{tile: tiles[i]}
 	s.tile.K = c.K
-	parts := min(most, ceilDiv(4*enough, workgroups(i)))
+	parts := min(most, ceilDiv(4*enough, sizes[i].workgroups/most))
 	s.run = ceilDiv(ceilDiv(pixels, parts), s.tile.BP) * s.tile.BP
 	s.parts = ceilDiv(pixels, s.run)
 	return s, nil
@@ -212,8 +242,8 @@ func (s gradSplit) passes(n int) int { return ceilDiv(n, s.tile.BP) * (1 + 2*s.t
 // stretch is the most pixels of a run that one dispatch may walk over.
 func (s gradSplit) stretch() int { return MaxPasses / s.passes(s.tile.BP) * s.tile.BP }
 
-func tiledWeightFits(l gpu.Limits, c ConvCall) error {
-	s, err := convGradSplit(l, c)
+func tiledWeightFits(l gpu.Limits, tiles []shaders.ConvGradTiled, c ConvCall) error {
+	s, err := convGradSplit(l, tiles, c)
 	if err != nil {
 		return err
 	}
@@ -224,22 +254,14 @@ func tiledWeightFits(l gpu.Limits, c ConvCall) error {
 	)
 }
 
-func tiledWeightNeed(l gpu.Limits, c ConvCall) Need {
-	s, err := convGradSplit(l, c)
-	if err != nil {
-		return Need{} // it does not fit
-	}
-	return Need{Partial: convGradBytes(c, s.parts)}
-}
-
-func tiledWeightGrad(r *Recorder, c ConvCall) error {
+func (r *Recorder) tiledWeightGrad(tiles []shaders.ConvGradTiled, c ConvCall) error {
 	if c.Mask != nil {
 		if err := (ReLU{}).Grad(r, *c.Mask, c.Out); err != nil {
 			return err
 		}
 	}
 	l := r.Dev.Limits()
-	s, err := convGradSplit(l, r.plannedCall(c))
+	s, err := convGradSplit(l, tiles, r.plannedCall(c))
 	if err != nil {
 		return err
 	}

@@ -59,17 +59,20 @@ func (n Need) Max(o Need) Need {
 var variants = map[Pass][]Variant{
 	ConvForward: {
 		{Name: "straight", Fits: straightFits, Need: straightNeed, Record: straightForward},
-		{Name: "tiled", Fits: tiledForwardFits, Record: tiledForward},
+		tiledForward("tiled", convTiles),
+		tiledForward("tiled-8x8", convTiles8),
 		{Name: "naive", Fits: naiveForwardFits, Record: naiveForward},
 	},
 	ConvInputGrad: {
 		{Name: "straight", Fits: straightFits, Need: straightNeed, Record: straightInputGrad},
-		{Name: "tiled", Fits: tiledInputGradFits, Record: tiledInputGrad, Masks: true},
+		tiledInputGrad("tiled", convTiles),
+		tiledInputGrad("tiled-8x8", convTiles8),
 		{Name: "naive", Fits: naiveInputGradFits, Record: naiveInputGrad},
 	},
 	ConvWeightGrad: {
 		{Name: "straight", Fits: straightFits, Need: straightWeightNeed, Record: straightWeightGrad},
-		{Name: "tiled", Fits: tiledWeightFits, Need: tiledWeightNeed, Record: tiledWeightGrad},
+		tiledWeightGrad("tiled", convGradTiles),
+		tiledWeightGrad("tiled-8x8", convGradTiles8),
 		{Name: "naive", Fits: naiveWeightFits, Need: naiveWeightNeed, Record: naiveWeightGrad},
 	},
 }
@@ -79,7 +82,7 @@ func preferred(cpu bool) []string {
 	if cpu {
 		return []string{"straight"}
 	}
-	return []string{"tiled"}
+	return []string{"tiled", "naive"}
 }
 
 // Variants lists the names of all variants of a pass.
@@ -93,6 +96,13 @@ func Variants(p Pass) []string {
 
 // VariantEnv is the environment variable that forces variants, as conv/forward=tiled,conv/weight-gradient=naive.
 const VariantEnv = "NINVK_VARIANT"
+
+// VariantError says what is wrong with a value of NINVK_VARIANT.
+type VariantError struct{ Item, Problem string }
+
+func (e *VariantError) Error() string {
+	return fmt.Sprintf("%s: %q: %s", VariantEnv, e.Item, e.Problem)
+}
 
 // Choice says which variant records a call: the forced one where it fits, else the tuned one where it is known and fits, else the heuristic's.
 type Choice struct {
@@ -112,10 +122,10 @@ func parseVariants(s string) (map[Pass]string, error) {
 		pass, name, _ := strings.Cut(item, "=")
 		known := Variants(Pass(pass))
 		if known == nil {
-			return nil, fmt.Errorf("%s: %q does not name a pass; write PASS=VARIANT, the passes are %s", VariantEnv, item, list(slices.Sorted(maps.Keys(variants))))
+			return nil, &VariantError{item, "no pass of this name; write PASS=VARIANT, the passes are " + list(slices.Sorted(maps.Keys(variants)))}
 		}
 		if !slices.Contains(known, name) {
-			return nil, fmt.Errorf("%s: %s has no variant %q; known are %s", VariantEnv, pass, name, list(known))
+			return nil, &VariantError{item, fmt.Sprintf("no variant of this name; %s has %s", pass, list(known))}
 		}
 		forced[Pass(pass)] = name
 	}

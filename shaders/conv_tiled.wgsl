@@ -36,6 +36,11 @@ fn weight(m: u32, at: i32, ok: bool) -> f32 {
 {{- end}}
 }
 
+fn bias(m: u32) -> f32 {
+  let there = q.has_bias == 1u && m < q.m;
+  return select(0.0, w[select(0u, q.bias0 + m, there)], there);
+}
+
 @compute @workgroup_size({{.WG}})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
   let pixel0 = wid.x * {{.BN}}u;
@@ -121,18 +126,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   let g{{$j}} = group0 + row * {{div $.TM 4}}u + {{$j}}u;
   if (g{{$j}} < q.out_groups) {
     let m = 4u * g{{$j}};
-    var bias = vec4<f32>();
-    if (q.has_bias == 1u) {
-      for (var i = 0u; i < 4u; i = i + 1u) {
-        if (m + i < q.m) { bias[i] = w[q.bias0 + m + i]; }
-      }
-    }
+    let offset = vec4<f32>(bias(m), bias(m + 1u), bias(m + 2u), bias(m + 3u));
 {{- range $i := seq $.TN}}
     {
       let p = pixel0 + column + {{mul $i $.Columns}}u;
       if (p < q.out_pixels) {
         let at = (g{{$j}} - q.out_group0) * q.out_plane + p;
-        var sum = s{{$i}}_{{$j}} + a{{$i}}_{{$j}} + bias;
+        var sum = s{{$i}}_{{$j}} + a{{$i}}_{{$j}} + offset;
         if (q.accumulate == 1u) { sum = sum + y[at]; }
         sum = select(sum, sum * q.slope, sum < vec4<f32>());
 {{- if $.Masked}}

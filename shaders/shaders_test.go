@@ -48,7 +48,7 @@ func specialisations() map[string][]string {
 		s["conv_grad_straight"] = append(s["conv_grad_straight"], t.Source())
 	}
 	for _, t := range []shaders.ConvTiled{
-		{BM: 64, BN: 64, TM: 8, TN: 4, GC: 4, K: 5, Aligned: true},
+		{BM: 64, BN: 128, TM: 8, TN: 8, GC: 4, K: 5, Aligned: true},
 		{BM: 32, BN: 128, TM: 8, TN: 4, GC: 4, K: 1, Pointwise: true},
 		{BM: 12, BN: 256, TM: 12, TN: 4, GC: 2, K: 3, Turned: true, Masked: true},
 		{BM: 4, BN: 256, TM: 4, TN: 4, GC: 2, K: 3, Turned: true, Dilated: true},
@@ -56,7 +56,7 @@ func specialisations() map[string][]string {
 		s["conv_tiled"] = append(s["conv_tiled"], t.Source())
 	}
 	for _, t := range []shaders.ConvGradTiled{
-		{BM: 64, BN: 16, TM: 8, TN: 1, BP: 16, K: 5},
+		{BM: 64, BN: 32, TM: 8, TN: 2, BP: 16, K: 5},
 		{BM: 12, BN: 64, TM: 12, TN: 1, BP: 8, K: 1, Pointwise: true},
 	} {
 		s["conv_grad_tiled"] = append(s["conv_grad_tiled"], t.Source())

@@ -17,6 +17,7 @@ import (
 	"ninvk/gpu"
 	"ninvk/nin"
 	"ninvk/nn"
+	"ninvk/ops"
 	"ninvk/safetensors"
 	"ninvk/train"
 )
@@ -96,7 +97,7 @@ func exitCode(err error) int {
 	switch {
 	case is(new(*interrupted)):
 		return exitInterrupted
-	case is(new(*usageError)), is(new(*train.UsageError)), is(new(*nin.UnknownModelError)):
+	case is(new(*usageError)), is(new(*train.UsageError)), is(new(*nin.UnknownModelError)), is(new(*ops.VariantError)):
 		return exitUsage
 	case is(new(*gpu.NoAdapterError)), is(new(*gpu.AmbiguousAdapterError)):
 		return exitNoAdapter
