@@ -185,6 +185,8 @@ var companions = map[string]struct {
 	"tensor":        {}, // what all operators share
 	"variant":       {},
 	"conv":          {nil, "conv"}, // its variants have the shaders
+	"conv_tiled":    {[]string{"conv_tiled", "conv_grad_tiled"}, "conv"},
+	"conv_naive":    {[]string{"conv_naive", "conv_grad_naive"}, "conv"},
 	"conv_straight": {[]string{"conv_straight", "conv_grad_straight", "conv_grad_sum"}, "conv"},
 	"table":         {},                                                        // the list of all operators
 	"pool":          {[]string{"maxpool", "avgpool", "globalavgpool"}, "pool"}, // one file, three poolings

@@ -171,3 +171,44 @@ func TestTenStepsFollowPyTorch(t *testing.T) {
 		t.Run(file, func(t *testing.T) { followGolden(t, file) })
 	}
 }
+
+// TestDispatches holds the number of kernels of a training step down: on GPUs each costs more than its arithmetic in small batches.
+func TestDispatches(t *testing.T) {
+	t.Setenv(ops.VariantEnv, "conv/forward=tiled,conv/input-gradient=tiled,conv/weight-gradient=tiled")
+	d := openDevice(t)
+	graph, out, err := nin.Build(nin.Config{Model: "nin", Classes: 10, Size: 32, Dropout: 0.5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	net, err := nn.Build(d, graph, out, nn.Options{
+		Batch: 64, Train: true, Optimiser: ops.SGD{Momentum: 0.9},
+		Augment: ops.Augment{Size: 32, Mean: cifar10.Mean, Std: cifar10.Std},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer net.Release()
+	images, err := ops.NewImages(d, "blank", 32, 32, make([]byte, 3*32*32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer images.Release()
+	n, err := net.Dispatches(images, 64, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n > 60 {
+		t.Errorf("a training step takes %d dispatches, want at most 60", n)
+	}
+	t.Logf("%d dispatches", n)
+	calls := 0
+	for call, variant := range net.Variants() {
+		calls++
+		if variant != "tiled" {
+			t.Errorf("%s was recorded with variant %s", call, variant)
+		}
+	}
+	if calls == 0 {
+		t.Error("no variant was noted")
+	}
+}

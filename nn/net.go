@@ -200,6 +200,15 @@ func (n *Net) recorder(b int) *ops.Recorder {
 	}
 }
 
+// Dispatches counts the kernels that a step over b images runs.
+func (n *Net) Dispatches(images *ops.Images, b int, train bool) (int, error) {
+	t, err := n.tape(images, b, train)
+	if err != nil {
+		return 0, err
+	}
+	return t.Dispatches(), nil
+}
+
 // Variants names the variant of each convolution's pass recorded so far, by ops.ConvCall.Key.
 func (n *Net) Variants() map[string]string { return n.used }
 

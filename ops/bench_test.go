@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -26,10 +27,13 @@ var layers = []struct {
 	{"20", ops.Conv{C: 192, M: 10, K: 1, Stride: 1, ReLU: true}, 8},
 }
 
-// BenchmarkConv times the convolutions of nin, every variant of every pass, at batch 64: time and arithmetic of the whole pass, copies and second
+// BenchmarkConv times the convolutions of nin, every variant of every pass, at batch 64 or NINVK_BATCH: time and arithmetic of the whole pass, copies and second
 // passes included.
 func BenchmarkConv(b *testing.B) {
-	const batch = 64
+	batch := 64
+	if s := os.Getenv("NINVK_BATCH"); s != "" {
+		fmt.Sscan(s, &batch)
+	}
 	for _, l := range layers {
 		for _, c := range ops.ConvCases(l.op, ops.Shape{N: batch, C: l.op.C, H: l.size, W: l.size}) {
 			masked := ""

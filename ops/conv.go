@@ -1,6 +1,11 @@
 package ops
 
-import "fmt"
+import (
+	"fmt"
+
+	"ninvk/gpu"
+	"ninvk/shaders"
+)
 
 // Conv is a convolution: kernel K×K, stride and zero padding the same in both directions, dilation and groups 1, optional ReLU.
 // Weights are OIHW [M][C][K][K], the bias [M].
@@ -8,6 +13,9 @@ type Conv struct {
 	C, M, K, Stride, Pad int
 	ReLU                 bool
 }
+
+// pointwise says whether a pixel of the output needs just the same pixel of the input.
+func (c Conv) pointwise() bool { return c.K == 1 && c.Stride == 1 && c.Pad == 0 }
 
 // Out is the output shape for input x, or an error that says why there is none.
 func (c Conv) Out(x Shape) (Shape, error) {
@@ -93,4 +101,61 @@ func (c Conv) Need(r *Recorder, x Shape, train bool) (Need, error) {
 func (c Conv) call(x Shape) (ConvCall, error) {
 	y, err := c.Out(x)
 	return ConvCall{Conv: c, In: Tensor{Shape: x}, Out: Tensor{Shape: y}, Bias: Param{Len: c.M}}, err
+}
+
+// gemm is a convolution in the general form that forward pass and input gradient share: y[m] = Σ w·x, the weight of output m, input channel c and tap t
+// being at w0 + m·wm + c·wc + t·wt.
+type gemm struct {
+	name                   string
+	x, y                   Tensor
+	k, stride, pad, dilate int
+	w0, wm, wc, wt         int
+	bias                   Param
+	slope                  float32 // of the negative half: 1 none, 0 ReLU
+	turned                 bool
+	mask                   *Tensor
+}
+
+func forwardGemm(c ConvCall) gemm {
+	kk := c.K * c.K
+	g := gemm{
+		name: "conv", x: c.In, y: c.Out, k: c.K, stride: c.Stride, pad: c.Pad, dilate: 1,
+		w0: c.Weight.Offset, wm: c.C * kk, wc: kk, wt: 1, bias: c.Bias, slope: 1,
+	}
+	if c.ReLU {
+		g.slope = 0
+	}
+	return g
+}
+
+// inputGradGemm is the convolution of dy, spread by the stride, with the turned and transposed weights.
+func inputGradGemm(c ConvCall) gemm {
+	kk := c.K * c.K
+	return gemm{
+		name: "conv input gradient", x: c.Out, y: c.In, k: c.K, stride: 1, pad: c.K - 1 - c.Pad, dilate: c.Stride,
+		w0: c.Weight.Offset + kk - 1, wm: kk, wc: c.C * kk, wt: -1, slope: 1, turned: true, mask: c.Mask,
+	}
+}
+
+// pointwise is Conv.pointwise for both directions.
+func (c gemm) pointwise() bool { return c.k == 1 && c.stride == 1 && c.pad == 0 && c.dilate == 1 }
+
+// convGradSum records the second pass of a weight gradient, which all variants share: it adds parts partial results in r.Partial in order. Each is M × lanes
+// vectors of four input channels, a lane being tap·groups + group; with bias they are followed by the parts of the bias, a vector for four outputs each.
+func convGradSum(r *Recorder, c ConvCall, parts int, bias bool) error {
+	k := gpu.Kernel{Name: "conv weight gradient sum", Source: shaders.Source("conv_grad_sum", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
+	lanes := c.K * c.K * c.In.Groups()
+	vectors, biasGroups := c.M*lanes, 0
+	if bias {
+		biasGroups = c.Out.Groups()
+	}
+	wgs := ceilDiv(vectors+biasGroups, 64)
+	return r.dispatch(k, parts, []uint32{
+		uint32(c.M), uint32(lanes), uint32(c.In.Groups()), uint32(c.C), uint32(c.K * c.K), uint32(parts), uint32(c.Weight.Offset), uint32(c.Bias.Offset), uint32(biasGroups),
+	}, min(wgs, 65535), ceilDiv(wgs, 65535), 1, gpu.Slice{Buffer: r.Partial, Size: convGradBytes(c, parts)}, gpu.All(r.Grads))
+}
+
+// convGradBytes is the size of parts partial weight and bias gradients.
+func convGradBytes(c ConvCall, parts int) uint64 {
+	return uint64(parts) * 16 * uint64(c.M*c.K*c.K*c.In.Groups()+c.Out.Groups())
 }

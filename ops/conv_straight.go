@@ -23,47 +23,19 @@ func straightNeed(_ gpu.Limits, c ConvCall) Need {
 	return Need{Scratch: c.In.scratchExtent().Max(c.Out.scratchExtent())}
 }
 
-func straightForward(r *Recorder, c ConvCall) error {
-	slope := float32(1)
-	if c.ReLU {
-		slope = 0
-	}
-	kk := c.K * c.K
-	return convolve(r, straightCall{
-		x: c.In, y: c.Out, k: c.K, stride: c.Stride, pad: c.Pad, dilate: 1,
-		w0: c.Weight.Offset, wm: c.C * kk, wc: kk, wt: 1, bias: c.Bias.Offset, hasBias: c.Bias.Len > 0, slope: slope,
-	})
-}
+func straightForward(r *Recorder, c ConvCall) error { return r.straight(forwardGemm(c)) }
 
-// straightInputGrad is the convolution of dy, spread by the stride, with the turned and transposed weights.
-func straightInputGrad(r *Recorder, c ConvCall) error {
-	kk := c.K * c.K
-	return convolve(r, straightCall{
-		x: c.Out, y: c.In, k: c.K, stride: 1, pad: c.K - 1 - c.Pad, dilate: c.Stride,
-		w0: c.Weight.Offset + kk - 1, wm: kk, wc: c.C * kk, wt: -1, slope: 1,
-	})
-}
-
-// straightCall is a convolution in the general form that both directions share: weight of output m, input channel c and tap t at
-// w0 + m·wm + c·wc + t·wt.
-type straightCall struct {
-	x, y                   Tensor
-	k, stride, pad, dilate int
-	w0, wm, wc, wt         int
-	bias                   int
-	hasBias                bool
-	slope                  float32 // of the negative half: 1 none, 0 ReLU
-}
+func straightInputGrad(r *Recorder, c ConvCall) error { return r.straight(inputGradGemm(c)) }
 
 // budget is the number of multiply-adds in one straight-line kernel: more reuse of each fetched texel against the time to compile.
 const budget = 12288
 
 // convTile picks the tile for a call.
-func convTile(r *Recorder, c straightCall) shaders.ConvTile {
+func convTile(r *Recorder, c gemm) shaders.ConvTile {
 	l := r.Dev.Limits()
 	c.y.Shape = r.planned(c.y.Shape)
 	t := shaders.ConvTile{KX: c.k, KY: 1, Stride: c.stride, Dilated: c.dilate > 1, TP: 1, TM: 4, CH: c.x.C, Chains: 1}
-	t.Pointwise = c.k == 1 && c.stride == 1 && c.pad == 0 && c.dilate == 1
+	t.Pointwise = c.pointwise()
 	weights := int(l.MaxComputeWorkgroupStorageSize) / 4
 	if t.Pointwise {
 		t.R = pointwiseRows(weights, c)
@@ -76,7 +48,7 @@ func convTile(r *Recorder, c straightCall) shaders.ConvTile {
 			t.TP = 2
 		}
 	}
-	t.R = min(t.R, bindable(l, c.y.Shape))
+	t.R = min(t.R, channelsBound(l, c.y.Shape))
 	most := min(weights-t.R, budget/t.TP) / t.R // weights of one output channel in a chunk
 	if c.x.C*c.k*c.k <= most {
 		t.KY = c.k
@@ -96,14 +68,14 @@ func convTile(r *Recorder, c straightCall) shaders.ConvTile {
 	return t
 }
 
-// bindable is the number of channels of s that one binding holds.
-func bindable(l gpu.Limits, s Shape) int {
+// channelsBound is the number of channels of s that one binding holds.
+func channelsBound(l gpu.Limits, s Shape) int {
 	return 4 * max(1, int(l.MaxStorageBufferBindingSize/(16*uint64(s.Plane()))))
 }
 
 // pointwiseRows is the number of output channels of a workgroup whose weights for all input channels fit: few blocks, each of which fetches all texels again,
 // against rows beyond the last. A fetch takes as long as about 170 multiply-adds.
-func pointwiseRows(weights int, c straightCall) int {
+func pointwiseRows(weights int, c gemm) int {
 	const fetch, widest = 170, 48
 	best, rows := 0, 4
 	for n := 4; n <= min(widest, 4*c.y.Groups()); n += 4 {
@@ -118,14 +90,14 @@ func pointwiseRows(weights int, c straightCall) int {
 }
 
 // blocks is the number of invocations: one for every TP neighbouring output pixels of a row.
-func (c straightCall) blocks(t shaders.ConvTile) int {
+func (c gemm) blocks(t shaders.ConvTile) int {
 	if t.Pointwise {
 		return ceilDiv(c.y.Pixels(), t.TP)
 	}
 	return c.y.N * c.y.H * ceilDiv(c.y.W, t.TP)
 }
 
-func convolve(r *Recorder, c straightCall) error {
+func (r *Recorder) straight(c gemm) error {
 	l := r.Dev.Limits()
 	t := convTile(r, c)
 	k := gpu.Kernel{
@@ -150,7 +122,7 @@ func convolve(r *Recorder, c straightCall) error {
 					uint32(c.y.C), uint32(4 * s.from), uint32(c.x.C), uint32(c0),
 					uint32(c.k * c.k), uint32(ky * c.k), uint32(ky), flag(!first),
 					uint32(int32(c.w0)), uint32(int32(c.wm)), uint32(int32(c.wc)), uint32(int32(c.wt)),
-					uint32(c.bias), flag(last && c.hasBias), bits(slope), uint32(c.stride),
+					uint32(c.bias.Offset), flag(last && c.bias.Len > 0), bits(slope), uint32(c.stride),
 					uint32(int32(c.pad)), uint32(c.dilate), 1<<c.x.foldShift() - 1, uint32(c.x.foldShift()), uint32(c.x.Groups()),
 				}
 				if err := r.dispatch(k, ceilDiv(t.Staged(), t.WG)+2, params, ceilDiv(c.blocks(t), t.WG), ceilDiv(4*(s.to-s.from), t.R), 1,
@@ -167,7 +139,7 @@ func convolve(r *Recorder, c straightCall) error {
 
 // convGradTile picks the tile of the weight gradient: as much workgroup memory as every adapter with straight kernels has.
 func convGradTile(l gpu.Limits, c Conv, y Shape) shaders.ConvGradTile {
-	t := shaders.ConvGradTile{TM: 4, Q: 192, R: min(40, bindable(l, y))}
+	t := shaders.ConvGradTile{TM: 4, Q: 192, R: min(40, channelsBound(l, y))}
 	// Equal blocks of rows, as few as their size allows.
 	t.R = 4 * ceilDiv(ceilDiv(c.M, ceilDiv(c.M, t.R)), 4)
 	if y.Pixels() <= 48 {
@@ -184,7 +156,7 @@ type unfolded struct{ rows, columns, inW, outW, pitch, kernels, channels int }
 
 func unfold(c ConvCall) unfolded {
 	u := unfolded{rows: c.In.N * c.In.H, columns: ceilDiv(c.Out.W, 4), inW: c.In.W, outW: c.Out.W, kernels: c.K, channels: c.C}
-	if c.K == 1 && c.Stride == 1 && c.Pad == 0 {
+	if c.pointwise() {
 		u.rows, u.columns, u.inW, u.outW = 1, ceilDiv(c.In.Pixels(), 4), c.In.Pixels(), c.In.Pixels()
 	}
 	u.pitch = plane(u.rows * u.columns)

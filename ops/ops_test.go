@@ -581,6 +581,25 @@ func TestSplitAlongChannelGroups(t *testing.T) {
 	}
 }
 
+// TestLongRuns makes the weight gradient's runs of pixels so long that one dispatch must not walk over them.
+func TestLongRuns(t *testing.T) {
+	limit := &device(t).Adapter.Limits.MaxComputeWorkgroupsPerDimension
+	defer func(was uint32) { *limit = was }(*limit)
+	for _, c := range find(t, "conv weight gradient 65×3×32×32 to 5 k3 s1 p1") {
+		if c.Variant != "tiled" {
+			continue
+		}
+		in := inputs(c)
+		_, many := run(t, c, in, float32(math.NaN()))
+		*limit = 3 // runs at most
+		got, few := run(t, c, in, float32(math.NaN()))
+		if few <= many {
+			t.Errorf("%v: %d dispatches for three runs, %d for many short ones: no run was cut", c, few, many)
+		}
+		compare(t, c, got, twins[key(c)](c, in))
+	}
+}
+
 func TestPackUnpack(t *testing.T) {
 	for _, s := range []ops.Shape{{1, 1, 1, 1}, {1, 3, 7, 5}, {65, 5, 1, 1}, {2, 10, 4, 3}, {3, 192, 2, 2}, {16, 3, 16, 16}} {
 		v := make([]float32, s.Elements())

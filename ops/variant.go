@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -59,12 +60,21 @@ func (n Need) Max(o Need) Need {
 var variants = map[Pass][]Variant{
 	ConvForward: {
 		{Name: "straight", Fits: straightFits, Need: straightNeed, Record: straightForward},
+		tiledForward("tiled", convTiles),
+		tiledForward("tiled-8x8", convTiles8),
+		{Name: "naive", Fits: naiveForwardFits, Record: naiveForward},
 	},
 	ConvInputGrad: {
 		{Name: "straight", Fits: straightFits, Need: straightNeed, Record: straightInputGrad},
+		tiledInputGrad("tiled", convTiles),
+		tiledInputGrad("tiled-8x8", convTiles8),
+		{Name: "naive", Fits: naiveInputGradFits, Record: naiveInputGrad},
 	},
 	ConvWeightGrad: {
 		{Name: "straight", Fits: straightFits, Need: straightWeightNeed, Record: straightWeightGrad},
+		tiledWeightGrad("tiled", convGradTiles),
+		tiledWeightGrad("tiled-8x8", convGradTiles8),
+		{Name: "naive", Fits: naiveWeightFits, Need: naiveWeightNeed, Record: naiveWeightGrad},
 	},
 }
 
@@ -73,7 +83,7 @@ func preferred(cpu bool) []string {
 	if cpu {
 		return []string{"straight"}
 	}
-	return []string{"tiled"}
+	return []string{"tiled", "naive"}
 }
 
 // Variants lists the names of all variants of a pass.
@@ -87,6 +97,13 @@ func Variants(p Pass) []string {
 
 // VariantEnv is the environment variable that forces variants, as conv/forward=tiled,conv/weight-gradient=naive.
 const VariantEnv = "NINVK_VARIANT"
+
+// VariantError says what is wrong with a value of NINVK_VARIANT.
+type VariantError struct{ Item, Problem string }
+
+func (e *VariantError) Error() string {
+	return fmt.Sprintf("%s: %q: %s", VariantEnv, e.Item, e.Problem)
+}
 
 // Choice says which variant records a call: the forced one where it fits, else the tuned one where it is known and fits, else the heuristic's.
 type Choice struct {
@@ -106,10 +123,10 @@ func parseVariants(s string) (map[Pass]string, error) {
 		pass, name, _ := strings.Cut(item, "=")
 		known := Variants(Pass(pass))
 		if known == nil {
-			return nil, fmt.Errorf("%s: %q does not name a pass; write PASS=VARIANT, the passes are %s", VariantEnv, item, list(slices.Sorted(maps.Keys(variants))))
+			return nil, &VariantError{item, "no pass of this name; write PASS=VARIANT, the passes are " + list(slices.Sorted(maps.Keys(variants)))}
 		}
 		if !slices.Contains(known, name) {
-			return nil, fmt.Errorf("%s: %s has no variant %q; known are %s", VariantEnv, pass, name, list(known))
+			return nil, &VariantError{item, fmt.Sprintf("no variant of this name; %s has %s", pass, list(known))}
 		}
 		forced[Pass(pass)] = name
 	}
@@ -142,6 +159,9 @@ func (r *Recorder) choose(p Pass, c ConvCall) (Variant, error) {
 				continue
 			}
 			err := v.Fits(r.Dev.Limits(), c)
+			if p == ConvInputGrad && c.Mask != nil && !v.Masks {
+				err = errors.New("it can't mask the gradient")
+			}
 			if err == nil {
 				return v, nil
 			}

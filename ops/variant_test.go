@@ -2,6 +2,7 @@ package ops
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,7 +23,7 @@ func TestForcedVariants(t *testing.T) {
 			value: " conv/forward=straight, conv/weight-gradient=straight,",
 			want:  map[Pass]string{ConvForward: "straight", ConvWeightGrad: "straight"},
 		},
-		{value: "conv/forward=fastest", fails: []string{VariantEnv, `"fastest"`, "straight"}},
+		{value: "conv/forward=fastest", fails: []string{VariantEnv, "conv/forward=fastest", "straight, tiled"}},
 		{value: "conv/forward", fails: []string{"conv/forward", "straight"}},
 		{value: "conv/backward=straight", fails: []string{VariantEnv, "conv/backward=straight", "conv/forward, conv/input-gradient, conv/weight-gradient"}},
 		{value: "straight", fails: []string{"PASS=VARIANT"}},
@@ -85,5 +86,72 @@ func TestChoose(t *testing.T) {
 	r := &Recorder{Dev: &gpu.Device{}, Batch: 9}
 	if v, err := r.choose(ConvForward, call); err == nil || !strings.Contains(err.Error(), "b: more than 8 images") {
 		t.Errorf("nothing fits: %q, error %v", v.Name, err)
+	}
+}
+
+// TestTiles checks that every tile of the tiled variants runs on the smallest adapter, and that its invocations share the staging evenly, as the shaders assume.
+func TestTiles(t *testing.T) {
+	smallest := gpu.Limits{
+		MaxComputeInvocationsPerWorkgroup: 128, MaxComputeWorkgroupSizeX: 128, MaxComputeWorkgroupStorageSize: 16 << 10,
+		MaxStorageBuffersPerShaderStage: 8, MaxComputeWorkgroupsPerDimension: 65535, MaxStorageBufferBindingSize: 128 << 20,
+	}
+	check := func(tile any, divides bool, invocations, bytes int) {
+		if invocations > 128 || bytes > 16<<10 {
+			t.Errorf("%+v takes %d invocations and %d bytes", tile, invocations, bytes)
+		}
+		if !divides {
+			t.Errorf("%+v: its %d invocations don't share the work evenly", tile, invocations)
+		}
+	}
+	for _, c := range slices.Concat(convTiles, convTiles8) {
+		even := c.BM%c.TM == 0 && c.BN%c.TN == 0 && c.TM%4 == 0 && (c.BN%c.WG() == 0 || c.WG()%c.BN == 0) && c.Staging()*c.WG() == c.BN*c.GC
+		check(c, even, c.WG(), c.Bytes())
+	}
+	for _, c := range slices.Concat(convGradTiles, convGradTiles8) {
+		even := c.BM%c.TM == 0 && c.BN%c.TN == 0 && c.TM%4 == 0 && c.WG()%c.BP == 0 && c.Staging()*c.WG() == c.BN*c.BP && 64%c.BP == 0
+		check(c, even, c.WG(), c.Bytes())
+	}
+	fits := func(l gpu.Limits, name string, c ConvCall) []error {
+		var errs []error
+		for p := range variants {
+			for _, v := range variants[p] {
+				if v.Name == name {
+					errs = append(errs, v.Fits(l, c))
+				}
+			}
+		}
+		if len(errs) != 3 {
+			t.Fatalf("%d passes have the variant %s", len(errs), name)
+		}
+		return errs
+	}
+	call := func(m int) ConvCall {
+		c, err := Conv{C: m, M: m, K: 5, Stride: 1, Pad: 2}.call(Shape{128, m, 32, 32})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	for _, m := range []int{1, 3, 10, 16, 40, 96, 160, 192, 1000} {
+		x := Shape{128, m, 32, 32}
+		tile, err := convTiled(smallest, convTiles, x, x)
+		if padded := ceilDiv(m, tile.BM) * tile.BM; err != nil || padded > m+max(4, m/5) {
+			t.Errorf("%d channels take %d of tile %+v, error %v", m, padded, tile, err)
+		}
+		if err := errors.Join(fits(smallest, "tiled", call(m))...); err != nil {
+			t.Errorf("%d channels: %v", m, err)
+		}
+	}
+	tiny := smallest
+	tiny.MaxComputeInvocationsPerWorkgroup = 32
+	for _, err := range append(fits(tiny, "tiled", call(40)), fits(tiny, "tiled-8x8", call(40))...) {
+		if err == nil || !strings.Contains(err.Error(), "32 invocations") {
+			t.Errorf("32 invocations: error %v", err)
+		}
+	}
+	for _, err := range fits(smallest, "tiled-8x8", call(10)) {
+		if err == nil || !strings.Contains(err.Error(), "10 channels") {
+			t.Errorf("tiles of 32 for 10 channels: error %v", err)
+		}
 	}
 }

@@ -18,6 +18,8 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"seq":  seq,
 	"add":  func(a, b int) int { return a + b },
 	"mul":  func(a, b int) int { return a * b },
+	"div":  func(a, b int) int { return a / b },
+	"mod":  func(a, b int) int { return a % b },
 	"comp": func(i int) string { return string("xyzw"[i%4]) },
 }).ParseFS(files, "*.wgsl"))
 

@@ -15,7 +15,9 @@ import (
 func specialisations() map[string][]string {
 	s := map[string][]string{}
 	add := func(name string, data any) { s[name] = append(s[name], shaders.Source(name, data)) }
-	for _, name := range []string{"add", "augment", "bias", "conv_grad_straight_sum", "dropout", "loss", "metrics", "sgd", "unfold"} {
+	for _, name := range []string{
+		"add", "augment", "bias", "conv_grad_naive", "conv_grad_straight_sum", "conv_grad_sum", "conv_naive", "dropout", "loss", "metrics", "sgd", "unfold",
+	} {
 		add(name, nil)
 	}
 	for _, yes := range []bool{false, true} {
@@ -46,6 +48,20 @@ func specialisations() map[string][]string {
 		{R: 8, TM: 8, Q: 32, WG: 16},
 	} {
 		s["conv_grad_straight"] = append(s["conv_grad_straight"], t.Source())
+	}
+	for _, t := range []shaders.ConvTiled{
+		{BM: 64, BN: 128, TM: 8, TN: 8, GC: 4, K: 5, Aligned: true},
+		{BM: 32, BN: 128, TM: 8, TN: 4, GC: 4, K: 1, Pointwise: true},
+		{BM: 12, BN: 256, TM: 12, TN: 4, GC: 2, K: 3, Turned: true, Masked: true},
+		{BM: 4, BN: 256, TM: 4, TN: 4, GC: 2, K: 3, Turned: true, Dilated: true},
+	} {
+		s["conv_tiled"] = append(s["conv_tiled"], t.Source())
+	}
+	for _, t := range []shaders.ConvGradTiled{
+		{BM: 64, BN: 32, TM: 8, TN: 2, BP: 16, K: 5},
+		{BM: 12, BN: 64, TM: 12, TN: 1, BP: 8, K: 1, Pointwise: true},
+	} {
+		s["conv_grad_tiled"] = append(s["conv_grad_tiled"], t.Source())
 	}
 	return s
 }

@@ -18,6 +18,7 @@ import (
 	"ninvk/gpu"
 	"ninvk/nin"
 	"ninvk/nn"
+	"ninvk/ops"
 	"ninvk/safetensors"
 	"ninvk/train"
 )
@@ -101,7 +102,7 @@ func exitCode(err error) int {
 		return child.Code
 	case is(new(*interrupted)):
 		return exitInterrupted
-	case is(new(*usageError)), is(new(*train.UsageError)), is(new(*nin.UnknownModelError)):
+	case is(new(*usageError)), is(new(*train.UsageError)), is(new(*nin.UnknownModelError)), is(new(*ops.VariantError)):
 		return exitUsage
 	case is(new(*gpu.NoAdapterError)), is(new(*gpu.AmbiguousAdapterError)):
 		return exitNoAdapter

@@ -15,6 +15,7 @@ import (
 	"ninvk/cifar10"
 	"ninvk/nin"
 	"ninvk/nn"
+	"ninvk/ops"
 	"ninvk/safetensors"
 )
 
@@ -188,6 +189,18 @@ func TestBadInput(t *testing.T) {
 				t.Logf("ninvk %s\n%s", c.args, stderr)
 			}
 		})
+	}
+}
+
+func TestUnknownVariant(t *testing.T) {
+	t.Setenv(ops.VariantEnv, "conv/forward=warp")
+	dir := t.TempDir()
+	code, _, stderr := run(t, dir, "train", "--data", "sample", "--batch", "2", "--max-steps", "1")
+	if code != exitUsage || !strings.Contains(stderr, "conv/forward=warp") || !strings.Contains(stderr, "straight, tiled") {
+		t.Errorf("exit code %d, want %d:\n%s", code, exitUsage, stderr)
+	}
+	if left := tree(t, dir); left != tree(t, t.TempDir()) {
+		t.Errorf("something was left behind:\n%s", left)
 	}
 }
 

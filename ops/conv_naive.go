@@ -1,0 +1,116 @@
+package ops
+
+import (
+	"ninvk/gpu"
+	"ninvk/shaders"
+)
+
+// The naive variant: one output an invocation, everything read where it lies. It is the measure for the others.
+
+func naiveForwardFits(l gpu.Limits, c ConvCall) error {
+	return naiveFits(l, c.K, c.In.Shape, c.Out.Shape)
+}
+
+func naiveInputGradFits(l gpu.Limits, c ConvCall) error {
+	return naiveFits(l, c.K, c.Out.Shape, c.In.Shape)
+}
+
+func naiveFits(l gpu.Limits, k int, in, out Shape) error {
+	return firstError(
+		atMost("workgroups", max(ceilDiv(out.Pixels(), 64), 4*out.Groups()), int(l.MaxComputeWorkgroupsPerDimension)),
+		atMost("loop passes", naivePasses(in.C, k), MaxPasses),
+		bindable(l, in, out),
+	)
+}
+
+// naivePasses counts the passes of loops over channels, kernel rows and kernel columns.
+func naivePasses(channels, k int) int { return channels * (1 + k*(1+k)) }
+
+func naiveForward(r *Recorder, c ConvCall) error { return r.naive(forwardGemm(c)) }
+
+func naiveInputGrad(r *Recorder, c ConvCall) error { return r.naive(inputGradGemm(c)) }
+
+func (r *Recorder) naive(c gemm) error {
+	l := r.Dev.Limits()
+	kernel := gpu.Kernel{Name: c.name + " naive", Source: shaders.Source("conv_naive", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write}}
+	inputs := c.x.spans(l, 1)
+	for i, in := range inputs {
+		last := i == len(inputs)-1
+		slope := float32(1)
+		if last {
+			slope = c.slope
+		}
+		end := min(c.x.C, 4*in.to)
+		for _, out := range c.y.spans(l, 1) {
+			params := []uint32{
+				uint32(c.y.Pixels()), uint32(c.y.Plane()), uint32(c.y.W), uint32(c.y.H),
+				uint32(out.from), uint32(out.to), uint32(c.y.C), uint32(4 * in.from),
+				uint32(end), uint32(c.x.Plane()), uint32(c.x.W), uint32(c.x.H),
+				flag(i > 0), uint32(c.bias.Offset), flag(last && c.bias.Len > 0), uint32(c.k),
+				uint32(int32(c.w0)), uint32(int32(c.wm)), uint32(int32(c.wc)), uint32(int32(c.wt)),
+				bits(slope), uint32(c.stride), uint32(int32(c.pad)), uint32(c.dilate),
+			}
+			if err := r.dispatch(kernel, naivePasses(end-4*in.from, c.k), params, ceilDiv(c.y.Pixels(), 64), 4*(out.to-out.from), 1,
+				gpu.All(r.Weights), c.x.slice(in), c.y.slice(out)); err != nil {
+				return err
+			}
+			r.spend(2 * naiveSlowness * float64((end-4*in.from)*c.k*c.k) * float64(4*(out.to-out.from)) * float64(c.y.Pixels()))
+		}
+	}
+	return nil
+}
+
+// naiveSlowness is how much longer the naive kernels take than others for the same arithmetic, by which a submit of theirs is cut shorter.
+const naiveSlowness = 20
+
+// naiveRun is the number of pixels that one invocation of the weight gradient adds up, and the number of runs.
+func naiveRun(c ConvCall) (run, parts int) {
+	pixels := c.Out.Pixels()
+	parts = max(ceilDiv(pixels, MaxPasses), min(ceilDiv(pixels, 256), 16, int(PartialBytes/convGradBytes(c, 1))))
+	run = ceilDiv(pixels, parts)
+	return run, ceilDiv(pixels, run)
+}
+
+func naiveWeightFits(l gpu.Limits, c ConvCall) error {
+	_, parts := naiveRun(c)
+	return firstError(
+		atMost("workgroups", max(c.M, ceilDiv(4*c.K*c.K*c.In.Groups(), 64)), int(l.MaxComputeWorkgroupsPerDimension)),
+		atMost("bytes of partial sums", int(convGradBytes(c, parts)), int(l.MaxStorageBufferBindingSize)),
+		bindable(l, c.In.Shape, c.Out.Shape),
+	)
+}
+
+func naiveWeightNeed(_ gpu.Limits, c ConvCall) Need {
+	_, parts := naiveRun(c)
+	return Need{Partial: max(convGradBytes(c, parts), reduceBytes(c.Out.Shape))}
+}
+
+func naiveWeightGrad(r *Recorder, c ConvCall) error {
+	if err := BiasGrad(r, c.Out, c.Mask, c.Bias); err != nil {
+		return err
+	}
+	l := r.Dev.Limits()
+	kernel := gpu.Kernel{Name: "conv weight gradient naive", Source: shaders.Source("conv_grad_naive", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write}}
+	run, _ := naiveRun(r.plannedCall(c))
+	x, dy := c.In, c.Out
+	parts := ceilDiv(dy.Pixels(), run)
+	for _, in := range x.spans(l, 1) {
+		lanes := 4 * (in.to - in.from) * c.K * c.K
+		for _, out := range dy.spans(l, 1) {
+			end := min(c.M, 4*out.to)
+			params := []uint32{
+				uint32(dy.Pixels()), uint32(dy.Plane()), uint32(dy.W), uint32(dy.H),
+				uint32(4 * out.from), uint32(end), uint32(c.M), uint32(run),
+				uint32(x.Plane()), uint32(x.W), uint32(x.H), uint32(in.from),
+				uint32(in.to - in.from), uint32(x.Groups()), uint32(c.K), uint32(c.Stride),
+				uint32(c.Pad),
+			}
+			if err := r.dispatch(kernel, run, params, ceilDiv(lanes, 64), end-4*out.from, parts,
+				dy.slice(out), x.slice(in), gpu.Slice{Buffer: r.Partial, Size: convGradBytes(c, parts)}); err != nil {
+				return err
+			}
+			r.spend(2 * naiveSlowness * float64(lanes) * float64(end-4*out.from) * float64(dy.Pixels()))
+		}
+	}
+	return convGradSum(r, c, parts, false)
+}

@@ -1,0 +1,28 @@
+// Second pass of a convolution's weight gradient: adds the partial results (m × lanes vectors of four input channels, lanes being taps × channel groups)
+// in a fixed order and writes them as OIHW. The bias's partial sums, where there are any, follow them, a vector for four output channels.
+struct Q { m: u32, lanes: u32, groups: u32, c: u32, taps: u32, parts: u32, out0: u32, bias0: u32, bias_groups: u32 }
+@group(0) @binding(0) var<uniform> q: Q;
+@group(0) @binding(1) var<storage, read> part: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> dw: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
+  let i = (wid.y * 65535u + wid.x) * 64u + lid.x;
+  let vectors = q.m * q.lanes;
+  if (i >= vectors + q.bias_groups) { return; }
+  let bias = i >= vectors;
+  let at = i + select(0u, q.parts * vectors - vectors, bias);
+  let step = select(vectors, q.bias_groups, bias);
+  var sum = vec4<f32>();
+  for (var z = 0u; z < q.parts; z = z + 1u) { sum = sum + part[at + z * step]; }
+  let m = i / q.lanes;
+  let lane = i % q.lanes;
+  let c = select((lane % q.groups) * 4u, 4u * (i - vectors), bias);
+  let end = select(q.c, q.m, bias);
+  let o = select(q.out0 + (m * q.c + c) * q.taps + lane / q.groups, q.bias0 + c, bias);
+  let next = select(q.taps, 1u, bias);
+  if (c < end) { dw[o] = sum.x; }
+  if (c + 1u < end) { dw[o + next] = sum.y; }
+  if (c + 2u < end) { dw[o + 2u * next] = sum.z; }
+  if (c + 3u < end) { dw[o + 3u * next] = sum.w; }
+}

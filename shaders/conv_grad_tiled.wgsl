@@ -1,0 +1,140 @@
+{{- /* Weight gradient of a convolution for GPUs: a GEMM with tiles in workgroup memory, split along the pixels.
+
+dw[m][c][t] = Σ over output pixels p of dy[m][p] · x[c][p at t],  dbias[m] = Σ over p of dy[m][p]
+
+A workgroup computes BM output channels × BN pairs of tap and input channel group over the run of pixels that wid.z counts, BP pixels a step; an
+invocation holds TM channels × TN pairs (each four channels) in registers. A long run takes several dispatches, each of which adds to the sums so
+far; within one, products are added up in chains of Chain steps, and the chains' sums apart: rounding errors grow with the length of a chain. Each run
+has its own partial result; conv_grad_sum.wgsl adds them in order, so the result is the same on every run. The workgroups of the first pairs add up dy
+for the bias on the way. */ -}}
+struct Q {
+  out_pixels: u32, out_plane: u32, out_w: u32, out_h: u32,
+  out_group0: u32, out_groups: u32, m: u32, run: u32,
+  in_plane: u32, in_w: u32, in_h: u32, in_group0: u32,
+  span: u32, groups: u32, bias0: u32, has_bias: u32,
+  stride: i32, pad: i32, start: u32, length: u32,
+}
+@group(0) @binding(0) var<uniform> q: Q;
+@group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> part: array<vec4<f32>>;
+var<workgroup> ds: array<vec4<f32>, {{mul .BP .RowD}}>;
+var<workgroup> xs: array<vec4<f32>, {{mul .BP .Row}}>;
+
+@compute @workgroup_size({{.WG}})
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
+  let group0 = q.out_group0 + wid.y * {{div .BM 4}}u;
+  let column = lid % {{.Columns}}u;
+  let row = lid / {{.Columns}}u;
+  let pixel = lid % {{.BP}}u;
+  let line = lid / {{.BP}}u;
+  let pairs = q.span * {{mul .K .K}}u;
+{{- range $e := seq .Staging}}
+  let u{{$e}} = wid.x * {{$.BN}}u + line + {{mul $e $.Lines}}u;
+{{- if $.Pointwise}}
+  let plane{{$e}} = u{{$e}} * q.in_plane;
+{{- else}}
+  let kx{{$e}} = i32(u{{$e}} / q.span % {{$.K}}u);
+  let ky{{$e}} = select(-1000000, i32(u{{$e}} / q.span / {{$.K}}u), u{{$e}} < pairs);
+  let plane{{$e}} = i32(u{{$e}} % q.span * q.in_plane);
+{{- end}}
+{{- end}}
+{{- range $j := seq .TM}}{{range $i := seq $.TN}}
+  var a{{$j}}_{{$i}} = vec4<f32>();
+  var s{{$j}}_{{$i}} = vec4<f32>();
+{{- end}}{{end}}
+{{- range $j := seq (div .TM 4)}}
+  var b{{$j}} = vec4<f32>();
+  var t{{$j}} = vec4<f32>();
+{{- end}}
+  let begin = wid.z * q.run + q.start;
+  let end = min(min(q.out_pixels, (wid.z + 1u) * q.run), begin + q.length);
+  for (var p0 = begin; p0 < end; p0 = p0 + {{.BP}}u) {
+    let p = p0 + pixel;
+{{- if not .Pointwise}}
+    let oy = p / q.out_w;
+    let n = oy / q.out_h;
+    let left = i32(p - oy * q.out_w) * q.stride - q.pad;
+    let top = i32(oy - n * q.out_h) * q.stride - q.pad;
+    let image = i32(n * q.in_w * q.in_h);
+{{- end}}
+{{- range $e := seq .Staging}}
+    {
+{{- if $.Pointwise}}
+      let ok = p < end && u{{$e}} < pairs;
+      xs[pixel * {{$.Row}}u + line + {{mul $e $.Lines}}u] = select(vec4<f32>(), x[select(0u, plane{{$e}} + p, ok)], ok);
+{{- else}}
+      let ix = left + kx{{$e}};
+      let iy = top + ky{{$e}};
+      let ok = p < end && iy >= 0 && ix >= 0 && iy < i32(q.in_h) && ix < i32(q.in_w);
+      xs[pixel * {{$.Row}}u + line + {{mul $e $.Lines}}u] = select(vec4<f32>(), x[select(0, plane{{$e}} + image + iy * i32(q.in_w) + ix, ok)], ok);
+{{- end}}
+    }
+{{- end}}
+{{- range $e := seq .StagingD}}
+    {{if lt (div $.BM 4) (mul $.StagingD $.Lines)}}if (line + {{mul $e $.Lines}}u < {{div $.BM 4}}u) {{end}}{
+      let g = group0 + line + {{mul $e $.Lines}}u;
+      let ok = p < end && g < q.out_groups;
+      ds[pixel * {{$.RowD}}u + line + {{mul $e $.Lines}}u] = select(vec4<f32>(), dy[select(0u, (g - q.out_group0) * q.out_plane + p, ok)], ok);
+    }
+{{- end}}
+    workgroupBarrier();
+    for (var k = 0u; k < {{.BP}}u; k = k + 1u) {
+{{- range $i := seq .TN}}
+      let x{{$i}} = xs[k * {{$.Row}}u + column + {{mul $i $.Columns}}u];
+{{- end}}
+{{- range $g := seq (div .TM 4)}}
+      let d{{$g}} = ds[k * {{$.RowD}}u + row * {{div $.TM 4}}u + {{$g}}u];
+{{- range $c := seq 4}}{{range $i := seq $.TN}}
+      a{{add (mul 4 $g) $c}}_{{$i}} = a{{add (mul 4 $g) $c}}_{{$i}} + d{{$g}}.{{comp $c}} * x{{$i}};
+{{- end}}{{end}}{{end}}
+    }
+    if (q.has_bias == 1u && wid.x == 0u && column == 0u) {
+      for (var k = 0u; k < {{.BP}}u; k = k + 1u) {
+{{- range $g := seq (div .TM 4)}}
+        b{{$g}} = b{{$g}} + ds[k * {{$.RowD}}u + row * {{div $.TM 4}}u + {{$g}}u];
+{{- end}}
+      }
+    }
+    if ((p0 - begin) % {{mul .BP .Chain}}u == {{mul .BP (add .Chain -1)}}u) {
+{{- range $j := seq .TM}}{{range $i := seq $.TN}}
+      s{{$j}}_{{$i}} = s{{$j}}_{{$i}} + a{{$j}}_{{$i}};
+      a{{$j}}_{{$i}} = vec4<f32>();
+{{- end}}{{end}}
+{{- range $g := seq (div .TM 4)}}
+      t{{$g}} = t{{$g}} + b{{$g}};
+      b{{$g}} = vec4<f32>();
+{{- end}}
+    }
+    workgroupBarrier();
+  }
+  let lanes = q.groups * {{mul .K .K}}u;
+{{- range $i := seq .TN}}
+  {
+    let u = wid.x * {{$.BN}}u + column + {{mul $i $.Columns}}u;
+    let lane = u / q.span * q.groups + q.in_group0 + u % q.span;
+    if (u < pairs) {
+{{- range $j := seq $.TM}}
+      {
+        let m = 4u * group0 + row * {{$.TM}}u + {{$j}}u;
+        if (m < q.m && m < 4u * q.out_groups) {
+          let at = (wid.z * q.m + m) * lanes + lane;
+          part[at] = s{{$j}}_{{$i}} + a{{$j}}_{{$i}} + select(vec4<f32>(), part[at], q.start > 0u);
+        }
+      }
+{{- end}}
+    }
+  }
+{{- end}}
+  if (q.has_bias == 1u && wid.x == 0u && column == 0u) {
+{{- range $g := seq (div .TM 4)}}
+    {
+      let g = group0 + row * {{div $.TM 4}}u + {{$g}}u;
+      if (g < q.out_groups) {
+        let at = q.bias0 + wid.z * ((q.m + 3u) / 4u) + g;
+        part[at] = t{{$g}} + b{{$g}} + select(vec4<f32>(), part[at], q.start > 0u);
+      }
+    }
+{{- end}}
+  }
+}
