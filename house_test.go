@@ -41,6 +41,7 @@ var rooms = map[string]room{
 	"cmd/ninvk":                 {floor: 0, mayImport: []string{"train", "nin", "nn", "ops", "gpu", "cifar10", "rng", "safetensors"}},
 	"train":                     {floor: 1, mayImport: []string{"nin", "nn", "ops", "gpu", "cifar10", "rng", "safetensors"}},
 	"nin":                       {floor: 2, mayImport: []string{"nn", "ops", "rng", "safetensors"}},
+	"onnx":                      {floor: 2, mayImport: []string{"nn", "ops"}},
 	"nn":                        {floor: 3, mayImport: []string{"ops", "gpu"}},
 	"ops":                       {floor: 4, mayImport: []string{"shaders", "gpu"}},
 	twins:                       {floor: 4, stdlibOnly: true},
