@@ -17,6 +17,7 @@ import (
 	"ninvk/gpu"
 	"ninvk/nin"
 	"ninvk/nn"
+	"ninvk/pth"
 	"ninvk/safetensors"
 	"ninvk/train"
 )
@@ -32,6 +33,8 @@ type cli struct {
 	} `cmd:"" help:"Obtain and check CIFAR-10."`
 	Train   trainCommand   `cmd:"" help:"Train a network; draws its accuracy and keeps weights that PyTorch can load."`
 	Eval    evalCommand    `cmd:"" help:"Loss and accuracy of trained weights."`
+	Export  exportCommand  `cmd:"" help:"Write trained weights for other programs, as ONNX or safetensors."`
+	Import  importCommand  `cmd:"" help:"Take weights from PyTorch's own .pth files."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
@@ -104,7 +107,7 @@ func exitCode(err error) int {
 		return exitLost
 	case is(new(*train.DivergedError)):
 		return exitDiverged
-	case is(new(*cifar10.FileError)), is(new(*safetensors.FormatError)), is(new(*nin.WeightsError)), is(new(*train.ConfigError)):
+	case is(new(*cifar10.FileError)), is(new(*safetensors.FormatError)), is(new(*pth.FormatError)), is(new(*nin.WeightsError)), is(new(*train.ConfigError)):
 		return exitBadFile
 	}
 	return exitOther
