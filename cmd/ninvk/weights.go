@@ -53,7 +53,7 @@ func openNetwork(path, model string, resize *int) (*network, error) {
 	return n, err
 }
 
-// file is the weights as safetensors: float32, under the same names, with metadata that names the model.
+// file is the weights as safetensors: float32, in the network's order under the same names, with metadata that names the model.
 func (n *network) file() (*safetensors.File, error) {
 	f, err := nin.ReadFile(n.path)
 	if err != nil {
@@ -63,8 +63,12 @@ func (n *network) file() (*safetensors.File, error) {
 	maps.Copy(metadata, f.Metadata)
 	metadata[nin.ModelKey] = n.model
 	out := &safetensors.File{Metadata: metadata}
-	for _, t := range f.Tensors {
-		if t.DType != "I64" { // the counts
+	for _, p := range n.graph.Params() {
+		t, ok := f.Tensor(p.Name)
+		if !ok { // a count, see nin.ReadWeights
+			continue
+		}
+		if p.Role != nn.BatchesTracked {
 			v, err := t.Float32s()
 			if err != nil {
 				return nil, &nin.WeightsError{Path: n.path, Problem: err.Error()}
