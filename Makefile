@@ -9,7 +9,7 @@ TEST_PACKAGES := 1
 TEST_TIMEOUT := 4m
 FULL_TIMEOUT := 60m
 
-.PHONY: help build setup quickstart test test-full bench-peers vet fmt
+.PHONY: help build setup quickstart test test-full onnxruntime bench-peers vet fmt
 
 help:
 	@echo 'make quickstart   set up, build, and train on the embedded sample (about three minutes)'
@@ -40,7 +40,14 @@ test: setup
 
 test-full: export NINVK_FULL = 1
 test-full: TEST_TIMEOUT = $(FULL_TIMEOUT)
-test-full: test
+test-full: onnxruntime test
+
+# The runtime that exported models are tried with, for test-full alone. Its install script would download what only GPUs need.
+onnxruntime: onnx/testdata/node_modules/onnxruntime-node
+
+onnx/testdata/node_modules/onnxruntime-node:
+	@command -v npm >/dev/null || { echo 'make test-full needs npm and Node.js (Debian: npm), to install ONNX Runtime' >&2; exit 1; }
+	npm install --prefix onnx/testdata --no-save --no-package-lock --ignore-scripts --no-audit --no-fund onnxruntime-node@1.17.0
 
 # Flags of bench/peers/run.py, as --batch 128 or --peers pytorch.
 PEERS :=

@@ -38,10 +38,11 @@ type room struct {
 // rooms is the house. A new folder with Go files is a line here.
 var rooms = map[string]room{
 	".":                         {floor: 0},
-	"cmd/ninvk":                 {floor: 0, mayImport: []string{"bench", "train", "nin", "nn", "ops", "gpu", "cifar10", "rng", "safetensors"}},
+	"cmd/ninvk":                 {floor: 0, mayImport: []string{"bench", "train", "nin", "onnx", "nn", "ops", "gpu", "cifar10", "rng", "pth", "safetensors"}},
 	"train":                     {floor: 1, mayImport: []string{"nin", "nn", "ops", "gpu", "cifar10", "rng", "safetensors"}},
 	"bench":                     {floor: 1, mayImport: []string{"nin", "nn", "ops", "gpu", "cifar10"}},
-	"nin":                       {floor: 2, mayImport: []string{"nn", "ops", "rng", "safetensors"}},
+	"nin":                       {floor: 2, mayImport: []string{"nn", "ops", "rng", "pth", "safetensors"}},
+	"onnx":                      {floor: 2, mayImport: []string{"nn", "ops"}},
 	"nn":                        {floor: 3, mayImport: []string{"ops", "gpu"}},
 	"ops":                       {floor: 4, mayImport: []string{"shaders", "gpu"}},
 	twins:                       {floor: 4, stdlibOnly: true},
@@ -49,6 +50,7 @@ var rooms = map[string]room{
 	"gpu":                       {floor: 5},
 	"cifar10":                   {floor: 5, mayImport: []string{"rng"}},
 	"cifar10/internal/mksample": {floor: 4, mayImport: []string{"cifar10"}},
+	"pth":                       {floor: 5, mayImport: []string{"safetensors"}},
 	"rng":                       {floor: 6, stdlibOnly: true},
 	"safetensors":               {floor: 6},
 }
@@ -182,6 +184,7 @@ var companions = map[string]struct {
 	shaders []string
 	twin    string
 }{
+	"scratch":       {},
 	"tensor":        {}, // what all operators share
 	"variant":       {},
 	"conv":          {nil, "conv"}, // its variants have the shaders

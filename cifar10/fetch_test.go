@@ -676,6 +676,67 @@ func TestVerify(t *testing.T) {
 	checkFileError(t, err, filepath.Base(err.(*FileError).Path), -1, "empty")
 }
 
+// Archives whose entries lead elsewhere, or hold more than CIFAR-10 has, are refused, and nothing is written outside the folder.
+func TestUnpackRefuses(t *testing.T) {
+	limit := maxUnpacked
+	maxUnpacked = 1 << 20
+	defer func() { maxUnpacked = limit }()
+	name := "data_batch_1.bin"
+	good := miniData[name]
+	for _, c := range []struct {
+		name   string
+		header tar.Header
+		data   []byte
+		text   string
+	}{
+		{"path upwards", tar.Header{Name: "../" + name}, good, "leads out of the folder"},
+		{"path upwards inside", tar.Header{Name: "a/../../" + name}, good, "leads out of the folder"},
+		{"absolute path", tar.Header{Name: "/tmp/" + name}, good, "leads out of the folder"},
+		{"path upwards of something else", tar.Header{Name: "../../notes.txt"}, good, "leads out of the folder"},
+		{"symbolic link", tar.Header{Name: nestedName + "/" + name, Typeflag: tar.TypeSymlink, Linkname: "../../victim"}, nil, "link"},
+		{"hard link", tar.Header{Name: nestedName + "/" + name, Typeflag: tar.TypeLink, Linkname: "../../victim"}, nil, "link"},
+		{"link as folder", tar.Header{Name: nestedName, Typeflag: tar.TypeSymlink, Linkname: ".."}, nil, "link"},
+		{"device", tar.Header{Name: nestedName + "/" + name, Typeflag: tar.TypeChar}, nil, "device"},
+		{"file too large", tar.Header{Name: nestedName + "/" + name}, append(bytes.Clone(good), 0), "expected 9219 bytes"},
+		{"file too small", tar.Header{Name: nestedName + "/" + name}, good[1:], "expected 9219 bytes"},
+		{"other file too large", tar.Header{Name: nestedName + "/notes.txt"}, make([]byte, 2<<20), "more than 1048576 bytes"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var b bytes.Buffer
+			z := gzip.NewWriter(&b)
+			w := tar.NewWriter(z)
+			c.header.Mode, c.header.Size = 0o644, int64(len(c.data))
+			err := w.WriteHeader(&c.header)
+			_, err2 := w.Write(c.data)
+			if err := errors.Join(err, err2, w.Close(), z.Close()); err != nil {
+				t.Fatal(err)
+			}
+			around := t.TempDir()
+			writeFiles(t, around, map[string][]byte{"victim": []byte("untouched")})
+			dir := filepath.Join(around, "a", "b")
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			checkFileError(t, unpack(t.Context(), &b, "archive", dir, miniFiles), "archive", -1, c.text)
+			var found []string
+			if err := filepath.WalkDir(around, func(p string, d os.DirEntry, err error) error {
+				if err == nil && !d.IsDir() {
+					found = append(found, d.Name())
+				}
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string{"victim"}, found); diff != "" {
+				t.Errorf("files (-before +after):\n%s", diff)
+			}
+			if text, err := os.ReadFile(filepath.Join(around, "victim")); err != nil || string(text) != "untouched" {
+				t.Errorf("a file outside was touched: %q, %v", text, err)
+			}
+		})
+	}
+}
+
 // FuzzUnpack feeds tar archives to the unpacker: it must refuse or give files,
 // never panic or use memory without bound.
 func FuzzUnpack(f *testing.F) {

@@ -51,10 +51,10 @@ type Weights struct {
 	tracked int64
 }
 
-// ReadWeights reads a safetensors file and checks it against the graph: every tensor there, none left over, right shapes, all values finite. Nothing of an adapter is
+// ReadWeights reads a weights file and checks it against the graph: every tensor there, none left over, right shapes, all values finite. Nothing of an adapter is
 // needed, so a bad file is refused before any work.
 func ReadWeights(path string, g *nn.Graph) (*Weights, error) {
-	f, err := safetensors.Read(path)
+	f, err := ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +141,7 @@ func Export(model string, n *nn.Net) (*safetensors.File, error) {
 
 // ModelOf tells the network that a weights file is of: by its metadata, else by the names and shapes of its tensors ("" if neither tells), and the number of classes.
 func ModelOf(path string) (model string, classes int, err error) {
-	f, err := safetensors.Read(path)
+	f, err := ReadFile(path)
 	if err != nil {
 		return "", 0, err
 	}

@@ -152,6 +152,50 @@ func TestMergeFileErrors(t *testing.T) {
 	}
 }
 
+// FuzzConfig feeds texts to the reader of settings: an error leaves them as they were, and what is accepted is either refused by Validate or
+// written and read again the same.
+func FuzzConfig(f *testing.F) {
+	for _, name := range Recipes() {
+		text, err := recipeFiles.ReadFile("recipes/" + name + ".toml")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	f.Add([]byte("# mine\nbatch = 32\nlr = 1e-3\nmax-steps = 10\nresize = 0\nshuffle = false\nseed = 9223372036854775807\nschedule = 'step:10:0.6'\ndata = \"a\\u00e9\"\n"))
+	f.Add([]byte("lr = nan\nmomentum = inf\n[table]\nx = {a = [1, 2]}\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		before, err := LoadRecipe(DefaultRecipe)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := before
+		if err := merge(text, &c); err != nil {
+			if err.Error() == "" {
+				t.Fatal("an error that says nothing")
+			}
+			if diff := cmp.Diff(before, c); diff != "" {
+				t.Fatalf("refused (%v), but changed:\n%s", err, diff)
+			}
+			return
+		}
+		if c.Validate() != nil {
+			return
+		}
+		written, err := toml.Marshal(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var again Config
+		if err := merge(written, &again); err != nil {
+			t.Fatalf("%v in what was written:\n%s", err, written)
+		}
+		if diff := cmp.Diff(c, again); diff != "" {
+			t.Fatalf("-read +written and read:\n%s", diff)
+		}
+	})
+}
+
 func TestLoadConfigPrecedence(t *testing.T) {
 	file := writeFile(t, "recipe = \"fast\"\nepochs = 3\n")
 	for _, c := range []struct {

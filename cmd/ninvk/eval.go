@@ -7,14 +7,13 @@ import (
 
 	"ninvk/cifar10"
 	"ninvk/gpu"
-	"ninvk/nin"
 	"ninvk/nn"
 	"ninvk/ops"
 	"ninvk/train"
 )
 
 type evalCommand struct {
-	Weights string `required:"" help:"Weights: ours, or PyTorch's state_dict as safetensors." placeholder:"FILE.safetensors"`
+	Weights string `required:"" help:"Weights: ours, or PyTorch's state_dict as safetensors or .pth." placeholder:"FILE"`
 	Data    string `default:"auto" help:"Folder with CIFAR-10 binary files, 'sample' or 'auto'." placeholder:"DIR|sample|auto"`
 	Model   string `help:"The weights' network, where the file does not tell." placeholder:"NAME"`
 	Split   string `default:"test" enum:"test,train" help:"test or train."`
@@ -26,33 +25,10 @@ type evalCommand struct {
 
 // Run evaluates.
 func (c evalCommand) Run(ctx context.Context) error {
-	cfg := train.Config{Model: c.Model, Resize: c.Resize}
-	found, classes, err := nin.ModelOf(c.Weights)
-	if err != nil {
-		return err
-	}
-	if cfg.Model == "" {
-		cfg.Model = found
-	}
-	if cfg.Model == "" {
-		return &usageError{fmt.Sprintf("%s does not tell which network it is of; give --model", c.Weights)}
-	}
-	if classes != cifar10.Classes && classes != 0 {
-		return &nin.WeightsError{Path: c.Weights, Problem: fmt.Sprintf("the network has %d classes, CIFAR-10 has %d", classes, cifar10.Classes)}
-	}
 	if c.Batch < 1 {
 		return &train.UsageError{Flag: "--batch", Value: fmt.Sprint(c.Batch), Problem: "must be at least 1"}
 	}
-	cfg.Resolve()
-	size := *cfg.Resize
-	if size == 0 {
-		size = cifar10.Width
-	}
-	graph, out, err := nin.Build(nin.Config{Model: cfg.Model, Classes: cifar10.Classes, Size: size})
-	if err != nil {
-		return err
-	}
-	weights, err := nin.ReadWeights(c.Weights, graph)
+	n, err := openNetwork(c.Weights, c.Model, c.Resize)
 	if err != nil {
 		return err
 	}
@@ -69,12 +45,12 @@ func (c evalCommand) Run(ctx context.Context) error {
 		return err
 	}
 	defer dev.Close()
-	net, err := nn.Build(dev, graph, out, nn.Options{Batch: min(c.Batch, split.Len()), Augment: ops.Augment{Size: size, Mean: cifar10.Mean, Std: cifar10.Std}})
+	net, err := nn.Build(dev, n.graph, n.logits, nn.Options{Batch: min(c.Batch, split.Len()), Augment: ops.Augment{Size: n.size, Mean: cifar10.Mean, Std: cifar10.Std}})
 	if err != nil {
 		return err
 	}
 	defer net.Release()
-	if err := weights.Load(net); err != nil {
+	if err := n.weights.Load(net); err != nil {
 		return err
 	}
 	images, err := train.Upload(dev, c.Split+" images", split)
@@ -101,8 +77,8 @@ func (c evalCommand) Run(ctx context.Context) error {
 		return &interrupted{"interrupted; no figures, as only part of the split was seen"}
 	}
 	if c.JSON {
-		return printJSON(map[string]any{"model": cfg.Model, "split": c.Split, "images": e.Images, "loss": e.Loss, "accuracy": e.Accuracy})
+		return printJSON(map[string]any{"model": n.model, "split": c.Split, "images": e.Images, "loss": e.Loss, "accuracy": e.Accuracy})
 	}
-	fmt.Fprintf(os.Stdout, "%s, %s split, %d images: loss %.4f, accuracy %s\n", cfg.Model, c.Split, e.Images, e.Loss, percent(e.Accuracy))
+	fmt.Fprintf(os.Stdout, "%s, %s split, %d images: loss %.4f, accuracy %s\n", n.model, c.Split, e.Images, e.Loss, percent(e.Accuracy))
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 	"ninvk/nin"
 	"ninvk/nn"
 	"ninvk/ops"
+	"ninvk/pth"
 	"ninvk/safetensors"
 	"ninvk/train"
 )
@@ -35,6 +36,8 @@ type cli struct {
 	Train   trainCommand   `cmd:"" help:"Train a network; draws its accuracy and keeps weights that PyTorch can load."`
 	Eval    evalCommand    `cmd:"" help:"Loss and accuracy of trained weights."`
 	Bench   benchCommand   `cmd:"" help:"Measure the adapter, the operators and whole networks."`
+	Export  exportCommand  `cmd:"" help:"Write trained weights for other programs, as ONNX or safetensors."`
+	Import  importCommand  `cmd:"" help:"Take weights from PyTorch's own .pth files."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
@@ -110,7 +113,8 @@ func exitCode(err error) int {
 		return exitLost
 	case is(new(*train.DivergedError)):
 		return exitDiverged
-	case is(new(*cifar10.FileError)), is(new(*safetensors.FormatError)), is(new(*nin.WeightsError)), is(new(*train.ConfigError)), is(new(*bench.FileError)):
+	case is(new(*cifar10.FileError)), is(new(*safetensors.FormatError)), is(new(*nin.WeightsError)), is(new(*train.ConfigError)), is(new(*bench.FileError)),
+		is(new(*pth.FormatError)):
 		return exitBadFile
 	}
 	return exitOther

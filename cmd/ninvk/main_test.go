@@ -1,6 +1,7 @@
 package main
 
 import (
+	"archive/zip"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -118,6 +119,9 @@ func TestBadInput(t *testing.T) {
 			f.Tensors[1] = safetensors.FromFloat32s(f.Tensors[1].Name, f.Tensors[1].Shape, append(make([]float32, 191), float32(math.NaN())))
 		}),
 		"truncated.safetensors": whole[:300],
+		"whole.safetensors":     whole,
+		"code.pth":              testdata(t, "code.pth"),
+		"state.pth":             testdata(t, "state.pth"),
 		"oversized.safetensors": append([]byte{0, 0, 0, 0, 0, 1, 0, 0}, whole[8:]...),
 		"file":                  {1},
 		"bad.toml":              []byte("epochs = \"many\"\n"),
@@ -157,6 +161,18 @@ func TestBadInput(t *testing.T) {
 		{"unknown flag", "train --speed 9", exitUsage, []string{"--speed"}},
 		{"value of the wrong kind", "train --epochs many", exitUsage, []string{"many"}},
 		{"bad settings file", "train --data good --config bad.toml", exitBadFile, []string{"bad.toml", "epochs"}},
+		{"export of a format unknown", "export --weights extra.safetensors --format caffe --out new", exitUsage, []string{"caffe", "onnx"}},
+		{"export without a format", "export --weights extra.safetensors --out new", exitUsage, []string{"--format"}},
+		{"export of weights that lack a tensor", "export --weights missing.safetensors --model nin --format onnx --out new.onnx", exitBadFile, []string{"classifier.0.weight", "missing"}},
+		{"export of weights that fit nothing", "export --weights extra.safetensors --format onnx --out new.onnx", exitUsage, []string{"extra.safetensors", "--model"}},
+		{"folded safetensors", "export --weights extra.safetensors --format safetensors --fold-bn --out new", exitUsage, []string{"--fold-bn", "onnx"}},
+		{"export into a missing folder", "export --weights whole.safetensors --format onnx --out nowhere/new.onnx", exitOther, []string{"nowhere/new.onnx"}},
+		{"export to a size too small", "export --weights whole.safetensors --model nin --resize -5 --format onnx --out new.onnx", exitUsage, []string{"--resize", "-5"}},
+		{"import of what is no checkpoint", "import --weights whole.safetensors --out new.safetensors", exitBadFile, []string{"whole.safetensors", "not a zip archive"}},
+		{"import of code", "import --weights code.pth --out new.safetensors", exitBadFile, []string{"code.pth", "posix.system"}},
+		{"import of another network", "import --weights state.pth --out new.safetensors", exitUsage, []string{"state.pth", "--model"}},
+		{"import of another network as nin", "import --weights state.pth --model nin --out new.safetensors", exitBadFile, []string{"state.pth", "classifier.0.weight", "[192 3 5 5]"}},
+		{"import of a missing file", "import --weights nowhere.pth --out new.safetensors", exitOther, []string{"nowhere.pth"}},
 		{"unknown split", "eval --weights extra.safetensors --split both", exitUsage, []string{"both"}},
 		{"verify of a smaller set", "data verify good", exitBadFile, []string{"data_batch_1.bin"}},
 		{"benchmark of an unknown model", "bench --model vgg", exitUsage, []string{"vgg", "nin-bn"}},
@@ -201,6 +217,111 @@ func TestUnknownVariant(t *testing.T) {
 	}
 	if left := tree(t, dir); left != tree(t, t.TempDir()) {
 		t.Errorf("something was left behind:\n%s", left)
+	}
+}
+
+// testdata is one of package pth's checkpoints.
+func testdata(t *testing.T, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("..", "..", "pth", "testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// checkpoint is a weights file as torch.save would write it.
+func checkpoint(t *testing.T, f *safetensors.File) []byte {
+	t.Helper()
+	word := func(v int) string { return string([]byte{byte(v), byte(v >> 8), byte(v >> 16), byte(v >> 24)}) }
+	text := func(s string) string { return "X" + word(len(s)) + s }
+	number := func(v int) string { return "J" + word(v) }
+	numbers := func(v []int) string {
+		s := "("
+		for _, x := range v {
+			s += number(x)
+		}
+		return s + "t"
+	}
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	add := func(name string, data []byte) {
+		w, err := z.CreateHeader(&zip.FileHeader{Name: "net/" + name, Method: zip.Store})
+		if err == nil {
+			_, err = w.Write(data)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	pickle := "\x80\x02}"
+	for i, x := range f.Tensors {
+		strides := make([]int, len(x.Shape))
+		n := 1
+		for d := len(strides) - 1; d >= 0; d-- {
+			strides[d] = n
+			n *= x.Shape[d]
+		}
+		pickle += text(x.Name) + "ctorch._utils\n_rebuild_tensor_v2\n((" + text("storage") + "ctorch\nFloatStorage\n" + text(fmt.Sprint(i)) + text("cpu") +
+			number(n) + "tQ" + number(0) + numbers(x.Shape) + numbers(strides) + "\x89}tRs"
+		add(fmt.Sprintf("data/%d", i), x.Data)
+	}
+	add("data.pkl", []byte(pickle+"."))
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// Weights leave as ONNX and safetensors, and come back from PyTorch's format, unchanged.
+func TestExportImport(t *testing.T) {
+	dir := t.TempDir()
+	var f *safetensors.File
+	whole := weights(t, func(w *safetensors.File) {
+		for i, x := range w.Tensors {
+			for j := range x.Data {
+				x.Data[j] = byte(i+j) % 64 // a small float, whatever it is
+			}
+		}
+		w.Metadata = map[string]string{nin.ModelKey: "nin", "format": "pt"}
+		f = w
+	})
+	write(t, dir, map[string][]byte{"w.safetensors": whole, "w.pth": checkpoint(t, f)})
+	for _, c := range []struct{ args, out string }{
+		{"export --weights w.safetensors --format safetensors --out a.safetensors", "a.safetensors"},
+		{"export --weights w.pth --format safetensors --out b.safetensors", "b.safetensors"},
+		{"import --weights w.pth --out c.safetensors", "c.safetensors"},
+		{"import --weights w.pth --model nin --out c.safetensors", "c.safetensors"}, // over the one there
+	} {
+		code, stdout, stderr := run(t, dir, strings.Fields(c.args)...)
+		if code != 0 || !strings.Contains(stdout, "18 tensors") {
+			t.Fatalf("ninvk %s: exit code %d\n%s%s", c.args, code, stdout, stderr)
+		}
+		got, err := os.ReadFile(filepath.Join(dir, c.out))
+		if err != nil || !bytes.Equal(got, whole) {
+			t.Errorf("ninvk %s: %s is not the weights it came from (%v)", c.args, c.out, err)
+		}
+	}
+
+	var models [][]byte
+	for _, args := range []string{"--weights w.safetensors", "--weights w.pth", "--weights w.pth --fold-bn --model nin"} {
+		code, stdout, stderr := run(t, dir, strings.Fields("export --format onnx --out m.onnx "+args)...)
+		if code != 0 || !strings.Contains(stdout, "input [N, 3, 32, 32] to logits [N, 10]") {
+			t.Fatalf("ninvk export %s: exit code %d\n%s%s", args, code, stdout, stderr)
+		}
+		m, err := os.ReadFile(filepath.Join(dir, "m.onnx"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		models = append(models, m)
+	}
+	if !bytes.Equal(models[0], models[1]) || !bytes.Equal(models[0], models[2]) {
+		t.Error("the same weights gave different models")
+	}
+	for _, part := range []string{"[0.485,0.456,0.406]", "[0.229,0.224,0.225]", "[32,32]", `["airplane","automobile",`, "class_names", "ninvk"} {
+		if !bytes.Contains(models[0], []byte(part)) {
+			t.Errorf("the model lacks %q", part)
+		}
 	}
 }
 

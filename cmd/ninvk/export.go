@@ -1,0 +1,58 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"ninvk/cifar10"
+	"ninvk/onnx"
+	"ninvk/safetensors"
+)
+
+type exportCommand struct {
+	Weights string `required:"" help:"Weights: ours, or PyTorch's state_dict as safetensors or .pth." placeholder:"FILE"`
+	Format  string `required:"" enum:"onnx,safetensors" help:"onnx, which other runtimes read, or safetensors, which PyTorch reads." placeholder:"onnx|safetensors"`
+	Out     string `required:"" help:"The file to write." placeholder:"FILE"`
+	FoldBN  bool   `name:"fold-bn" help:"ONNX: make batch normalisation part of the convolutions before it."`
+	Model   string `help:"The weights' network, where the file does not tell." placeholder:"NAME"`
+	Resize  *int   `help:"ONNX: pixels a side of the input; 0 for the data's own size (default: 224 for nin-imagenet, else 0)."`
+}
+
+// Run exports.
+func (c exportCommand) Run() error {
+	if c.FoldBN && c.Format != "onnx" {
+		return &usageError{"--fold-bn: goes with --format onnx only, as folded weights no longer fit the network's names"}
+	}
+	n, err := openNetwork(c.Weights, c.Model, c.Resize)
+	if err != nil {
+		return err
+	}
+	if c.Format == "safetensors" {
+		f, err := n.file()
+		if err != nil {
+			return err
+		}
+		if err := safetensors.Write(c.Out, f); err != nil {
+			return err
+		}
+		fmt.Printf("%s: the weights of %s as safetensors, %d tensors\n", c.Out, n.model, len(f.Tensors))
+		return nil
+	}
+	metadata := map[string]string{"model": n.model, "version": version()}
+	for key, value := range map[string]any{"mean": cifar10.Mean, "std": cifar10.Std, "size": []int{n.size, n.size}, "class_names": cifar10.ClassNames} {
+		text, err := json.Marshal(value)
+		if err != nil {
+			return err
+		}
+		metadata[key] = string(text)
+	}
+	err = onnx.Write(c.Out, n.graph, n.logits, n.weights.Values(), onnx.Options{
+		Name: n.model, Version: version(), Metadata: metadata, FoldBatchNorm: c.FoldBN,
+		Doc: "The input is RGB, channels first, values from 0 to 1 normalised as (value - mean) / std; mean, std, size and class_names are in the model's metadata, as JSON.",
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s: %s as ONNX, opset %d, %s [N, 3, %d, %d] to %s [N, %d]\n", c.Out, n.model, onnx.Opset, onnx.InputName, n.size, n.size, onnx.OutputName, cifar10.Classes)
+	return nil
+}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"fmt"
+
+	"ninvk/pth"
+	"ninvk/safetensors"
+)
+
+type importCommand struct {
+	Weights string `required:"" help:"A state_dict of float32 tensors, saved by PyTorch's torch.save." placeholder:"FILE.pth"`
+	Out     string `required:"" help:"The file to write." placeholder:"FILE.safetensors"`
+	Model   string `help:"The weights' network, where names and shapes do not tell." placeholder:"NAME"`
+}
+
+// Run imports: no code of the file is run, and nothing is written that does not fit the network.
+func (c importCommand) Run() error {
+	if _, err := pth.Read(c.Weights); err != nil { // safetensors would be accepted below
+		return err
+	}
+	n, err := openNetwork(c.Weights, c.Model, nil)
+	if err != nil {
+		return err
+	}
+	f, err := n.file()
+	if err != nil {
+		return err
+	}
+	if err := safetensors.Write(c.Out, f); err != nil {
+		return err
+	}
+	fmt.Printf("%s: the weights of %s, %d tensors\n", c.Out, n.model, len(f.Tensors))
+	return nil
+}
