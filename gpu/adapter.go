@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/rajveermalviya/go-webgpu/wgpu"
 )
@@ -41,6 +42,9 @@ type Adapter struct {
 	Driver  string `json:"driver"`
 	Default bool   `json:"default"`
 	Limits  Limits `json:"limits"`
+
+	VectorWidth int    `json:"vector_width,omitempty"` // bits; of llvmpipe
+	ShaderCache string `json:"shader_cache,omitempty"` // folder of compiled kernels; of llvmpipe
 
 	handle *wgpu.Adapter
 	limits wgpu.Limits
@@ -105,9 +109,26 @@ func Adapters() ([]Adapter, error) {
 	return as, nil
 }
 
+// prepareLlvmpipe looks, with an instance of its own, whether there is an llvmpipe, and sets it up for the instances to come. The folder for its kernels is
+// named by its version, which nothing else tells.
+var prepareLlvmpipe = sync.OnceFunc(func() {
+	if runtime.GOOS != "linux" {
+		return
+	}
+	instance := wgpu.CreateInstance(&wgpu.InstanceDescriptor{Backends: backends})
+	defer instance.Release()
+	for _, h := range instance.EnumerateAdapters(&wgpu.InstanceEnumerateAdapterOptons{Backends: backends}) {
+		if p := h.GetProperties(); strings.Contains(p.Name, llvmpipeNameHas) {
+			tuneLlvmpipe(strings.TrimSpace(p.DriverDescription))
+		}
+		h.Release()
+	}
+})
+
 // enumerate lists the adapters; release gives back the handles, those kept by an open device excepted.
 func enumerate() (as []Adapter, release func()) {
 	quietDrivers()
+	prepareLlvmpipe()
 	instance := wgpu.CreateInstance(&wgpu.InstanceDescriptor{Backends: backends})
 	for i, h := range instance.EnumerateAdapters(&wgpu.InstanceEnumerateAdapterOptons{Backends: backends}) {
 		p, l := h.GetProperties(), h.GetLimits().Limits
@@ -127,6 +148,11 @@ func enumerate() (as []Adapter, release func()) {
 				MaxComputeWorkgroupsPerDimension:  l.MaxComputeWorkgroupsPerDimension,
 			},
 		})
+	}
+	for i := range as {
+		if as[i].VectorWidth = vectorWidth(as[i].Name); as[i].VectorWidth > 0 {
+			as[i].ShaderCache = shaderCache()
+		}
 	}
 	if len(as) > 0 {
 		best := slices.MinFunc(as, func(a, b Adapter) int { return cmp.Compare(rank(a.Type), rank(b.Type)) })

@@ -33,8 +33,12 @@ func (c adaptersCommand) Run() error {
 		l := a.Limits
 		fmt.Printf("%s %d  %s\n", mark, a.Index, a.Name)
 		fmt.Printf("     %s, %s, driver %s\n", a.Type, a.Backend, a.Driver)
-		fmt.Printf("     workgroup: %d invocations, %d KiB of memory; largest buffer %d MiB, binding %d MiB, texture side %d\n\n",
+		fmt.Printf("     workgroup: %d invocations, %d KiB of memory; largest buffer %d MiB, binding %d MiB, texture side %d\n",
 			l.MaxComputeInvocationsPerWorkgroup, l.MaxComputeWorkgroupStorageSize>>10, l.MaxBufferSize>>20, l.MaxStorageBufferBindingSize>>20, l.MaxTextureDimension2D)
+		if a.VectorWidth > 0 {
+			fmt.Printf("     vectors of %d bits; compiled kernels %s\n", a.VectorWidth, kept(a.ShaderCache))
+		}
+		fmt.Println()
 	}
 	if os.Getenv(gpu.AdapterEnv) != "" {
 		fmt.Printf("* the default, chosen by %s=%s\n", gpu.AdapterEnv, os.Getenv(gpu.AdapterEnv))
@@ -42,6 +46,14 @@ func (c adaptersCommand) Run() error {
 		fmt.Printf("* the default: the first %s adapter (discrete before integrated before virtual before cpu); --adapter or %s choose another\n", chosen.Type, gpu.AdapterEnv)
 	}
 	return nil
+}
+
+// kept says where compiled kernels are.
+func kept(folder string) string {
+	if folder == "" {
+		return "are not kept"
+	}
+	return "are kept in " + folder
 }
 
 func printJSON(v any) error {
