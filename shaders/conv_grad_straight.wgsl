@@ -18,7 +18,7 @@ struct Q {
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(2) var u: texture_2d<f32>;
 @group(0) @binding(3) var<storage, read_write> part: array<vec4<f32>>;
-var<workgroup> ws: array<f32, {{mul .R .Q}}>;
+var<workgroup> ws: array<vec4<f32>, {{mul .RowGroups .Q}}>; // [pixel][output group]
 var<workgroup> at: array<i32, {{.Texels}}>;
 var<workgroup> line: array<i32, {{.Texels}}>;
 
@@ -26,18 +26,13 @@ var<workgroup> line: array<i32, {{.Texels}}>;
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let m0 = q.m0 + wid.y * {{.R}}u;
   let t0 = (q.chunk0 + wid.z) * {{.Texels}}u;
-  for (var i = lid.x; i < {{mul .R .Q}}u / 4u; i = i + {{.WG}}u) {
+  for (var i = lid.x; i < {{mul .RowGroups .Q}}u; i = i + {{.WG}}u) {
     let g = i / {{.Q}}u;
     let k = i % {{.Q}}u;
     let t = t0 + k / 4u;
     let column = 4u * (t % q.columns) + k % 4u;
     let ok = t < q.texels && column < q.out_w && m0 / 4u + g < q.out_groups;
-    let v = select(vec4<f32>(), dy[select(0u, (m0 / 4u + g - q.group0) * q.out_plane + t / q.columns * q.out_w + column, ok)], ok);
-    let o = k * {{.R}}u + g * 4u;
-    ws[o] = v.x;
-    ws[o + 1u] = v.y;
-    ws[o + 2u] = v.z;
-    ws[o + 3u] = v.w;
+    ws[k * {{.RowGroups}}u + g] = select(vec4<f32>(), dy[select(0u, (m0 / 4u + g - q.group0) * q.out_plane + t / q.columns * q.out_w + column, ok)], ok);
   }
   for (var i = lid.x; i < {{.Texels}}u; i = i + {{.WG}}u) {
     let t = t0 + i;

@@ -23,21 +23,28 @@ struct Q {
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var x: texture_2d<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
-var<workgroup> ws: array<f32, {{.Staged}}>;
+var<workgroup> ws: array<vec4<f32>, {{.StagedVectors}}>; // [channel and tap][output group], then biases
 
 @compute @workgroup_size({{.WG}})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let m0 = q.m0 + wid.y * {{.R}}u;
-  for (var i = lid.x; i < {{.Weights}}u; i = i + {{.WG}}u) {
-    let m = m0 + i / {{.Row}}u;
-    let c = q.c0 + (i % {{.Row}}u) / {{.Taps}}u;
-    let t = q.tap0 + i % {{.Taps}}u;
-    let ok = m < q.m && c < q.c && t < q.taps;
-    ws[i] = select(0.0, w[select(0, q.w0 + i32(m) * q.wm + i32(c) * q.wc + i32(t) * q.wt, ok)], ok);
+  for (var i = lid.x; i < {{.Weights}}u / 4u; i = i + {{.WG}}u) {
+    let g = i / {{.Row}}u;
+    let k = i % {{.Row}}u;
+    let m = m0 + 4u * g;
+    let c = q.c0 + k / {{.Taps}}u;
+    let t = q.tap0 + k % {{.Taps}}u;
+    let ok = vec4<bool>(c < q.c && t < q.taps) & (vec4<u32>(m, m + 1u, m + 2u, m + 3u) < vec4<u32>(q.m));
+    let at = q.w0 + i32(m) * q.wm + i32(c) * q.wc + i32(t) * q.wt;
+    let four = vec4<f32>(w[select(0, at, ok.x)], w[select(0, at + q.wm, ok.y)], w[select(0, at + 2 * q.wm, ok.z)], w[select(0, at + 3 * q.wm, ok.w)]);
+    ws[k * {{.RowGroups}}u + g] = select(vec4<f32>(), four, ok);
   }
-  for (var i = lid.x; i < {{.R}}u; i = i + {{.WG}}u) {
-    let ok = m0 + i < q.m && q.has_bias == 1u;
-    ws[{{.Weights}}u + i] = select(0.0, w[select(0u, q.bias0 + m0 + i, ok)], ok);
+  for (var i = lid.x; i < {{.RowGroups}}u; i = i + {{.WG}}u) {
+    let m = m0 + 4u * i;
+    let ok = vec4<bool>(q.has_bias == 1u) & (vec4<u32>(m, m + 1u, m + 2u, m + 3u) < vec4<u32>(q.m));
+    let at = q.bias0 + m;
+    let four = vec4<f32>(w[select(0u, at, ok.x)], w[select(0u, at + 1u, ok.y)], w[select(0u, at + 2u, ok.z)], w[select(0u, at + 3u, ok.w)]);
+    ws[{{.Weights}}u / 4u + i] = select(vec4<f32>(), four, ok);
   }
   workgroupBarrier();
 
@@ -84,8 +91,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 {{- range $r := $.BlockGroups $b}}{{range $p := seq $.TP}}
   let live{{$r}}_{{$p}} = block < q.blocks && {{$.PixelInside $p}} && m0 / 4u + {{$r}}u < q.out_groups;
   let to{{$r}}_{{$p}} = select(q.out_plane - 1u, (m0 / 4u + {{$r}}u - q.out_group0) * q.out_plane + p0 + {{$p}}u, live{{$r}}_{{$p}});
-  let sum{{$r}}_{{$p}} = {{$.Sum $r $p}}{{if $.Accumulate}} + select(vec4<f32>(), y[to{{$r}}_{{$p}}], q.accumulate == 1u){{end}} +
-    vec4<f32>({{range $j := seq 4}}{{if $j}}, {{end}}ws[{{$.BiasIndex $r $j}}]{{end}});
+  let sum{{$r}}_{{$p}} = {{$.Sum $r $p}}{{if $.Accumulate}} + select(vec4<f32>(), y[to{{$r}}_{{$p}}], q.accumulate == 1u){{end}} + ws[{{$.BiasIndex $r}}];
   y[to{{$r}}_{{$p}}] = select(vec4<f32>(), select(sum{{$r}}_{{$p}}, sum{{$r}}_{{$p}} * q.slope, sum{{$r}}_{{$p}} < vec4<f32>()), live{{$r}}_{{$p}});
 {{- end}}{{end}}
 {{end -}}
