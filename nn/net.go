@@ -46,9 +46,11 @@ type Net struct {
 	metrics *gpu.Buffer // of the last batch
 	totals  *gpu.Buffer
 
-	tapes map[tapeKey]*gpu.Tape
-	ring  []*slot
-	next  int
+	tapes    map[tapeKey]*gpu.Tape
+	ring     []*slot
+	next     int
+	copyTape *gpu.Tape       // of a snapshot
+	copies   []*gpu.Readback // weights, momenta, running statistics
 }
 
 // Param is a parameter or running value with its place on the adapter.
@@ -230,6 +232,12 @@ func (n *Net) Release() {
 	for _, s := range n.ring {
 		s.readback.Release()
 	}
+	if n.copyTape != nil {
+		n.copyTape.Release()
+	}
+	for _, r := range n.copies {
+		r.Release()
+	}
 	if n.scratch != nil {
 		n.scratch.Release()
 	}
@@ -279,17 +287,10 @@ func (n *Net) read(trained *gpu.Buffer) ([][]float32, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := make([][]float32, len(n.params))
-	for i, p := range n.params {
-		from, to := p.at.Offset, p.at.Offset+p.at.Len
-		switch {
-		case p.Trained():
-			out[i] = w[from:to]
-		case p.Role != BatchesTracked && trained == n.weights:
-			out[i] = state[from:to]
-		}
+	if trained != n.weights {
+		state = nil
 	}
-	return out, nil
+	return n.split(w, state), nil
 }
 
 // tensor is node x's activation or gradient in storage s, for a batch of b images.

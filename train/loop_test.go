@@ -21,7 +21,7 @@ import (
 // silent is a Reporter that calls a function after each step.
 type silent struct{ step func(StepRecord) }
 
-func (silent) Begin(*Run, RunInfo, int, int, int) {}
+func (silent) Begin(*Run, RunInfo, int, int, int, int) {}
 func (s silent) Step(r StepRecord) {
 	if s.step != nil {
 		s.step(r)

@@ -62,7 +62,7 @@ func TestRunFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	nan := math.NaN()
-	wantMetrics := &Metrics{info, []StepRecord{step, {1, 2, nan, nan, nan}, late}, []EpochRecord{epoch, unmeasured}}
+	wantMetrics := &Metrics{Run: info, Steps: []StepRecord{step, {1, 2, nan, nan, nan}, late}, Epochs: []EpochRecord{epoch, unmeasured}}
 	if diff := cmp.Diff(wantMetrics, m, cmpopts.EquateNaNs()); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)
 	}
