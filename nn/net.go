@@ -15,6 +15,7 @@ type Options struct {
 	Batch     int // largest batch
 	Train     bool
 	Loss      ops.CrossEntropy
+	Clip      ops.GradNorm
 	Optimiser ops.SGD
 	Augment   ops.Augment
 }
@@ -375,6 +376,9 @@ func (n *Net) record(r *recorder, images *ops.Images, b int, train bool) error {
 	if err := n.recordBackward(r, b); err != nil {
 		return err
 	}
+	if err := n.Options.Clip.Update(r.Recorder, n.trained, n.metrics); err != nil {
+		return err
+	}
 	return n.Options.Optimiser.Update(r.Recorder, n.step, n.trained, n.velocity)
 }
 
@@ -427,11 +431,14 @@ type slot struct {
 	step     int
 }
 
-// StepResult is what a training step gives: the mean loss of the batch before the update, and how many images were right.
+// StepResult is what a training step gives: the mean loss of the batch before the update, how many images were right, the norm of all gradients before clipping,
+// and how many gradients, and weights before the update, are NaN or infinite.
 type StepResult struct {
-	Step    int
-	Loss    float64
-	Correct int
+	Step         int
+	Loss         float64
+	Correct      int
+	GradientNorm float64
+	NotFinite    int
 }
 
 // TrainStep submits one training step over the given images; key seeds its dropout. It waits only when the adapter is ringSlots steps behind, and
@@ -485,12 +492,12 @@ func (n *Net) Drain() ([]StepResult, error) {
 }
 
 func (s *slot) collect() (StepResult, error) {
-	var raw [8]byte
+	var raw [16]byte
 	if err := s.readback.Wait(raw[:]); err != nil {
 		return StepResult{}, err
 	}
 	f := func(i int) float64 { return float64(math.Float32frombits(binary.LittleEndian.Uint32(raw[i:]))) }
-	return StepResult{Step: s.step, Loss: f(0), Correct: int(f(4))}, nil
+	return StepResult{Step: s.step, Loss: f(0), Correct: int(f(4)), GradientNorm: f(8), NotFinite: int(f(12))}, nil
 }
 
 // EvalStep submits the evaluation of one batch: its loss and number right are added to the totals. It waits when the adapter is ringSlots steps behind,

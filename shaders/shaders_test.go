@@ -18,6 +18,9 @@ func specialisations() map[string][]string {
 	for _, name := range []string{"add", "augment", "bias", "conv_grad_sum", "dropout", "loss", "metrics", "sgd"} {
 		add(name, nil)
 	}
+	for _, mode := range []string{"part", "sum", "scale"} {
+		add("gradnorm", map[string]any{"Mode": mode})
+	}
 	for _, yes := range []bool{false, true} {
 		add("relu", map[string]any{"Grad": yes})
 		add("globalavgpool", map[string]any{"Grad": yes})

@@ -66,7 +66,7 @@ type DivergedError struct {
 }
 
 func (e *DivergedError) Error() string {
-	s := fmt.Sprintf("training diverged at step %d (loss %v): %s", e.Step, e.Loss, e.Reason)
+	s := fmt.Sprintf("training diverged: step %d, loss %v: %s", e.Step, e.Loss, e.Reason)
 	if e.Rollbacks > 0 {
 		s += fmt.Sprintf("; %d rollbacks, each with half the learning rate, did not help", e.Rollbacks)
 	}
@@ -139,6 +139,7 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	net, err := nn.Build(j.Device, graph, out, nn.Options{
 		Batch: c.Batch, Train: true,
 		Loss:      ops.CrossEntropy{Smoothing: c.LabelSmoothing},
+		Clip:      ops.GradNorm{Clip: c.ClipNorm},
 		Optimiser: ops.SGD{Momentum: c.Momentum, WeightDecay: c.WeightDecay, Nesterov: c.Nesterov},
 		Augment:   ops.Augment{Size: size, Mean: cifar10.Mean, Std: cifar10.Std},
 	})
@@ -388,20 +389,34 @@ func (l *loop) collect(results []nn.StepResult, err error) error {
 		s := l.pending[0]
 		l.pending = l.pending[1:]
 		now := time.Now()
-		s.Loss, s.ImagesPerSecond = r.Loss, s.ImagesPerSecond/max(1e-9, now.Sub(l.last).Seconds())
+		s.Loss, s.GradientNorm, s.ImagesPerSecond = r.Loss, r.GradientNorm, s.ImagesPerSecond/max(1e-9, now.Sub(l.last).Seconds())
 		l.last = now
 		l.steps = append(l.steps, s)
 		if err := l.run.WriteStep(s); err != nil {
 			return err
 		}
 		l.Report.Step(s)
-		if math.IsNaN(s.Loss) || math.IsInf(s.Loss, 0) {
-			return &DivergedError{Step: s.Step, Loss: s.Loss, Reason: "the loss is no longer a number"}
+		if reason := divergence(r); reason != "" {
+			return &DivergedError{Step: s.Step, Loss: s.Loss, Reason: reason}
 		}
 		l.watchDead(s)
 		l.markCheckpoint(s.Step)
 	}
 	return err
+}
+
+// divergence says what in a step's result is no longer a number, "" where all is well.
+func divergence(r nn.StepResult) string {
+	broken := func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }
+	switch {
+	case broken(r.Loss):
+		return fmt.Sprintf("the loss is %v", r.Loss)
+	case r.NotFinite > 0:
+		return fmt.Sprintf("%d gradients or weights are NaN or infinite", r.NotFinite)
+	case broken(r.GradientNorm):
+		return fmt.Sprintf("the norm of the gradients is %v", r.GradientNorm)
+	}
+	return ""
 }
 
 // watchDead warns once where the loss sits at that of a network which knows nothing.

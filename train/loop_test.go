@@ -203,3 +203,61 @@ func TestDivergenceStops(t *testing.T) {
 		t.Errorf("diverged at step %d, want within ten", d.Step)
 	}
 }
+
+// Clipped below their norm, gradients of plain descent move the weights by no more than rate times clip a step.
+func TestClipNorm(t *testing.T) {
+	const rate, clip, steps = 0.5, 0.01, 4
+	settings := func(c *Config) {
+		c.Batch, c.Epochs, c.LR, c.Schedule, c.ClipNorm = 8, 1, rate, "constant", clip
+		c.Momentum, c.Nesterov, c.WeightDecay, c.MaxSteps = 0, false, 0, intPtr(steps)
+	}
+	s, err := runJob(t, context.Background(), subset(t, 32, 10), silent{}, settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := ReadMetrics(filepath.Join(s.Dir, MetricsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range m.Steps {
+		if !(r.GradientNorm > clip) {
+			t.Errorf("step %d: norm %v before clipping, expected one above %v", r.Step, r.GradientNorm, clip)
+		}
+	}
+	var weights []*Checkpoint
+	all, err := checkpoints(s.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range all {
+		c, err := readCheckpoint(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		weights = append(weights, c)
+	}
+	if len(weights) != 2 || weights[0].Step != 0 || weights[1].Step != steps {
+		t.Fatalf("checkpoints %v, want those of the start and the end", all)
+	}
+	moved := 0.0
+	for _, x := range weights[0].tensors.Tensors {
+		if _, trained := weights[0].tensors.Tensor(momentumPrefix + x.Name); !trained {
+			continue
+		}
+		y, _ := weights[1].tensors.Tensor(x.Name)
+		from, err := x.Float32s()
+		if err != nil {
+			t.Fatal(err)
+		}
+		to, err := y.Float32s()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range from {
+			moved += math.Pow(float64(to[i]-from[i]), 2)
+		}
+	}
+	if d := math.Sqrt(moved); !(d > 0) || d > 1.001*rate*clip*steps {
+		t.Errorf("the weights moved by %v in %d steps, want at most %v", d, steps, rate*clip*steps)
+	}
+}

@@ -44,6 +44,7 @@ type StepRecord struct {
 	Loss            float64 // mean over the batch, before the update
 	LearningRate    float64
 	ImagesPerSecond float64
+	GradientNorm    float64 // of all gradients together, before clipping
 }
 
 // EpochRecord is one epoch of training and the evaluation after it. What was
@@ -104,6 +105,7 @@ type stepLine struct {
 	Loss            number `json:"loss"`
 	LearningRate    number `json:"learning_rate"`
 	ImagesPerSecond number `json:"images_per_second"`
+	GradientNorm    number `json:"gradient_norm"`
 }
 
 type epochLine struct {
@@ -264,7 +266,7 @@ func (r *Run) WriteRun(info RunInfo) error {
 
 // WriteStep adds a step. It may stay in memory until the epoch's end.
 func (r *Run) WriteStep(s StepRecord) error {
-	return r.write(stepLine{"step", s.Epoch, s.Step, number(s.Loss), number(s.LearningRate), number(s.ImagesPerSecond)})
+	return r.write(stepLine{"step", s.Epoch, s.Step, number(s.Loss), number(s.LearningRate), number(s.ImagesPerSecond), number(s.GradientNorm)})
 }
 
 // WriteEpoch adds an epoch; it and all before it then are in the file.
@@ -468,7 +470,7 @@ func (m *Metrics) add(line []byte) error {
 		if err := json.Unmarshal(line, &l); err != nil {
 			return err
 		}
-		m.Steps = append(m.Steps, StepRecord{l.Epoch, l.Step, float64(l.Loss), float64(l.LearningRate), float64(l.ImagesPerSecond)})
+		m.Steps = append(m.Steps, StepRecord{l.Epoch, l.Step, float64(l.Loss), float64(l.LearningRate), float64(l.ImagesPerSecond), float64(l.GradientNorm)})
 	case "epoch":
 		var l epochLine
 		if err := json.Unmarshal(line, &l); err != nil {

@@ -58,8 +58,9 @@ type Config struct {
 	Out            string  `toml:"out" json:"out" comment:"the run folder"`
 	EvalEvery      int     `toml:"eval-every" json:"eval_every" comment:"epochs between evaluations"`
 
-	CheckpointEvery int    `toml:"checkpoint-every" json:"checkpoint_every" comment:"steps between checkpoints besides those of each epoch; 0: every five minutes"`
-	OnDivergence    string `toml:"on-divergence" json:"on_divergence" comment:"stop or rollback"`
+	ClipNorm        float64 `toml:"clip-norm" json:"clip_norm" comment:"largest norm of all gradients together; 0: no limit"`
+	CheckpointEvery int     `toml:"checkpoint-every" json:"checkpoint_every" comment:"steps between checkpoints besides those of each epoch; 0: every five minutes"`
+	OnDivergence    string  `toml:"on-divergence" json:"on_divergence" comment:"stop or rollback"`
 }
 
 // UsageError is a setting that can't be used. The command line reports it with
@@ -309,6 +310,8 @@ func (c Config) Validate() error {
 		return usage("momentum", c.Momentum, "must be above 0 with Nesterov momentum")
 	case !slices.Contains(Augmentations, c.Augment):
 		return usage("augment", strconv.Quote(c.Augment), "no such augmentation; known are "+strings.Join(Augmentations, ", "))
+	case !(c.ClipNorm >= 0) || math.IsInf(c.ClipNorm, 0):
+		return usage("clip-norm", c.ClipNorm, "must be a finite number above 0, or 0 for no limit")
 	case c.CheckpointEvery < 0:
 		return usage("checkpoint-every", c.CheckpointEvery, "must be a number of steps, or 0 for every five minutes")
 	case c.OnDivergence != StopOnDivergence && c.OnDivergence != RollbackOnDivergence:

@@ -240,6 +240,8 @@ func TestValidate(t *testing.T) {
 		{"--resize", func(c *Config) { c.Resize = intPtr(1 << 20) }},
 		{"--eval-every", func(c *Config) { c.EvalEvery = 0 }},
 		{"--schedule", func(c *Config) { c.Schedule = "step:0:1" }},
+		{"--clip-norm", func(c *Config) { c.ClipNorm = -1 }},
+		{"--clip-norm", func(c *Config) { c.ClipNorm = nan }},
 		{"--checkpoint-every", func(c *Config) { c.CheckpointEvery = -1 }},
 		{"--on-divergence", func(c *Config) { c.OnDivergence = "pray" }},
 		{"--seed", func(c *Config) { c.Seed = math.MaxUint64 }},

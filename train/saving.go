@@ -220,7 +220,7 @@ func (l *loop) rollBack(d *DivergedError) error {
 	}
 	l.epochStart = time.Now().Add(-l.before)
 	l.rollbacks++
-	slog.Warn(fmt.Sprintf("training diverged at step %d (loss %v): %s; going back to the checkpoint of step %d, with %v of the schedule's learning rate (rollback %d of at most %d)",
+	slog.Warn(fmt.Sprintf("training diverged: step %d, loss %v: %s; going back to the checkpoint of step %d, with %v of the schedule's learning rate (rollback %d of at most %d)",
 		d.Step, d.Loss, d.Reason, c.Step, l.rateFactor(), l.rollbacks, maxRollbacks))
 	if err := l.run.WriteRollback(RollbackRecord{epoch, d.Step, d.Loss, d.Reason, c.Step, l.rateFactor()}); err != nil {
 		return err

@@ -44,8 +44,9 @@ type trainCommand struct {
 	EvalEvery   *int     `help:"Epochs between evaluations of both splits."`
 	Resume      string   `help:"Run folder to go on with, exactly as if it had not been interrupted." placeholder:"DIR"`
 
-	CheckpointEvery *int    `help:"Steps between checkpoints, besides those of each epoch (default: every five minutes)."`
-	OnDivergence    *string `help:"What to do when loss, gradient or weights are no longer numbers: stop, or rollback (to the last good checkpoint, with half the learning rate, three times at most)." placeholder:"stop|rollback"`
+	ClipNorm        *float64 `help:"Largest norm of all gradients together; they are scaled down to it (default: no limit)."`
+	CheckpointEvery *int     `help:"Steps between checkpoints, besides those of each epoch (default: every five minutes)."`
+	OnDivergence    *string  `help:"What to do when loss, gradient or weights are no longer numbers: stop, or rollback (to the last good checkpoint, with half the learning rate, three times at most)." placeholder:"stop|rollback"`
 }
 
 // set copies a flag that was given.
@@ -105,6 +106,7 @@ func (c trainCommand) flags(cfg train.Config) (train.Config, error) {
 	set(&cfg.Init, c.Init)
 	set(&cfg.Out, c.Out)
 	set(&cfg.EvalEvery, c.EvalEvery)
+	set(&cfg.ClipNorm, c.ClipNorm)
 	set(&cfg.CheckpointEvery, c.CheckpointEvery)
 	set(&cfg.OnDivergence, c.OnDivergence)
 	if c.MaxSteps != nil {
