@@ -49,6 +49,11 @@ var device = sync.OnceValues(func() (*gpu.Device, error) { return gpu.Open("") }
 // runJob trains nin-bn on 8×8 images, which is a sixteenth of the work, by the recipe fast as changed by change.
 func runJob(t *testing.T, ctx context.Context, data *cifar10.Dataset, report Reporter, change func(*Config)) (Summary, error) {
 	t.Helper()
+	return runJobOn(t, ctx, osDisk{}, data, report, change)
+}
+
+func runJobOn(t *testing.T, ctx context.Context, disk disk, data *cifar10.Dataset, report Reporter, change func(*Config)) (Summary, error) {
+	t.Helper()
 	c, err := LoadRecipe("fast")
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +68,7 @@ func runJob(t *testing.T, ctx context.Context, data *cifar10.Dataset, report Rep
 	if err != nil {
 		t.Fatal(err)
 	}
-	return (&Job{Config: c, Data: data, Device: d, Version: "test", Report: report}).Run(ctx)
+	return (&Job{Config: c, Data: data, Device: d, Version: "test", Report: report, disk: disk}).Run(ctx)
 }
 
 // A network that learns must be able to learn a few hundred images by heart.

@@ -128,7 +128,14 @@ func TestResumeAfterKill(t *testing.T) {
 	}
 	var copies []copied
 	var dir string
+	every := 4
+	if os.Getenv("NINVK_FULL") != "" {
+		every = 1
+	}
 	whole, err := runJob(t, context.Background(), data, silent{func(r StepRecord) {
+		if r.Step%every != 0 {
+			return
+		}
 		c := copied{r.Step, t.TempDir()}
 		if err := os.CopyFS(c.dir, os.DirFS(dir)); err != nil {
 			t.Fatal(err)
@@ -177,7 +184,7 @@ func TestResumeLonger(t *testing.T) {
 	for _, short := range []struct {
 		epochs   int
 		maxSteps *int
-	}{{1, nil}, {2, nil}, {3, intPtr(4)}} {
+	}{{1, nil}, {3, intPtr(4)}} {
 		s, err := runJob(t, context.Background(), data, silent{}, settings(short.epochs, short.maxSteps))
 		if err != nil {
 			t.Fatal(err)
@@ -329,6 +336,41 @@ func TestCheckpointsAreFewAndDue(t *testing.T) {
 	for _, name := range []string{LockFile, ModelFile + temporary} {
 		if _, err := os.Stat(filepath.Join(s.Dir, name)); err == nil {
 			t.Errorf("%s was left behind", name)
+		}
+	}
+}
+
+// A disk that fills up in the midst of a run ends it with an error that says how to go on, and going on ends as if it had had room.
+func TestFullDiskInARun(t *testing.T) {
+	data := subset(t, 20, 10)
+	settings := func(c *Config) {
+		resumeRecipe(c)
+		c.Epochs, c.EvalEvery, c.CheckpointEvery = 2, 1, 2
+	}
+	d := &faulty{fault: fault{forever: true, half: true}}
+	whole, err := runJobOn(t, context.Background(), d, data, silent{}, settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, all := outcome(t, whole.Dir), d.done
+	every := all / 2
+	if os.Getenv("NINVK_FULL") != "" {
+		every = 3
+	}
+	for at := 20; at <= all; at += every { // from 20 on the run has begun
+		var dir string
+		d := &faulty{fault: fault{forever: true, half: true}, at: at}
+		_, err := runJobOn(t, context.Background(), d, data, silent{}, func(c *Config) { settings(c); dir = c.Out })
+		var stopped *StoppedError
+		if !errors.As(err, &stopped) || !errors.Is(err, errFault) || !strings.Contains(err.Error(), ResumeCommand(dir)) {
+			t.Errorf("operation %d of %d failed: error %v, expected one that says how to go on", at, all, err)
+			continue
+		}
+		if _, err := resume(t, context.Background(), dir, silent{}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, outcome(t, dir)); diff != "" {
+			t.Errorf("after operation %d of %d failed (-never +resumed):\n%s", at, all, diff)
 		}
 	}
 }

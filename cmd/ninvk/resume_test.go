@@ -103,14 +103,9 @@ func same(t *testing.T, want, got string) {
 	}
 }
 
-// TestKilledAndInterruptedProcess kills the program in the midst of a run, again and again, interrupts it by Ctrl-C, and goes on each time. The run must end as one that
-// was left alone. In the full suite it is killed 50 times.
-func TestKilledAndInterruptedProcess(t *testing.T) {
-	kills, epochs := 1, 4
-	if os.Getenv("NINVK_FULL") != "" {
-		kills, epochs = 50, 60
-	}
-	dir := t.TempDir()
+// writeData makes a folder data in dir, of 20 training and 8 test images.
+func writeData(t *testing.T, dir string) {
+	t.Helper()
 	sample, err := cifar10.Sample()
 	if err != nil {
 		t.Fatal(err)
@@ -122,6 +117,17 @@ func TestKilledAndInterruptedProcess(t *testing.T) {
 		return b
 	}
 	write(t, dir, map[string][]byte{"data/data_batch_1.bin": pack(sample.Train, 20), "data/test_batch.bin": pack(sample.Test, 8)})
+}
+
+// TestKilledAndInterruptedProcess kills the program in the midst of a run, again and again, interrupts it by Ctrl-C, and goes on each time. The run must end as one that
+// was left alone. In the full suite it is killed 50 times.
+func TestKilledAndInterruptedProcess(t *testing.T) {
+	kills, epochs := 1, 4
+	if os.Getenv("NINVK_FULL") != "" {
+		kills, epochs = 50, 60
+	}
+	dir := t.TempDir()
+	writeData(t, dir)
 	begin := func(out string) []string {
 		return strings.Fields(fmt.Sprintf("train --data data --model nin-bn --recipe fast --batch 8 --resize 8 --dropout 0.5 --eval-every %d --epochs %d --checkpoint-every 1 --out %s", epochs/2, epochs, out))
 	}
@@ -214,6 +220,38 @@ func TestKilledAndInterruptedProcess(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestFullFileSystem trains on a file system of memory that is too small, gives it room, and goes on. It needs a mount of its own.
+func TestFullFileSystem(t *testing.T) {
+	if os.Getenv("NINVK_FULL") == "" {
+		t.Skip("part of the full suite: make test-full")
+	}
+	if out, err := exec.Command("unshare", "-Urm", "sh", "-c", "mount -t tmpfs -o size=1m none /mnt").CombinedOutput(); err != nil {
+		t.Skipf("this machine does not let a test mount a file system (%v: %s)", err, out)
+	}
+	dir := t.TempDir()
+	writeData(t, dir)
+	if err := os.Mkdir(filepath.Join(dir, "small"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const settings = " train --data data --model nin-bn --recipe fast --batch 8 --resize 8 --dropout 0.5 --epochs 3 --checkpoint-every 2 --out "
+	if code, _, stderr := run(t, dir, strings.Fields(settings+"whole")...); code != 0 {
+		t.Fatalf("exit code %d\n%s", code, stderr)
+	}
+	script := `mount -t tmpfs -o size=20m none small || exit 90
+` + binary + settings + `small/run
+test $? = 1 || exit 91
+mount -o remount,size=200m small || exit 92
+` + binary + ` train --resume small/run || exit 93
+cp -r small/run resumed`
+	c := exec.Command("unshare", "-Urm", "sh", "-c", script)
+	c.Dir = dir
+	out, err := c.CombinedOutput()
+	if err != nil || !bytes.Contains(out, []byte("no space left on device; the last checkpoint is ")) {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	same(t, filepath.Join(dir, "whole"), filepath.Join(dir, "resumed"))
 }
 
 // fileText is the content of a file, "" where there is none.
