@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"unsafe"
 
 	"ninvk/gpu"
@@ -227,6 +228,11 @@ func (n *Net) allocate(state int) (err error) {
 
 // Release frees everything the network holds on the adapter.
 func (n *Net) Release() {
+	// After an error something may still be on its way into the read-back slots.
+	busy := slices.ContainsFunc(n.ring, func(s *slot) bool { return s.readback.Busy() }) || slices.ContainsFunc(n.copies, (*gpu.Readback).Busy)
+	if busy {
+		_ = n.dev.Wait("the last steps")
+	}
 	for _, t := range n.tapes {
 		t.Release()
 	}

@@ -270,6 +270,18 @@ func TestResumeRefusals(t *testing.T) {
 	}
 }
 
+func TestResumeCommandCanBePasted(t *testing.T) {
+	for dir, want := range map[string]string{
+		"runs/20240309-070501-nin-bn": "ninvk train --resume runs/20240309-070501-nin-bn",
+		"my runs/it's":                `ninvk train --resume 'my runs/it'\''s'`,
+		"läufe":                       "ninvk train --resume 'läufe'",
+	} {
+		if got := ResumeCommand(dir); got != want {
+			t.Errorf("%q gives %s, want %s", dir, got, want)
+		}
+	}
+}
+
 // outcomeOfFiles is the content of every file of a folder.
 func outcomeOfFiles(t *testing.T, dir string) map[string]string {
 	t.Helper()
