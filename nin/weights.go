@@ -122,21 +122,17 @@ func (w *Weights) Load(n *nn.Net) error {
 	return nil
 }
 
-// Export waits for the adapter and reads all parameters, as a file that names the model.
-func Export(model string, n *nn.Net) (*safetensors.File, error) {
-	values, err := n.ReadParams()
-	if err != nil {
-		return nil, err
-	}
+// Export makes a weights file of a network's state, which names the model.
+func Export(model string, params []nn.Param, s *nn.State) *safetensors.File {
 	f := &safetensors.File{Metadata: map[string]string{ModelKey: model, "format": "pt"}}
-	for i, p := range n.Params() {
+	for i, p := range params {
 		if p.Role == nn.BatchesTracked {
-			f.Tensors = append(f.Tensors, safetensors.FromInt64(p.Name, n.Tracked()))
+			f.Tensors = append(f.Tensors, safetensors.FromInt64(p.Name, s.Tracked))
 			continue
 		}
-		f.Tensors = append(f.Tensors, safetensors.FromFloat32s(p.Name, p.Shape, values[i]))
+		f.Tensors = append(f.Tensors, safetensors.FromFloat32s(p.Name, p.Shape, s.Values[i]))
 	}
-	return f, nil
+	return f
 }
 
 // ModelOf tells the network that a weights file is of: by its metadata, else by the names and shapes of its tensors ("" if neither tells), and the number of classes.

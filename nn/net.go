@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"unsafe"
 
 	"ninvk/gpu"
@@ -15,6 +16,7 @@ type Options struct {
 	Batch     int // largest batch
 	Train     bool
 	Loss      ops.CrossEntropy
+	Clip      ops.GradNorm
 	Optimiser ops.SGD
 	Augment   ops.Augment
 	Tuned     map[string]string // variants by ops.ConvCall.Key; what is missing is up to the heuristic
@@ -51,10 +53,12 @@ type Net struct {
 	metrics  *gpu.Buffer // of the last batch
 	totals   *gpu.Buffer
 
-	tapes map[tapeKey]*gpu.Tape
-	ring  []*slot
-	next  int
-	done  []StepResult // of the last call of TrainStep
+	tapes    map[tapeKey]*gpu.Tape
+	ring     []*slot
+	next     int
+	done     []StepResult    // of the last call of TrainStep
+	copyTape *gpu.Tape       // of a snapshot
+	copies   []*gpu.Readback // weights, momenta, running statistics
 
 	stepWords [2]uint32 // what the adapter's step holds
 }
@@ -290,11 +294,22 @@ func (n *Net) allocate(state int) (err error) {
 
 // Release frees everything the network holds on the adapter.
 func (n *Net) Release() {
+	// After an error something may still be on its way into the read-back slots.
+	busy := slices.ContainsFunc(n.ring, func(s *slot) bool { return s.readback.Busy() }) || slices.ContainsFunc(n.copies, (*gpu.Readback).Busy)
+	if busy {
+		_ = n.dev.Wait("the last steps")
+	}
 	for _, t := range n.tapes {
 		t.Release()
 	}
 	for _, s := range n.ring {
 		s.readback.Release()
+	}
+	if n.copyTape != nil {
+		n.copyTape.Release()
+	}
+	for _, r := range n.copies {
+		r.Release()
 	}
 	if n.scratch != nil {
 		n.scratch.Release()
@@ -345,17 +360,10 @@ func (n *Net) read(trained *gpu.Buffer) ([][]float32, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := make([][]float32, len(n.params))
-	for i, p := range n.params {
-		from, to := p.at.Offset, p.at.Offset+p.at.Len
-		switch {
-		case p.Trained():
-			out[i] = w[from:to]
-		case p.Role != BatchesTracked && trained == n.weights:
-			out[i] = state[from:to]
-		}
+	if trained != n.weights {
+		state = nil
 	}
-	return out, nil
+	return n.split(w, state), nil
 }
 
 // tensor is node x's activation or gradient in storage s, for a batch of b images.
@@ -445,6 +453,10 @@ func (n *Net) record(r *recorder, images *ops.Images, b int, train bool) error {
 		return err
 	}
 	floats := float64(n.trained) // weights and momenta are read and written, gradients read
+	r.begin(Part{Layer: "update", Operator: "gradient norm", Pass: updatePass, Shape: fmt.Sprint(n.trained), Flops: 2 * floats, Bytes: 8 * floats})
+	if err := n.Options.Clip.Update(r.Recorder, n.trained, n.metrics); err != nil {
+		return err
+	}
 	r.begin(Part{Layer: "update", Operator: "sgd", Pass: updatePass, Shape: fmt.Sprint(n.trained), Flops: 6 * floats, Bytes: 20 * floats})
 	return n.Options.Optimiser.Update(r.Recorder, n.step, n.trained, n.velocity)
 }
@@ -506,11 +518,14 @@ type slot struct {
 	step     int
 }
 
-// StepResult is what a training step gives: the mean loss of the batch before the update, and how many images were right.
+// StepResult is what a training step gives: the mean loss of the batch before the update, how many images were right, the norm of all gradients before clipping,
+// and how many gradients, and weights before the update, are NaN or infinite.
 type StepResult struct {
-	Step    int
-	Loss    float64
-	Correct int
+	Step         int
+	Loss         float64
+	Correct      int
+	GradientNorm float64
+	NotFinite    int
 }
 
 // TrainStep submits one training step over the given images; key seeds its dropout. It waits only when the adapter is ringSlots steps behind, and
@@ -565,12 +580,12 @@ func (n *Net) Drain() ([]StepResult, error) {
 }
 
 func (s *slot) collect() (StepResult, error) {
-	var raw [8]byte
+	var raw [16]byte
 	if err := s.readback.Wait(raw[:]); err != nil {
 		return StepResult{}, err
 	}
 	f := func(i int) float64 { return float64(math.Float32frombits(binary.LittleEndian.Uint32(raw[i:]))) }
-	return StepResult{Step: s.step, Loss: f(0), Correct: int(f(4))}, nil
+	return StepResult{Step: s.step, Loss: f(0), Correct: int(f(4)), GradientNorm: f(8), NotFinite: int(f(12))}, nil
 }
 
 // EvalStep submits the evaluation of one batch: its loss and number right are added to the totals. It waits when the adapter is ringSlots steps behind,

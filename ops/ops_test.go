@@ -116,6 +116,11 @@ var twins = map[string]func(c ops.Case, in values) values{
 		}
 		return values{"dlogits": dlogits, "result": result}
 	},
+	"gradnorm forward": func(c ops.Case, in values) values {
+		g := slices.Clone(in["dweight"])
+		norm, broken := ref.GradNorm(g, in["weight"], c.Op.(ops.GradNorm).Clip)
+		return values{"dweight": g, "metrics": {in["metrics"][0], in["metrics"][1], norm, float64(broken)}}
+	},
 	"sgd 1 steps":  func(c ops.Case, in values) values { return descend(c, in, 1) },
 	"sgd 10 steps": func(c ops.Case, in values) values { return descend(c, in, 10) },
 }
@@ -785,3 +790,27 @@ func TestMetricsTotals(t *testing.T) {
 
 // words views floats as the words they hold.
 func words(v []float32) []uint32 { return unsafe.Slice((*uint32)(unsafe.Pointer(&v[0])), len(v)) }
+
+// A single NaN or infinity anywhere among gradients or weights must be found, and nothing beyond them.
+func TestGradNormFindsWhatIsNotFinite(t *testing.T) {
+	for _, c := range ops.Cases() {
+		if c.Operator != "gradnorm" || c.Op.(ops.GradNorm).Clip != 0 || c.In.C > 100_000 {
+			continue
+		}
+		for _, name := range []string{"weight", "dweight"} {
+			for _, v := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+				for _, at := range []int{0, c.In.C / 2, c.In.C - 1} {
+					in := inputs(c)
+					in[name][at] = v
+					out, _ := run(t, c, in, 0)
+					if got := out["metrics"][3]; got != 1 {
+						t.Errorf("%s: %s[%d] = %v: %g values found, want 1", c.Name, name, at, v, got)
+					}
+					if norm := out["metrics"][2]; name == "dweight" && !math.IsNaN(norm) && !math.IsInf(norm, 0) {
+						t.Errorf("%s: %s[%d] = %v: the norm is %g", c.Name, name, at, v, norm)
+					}
+				}
+			}
+		}
+	}
+}

@@ -594,6 +594,22 @@ func (t *table) losses() {
 }
 
 func (t *table) optimisers() {
+	for _, clip := range []float64{0, 0.5, 1000} {
+		for _, n := range []int{1, 6, 70001, 600003} {
+			grad := Operand{Name: "dweight", Place: Gradient, Len: n, Use: Reads, Value: unit, K: 4, Scale: 1}
+			if clip > 0 {
+				grad.Use = Updates
+			}
+			t.add(Case{
+				Operator: "gradnorm", Pass: "forward", Op: GradNorm{clip}, In: Shape{1, n, 1, 1}, Flops: float64(2 * n), Name: fmt.Sprintf("%d clip %g", n, clip),
+				Operands: []Operand{
+					{Name: "weight", Place: Weight, Len: n, Use: Reads, Value: unit}, grad,
+					{Name: "metrics", Place: Floats, Len: 4, Use: Updates, Value: unit, K: 4, Scale: math.Sqrt(float64(n))},
+				},
+				Record: func(m *Memory) error { return GradNorm{clip}.Update(m.Recorder, n, m.Buffers["metrics"]) },
+			})
+		}
+	}
 	for _, o := range []SGD{{}, {Momentum: 0.9}, {Momentum: 0.9, WeightDecay: 0.0005}, {Momentum: 0.9, WeightDecay: 0.01, Nesterov: true}} {
 		for _, rate := range []float64{0.001, 10} {
 			for _, n := range []int{1, 70001} {

@@ -20,6 +20,9 @@ func specialisations() map[string][]string {
 	} {
 		add(name, nil)
 	}
+	for _, mode := range []string{"part", "sum", "scale"} {
+		add("gradnorm", map[string]any{"Mode": mode})
+	}
 	for _, yes := range []bool{false, true} {
 		add("relu", map[string]any{"Grad": yes})
 		add("globalavgpool", map[string]any{"Grad": yes})

@@ -2,11 +2,14 @@ package train
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
 	"path/filepath"
+	"strings"
 	"time"
+	"unicode"
 
 	"ninvk/cifar10"
 	"ninvk/gpu"
@@ -24,12 +27,15 @@ type Job struct {
 	Device  *gpu.Device
 	Version string
 	Report  Reporter
+	Resume  *Saved // a run to go on with; nil: a new one
+
+	disk disk // nil: the real one
 }
 
 // Reporter is told how a run goes. Its methods are called from one goroutine and should return at once.
 type Reporter interface {
-	// Begin comes once, before the first step.
-	Begin(run *Run, info RunInfo, epochs, stepsPerEpoch, totalSteps int)
+	// Begin comes once, before the first step. A resumed run has done some steps before.
+	Begin(run *Run, info RunInfo, epochs, stepsPerEpoch, totalSteps, doneSteps int)
 	// Step comes after every step whose loss is known, in order.
 	Step(s StepRecord)
 	// Evaluating comes while a split is evaluated: done of total images.
@@ -48,23 +54,61 @@ type Summary struct {
 	Interrupted bool
 }
 
-// DivergedError says that the loss is no longer a number.
+// DivergedError says that loss, gradient or weights are no longer numbers.
 type DivergedError struct {
-	Step int
-	Loss float64
-	Good string // path of the last good weights, "" if there are none
+	Step      int
+	Loss      float64
+	Reason    string // what was found
+	Good      string // path of the last good checkpoint, "" if there is none
+	GoodStep  int    // its step
+	Rollbacks int    // returns to a checkpoint that did not help
+	Dir       string // the run folder
 }
 
 func (e *DivergedError) Error() string {
-	s := fmt.Sprintf("training diverged: the loss of step %d is %v; try a smaller --lr", e.Step, e.Loss)
-	if e.Good != "" {
-		return s + "; the last good weights are in " + e.Good
+	s := fmt.Sprintf("training diverged: step %d, loss %v: %s", e.Step, e.Loss, e.Reason)
+	if e.Rollbacks > 0 {
+		s += fmt.Sprintf("; %d rollbacks, each with half the learning rate, did not help", e.Rollbacks)
 	}
-	return s + "; no weights were saved yet"
+	if e.Good == "" {
+		return s + "; no checkpoint was saved yet; try a smaller --lr"
+	}
+	s += fmt.Sprintf("; the last good checkpoint is %s, of step %d", e.Good, e.GoodStep)
+	if e.Rollbacks == 0 {
+		return s + fmt.Sprintf("; start again with a smaller --lr, or go on from there with half the rate: %s --on-divergence %s", ResumeCommand(e.Dir), RollbackOnDivergence)
+	}
+	return s + "; start again with a smaller --lr"
+}
+
+// StoppedError is an error in the midst of a run, whose folder can be resumed.
+type StoppedError struct {
+	Err  error
+	Dir  string
+	Path string // of the last checkpoint, "" if there is none
+	Step int    // its step
+}
+
+func (e *StoppedError) Error() string {
+	if e.Path == "" {
+		return fmt.Sprintf("%v; no checkpoint was saved yet; to start over: %s", e.Err, ResumeCommand(e.Dir))
+	}
+	return fmt.Sprintf("%v; the last checkpoint is %s, of step %d; to go on from it: %s", e.Err, e.Path, e.Step, ResumeCommand(e.Dir))
+}
+
+func (e *StoppedError) Unwrap() error { return e.Err }
+
+// ResumeCommand is what to type to go on with the run in a folder.
+func ResumeCommand(dir string) string {
+	if strings.ContainsFunc(dir, func(r rune) bool {
+		return !(r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r)) || strings.ContainsRune("/\\._-+:", r))
+	}) {
+		dir = "'" + strings.ReplaceAll(dir, "'", `'\''`) + "'"
+	}
+	return "ninvk train --resume " + dir
 }
 
 // Run trains. Everything about the input that can be wrong is checked before the run folder is made and before the adapter works. When ctx ends, the
-// current step is finished, weights and plots are written, and the summary says Interrupted.
+// current step is finished, checkpoint, weights and plots are written, and the summary says Interrupted.
 func (j *Job) Run(ctx context.Context) (Summary, error) {
 	c := j.Config
 	size := *c.Resize
@@ -87,7 +131,7 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 		return Summary{}, err
 	}
 	var weights *nin.Weights
-	if c.Init != "" {
+	if c.Init != "" && (j.Resume == nil || j.Resume.Checkpoint == nil) {
 		if weights, err = nin.ReadWeights(c.Init, graph); err != nil {
 			return Summary{}, err
 		}
@@ -95,6 +139,7 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	net, err := nn.Build(j.Device, graph, out, nn.Options{
 		Batch: c.Batch, Train: true,
 		Loss:      ops.CrossEntropy{Smoothing: c.LabelSmoothing},
+		Clip:      ops.GradNorm{Clip: c.ClipNorm},
 		Optimiser: ops.SGD{Momentum: c.Momentum, WeightDecay: c.WeightDecay, Nesterov: c.Nesterov},
 		Augment:   ops.Augment{Size: size, Mean: cifar10.Mean, Std: cifar10.Std},
 	})
@@ -102,14 +147,10 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 		return Summary{}, err
 	}
 	defer net.Release()
-	run, err := NewRun(c.Out, c)
-	if err != nil {
-		return Summary{}, err
-	}
 	l := &loop{
-		Job: j, size: size, net: net, run: run, schedule: schedule, augment: augment,
+		Job: j, size: size, net: net, schedule: schedule, augment: augment,
 		stepsPerEpoch: (j.Data.Train.Len() + c.Batch - 1) / c.Batch,
-		summary:       Summary{Dir: run.Dir(), Best: math.NaN()},
+		summary:       Summary{Dir: c.Out, Best: math.NaN()},
 	}
 	defer l.release()
 	if weights != nil {
@@ -117,21 +158,86 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	} else {
 		err = nin.Init(net, c.Seed)
 	}
-	if err == nil {
+	if err != nil {
+		return Summary{}, err
+	}
+	if err = l.open(); err == nil {
 		l.trainImages, err = Upload(j.Device, "training images", j.Data.Train)
 	}
 	if err == nil {
 		l.testImages, err = Upload(j.Device, "test images", j.Data.Test)
 	}
 	if err != nil {
-		run.Discard()
+		switch {
+		case l.run == nil:
+		case j.Resume == nil:
+			l.run.Discard()
+		default:
+			l.run.Close()
+		}
 		return Summary{}, err
 	}
 	err = l.train(ctx)
-	if closeErr := run.Close(); err == nil {
-		err = closeErr
+	if e := l.waitWriting(); err == nil {
+		err = e
+	}
+	if e := l.run.Close(); err == nil {
+		err = e
+	}
+	if err != nil && !errors.As(err, new(*DivergedError)) {
+		err = &StoppedError{err, l.run.Dir(), l.good.path, l.good.step}
 	}
 	return l.summary, err
+}
+
+// open makes the run folder, or opens that of a saved run and puts its state back.
+func (l *loop) open() (err error) {
+	d := l.disk
+	if d == nil {
+		d = osDisk{}
+	}
+	if l.Resume == nil {
+		l.run, err = newRun(d, l.Config.Out, l.Config)
+		return err
+	}
+	c := l.Resume.Checkpoint
+	if c == nil {
+		l.run, err = resumeRun(d, l.Resume, l.Config, 0)
+		return err
+	}
+	if c.DataSHA256 != l.Data.SHA256 {
+		return &UsageError{"--data", l.Config.Data, fmt.Sprintf("the data have the SHA-256 %s; the run in %s was begun with those of %s, which have %s", l.Data.SHA256, l.Resume.Dir, c.DataSet, c.DataSHA256)}
+	}
+	if total := l.Config.TotalSteps(l.stepsPerEpoch); c.Step > total {
+		return &UsageError{"--max-steps", fmt.Sprint(total), fmt.Sprintf("the run in %s has done %d already", l.Resume.Dir, c.Step)}
+	}
+	for _, x := range []struct{ what, was, now string }{
+		{"adapter", c.Adapter, l.Device.Adapter.Name}, {"driver", c.Driver, l.Device.Adapter.Driver}, {"version of ninvk", c.Version, l.Version},
+	} {
+		if x.was != x.now {
+			slog.Warn(fmt.Sprintf("the run was begun with another %s: from here on it may differ in the last bits from one that was never interrupted", x.what), "then", x.was, "now", x.now)
+		}
+	}
+	state, err := c.state(l.net.Params())
+	if err != nil {
+		return err
+	}
+	m, err := readMetricsUpTo(filepath.Join(l.Resume.Dir, MetricsFile), c.MetricsBytes)
+	if err != nil {
+		return err
+	}
+	if len(m.Steps) != c.Step || len(m.Epochs) != c.Epochs {
+		return &CheckpointError{c.Path, fmt.Sprintf("it stands at step %d with %d epochs done, but %s has %d steps and %d epochs up to there", c.Step, c.Epochs, MetricsFile, len(m.Steps), len(m.Epochs))}
+	}
+	if l.run, err = resumeRun(d, l.Resume, l.Config, c.MetricsBytes); err != nil {
+		return err
+	}
+	l.steps, l.epochs, l.rollbacks = m.Steps, m.Epochs, c.Rollbacks
+	if len(l.epochs) > 0 {
+		l.summary.Last = l.epochs[len(l.epochs)-1]
+	}
+	l.good = written{path: c.Path, step: c.Step}
+	return l.restore(c, state)
 }
 
 // Upload puts the images of a split on the adapter.
@@ -151,13 +257,19 @@ type loop struct {
 	trainImages   *ops.Images
 	testImages    *ops.Images
 
-	step    int // steps submitted
-	pending []StepRecord
-	steps   []StepRecord
-	epochs  []EpochRecord
-	last    time.Time // when the last result came
-	stuck   int       // steps in a row with the loss of a dead network
-	summary Summary
+	info       RunInfo
+	step       int // steps submitted
+	pending    []StepRecord
+	steps      []StepRecord
+	epochs     []EpochRecord
+	last       time.Time     // when the last result came
+	epochStart time.Time     // when this process began with the epoch
+	before     time.Duration // spent on the epoch by earlier processes
+	stuck      int           // steps in a row with the loss of a dead network
+	rollbacks  int
+	summary    Summary
+
+	checkpointing
 }
 
 func (l *loop) release() {
@@ -175,43 +287,57 @@ func (l *loop) train(ctx context.Context) error {
 			parameters += p.Len()
 		}
 	}
-	info := RunInfo{
+	l.info = RunInfo{
 		Version: l.Version, Model: l.Config.Model, Parameters: parameters, Recipe: l.Config.Recipe,
 		Adapter: l.Device.Adapter.Name, Driver: l.Device.Adapter.Driver, DataSet: l.Data.Name, DataSHA256: l.Data.SHA256,
 	}
-	if err := l.run.WriteRun(info); err != nil {
-		return err
-	}
-	total := l.Config.TotalSteps(l.stepsPerEpoch)
-	l.Report.Begin(l.run, info, l.Config.Epochs, l.stepsPerEpoch, total)
-	for epoch := 1; l.step < total; epoch++ {
-		if err := l.epoch(ctx, epoch, total); err != nil {
+	if l.run.end() == 0 {
+		if err := l.run.WriteRun(l.info); err != nil {
 			return err
 		}
-		if ctx.Err() != nil {
-			l.summary.Interrupted = true
-			break
+	}
+	total := l.Config.TotalSteps(l.stepsPerEpoch)
+	l.Report.Begin(l.run, l.info, l.Config.Epochs, l.stepsPerEpoch, total, l.step)
+	l.epochStart = time.Now().Add(-l.before)
+	if l.step == 0 {
+		if err := l.beginCheckpoint(); err != nil {
+			return err
+		}
+	}
+	for l.step < total || len(l.epochs)*l.stepsPerEpoch < total {
+		err := l.epoch(ctx, len(l.epochs)+1, total)
+		if err == nil && ctx.Err() != nil {
+			if err = l.interrupt(); err == nil {
+				l.summary.Interrupted = true
+				break
+			}
+		}
+		var diverged *DivergedError
+		if errors.As(err, &diverged) {
+			err = l.rollBack(diverged)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	l.summary.Steps = l.step
 	return nil
 }
 
-// epoch trains one epoch, evaluates where it is time to, and saves.
+// epoch trains an epoch, or what is left of it, evaluates where it is time to, and saves. When ctx ends it returns early, before the epoch is recorded.
 func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 	c := l.Config
 	order := cifar10.Order(c.Seed, epoch, l.Data.Train.Len(), c.Shuffle)
-	start, first := time.Now(), len(l.steps)
-	l.last = start
+	first := (epoch - 1) * l.stepsPerEpoch // steps before the epoch
+	l.last = time.Now()
 	entries := make([]nn.Entry, 0, c.Batch)
-	rate := 0.0
-	for from := 0; from < len(order) && l.step < total && ctx.Err() == nil; from += c.Batch {
+	for from := (l.step - first) * c.Batch; from < len(order) && l.step < total && ctx.Err() == nil; from += c.Batch {
 		entries = entries[:0]
 		for _, i := range order[from:min(from+c.Batch, len(order))] {
 			m := cifar10.Transform(c.Seed, epoch, i, l.augment, l.size)
 			entries = append(entries, ops.BatchEntry(i, uint32(l.Data.Train.Labels[i]), m))
 		}
-		rate = l.schedule.LR(c.LR, l.step, total, epoch-1, c.Epochs)
+		rate := l.schedule.LR(c.LR, l.step, total, epoch-1, c.Epochs) * l.rateFactor()
 		key := rng.New(c.Seed, "dropout", uint64(l.step), 0).Uint32()
 		l.pending = append(l.pending, StepRecord{Epoch: epoch, Step: l.step + 1, LearningRate: rate, ImagesPerSecond: float64(len(entries))})
 		done, err := l.net.TrainStep(l.trainImages, entries, l.step+1, rate, key)
@@ -219,13 +345,23 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 		if err := l.collect(done, err); err != nil {
 			return err
 		}
+		if err := l.tendCheckpoint(); err != nil {
+			return err
+		}
 	}
 	if err := l.collect(l.net.Drain()); err != nil {
 		return err
 	}
-	seconds := time.Since(start).Seconds()
+	if ctx.Err() != nil {
+		return nil
+	}
+	seconds := time.Since(l.epochStart).Seconds()
+	state, err := l.checkpoint() // before the evaluation, which may take long, and in whose midst the run can then be resumed
+	if err != nil {
+		return err
+	}
 	e := EpochRecord{
-		Epoch: epoch, Steps: len(l.steps) - first, LearningRate: rate, Seconds: seconds,
+		Epoch: epoch, Steps: len(l.steps) - first, LearningRate: l.steps[len(l.steps)-1].LearningRate, Seconds: seconds,
 		TrainLoss: math.NaN(), TrainAccuracy: math.NaN(), TestLoss: math.NaN(), TestAccuracy: math.NaN(),
 	}
 	images, loss := 0, 0.0
@@ -234,18 +370,18 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 		images += n
 		loss += s.Loss * float64(n)
 	}
-	if images == 0 {
-		return nil // interrupted before the first step
-	}
 	e.TrainLoss = loss / float64(images)
 	e.ImagesPerSecond = float64(images) / seconds
 	if epoch%c.EvalEvery == 0 || l.step >= total {
-		if err := l.evaluate(ctx, &e); err != nil {
+		if err := l.evaluate(ctx, &e); err != nil || ctx.Err() != nil {
 			return err
 		}
 	}
-	return l.finish(e)
+	return l.finish(e, state)
 }
+
+// rateFactor is by what the rollbacks lower the learning rate.
+func (l *loop) rateFactor() float64 { return math.Ldexp(1, -l.rollbacks) }
 
 // collect takes the results of steps, in order, to the metrics and the reporter; then err, which came with them, is returned.
 func (l *loop) collect(results []nn.StepResult, err error) error {
@@ -253,23 +389,34 @@ func (l *loop) collect(results []nn.StepResult, err error) error {
 		s := l.pending[0]
 		l.pending = l.pending[1:]
 		now := time.Now()
-		s.Loss, s.ImagesPerSecond = r.Loss, s.ImagesPerSecond/max(1e-9, now.Sub(l.last).Seconds())
+		s.Loss, s.GradientNorm, s.ImagesPerSecond = r.Loss, r.GradientNorm, s.ImagesPerSecond/max(1e-9, now.Sub(l.last).Seconds())
 		l.last = now
 		l.steps = append(l.steps, s)
 		if err := l.run.WriteStep(s); err != nil {
 			return err
 		}
 		l.Report.Step(s)
-		if math.IsNaN(s.Loss) || math.IsInf(s.Loss, 0) {
-			good := ""
-			if !math.IsNaN(l.summary.Best) {
-				good = l.run.Path(BestFile)
-			}
-			return &DivergedError{s.Step, s.Loss, good}
+		if reason := divergence(r); reason != "" {
+			return &DivergedError{Step: s.Step, Loss: s.Loss, Reason: reason}
 		}
 		l.watchDead(s)
+		l.markCheckpoint(s.Step)
 	}
 	return err
+}
+
+// divergence says what in a step's result is no longer a number, "" where all is well.
+func divergence(r nn.StepResult) string {
+	broken := func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }
+	switch {
+	case broken(r.Loss):
+		return fmt.Sprintf("the loss is %v", r.Loss)
+	case r.NotFinite > 0:
+		return fmt.Sprintf("%d gradients or weights are NaN or infinite", r.NotFinite)
+	case broken(r.GradientNorm):
+		return fmt.Sprintf("the norm of the gradients is %v", r.GradientNorm)
+	}
+	return ""
 }
 
 // watchDead warns once where the loss sits at that of a network which knows nothing.
@@ -294,42 +441,72 @@ func (l *loop) evaluate(ctx context.Context, e *EpochRecord) error {
 		return err
 	}
 	if ctx.Err() != nil {
-		return nil // only part of the split was seen: no figure is better than a wrong one
+		return nil // only part of the split was seen
 	}
 	e.TrainAccuracy, e.TestAccuracy = train.Accuracy, test.Accuracy
 	e.TestLoss = test.Loss
 	return nil
 }
 
-// finish saves weights, metrics and plots after an epoch.
-func (l *loop) finish(e EpochRecord) error {
+// finish saves metrics, weights and plots after an epoch.
+func (l *loop) finish(e EpochRecord, state *nn.State) error {
 	l.epochs = append(l.epochs, e)
+	l.epochStart = time.Now()
 	if err := l.run.WriteEpoch(e); err != nil {
 		return err
 	}
-	weights, err := nin.Export(l.Config.Model, l.net)
-	if err != nil {
-		return err
-	}
-	if err := safetensors.Write(l.run.Path(ModelFile), weights); err != nil {
-		return err
-	}
-	if better := e.TestAccuracy > l.summary.Best || math.IsNaN(l.summary.Best); better && !math.IsNaN(e.TestAccuracy) {
+	better := e.TestAccuracy > l.summary.Best || math.IsNaN(l.summary.Best) && !math.IsNaN(e.TestAccuracy)
+	if better {
 		l.summary.Best, l.summary.BestEpoch = e.TestAccuracy, e.Epoch
-		if err := safetensors.Write(l.run.Path(BestFile), weights); err != nil {
-			return err
-		}
 	}
 	l.summary.Last = e
-	title := fmt.Sprintf("%s on %s, recipe %s", l.Config.Model, dataTitle(l.Data), l.Config.Recipe)
-	if err := PlotAccuracy(l.run.Path(AccuracyPlot), l.epochs, title); err != nil {
-		return err
-	}
-	if err := PlotLoss(l.run.Path(LossPlot), l.steps, l.epochs, title); err != nil {
+	if err := l.save(state, better); err != nil {
 		return err
 	}
 	l.Report.Epoch(e)
 	return nil
+}
+
+// save writes the weights, also as the best ones where they are, and the plots.
+func (l *loop) save(state *nn.State, best bool) error {
+	weights, err := safetensors.Encode(nin.Export(l.Config.Model, l.net.Params(), state))
+	if err != nil {
+		return err
+	}
+	title := fmt.Sprintf("%s on %s, recipe %s", l.Config.Model, dataTitle(l.Data), l.Config.Recipe)
+	accuracy, err := PlotAccuracy(l.epochs, title)
+	if err != nil {
+		return err
+	}
+	loss, err := PlotLoss(l.steps, l.epochs, title)
+	if err != nil {
+		return err
+	}
+	files := []struct {
+		name    string
+		content []byte
+	}{{ModelFile, weights}, {AccuracyPlot, accuracy}, {LossPlot, loss}}
+	for _, f := range files {
+		if err := l.run.writeFile(f.name, f.content); err != nil {
+			return err
+		}
+	}
+	if best {
+		return l.run.writeFile(BestFile, weights)
+	}
+	return nil
+}
+
+// interrupt saves what there is: a checkpoint to go on from, the weights and the plots.
+func (l *loop) interrupt() error {
+	state, err := l.checkpoint()
+	if err != nil {
+		return err
+	}
+	if err := l.save(state, false); err != nil {
+		return err
+	}
+	return l.waitWriting()
 }
 
 func dataTitle(d *cifar10.Dataset) string {

@@ -21,7 +21,7 @@ import (
 // silent is a Reporter that calls a function after each step.
 type silent struct{ step func(StepRecord) }
 
-func (silent) Begin(*Run, RunInfo, int, int, int) {}
+func (silent) Begin(*Run, RunInfo, int, int, int, int) {}
 func (s silent) Step(r StepRecord) {
 	if s.step != nil {
 		s.step(r)
@@ -49,6 +49,11 @@ var device = sync.OnceValues(func() (*gpu.Device, error) { return gpu.Open("") }
 // runJob trains nin-bn on 8×8 images, which is a sixteenth of the work, by the recipe fast as changed by change.
 func runJob(t *testing.T, ctx context.Context, data *cifar10.Dataset, report Reporter, change func(*Config)) (Summary, error) {
 	t.Helper()
+	return runJobOn(t, ctx, osDisk{}, data, report, change)
+}
+
+func runJobOn(t *testing.T, ctx context.Context, disk disk, data *cifar10.Dataset, report Reporter, change func(*Config)) (Summary, error) {
+	t.Helper()
 	c, err := LoadRecipe("fast")
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +68,7 @@ func runJob(t *testing.T, ctx context.Context, data *cifar10.Dataset, report Rep
 	if err != nil {
 		t.Fatal(err)
 	}
-	return (&Job{Config: c, Data: data, Device: d, Version: "test", Report: report}).Run(ctx)
+	return (&Job{Config: c, Data: data, Device: d, Version: "test", Report: report, disk: disk}).Run(ctx)
 }
 
 // A network that learns must be able to learn a few hundred images by heart.
@@ -201,5 +206,63 @@ func TestDivergenceStops(t *testing.T) {
 	}
 	if d.Step < 1 || d.Step > 10 {
 		t.Errorf("diverged at step %d, want within ten", d.Step)
+	}
+}
+
+// Clipped below their norm, gradients of plain descent move the weights by no more than rate times clip a step.
+func TestClipNorm(t *testing.T) {
+	const rate, clip, steps = 0.5, 0.01, 4
+	settings := func(c *Config) {
+		c.Batch, c.Epochs, c.LR, c.Schedule, c.ClipNorm = 8, 1, rate, "constant", clip
+		c.Momentum, c.Nesterov, c.WeightDecay, c.MaxSteps = 0, false, 0, intPtr(steps)
+	}
+	s, err := runJob(t, context.Background(), subset(t, 32, 10), silent{}, settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := ReadMetrics(filepath.Join(s.Dir, MetricsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range m.Steps {
+		if !(r.GradientNorm > clip) {
+			t.Errorf("step %d: norm %v before clipping, expected one above %v", r.Step, r.GradientNorm, clip)
+		}
+	}
+	var weights []*Checkpoint
+	all, err := checkpoints(s.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range all {
+		c, err := readCheckpoint(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		weights = append(weights, c)
+	}
+	if len(weights) != 2 || weights[0].Step != 0 || weights[1].Step != steps {
+		t.Fatalf("checkpoints %v, want those of the start and the end", all)
+	}
+	moved := 0.0
+	for _, x := range weights[0].tensors.Tensors {
+		if _, trained := weights[0].tensors.Tensor(momentumPrefix + x.Name); !trained {
+			continue
+		}
+		y, _ := weights[1].tensors.Tensor(x.Name)
+		from, err := x.Float32s()
+		if err != nil {
+			t.Fatal(err)
+		}
+		to, err := y.Float32s()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range from {
+			moved += math.Pow(float64(to[i]-from[i]), 2)
+		}
+	}
+	if d := math.Sqrt(moved); !(d > 0) || d > 1.001*rate*clip*steps {
+		t.Errorf("the weights moved by %v in %d steps, want at most %v", d, steps, rate*clip*steps)
 	}
 }

@@ -1,18 +1,17 @@
 package train
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/google/renameio/v2/maybe"
 	"github.com/pelletier/go-toml/v2"
 )
 
@@ -45,6 +44,7 @@ type StepRecord struct {
 	Loss            float64 // mean over the batch, before the update
 	LearningRate    float64
 	ImagesPerSecond float64
+	GradientNorm    float64 // of all gradients together, before clipping
 }
 
 // EpochRecord is one epoch of training and the evaluation after it. What was
@@ -59,6 +59,17 @@ type EpochRecord struct {
 	TestAccuracy    float64
 	Seconds         float64
 	ImagesPerSecond float64
+}
+
+// RollbackRecord is a return to a checkpoint after training diverged. Steps from
+// ToStep+1 on are done again and stand behind it.
+type RollbackRecord struct {
+	Epoch              int     // of the step that diverged
+	Step               int     // that diverged
+	Loss               float64 // of that step
+	Reason             string
+	ToStep             int     // the checkpoint's
+	LearningRateFactor float64 // of all steps to come, against the schedule
 }
 
 // number is a float64 that JSON can hold whatever its value: NaN and
@@ -94,6 +105,7 @@ type stepLine struct {
 	Loss            number `json:"loss"`
 	LearningRate    number `json:"learning_rate"`
 	ImagesPerSecond number `json:"images_per_second"`
+	GradientNorm    number `json:"gradient_norm"`
 }
 
 type epochLine struct {
@@ -109,36 +121,50 @@ type epochLine struct {
 	ImagesPerSecond number `json:"images_per_second"`
 }
 
+type rollbackLine struct {
+	Type               string  `json:"type"`
+	Epoch              int     `json:"epoch"`
+	Step               int     `json:"step"`
+	Loss               number  `json:"loss"`
+	Reason             string  `json:"reason"`
+	ToStep             int     `json:"to_step"`
+	LearningRateFactor float64 `json:"learning_rate_factor"`
+}
+
 // DefaultRunDir is the run folder where none is given:
 // runs/<date>-<time>-<model>.
 func DefaultRunDir(now time.Time, model string) string {
 	return filepath.Join("runs", now.Format("20060102-150405")+"-"+model)
 }
 
-// Run is a run folder being written. It belongs to one goroutine.
+// Run is a run folder being written, locked until Close. It belongs to one goroutine, but for saveCheckpoint.
 type Run struct {
 	dir     string
+	disk    disk
+	lock    *folderLock
 	made    []string // folders that NewRun made, the innermost first
-	file    *os.File
-	metrics *bufio.Writer
+	file    diskFile // metrics.jsonl
+	size    int64    // bytes in the file, all whole lines
+	pending []byte   // lines still to be written
 }
+
+// flushBytes is how much of metrics.jsonl stays in memory at most.
+const flushBytes = 1 << 16
 
 // NewRun makes the run folder, with config.toml and an empty metrics.jsonl. An
 // existing folder is fine unless a run is in it. On an error nothing is left
 // behind. Check all other input before, or call Discard when it turns out bad.
-func NewRun(dir string, cfg Config) (*Run, error) {
-	text, err := toml.Marshal(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("writing %s: %w", ConfigFile, err)
-	}
-	text = append([]byte("# Every setting of this run; ninvk train --config FILE --out DIR repeats it.\n\n"), text...)
+func NewRun(dir string, cfg Config) (*Run, error) { return newRun(osDisk{}, dir, cfg) }
 
-	for _, name := range []string{MetricsFile, ConfigFile, ModelFile, BestFile} {
-		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
-			return nil, &UsageError{"--out", dir, fmt.Sprintf("there is a run in this folder already (%s); choose another folder or move it away", name)}
-		}
+func newRun(d disk, dir string, cfg Config) (*Run, error) {
+	text, err := configText(cfg)
+	if err != nil {
+		return nil, err
 	}
-	r := &Run{dir: dir}
+	if err := noRunIn(dir); err != nil {
+		return nil, err
+	}
+	r := &Run{dir: dir, disk: d}
 	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
 		if _, err := os.Lstat(d); !errors.Is(err, fs.ErrNotExist) {
 			break
@@ -152,14 +178,74 @@ func NewRun(dir string, cfg Config) (*Run, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fail(err)
 	}
-	r.file, err = os.OpenFile(r.Path(MetricsFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if r.lock, err = lockFolder(dir); err != nil {
+		var locked *LockedError
+		if errors.As(err, &locked) {
+			return nil, err
+		}
+		return fail(err)
+	}
+	if err := noRunIn(dir); err != nil { // begun between the first look and the lock
+		r.lock.release()
+		return nil, err
+	}
+	if err := os.MkdirAll(r.Path(CheckpointDir), 0o755); err != nil {
+		return fail(err)
+	}
+	// From config.toml on the folder holds a run, which can be resumed.
+	if err := r.writeFile(ConfigFile, text); err != nil {
+		return fail(err)
+	}
+	if r.file, err = d.Create(r.Path(MetricsFile)); err != nil {
+		return fail(err)
+	}
+	for _, folder := range []string{dir, filepath.Dir(filepath.Clean(dir))} {
+		if err := d.SyncDir(folder); err != nil {
+			return fail(err)
+		}
+	}
+	return r, nil
+}
+
+// noRunIn says that a folder holds a run, if it does.
+func noRunIn(dir string) error {
+	for _, name := range []string{MetricsFile, ConfigFile, ModelFile, BestFile} {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
+			return &UsageError{"--out", dir, fmt.Sprintf("there is a run in this folder already (%s); choose another folder, or go on with it by --resume %s", name, dir)}
+		}
+	}
+	return nil
+}
+
+// configText is the content of config.toml.
+func configText(cfg Config) ([]byte, error) {
+	text, err := toml.Marshal(cfg)
 	if err != nil {
-		return fail(err)
+		return nil, fmt.Errorf("writing %s: %w", ConfigFile, err)
 	}
-	r.metrics = bufio.NewWriterSize(r.file, 1<<16)
-	if err := maybe.WriteFile(r.Path(ConfigFile), text, 0o644); err != nil {
-		return fail(err)
+	return append([]byte("# Every setting of this run; ninvk train --config FILE --out DIR repeats it.\n\n"), text...), nil
+}
+
+// resumeRun opens the folder of a saved run to go on after size bytes of metrics.jsonl: what was written after the checkpoint is cut off. It takes over the
+// folder's lock. cfg may differ from the settings of before in what Saved.Check allows.
+func resumeRun(d disk, s *Saved, cfg Config, size int64) (*Run, error) {
+	text, err := configText(cfg)
+	if err != nil {
+		return nil, err
 	}
+	r := &Run{dir: s.Dir, disk: d, size: size}
+	if err := os.MkdirAll(r.Path(CheckpointDir), 0o755); err != nil {
+		return nil, err
+	}
+	if old, err := os.ReadFile(r.Path(ConfigFile)); err != nil || !bytes.Equal(old, text) {
+		if err := r.writeFile(ConfigFile, text); err != nil {
+			return nil, err
+		}
+	}
+	if r.file, err = d.Append(r.Path(MetricsFile), size); err != nil {
+		return nil, r.wrap(err)
+	}
+	r.lock, s.lock = s.lock, nil
 	return r, nil
 }
 
@@ -180,7 +266,7 @@ func (r *Run) WriteRun(info RunInfo) error {
 
 // WriteStep adds a step. It may stay in memory until the epoch's end.
 func (r *Run) WriteStep(s StepRecord) error {
-	return r.write(stepLine{"step", s.Epoch, s.Step, number(s.Loss), number(s.LearningRate), number(s.ImagesPerSecond)})
+	return r.write(stepLine{"step", s.Epoch, s.Step, number(s.Loss), number(s.LearningRate), number(s.ImagesPerSecond), number(s.GradientNorm)})
 }
 
 // WriteEpoch adds an epoch; it and all before it then are in the file.
@@ -193,15 +279,58 @@ func (r *Run) WriteEpoch(e EpochRecord) error {
 	return r.flush()
 }
 
-func (r *Run) write(line any) error {
-	b, err := json.Marshal(line)
-	if err == nil {
-		_, err = r.metrics.Write(append(b, '\n'))
+// WriteRollback adds a return to a checkpoint; it and all before it then are in the file.
+func (r *Run) WriteRollback(b RollbackRecord) error {
+	if err := r.write(rollbackLine{"rollback", b.Epoch, b.Step, number(b.Loss), b.Reason, b.ToStep, b.LearningRateFactor}); err != nil {
+		return err
 	}
-	return r.wrap(err)
+	return r.flush()
 }
 
-func (r *Run) flush() error { return r.wrap(r.metrics.Flush()) }
+func (r *Run) write(line any) error {
+	b, err := json.Marshal(line)
+	if err != nil {
+		return r.wrap(err)
+	}
+	r.pending = append(append(r.pending, b...), '\n')
+	if len(r.pending) < flushBytes {
+		return nil
+	}
+	return r.flush()
+}
+
+// flush writes the lines still in memory. Where that fails, the file is cut back to what it was: it never ends in a part of a line.
+func (r *Run) flush() error {
+	if len(r.pending) == 0 {
+		return nil
+	}
+	n, err := r.file.Write(r.pending)
+	if err == nil && n < len(r.pending) {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
+		_ = r.file.Truncate(r.size)
+		return r.wrap(err)
+	}
+	r.size += int64(n)
+	r.pending = r.pending[:0]
+	return nil
+}
+
+// end is the size of the file once everything written is in it.
+func (r *Run) end() int64 { return r.size + int64(len(r.pending)) }
+
+// cut takes back all lines after the first size bytes.
+func (r *Run) cut(size int64) error {
+	if err := r.flush(); err != nil {
+		return err
+	}
+	if err := r.file.Truncate(size); err != nil {
+		return r.wrap(err)
+	}
+	r.size = size
+	return nil
+}
 
 func (r *Run) wrap(err error) error {
 	if err != nil {
@@ -210,21 +339,34 @@ func (r *Run) wrap(err error) error {
 	return nil
 }
 
-// Close writes what is still in memory and closes the file. Closing twice is
-// harmless.
+// writeFile writes a file of the run folder whole, or leaves the old one.
+func (r *Run) writeFile(name string, b []byte) error { return writeWhole(r.disk, r.Path(name), b) }
+
+// saveCheckpoint writes a checkpoint and returns its path. The metrics it counts on, which were flushed before, are synced first. It may run beside the other
+// methods.
+func (r *Run) saveCheckpoint(step int, b []byte) (string, error) {
+	if err := r.file.Sync(); err != nil {
+		return "", r.wrap(err)
+	}
+	return saveCheckpoint(r.disk, r.dir, step, b)
+}
+
+// Close writes what is still in memory, closes the file and gives up the
+// folder's lock. Closing twice is harmless.
 func (r *Run) Close() error {
 	if r.file == nil {
 		return nil
 	}
-	err := r.metrics.Flush()
+	err := r.flush()
 	if e := r.file.Sync(); err == nil {
-		err = e
+		err = r.wrap(e)
 	}
 	if e := r.file.Close(); err == nil {
-		err = e
+		err = r.wrap(e)
 	}
 	r.file = nil
-	return r.wrap(err)
+	r.lock.release()
+	return err
 }
 
 // Discard takes back what NewRun made, for a run that fails before it begins.
@@ -233,8 +375,13 @@ func (r *Run) Discard() {
 	if r.file != nil {
 		r.file.Close()
 		r.file = nil
+	}
+	if r.lock != nil {
 		os.Remove(r.Path(MetricsFile))
 		os.Remove(r.Path(ConfigFile))
+		os.Remove(r.Path(CheckpointDir))
+		r.lock.release()
+		r.lock = nil
 	}
 	for _, d := range r.made {
 		os.Remove(d) // fails where it is not empty, as it should
@@ -243,9 +390,10 @@ func (r *Run) Discard() {
 
 // Metrics is the content of a metrics.jsonl.
 type Metrics struct {
-	Run    RunInfo
-	Steps  []StepRecord
-	Epochs []EpochRecord
+	Run       RunInfo
+	Steps     []StepRecord
+	Epochs    []EpochRecord
+	Rollbacks []RollbackRecord
 }
 
 // ReadMetrics reads a metrics.jsonl, also of a run that is still going or was
@@ -259,6 +407,27 @@ func ReadMetrics(path string) (*Metrics, error) {
 	m, err := decodeMetrics(b)
 	if err != nil {
 		return nil, fmt.Errorf("%s, %w", path, err)
+	}
+	return m, nil
+}
+
+// readMetricsUpTo reads the first size bytes of a metrics.jsonl. Where they are
+// not there, or not whole lines of metrics, the error is a *CheckpointError.
+func readMetricsUpTo(path string, size int64) (*Metrics, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading metrics: %w", err)
+	}
+	if int64(len(b)) < size {
+		return nil, &CheckpointError{path, fmt.Sprintf("the file has %d bytes; when the checkpoint was made it had %d", len(b), size)}
+	}
+	b = b[:size]
+	if size > 0 && b[size-1] != '\n' {
+		return nil, &CheckpointError{path, fmt.Sprintf("byte %d, where the checkpoint was made, is no end of a line: the file was changed", size-1)}
+	}
+	m, err := decodeMetrics(b)
+	if err != nil {
+		return nil, &CheckpointError{path, err.Error()}
 	}
 	return m, nil
 }
@@ -301,7 +470,7 @@ func (m *Metrics) add(line []byte) error {
 		if err := json.Unmarshal(line, &l); err != nil {
 			return err
 		}
-		m.Steps = append(m.Steps, StepRecord{l.Epoch, l.Step, float64(l.Loss), float64(l.LearningRate), float64(l.ImagesPerSecond)})
+		m.Steps = append(m.Steps, StepRecord{l.Epoch, l.Step, float64(l.Loss), float64(l.LearningRate), float64(l.ImagesPerSecond), float64(l.GradientNorm)})
 	case "epoch":
 		var l epochLine
 		if err := json.Unmarshal(line, &l); err != nil {
@@ -310,6 +479,12 @@ func (m *Metrics) add(line []byte) error {
 		m.Epochs = append(m.Epochs, EpochRecord{l.Epoch, l.Steps, float64(l.LearningRate),
 			float64(l.TrainLoss), float64(l.TrainAccuracy), float64(l.TestLoss), float64(l.TestAccuracy),
 			float64(l.Seconds), float64(l.ImagesPerSecond)})
+	case "rollback":
+		var l rollbackLine
+		if err := json.Unmarshal(line, &l); err != nil {
+			return err
+		}
+		m.Rollbacks = append(m.Rollbacks, RollbackRecord{l.Epoch, l.Step, float64(l.Loss), l.Reason, l.ToStep, l.LearningRateFactor})
 	case "":
 		return errors.New(`there is no "type"`)
 	}

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/google/renameio/v2/maybe"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
@@ -40,10 +39,9 @@ var (
 	inkColor   = color.NRGBA{0x22, 0x22, 0x22, 0xff}
 )
 
-// PlotAccuracy draws training and test accuracy against the epoch into a PNG.
-// Epochs without a measured accuracy are left out. The file is written whole
-// or not at all.
-func PlotAccuracy(path string, epochs []EpochRecord, title string) error {
+// PlotAccuracy draws training and test accuracy against the epoch as a PNG.
+// Epochs without a measured accuracy are left out.
+func PlotAccuracy(epochs []EpochRecord, title string) ([]byte, error) {
 	var training, test plotter.XYs
 	for _, e := range epochs {
 		training = appendDrawable(training, float64(e.Epoch), 100*e.TrainAccuracy)
@@ -68,13 +66,13 @@ func PlotAccuracy(path string, epochs []EpochRecord, title string) error {
 	low, high := spread(all)
 	margin := max(0.08*(high-low), (10-(high-low))/2) // at least 10 points in sight
 	f.setY(max(low-margin, 0), min(high+margin, 100))
-	return f.save(path)
+	return f.png()
 }
 
 // PlotLoss draws the loss of the steps (faint, and smoothed over it) and the
-// test loss after the epochs against the step into a PNG. Values that are not
-// finite, or beyond 1e30, are left out. The file is written whole or not at all.
-func PlotLoss(path string, steps []StepRecord, epochs []EpochRecord, title string) error {
+// test loss after the epochs against the step as a PNG. Values that are not
+// finite, or beyond 1e30, are left out.
+func PlotLoss(steps []StepRecord, epochs []EpochRecord, title string) ([]byte, error) {
 	var raw, test plotter.XYs
 	for _, s := range steps {
 		raw = appendDrawable(raw, float64(s.Step), s.Loss)
@@ -115,7 +113,7 @@ func PlotLoss(path string, steps []StepRecord, epochs []EpochRecord, title strin
 		low = 0
 	}
 	f.setY(low, high)
-	return f.save(path)
+	return f.png()
 }
 
 // appendDrawable adds a point if it can be drawn: not NaN, and small enough that
@@ -298,8 +296,8 @@ func (f *figure) setY(low, high float64) {
 	f.Y.Tick.Marker = evenTicks{}
 }
 
-// save draws the figure and writes it as a whole.
-func (f *figure) save(path string) error {
+// png draws the figure.
+func (f *figure) png() ([]byte, error) {
 	canvas := vgimg.NewWith(vgimg.UseWH(plotWidth, plotHeight), vgimg.UseDPI(plotDPI))
 	dc := draw.New(canvas)
 	dc.SetColor(color.White)
@@ -315,12 +313,9 @@ func (f *figure) save(path string) error {
 	}
 	var png bytes.Buffer
 	if _, err := (vgimg.PngCanvas{Canvas: canvas}).WriteTo(&png); err != nil {
-		return fmt.Errorf("drawing %s: %w", path, err)
+		return nil, fmt.Errorf("drawing a plot: %w", err)
 	}
-	if err := maybe.WriteFile(path, png.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	return nil
+	return png.Bytes(), nil
 }
 
 // drawLegend lays the entries out in one centred row.

@@ -21,6 +21,12 @@ import (
 // file names one.
 const DefaultRecipe = "seed"
 
+// What --on-divergence takes.
+const (
+	StopOnDivergence     = "stop"
+	RollbackOnDivergence = "rollback" // to the last good checkpoint, with half the learning rate
+)
+
 // Augmentations lists what --augment knows.
 var Augmentations = []string{"none", "flip", "flip-crop"}
 
@@ -51,6 +57,10 @@ type Config struct {
 	Init           string  `toml:"init" json:"init" comment:"weights to start from; empty: random ones from the seed"`
 	Out            string  `toml:"out" json:"out" comment:"the run folder"`
 	EvalEvery      int     `toml:"eval-every" json:"eval_every" comment:"epochs between evaluations"`
+
+	ClipNorm        float64 `toml:"clip-norm" json:"clip_norm" comment:"largest norm of all gradients together; 0: no limit"`
+	CheckpointEvery int     `toml:"checkpoint-every" json:"checkpoint_every" comment:"steps between checkpoints besides those of each epoch; 0: every five minutes"`
+	OnDivergence    string  `toml:"on-divergence" json:"on_divergence" comment:"stop or rollback"`
 }
 
 // UsageError is a setting that can't be used. The command line reports it with
@@ -86,13 +96,7 @@ func LoadRecipe(name string) (Config, error) {
 	if !slices.Contains(Recipes(), name) {
 		return Config{}, &UsageError{"--recipe", strconv.Quote(name), "no such recipe; known are " + strings.Join(Recipes(), ", ")}
 	}
-	c := Config{
-		Data:      "auto",
-		Model:     "nin",
-		Shuffle:   true,
-		Seed:      1,
-		EvalEvery: 1,
-	}
+	c := defaults()
 	text, err := recipeFiles.ReadFile("recipes/" + name + ".toml")
 	if err != nil {
 		return Config{}, err
@@ -102,6 +106,18 @@ func LoadRecipe(name string) (Config, error) {
 	}
 	c.Recipe = name
 	return c, nil
+}
+
+// defaults are the settings that no recipe gives.
+func defaults() Config {
+	return Config{
+		Data:         "auto",
+		Model:        "nin",
+		Shuffle:      true,
+		Seed:         1,
+		EvalEvery:    1,
+		OnDivergence: StopOnDivergence,
+	}
 }
 
 // LoadConfig puts a recipe and a configuration file together: the file wins
@@ -294,6 +310,12 @@ func (c Config) Validate() error {
 		return usage("momentum", c.Momentum, "must be above 0 with Nesterov momentum")
 	case !slices.Contains(Augmentations, c.Augment):
 		return usage("augment", strconv.Quote(c.Augment), "no such augmentation; known are "+strings.Join(Augmentations, ", "))
+	case !(c.ClipNorm >= 0) || math.IsInf(c.ClipNorm, 0):
+		return usage("clip-norm", c.ClipNorm, "must be a finite number above 0, or 0 for no limit")
+	case c.CheckpointEvery < 0:
+		return usage("checkpoint-every", c.CheckpointEvery, "must be a number of steps, or 0 for every five minutes")
+	case c.OnDivergence != StopOnDivergence && c.OnDivergence != RollbackOnDivergence:
+		return usage("on-divergence", strconv.Quote(c.OnDivergence), "must be stop or rollback")
 	case c.Resize != nil && *c.Resize != 0 && (*c.Resize < minResize || *c.Resize > maxResize):
 		return usage("resize", *c.Resize, fmt.Sprintf("must be 0 (the data's own size) or from %d to %d pixels", minResize, maxResize))
 	case c.Seed > math.MaxInt64:

@@ -37,7 +37,7 @@ func TestRecipeSeedIsThePublishedOne(t *testing.T) {
 		Data: "auto", Model: "nin", Recipe: "seed",
 		Epochs: 100, Batch: 64, LR: 0.01, Momentum: 0.9, WeightDecay: 0.0005,
 		Schedule: "step:10:0.6", Dropout: 0.5, Augment: "flip",
-		Shuffle: true, Seed: 1, EvalEvery: 1,
+		Shuffle: true, Seed: 1, EvalEvery: 1, OnDivergence: "stop",
 	}
 	if diff := cmp.Diff(want, seedConfig(t)); diff != "" {
 		t.Errorf("recipe seed (-want +got):\n%s", diff)
@@ -284,6 +284,10 @@ func TestValidate(t *testing.T) {
 		{"--resize", func(c *Config) { c.Resize = intPtr(1 << 20) }},
 		{"--eval-every", func(c *Config) { c.EvalEvery = 0 }},
 		{"--schedule", func(c *Config) { c.Schedule = "step:0:1" }},
+		{"--clip-norm", func(c *Config) { c.ClipNorm = -1 }},
+		{"--clip-norm", func(c *Config) { c.ClipNorm = nan }},
+		{"--checkpoint-every", func(c *Config) { c.CheckpointEvery = -1 }},
+		{"--on-divergence", func(c *Config) { c.OnDivergence = "pray" }},
 		{"--seed", func(c *Config) { c.Seed = math.MaxUint64 }},
 		{"--data", func(c *Config) { c.Data = "" }},
 		{"--model", func(c *Config) { c.Model = "" }},

@@ -114,7 +114,7 @@ func exitCode(err error) int {
 	case is(new(*train.DivergedError)):
 		return exitDiverged
 	case is(new(*cifar10.FileError)), is(new(*safetensors.FormatError)), is(new(*nin.WeightsError)), is(new(*train.ConfigError)), is(new(*bench.FileError)),
-		is(new(*pth.FormatError)):
+		is(new(*pth.FormatError)), is(new(*train.CheckpointError)):
 		return exitBadFile
 	}
 	return exitOther

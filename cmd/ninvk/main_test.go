@@ -126,6 +126,8 @@ func TestBadInput(t *testing.T) {
 		"file":                  {1},
 		"bad.toml":              []byte("epochs = \"many\"\n"),
 		"taken/metrics.jsonl":   {},
+		"saved/config.toml":     {},
+		"saved/checkpoint/step-000000000004.safetensors": whole,
 	})
 	cases := []struct {
 		name string
@@ -153,6 +155,9 @@ func TestBadInput(t *testing.T) {
 		{"batch larger than the adapter", "train --data sample --model nin-imagenet --batch 1000", exitLost, []string{"1000 images", "--batch"}},
 		{"unwritable folder", "train --data good --model nin --batch 8 --out file/run", exitOther, []string{"file/run", "--out"}},
 		{"a run is there", "train --data good --model nin --batch 8 --out taken", exitUsage, []string{"taken"}},
+		{"resuming what is no run", "train --resume empty", exitUsage, []string{"--resume", "empty", "config.toml"}},
+		{"resuming from a damaged checkpoint", "train --resume saved", exitBadFile, []string{"step-000000000004.safetensors", "checksum"}},
+		{"unknown answer to divergence", "train --data good --on-divergence pray", exitUsage, []string{"--on-divergence", "rollback"}},
 		{"no steps", "train --data good --max-steps 0", exitUsage, []string{"--max-steps"}},
 		{"no images a step", "train --data good --batch 0", exitUsage, []string{"--batch"}},
 		{"dropout of 1", "train --data good --dropout 1", exitUsage, []string{"--dropout"}},

@@ -18,6 +18,7 @@ type trainReport struct {
 	epochs   int
 	perEpoch int
 	total    int
+	before   int // steps done by earlier processes
 	begun    time.Time
 	shown    time.Time
 }
@@ -39,11 +40,14 @@ func (r *trainReport) newBar(total int, what string) *progressbar.ProgressBar {
 }
 
 // Begin prints what is trained on what.
-func (r *trainReport) Begin(run *train.Run, info train.RunInfo, epochs, stepsPerEpoch, totalSteps int) {
-	r.epochs, r.perEpoch, r.total = epochs, stepsPerEpoch, totalSteps
+func (r *trainReport) Begin(run *train.Run, info train.RunInfo, epochs, stepsPerEpoch, totalSteps, doneSteps int) {
+	r.epochs, r.perEpoch, r.total, r.before = epochs, stepsPerEpoch, totalSteps, doneSteps
 	r.begun, r.shown = time.Now(), time.Now()
 	fmt.Printf("%s, %d parameters, recipe %s, data %s\non %s (%s)\n%d steps, %d an epoch, into %s\n",
 		info.Model, info.Parameters, info.Recipe, info.DataSet, info.Adapter, info.Driver, totalSteps, stepsPerEpoch, run.Dir())
+	if doneSteps > 0 {
+		fmt.Printf("going on after step %d\n", doneSteps)
+	}
 	fmt.Fprintln(os.Stderr, "the first step waits for the driver to compile the kernels; on a software driver that may take half a minute")
 	fmt.Printf("%5s  %-13s  %-9s  %-8s  %-14s  %-13s\n", "epoch", "learning rate", "mean loss", "images/s", "train accuracy", "test accuracy")
 }
@@ -58,9 +62,9 @@ func (r *trainReport) Step(s train.StepRecord) {
 		_ = r.bar.Set(s.Step)
 		return
 	}
-	if time.Since(r.shown) >= plainEvery || s.Step == 1 {
+	if time.Since(r.shown) >= plainEvery || s.Step == r.before+1 {
 		r.shown = time.Now()
-		left := time.Duration(float64(time.Since(r.begun)) / float64(s.Step) * float64(r.total-s.Step)).Round(time.Second)
+		left := time.Duration(float64(time.Since(r.begun)) / float64(max(1, s.Step-r.before)) * float64(r.total-s.Step)).Round(time.Second)
 		fmt.Fprintf(os.Stderr, "epoch %d  step %d/%d  loss %.4f  %.1f images/s  about %v left\n", s.Epoch, s.Step, r.total, s.Loss, s.ImagesPerSecond, left)
 	}
 }

@@ -42,6 +42,11 @@ type trainCommand struct {
 	Init        *string  `help:"Weights to start from." placeholder:"FILE.safetensors"`
 	Out         *string  `help:"Run folder to make (default runs/TIME-MODEL)." placeholder:"DIR"`
 	EvalEvery   *int     `help:"Epochs between evaluations of both splits."`
+	Resume      string   `help:"Run folder to go on with, exactly as if it had not been interrupted." placeholder:"DIR"`
+
+	ClipNorm        *float64 `help:"Largest norm of all gradients together; they are scaled down to it (default: no limit)."`
+	CheckpointEvery *int     `help:"Steps between checkpoints, besides those of each epoch (default: every five minutes)."`
+	OnDivergence    *string  `help:"What to do when loss, gradient or weights are no longer numbers: stop, or rollback (to the last good checkpoint, with half the learning rate, three times at most)." placeholder:"stop|rollback"`
 }
 
 // set copies a flag that was given.
@@ -57,6 +62,33 @@ func (c trainCommand) config() (train.Config, error) {
 	if err != nil {
 		return cfg, err
 	}
+	return c.flags(cfg)
+}
+
+// resumed is the saved run's settings with what file and flags say about them.
+func (c trainCommand) resumed(s *train.Saved) (train.Config, error) {
+	cfg := s.Config
+	if c.Config != "" {
+		if err := train.MergeFile(c.Config, &cfg); err != nil {
+			return cfg, err
+		}
+	}
+	if c.Recipe != "" {
+		cfg.Recipe = c.Recipe
+	}
+	cfg, err := c.flags(cfg)
+	if err != nil {
+		return cfg, err
+	}
+	if c.Out != nil && filepath.Clean(*c.Out) != s.Dir {
+		return cfg, &train.UsageError{Flag: "--out", Value: *c.Out, Problem: "a resumed run stays in its folder, " + s.Dir}
+	}
+	cfg.Out = s.Dir
+	return cfg, s.Check(cfg)
+}
+
+// flags sets what flags say.
+func (c trainCommand) flags(cfg train.Config) (train.Config, error) {
 	set(&cfg.Data, c.Data)
 	set(&cfg.Model, c.Model)
 	set(&cfg.Epochs, c.Epochs)
@@ -74,6 +106,9 @@ func (c trainCommand) config() (train.Config, error) {
 	set(&cfg.Init, c.Init)
 	set(&cfg.Out, c.Out)
 	set(&cfg.EvalEvery, c.EvalEvery)
+	set(&cfg.ClipNorm, c.ClipNorm)
+	set(&cfg.CheckpointEvery, c.CheckpointEvery)
+	set(&cfg.OnDivergence, c.OnDivergence)
 	if c.MaxSteps != nil {
 		cfg.MaxSteps = c.MaxSteps
 	}
@@ -89,7 +124,18 @@ func (c trainCommand) config() (train.Config, error) {
 
 // Run trains.
 func (c trainCommand) Run(ctx context.Context) error {
-	cfg, err := c.config()
+	var saved *train.Saved
+	var cfg train.Config
+	var err error
+	if c.Resume != "" {
+		if saved, err = train.OpenSaved(c.Resume); err != nil {
+			return err
+		}
+		defer saved.Close()
+		cfg, err = c.resumed(saved)
+	} else {
+		cfg, err = c.config()
+	}
 	if err != nil {
 		return err
 	}
@@ -109,7 +155,7 @@ func (c trainCommand) Run(ctx context.Context) error {
 	}
 	defer dev.Close()
 	report := newTrainReport()
-	job := train.Job{Config: cfg, Data: data, Device: dev, Version: version(), Report: report}
+	job := train.Job{Config: cfg, Data: data, Device: dev, Version: version(), Report: report, Resume: saved}
 	s, err := job.Run(ctx)
 	report.end()
 	if err != nil {
@@ -120,7 +166,7 @@ func (c trainCommand) Run(ctx context.Context) error {
 	}
 	fmt.Printf("run folder      %s\naccuracy plot   %s\nweights         %s\n", s.Dir, filepath.Join(s.Dir, train.AccuracyPlot), filepath.Join(s.Dir, train.ModelFile))
 	if s.Interrupted {
-		return &interrupted{fmt.Sprintf("interrupted after step %d; continue from the weights with --init %s", s.Steps, filepath.Join(s.Dir, train.ModelFile))}
+		return &interrupted{fmt.Sprintf("interrupted after step %d; to go on: %s", s.Steps, train.ResumeCommand(s.Dir))}
 	}
 	return nil
 }

@@ -172,6 +172,16 @@ func TestSGDByHand(t *testing.T) {
 	}
 }
 
+func TestGradNormByHand(t *testing.T) {
+	g, w := []float64{3, -4}, []float64{1, math.Inf(-1)}
+	norm, broken := GradNorm(g, w, 0)
+	compare(t, "norm", []float64{norm, float64(broken), g[0], g[1]}, []float64{5, 1, 3, -4}, 1e-15)
+	GradNorm(g, w, 2.5)
+	compare(t, "clipped", g, []float64{1.5, -2}, 1e-6)
+	GradNorm(g, w, 2.5)
+	compare(t, "within the bound", g, []float64{1.5, -2}, 1e-6)
+}
+
 func TestPCG(t *testing.T) {
 	for v, want := range map[uint32]uint32{0: 129708002, 1: 2831084092, 2: 2055130248, 12345: 4099845390, 4294967295: 3861530882} {
 		if got := PCG(v); got != want {

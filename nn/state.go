@@ -1,0 +1,114 @@
+package nn
+
+import (
+	"fmt"
+
+	"ninvk/gpu"
+)
+
+// State is all that training changes in a network: what a later step depends on, besides its number.
+type State struct {
+	Values  [][]float32 // parameters and running values in the order of Params, row-major; nil for counts
+	Momenta [][]float32 // of the trained parameters, likewise; nil elsewhere
+	Tracked int64       // training batches that the batch normalisations have seen
+}
+
+// Snapshot is a State on its way from the adapter: a copy made behind the steps submitted before, while later ones go on.
+type Snapshot struct {
+	n       *Net
+	tracked int64
+}
+
+// Snapshot submits a copy of the state as it is after the steps submitted so far. One snapshot can be under way at a time; the copy's memory is kept for the
+// next one.
+func (n *Net) Snapshot() (*Snapshot, error) {
+	if !n.Options.Train {
+		return nil, fmt.Errorf("a snapshot of a network that is not trained")
+	}
+	if n.copyTape == nil {
+		t := n.dev.NewTape("snapshot")
+		for _, b := range []*gpu.Buffer{n.weights, n.velocity, n.state} {
+			r, err := n.dev.NewReadback("copy of "+b.Label, b.Size)
+			if err != nil {
+				return nil, err
+			}
+			n.copies = append(n.copies, r)
+			t.Copy(b, 0, r.Target(), 0, b.Size)
+		}
+		n.copyTape = t
+	}
+	for _, r := range n.copies {
+		if r.Busy() {
+			return nil, fmt.Errorf("a snapshot is under way already")
+		}
+	}
+	if err := n.dev.Submit(n.copyTape); err != nil {
+		return nil, err
+	}
+	for _, r := range n.copies {
+		r.Start()
+	}
+	return &Snapshot{n, n.tracked}, nil
+}
+
+// Ready says, without waiting, whether Wait would return at once.
+func (s *Snapshot) Ready() bool {
+	for _, r := range s.n.copies {
+		if !r.Ready() {
+			return false
+		}
+	}
+	return true
+}
+
+// Wait waits for the steps before the snapshot, not for later ones, and returns the state.
+func (s *Snapshot) Wait() (*State, error) {
+	n := s.n
+	var floats [3][]float32
+	for i, r := range n.copies {
+		v := make([]float32, r.Target().Size/4)
+		if err := r.Wait(gpu.Bytes(v)); err != nil {
+			return nil, err
+		}
+		floats[i] = v
+	}
+	return &State{Values: n.split(floats[0], floats[2]), Momenta: n.split(floats[1], nil), Tracked: s.tracked}, nil
+}
+
+// split cuts the values of the trained parameters, and of the running ones where given, by parameter.
+func (n *Net) split(trained, running []float32) [][]float32 {
+	out := make([][]float32, len(n.params))
+	for i, p := range n.params {
+		from, to := p.at.Offset, p.at.Offset+p.at.Len
+		switch {
+		case p.Trained():
+			out[i] = trained[from:to]
+		case p.Role != BatchesTracked && running != nil:
+			out[i] = running[from:to]
+		}
+	}
+	return out
+}
+
+// SetState puts a state back before everything submitted later. Its sizes must be those of Params.
+func (n *Net) SetState(s *State) error {
+	for i, p := range n.params {
+		if p.Role == BatchesTracked {
+			continue
+		}
+		if err := n.SetParam(i, s.Values[i]); err != nil {
+			return err
+		}
+		if !p.Trained() {
+			continue
+		}
+		if m := s.Momenta[i]; len(m) != p.Len() {
+			return fmt.Errorf("parameter %s has %d values, %d momenta given", p.Name, p.Len(), len(m))
+		}
+		if err := n.dev.Write(n.velocity, uint64(4*p.at.Offset), gpu.Bytes(s.Momenta[i])); err != nil {
+			return err
+		}
+	}
+	n.tracked = s.Tracked
+	return nil
+}

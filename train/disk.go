@@ -1,0 +1,95 @@
+package train
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// disk is what a run folder needs of the operating system. Tests put one that fails in its place.
+type disk interface {
+	Create(path string) (diskFile, error)             // a new file, or an old one emptied
+	Append(path string, size int64) (diskFile, error) // an old file cut to size bytes, for writing at its end
+	Rename(from, to string) error
+	Remove(path string) error
+	SyncDir(dir string) error
+}
+
+type diskFile interface {
+	io.WriteCloser
+	Truncate(size int64) error
+	Sync() error
+}
+
+// osDisk is the real one.
+type osDisk struct{}
+
+func (osDisk) Create(path string) (diskFile, error) {
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|os.O_APPEND, 0o644)
+}
+
+func (osDisk) Append(path string, size int64) (diskFile, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Truncate(size); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (osDisk) Rename(from, to string) error { return os.Rename(from, to) }
+func (osDisk) Remove(path string) error     { return os.Remove(path) }
+
+// SyncDir makes the names in a folder survive a loss of power. Windows keeps them without being asked.
+func (osDisk) SyncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// temporary ends the names of files being written. There is one of each at most, as there is one process in a run folder: a later one takes the place of
+// what a killed process left.
+const temporary = ".tmp"
+
+// writeWhole writes a whole file or none: to a temporary name, synced, renamed, and the folder synced. Until then the file of that name stays what it was.
+func writeWhole(d disk, path string, b []byte) error {
+	err := func() error {
+		f, err := d.Create(path + temporary)
+		if err != nil {
+			return err
+		}
+		n, err := f.Write(b)
+		if err == nil && n < len(b) {
+			err = io.ErrShortWrite
+		}
+		if err == nil {
+			err = f.Sync()
+		}
+		if e := f.Close(); err == nil {
+			err = e
+		}
+		if err == nil {
+			err = d.Rename(path+temporary, path)
+		}
+		if err != nil {
+			d.Remove(path + temporary) // makes room where the disk is full
+			return err
+		}
+		return d.SyncDir(filepath.Dir(path))
+	}()
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,73 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// LockFile is in a run folder while a process trains there. What counts is the operating system's lock on it, which a dead process does not hold.
+const LockFile = "lock"
+
+// LockedError says that another process trains in a run folder.
+type LockedError struct {
+	Dir string
+	PID int // 0 where it is not known
+}
+
+func (e *LockedError) Error() string {
+	who := "another process"
+	if e.PID > 0 {
+		who += fmt.Sprintf(" (pid %d)", e.PID)
+	}
+	return fmt.Sprintf("%s is training in %s; wait for it, stop it, or choose another folder", who, e.Dir)
+}
+
+// errHeld is tryLock's answer where another process holds the lock.
+var errHeld = errors.New("the lock is held")
+
+// folderLock is a held lock.
+type folderLock struct{ f *os.File }
+
+// lockFolder takes the lock of a run folder, or says who has it.
+func lockFolder(dir string) (*folderLock, error) {
+	path := filepath.Join(dir, LockFile)
+	for {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+		if err != nil {
+			return nil, err
+		}
+		if err := tryLock(f); err != nil {
+			f.Close()
+			if !errors.Is(err, errHeld) {
+				return nil, fmt.Errorf("locking %s: %w", path, err)
+			}
+			text, _ := os.ReadFile(path) // the pid only makes the message better
+			pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+			return nil, &LockedError{dir, pid}
+		}
+		// The holder before may have removed the file between opening and locking it: then it is no longer what others will lock.
+		mine, err := f.Stat()
+		if there, e := os.Stat(path); err != nil || e != nil || !os.SameFile(mine, there) {
+			f.Close()
+			continue
+		}
+		if err := f.Truncate(0); err == nil {
+			_, _ = f.WriteString(strconv.Itoa(os.Getpid()) + "\n") // only for the message; a full disk must not keep a run from being resumed
+		}
+		return &folderLock{f}, nil
+	}
+}
+
+// release gives the lock up. Releasing twice is harmless.
+func (l *folderLock) release() {
+	if l == nil || l.f == nil {
+		return
+	}
+	_ = os.Remove(l.f.Name()) // tidy; a file that stays is not locked
+	l.f.Close()
+	l.f = nil
+}
