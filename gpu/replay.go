@@ -240,7 +240,7 @@ func newReel(commands []command) *reel {
 		switch {
 		case c.split:
 			to.kind = C.SPLIT
-		case c.pipeline != nil:
+		case c.kernel != nil:
 			to.kind = C.DISPATCH
 			to.x, to.y, to.z = C.uint32_t(c.x), C.uint32_t(c.y), C.uint32_t(c.z)
 			to.pipeline, to.group = handle(c.pipeline.p), handle(c.group)

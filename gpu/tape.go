@@ -2,9 +2,11 @@ package gpu
 
 import (
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/rajveermalviya/go-webgpu/wgpu"
+	"golang.org/x/sync/errgroup"
 )
 
 // Kind says how a kernel binds a resource.
@@ -136,6 +138,7 @@ type Tape struct {
 
 type command struct {
 	label    string
+	kernel   *Kernel // nil for copies
 	part     any
 	pipeline *Pipeline
 	group    *wgpu.BindGroup
@@ -177,12 +180,7 @@ func (t *Tape) Dispatch(k Kernel, params []uint32, x, y, z int, resources ...any
 		t.fail(fmt.Errorf("kernel %s: %d×%d×%d workgroups, the adapter allows 1 to %d a dimension", k.Name, x, y, z, limit))
 		return
 	}
-	p, err := t.d.Pipeline(k)
-	if err != nil {
-		t.fail(err)
-		return
-	}
-	c := command{label: k.Name, part: t.Part, pipeline: p, x: uint32(x), y: uint32(y), z: uint32(z), resources: resources}
+	c := command{label: k.Name, part: t.Part, kernel: &k, x: uint32(x), y: uint32(y), z: uint32(z), resources: resources}
 	if params != nil {
 		if len(params) > slot/4 {
 			t.fail(fmt.Errorf("kernel %s: %d parameters, at most %d fit", k.Name, len(params), slot/4))
@@ -236,16 +234,19 @@ func (t *Tape) Split() { t.commands = append(t.commands, command{split: true}) }
 func (t *Tape) Dispatches() int {
 	n := 0
 	for _, c := range t.commands {
-		if c.pipeline != nil {
+		if c.kernel != nil {
 			n++
 		}
 	}
 	return n
 }
 
-// Finish writes the parameters to the adapter and makes the bind groups. Submit does it where it was not done.
+// Finish compiles the kernels, writes the parameters to the adapter and makes the bind groups. Submit does it where it was not done.
 func (t *Tape) Finish() error {
 	if t.err != nil || t.reel != nil {
+		return t.err
+	}
+	if t.err = t.compile(); t.err != nil {
 		return t.err
 	}
 	if t.buffer, t.err = t.d.NewBuffer(t.Label+" parameters", uint64(len(t.params))); t.err != nil {
@@ -255,7 +256,7 @@ func (t *Tape) Finish() error {
 		return t.err
 	}
 	for i := range t.commands {
-		if c := &t.commands[i]; c.pipeline != nil {
+		if c := &t.commands[i]; c.kernel != nil {
 			if c.group, t.err = t.bind(c); t.err != nil {
 				t.err = fmt.Errorf("binding the resources of kernel %s: %w", c.label, t.err)
 				return t.err
@@ -265,6 +266,28 @@ func (t *Tape) Finish() error {
 	}
 	t.reel = newReel(t.commands)
 	return nil
+}
+
+// compile makes the pipelines of all kernels, as many at a time as there are cores: unrolled ones take seconds each.
+func (t *Tape) compile() error {
+	sources := map[string][]*command{}
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range t.commands {
+		if c := &t.commands[i]; c.kernel != nil {
+			sources[c.kernel.Source] = append(sources[c.kernel.Source], c)
+		}
+	}
+	for _, same := range sources {
+		group.Go(func() error {
+			p, err := t.d.Pipeline(*same[0].kernel)
+			for _, c := range same {
+				c.pipeline = p
+			}
+			return err
+		})
+	}
+	return group.Wait()
 }
 
 func (t *Tape) bind(c *command) (*wgpu.BindGroup, error) {

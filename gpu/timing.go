@@ -47,7 +47,7 @@ func (d *Device) Time(ctx context.Context, t *Tape, o TimingOptions) (Timings, e
 	for i := range t.commands {
 		if c := &t.commands[i]; !c.split {
 			commands = append(commands, i)
-			r.Commands = append(r.Commands, Timing{Part: c.part, Label: c.label, Dispatch: c.pipeline != nil})
+			r.Commands = append(r.Commands, Timing{Part: c.part, Label: c.label, Dispatch: c.kernel != nil})
 		} else if i+1 < len(t.commands) {
 			r.Submits++
 		}
