@@ -137,7 +137,7 @@ func (r *Recorder) planned(s Shape) Shape {
 // operating system takes it for hung.
 func (r *Recorder) submitFlops() float64 {
 	if r.Dev.Adapter.CPU() {
-		return 5e9
+		return 20e9
 	}
 	return 500e9
 }

@@ -245,6 +245,14 @@ func Upload(d *gpu.Device, label string, s cifar10.Split) (*ops.Images, error) {
 	return ops.NewImages(d, label, cifar10.Height, cifar10.Width, s.Images)
 }
 
+// pendingStep is a step whose result has not come yet. It takes the time from the result before it to its own; but results may come two at a time, and some
+// software drivers do their work inside the submit, so it takes no less than the submit.
+type pendingStep struct {
+	StepRecord
+	images     int
+	submitting time.Duration
+}
+
 // loop is the state of a run.
 type loop struct {
 	*Job
@@ -259,7 +267,7 @@ type loop struct {
 
 	info       RunInfo
 	step       int // steps submitted
-	pending    []StepRecord
+	pending    []pendingStep
 	steps      []StepRecord
 	epochs     []EpochRecord
 	last       time.Time     // when the last result came
@@ -339,8 +347,10 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 		}
 		rate := l.schedule.LR(c.LR, l.step, total, epoch-1, c.Epochs) * l.rateFactor()
 		key := rng.New(c.Seed, "dropout", uint64(l.step), 0).Uint32()
-		l.pending = append(l.pending, StepRecord{Epoch: epoch, Step: l.step + 1, LearningRate: rate, ImagesPerSecond: float64(len(entries))})
+		l.pending = append(l.pending, pendingStep{StepRecord: StepRecord{Epoch: epoch, Step: l.step + 1, LearningRate: rate}, images: len(entries)})
+		start := time.Now()
 		done, err := l.net.TrainStep(l.trainImages, entries, l.step+1, rate, key)
+		l.pending[len(l.pending)-1].submitting = time.Since(start)
 		l.step++
 		if err := l.collect(done, err); err != nil {
 			return err
@@ -386,10 +396,12 @@ func (l *loop) rateFactor() float64 { return math.Ldexp(1, -l.rollbacks) }
 // collect takes the results of steps, in order, to the metrics and the reporter; then err, which came with them, is returned.
 func (l *loop) collect(results []nn.StepResult, err error) error {
 	for _, r := range results {
-		s := l.pending[0]
+		p := l.pending[0]
+		s := p.StepRecord
 		l.pending = l.pending[1:]
 		now := time.Now()
-		s.Loss, s.GradientNorm, s.ImagesPerSecond = r.Loss, r.GradientNorm, s.ImagesPerSecond/max(1e-9, now.Sub(l.last).Seconds())
+		took := max(now.Sub(l.last), p.submitting, time.Microsecond)
+		s.Loss, s.GradientNorm, s.ImagesPerSecond = r.Loss, r.GradientNorm, float64(p.images)/took.Seconds()
 		l.last = now
 		l.steps = append(l.steps, s)
 		if err := l.run.WriteStep(s); err != nil {
