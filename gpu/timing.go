@@ -118,6 +118,12 @@ func (d *Device) SubmitLatency(n int) ([]float64, error) {
 	return out, nil
 }
 
+// Flush hands queued writes to the adapter and waits until they are done, so that what was written is no longer held for it.
+func (d *Device) Flush(what string) error {
+	_, err := d.timeSubmit(what, 0, func() {})
+	return err
+}
+
 // timeSubmit encodes commands, submits them and waits. It sleeps before it begins to look: Wait looks the less often the longer it waits.
 func (d *Device) timeSubmit(what string, sleep time.Duration, encode func()) (time.Duration, error) {
 	d.last = what

@@ -42,7 +42,12 @@ func NewImages(d *gpu.Device, label string, h, w int, pixels []byte) (*Images, e
 		if len(part)%pitch != 0 {
 			part = append(append([]byte(nil), part...), make([]byte, pitch-len(part)%pitch)...)
 		}
-		if err := t.WriteRows(y, part); err != nil {
+		err := t.WriteRows(y, part)
+		if err == nil {
+			err = d.Flush("uploading " + label)
+		}
+		if err != nil {
+			t.Release()
 			return nil, err
 		}
 	}

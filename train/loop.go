@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 	"unicode"
@@ -177,6 +178,7 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 		}
 		return Summary{}, err
 	}
+	j.dropImages()
 	err = l.train(ctx)
 	if e := l.waitWriting(); err == nil {
 		err = e
@@ -238,6 +240,14 @@ func (l *loop) open() (err error) {
 	}
 	l.good = written{path: c.Path, step: c.Step}
 	return l.restore(c, state)
+}
+
+// dropImages lets go of the images in host memory, which the adapter now has: on a software driver both are the same memory.
+func (j *Job) dropImages() {
+	d := *j.Data
+	d.Train.Images, d.Test.Images = nil, nil
+	j.Data = &d
+	debug.FreeOSMemory()
 }
 
 // Upload puts the images of a split on the adapter.
