@@ -27,7 +27,8 @@ type Job struct {
 	Device  *gpu.Device
 	Version string
 	Report  Reporter
-	Resume  *Saved // a run to go on with; nil: a new one
+	Resume  *Saved            // a run to go on with; nil: a new one
+	Tuned   map[string]string // variants of kernels, see nn.Options
 
 	disk disk // nil: the real one
 }
@@ -142,6 +143,7 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 		Clip:      ops.GradNorm{Clip: c.ClipNorm},
 		Optimiser: ops.SGD{Momentum: c.Momentum, WeightDecay: c.WeightDecay, Nesterov: c.Nesterov},
 		Augment:   ops.Augment{Size: size, Mean: cifar10.Mean, Std: cifar10.Std},
+		Tuned:     j.Tuned,
 	})
 	if err != nil {
 		return Summary{}, err
@@ -287,9 +289,13 @@ func (l *loop) train(ctx context.Context) error {
 			parameters += p.Len()
 		}
 	}
+	if err := l.net.Compile(l.trainImages, l.Config.Batch, true); err != nil {
+		return err
+	}
 	l.info = RunInfo{
 		Version: l.Version, Model: l.Config.Model, Parameters: parameters, Recipe: l.Config.Recipe,
 		Adapter: l.Device.Adapter.Name, Driver: l.Device.Adapter.Driver, DataSet: l.Data.Name, DataSHA256: l.Data.SHA256,
+		Variants: l.net.Variants(),
 	}
 	if l.run.end() == 0 {
 		if err := l.run.WriteRun(l.info); err != nil {

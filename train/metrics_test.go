@@ -23,7 +23,7 @@ func TestRunFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	info := RunInfo{"1.0", "nin", 966986, "seed", "llvmpipe", "Mesa 22.3.6", "sample", "ab12"}
+	info := RunInfo{"1.0", "nin", 966986, "seed", "llvmpipe", "Mesa 22.3.6", "sample", "ab12", map[string]string{"conv/forward 64×3×32×32 to 192 k5 s1 p2": "straight"}}
 	step := StepRecord{1, 1, 2.31, 0.01, 41.2, 1.5}
 	bad := StepRecord{1, 2, math.NaN(), math.Inf(1), math.Inf(-1), math.NaN()}
 	epoch := EpochRecord{1, 782, 0.01, 2.1, 0.25, 2.2, 0.24, 12.5, 4000}

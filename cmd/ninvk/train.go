@@ -46,6 +46,7 @@ type trainCommand struct {
 
 	ClipNorm        *float64 `help:"Largest norm of all gradients together; they are scaled down to it (default: no limit)."`
 	CheckpointEvery *int     `help:"Steps between checkpoints, besides those of each epoch (default: every five minutes)."`
+	NoTune          bool     `help:"Take the usual kernels rather than the measured choice, and measure none."`
 	OnDivergence    *string  `help:"What to do when loss, gradient or weights are no longer numbers: stop, or rollback (to the last good checkpoint, with half the learning rate, three times at most)." placeholder:"stop|rollback"`
 }
 
@@ -154,8 +155,12 @@ func (c trainCommand) Run(ctx context.Context) error {
 		return err
 	}
 	defer dev.Close()
+	tuned, err := c.tuned(ctx, dev, cfg, saved)
+	if err != nil {
+		return err
+	}
 	report := newTrainReport()
-	job := train.Job{Config: cfg, Data: data, Device: dev, Version: version(), Report: report, Resume: saved}
+	job := train.Job{Config: cfg, Data: data, Device: dev, Version: version(), Report: report, Resume: saved, Tuned: tuned}
 	s, err := job.Run(ctx)
 	report.end()
 	if err != nil {
@@ -169,6 +174,22 @@ func (c trainCommand) Run(ctx context.Context) error {
 		return &interrupted{fmt.Sprintf("interrupted after step %d; to go on: %s", s.Steps, train.ResumeCommand(s.Dir))}
 	}
 	return nil
+}
+
+// tuned chooses the kernels of a run. One that goes on takes those it was begun with, as others round differently.
+func (c trainCommand) tuned(ctx context.Context, dev *gpu.Device, cfg train.Config, saved *train.Saved) (map[string]string, error) {
+	if saved != nil && len(saved.Run.Variants) > 0 && saved.Run.Adapter == dev.Adapter.Name {
+		return saved.Run.Variants, nil
+	}
+	size := *cfg.Resize
+	if size == 0 {
+		size = cifar10.Width
+	}
+	graph, _, err := nin.Build(nin.Config{Model: cfg.Model, Classes: cifar10.Classes, Size: size, Dropout: cfg.Dropout})
+	if err != nil {
+		return nil, err
+	}
+	return chooseKernels(ctx, dev, graph, cfg.Batch, true, c.NoTune)
 }
 
 // openData opens what --data names.
