@@ -309,11 +309,9 @@ func (s *Saved) read() error {
 		return err
 	}
 	s.Config = s.Checkpoint.Config
-	m, err := readMetricsUpTo(filepath.Join(s.Dir, MetricsFile), s.Checkpoint.MetricsBytes)
-	if err != nil {
-		return err
+	if m, err := readMetricsUpTo(filepath.Join(s.Dir, MetricsFile), s.Checkpoint.MetricsBytes); err == nil { // what is wrong with it is told when the run goes on
+		s.Run = m.Run
 	}
-	s.Run = m.Run
 	return nil
 }
 
