@@ -149,6 +149,7 @@ func TestChooseOnSoftwareDriver(t *testing.T) {
 		t.Fatal(err)
 	}
 	choose("straight", 1)
+	choose("straight", 0)                                                               // it is told once
 	if left := must(filepath.Glob(filepath.Dir(path) + "/tune-*"))(t); len(left) != 2 { // the file and its lock
 		t.Errorf("files in the cache: %q", left)
 	}

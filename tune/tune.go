@@ -102,7 +102,10 @@ func Choose(ctx context.Context, d *gpu.Device, calls []Call, o Options) (map[st
 	if err != nil {
 		again := "they are measured again"
 		if d.Adapter.CPU() {
-			again = "the table that ships is used; ninvk tune measures again"
+			again = "the table that ships is used until ninvk tune measures again"
+			if path != "" {
+				_ = Save(path, d.Adapter, nil) // so that it is told once
+			}
 		}
 		o.Warn(fmt.Sprintf("measured choices of kernels can't be used: %v; %s", err, again))
 	}
