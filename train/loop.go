@@ -27,8 +27,10 @@ type Job struct {
 	Device  *gpu.Device
 	Version string
 	Report  Reporter
-	Resume  *Saved            // a run to go on with; nil: a new one
-	Tuned   map[string]string // variants of kernels, see nn.Options
+	Resume  *Saved // a run to go on with; nil: a new one
+
+	// Kernels chooses variants for the network once all input is known to be right, see nn.Options.Tuned; nil: the heuristic does.
+	Kernels func(*nn.Graph) (map[string]string, error)
 
 	disk disk // nil: the real one
 }
@@ -137,13 +139,19 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 			return Summary{}, err
 		}
 	}
+	var tuned map[string]string
+	if j.Kernels != nil {
+		if tuned, err = j.Kernels(graph); err != nil {
+			return Summary{}, err
+		}
+	}
 	net, err := nn.Build(j.Device, graph, out, nn.Options{
 		Batch: c.Batch, Train: true,
 		Loss:      ops.CrossEntropy{Smoothing: c.LabelSmoothing},
 		Clip:      ops.GradNorm{Clip: c.ClipNorm},
 		Optimiser: ops.SGD{Momentum: c.Momentum, WeightDecay: c.WeightDecay, Nesterov: c.Nesterov},
 		Augment:   ops.Augment{Size: size, Mean: cifar10.Mean, Std: cifar10.Std},
-		Tuned:     j.Tuned,
+		Tuned:     tuned,
 	})
 	if err != nil {
 		return Summary{}, err

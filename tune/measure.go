@@ -6,7 +6,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"time"
 
 	"ninvk/gpu"
@@ -393,6 +392,3 @@ func (c Candidate) Median() float64 {
 	s := slices.Sorted(slices.Values(c.Milliseconds))
 	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
 }
-
-// Wrong says whether the candidate was dropped for its result.
-func (c Candidate) Wrong() bool { return strings.HasPrefix(c.Dropped, "wrong result") }

@@ -15,6 +15,7 @@ import (
 	"ninvk/cifar10"
 	"ninvk/gpu"
 	"ninvk/nin"
+	"ninvk/nn"
 	"ninvk/train"
 )
 
@@ -155,12 +156,14 @@ func (c trainCommand) Run(ctx context.Context) error {
 		return err
 	}
 	defer dev.Close()
-	tuned, err := c.tuned(ctx, dev, cfg, saved)
-	if err != nil {
-		return err
-	}
 	report := newTrainReport()
-	job := train.Job{Config: cfg, Data: data, Device: dev, Version: version(), Report: report, Resume: saved, Tuned: tuned}
+	job := train.Job{Config: cfg, Data: data, Device: dev, Version: version(), Report: report, Resume: saved}
+	job.Kernels = func(g *nn.Graph) (map[string]string, error) {
+		if saved != nil && len(saved.Run.Variants) > 0 && saved.Run.Adapter == dev.Adapter.Name {
+			return saved.Run.Variants, nil // others round differently
+		}
+		return chooseKernels(ctx, dev, g, cfg.Batch, true, c.NoTune)
+	}
 	s, err := job.Run(ctx)
 	report.end()
 	if err != nil {
@@ -174,22 +177,6 @@ func (c trainCommand) Run(ctx context.Context) error {
 		return &interrupted{fmt.Sprintf("interrupted after step %d; to go on: %s", s.Steps, train.ResumeCommand(s.Dir))}
 	}
 	return nil
-}
-
-// tuned chooses the kernels of a run. One that goes on takes those it was begun with, as others round differently.
-func (c trainCommand) tuned(ctx context.Context, dev *gpu.Device, cfg train.Config, saved *train.Saved) (map[string]string, error) {
-	if saved != nil && len(saved.Run.Variants) > 0 && saved.Run.Adapter == dev.Adapter.Name {
-		return saved.Run.Variants, nil
-	}
-	size := *cfg.Resize
-	if size == 0 {
-		size = cifar10.Width
-	}
-	graph, _, err := nin.Build(nin.Config{Model: cfg.Model, Classes: cifar10.Classes, Size: size, Dropout: cfg.Dropout})
-	if err != nil {
-		return nil, err
-	}
-	return chooseKernels(ctx, dev, graph, cfg.Batch, true, c.NoTune)
 }
 
 // openData opens what --data names.
