@@ -38,9 +38,10 @@ type room struct {
 // rooms is the house. A new folder with Go files is a line here.
 var rooms = map[string]room{
 	".":                         {floor: 0},
-	"cmd/ninvk":                 {floor: 0, mayImport: []string{"bench", "train", "nin", "onnx", "nn", "ops", "gpu", "cifar10", "rng", "pth", "safetensors"}},
+	"cmd/ninvk":                 {floor: 0, mayImport: []string{"bench", "tune", "train", "nin", "onnx", "nn", "ops", "gpu", "cifar10", "rng", "pth", "safetensors"}},
 	"train":                     {floor: 1, mayImport: []string{"nin", "nn", "ops", "gpu", "cifar10", "rng", "safetensors"}},
-	"bench":                     {floor: 1, mayImport: []string{"nin", "nn", "ops", "gpu", "cifar10"}},
+	"bench":                     {floor: 1, mayImport: []string{"tune", "nin", "nn", "ops", "gpu", "cifar10"}},
+	"tune":                      {floor: 2, mayImport: []string{"nn", "ops", "shaders", "gpu"}},
 	"nin":                       {floor: 2, mayImport: []string{"nn", "ops", "rng", "pth", "safetensors"}},
 	"onnx":                      {floor: 2, mayImport: []string{"nn", "ops"}},
 	"nn":                        {floor: 3, mayImport: []string{"ops", "gpu"}},

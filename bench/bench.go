@@ -13,6 +13,7 @@ import (
 	"ninvk/nin"
 	"ninvk/nn"
 	"ninvk/ops"
+	"ninvk/tune"
 )
 
 // Options say what is measured.
@@ -20,6 +21,7 @@ type Options struct {
 	Model    string
 	Batch    int           // images a step while operators are measured
 	Budget   time.Duration // for the operators of one step, beyond the least number of repetitions
+	Tune     tune.Options  // how kernels are chosen
 	Progress func(stage string, done, total int)
 }
 
@@ -51,7 +53,7 @@ func New(d *gpu.Device, data *cifar10.Dataset, o Options) *Bench {
 // Operators measures every operator of a training step and of an evaluation step, and the steps as a whole.
 func (b *Bench) Operators(ctx context.Context, l Limits) (rows []Operator, steps []Step, err error) {
 	for _, train := range []bool{true, false} {
-		s, err := b.build(b.Batch, train)
+		s, err := b.build(ctx, b.Batch, train)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -74,10 +76,11 @@ type subject struct {
 	train   bool
 	steps   int           // of training submitted
 	upload  time.Duration // of the images
+	tune    time.Duration // to choose kernels
 }
 
 // build sets a network up as ninvk train does by default.
-func (b *Bench) build(batch int, train bool) (*subject, error) {
+func (b *Bench) build(ctx context.Context, batch int, train bool) (*subject, error) {
 	size := cifar10.Width
 	if b.Model == "nin-imagenet" {
 		size = 224
@@ -87,9 +90,15 @@ func (b *Bench) build(batch int, train bool) (*subject, error) {
 		return nil, err
 	}
 	s := &subject{Bench: b, train: train}
+	start := time.Now()
+	tuned, err := tune.Choose(ctx, b.dev, tune.Calls(graph, batch, train), b.Tune)
+	if err != nil {
+		return nil, err
+	}
+	s.tune = time.Since(start)
 	s.net, err = nn.Build(b.dev, graph, out, nn.Options{
 		Batch: batch, Train: train, Optimiser: ops.SGD{Momentum: 0.9, WeightDecay: 0.0005},
-		Augment: ops.Augment{Size: size, Mean: cifar10.Mean, Std: cifar10.Std},
+		Augment: ops.Augment{Size: size, Mean: cifar10.Mean, Std: cifar10.Std}, Tuned: tuned,
 	})
 	if err != nil {
 		return nil, err
@@ -98,7 +107,7 @@ func (b *Bench) build(batch int, train bool) (*subject, error) {
 		s.release()
 		return nil, err
 	}
-	start := time.Now()
+	start = time.Now()
 	if s.images, err = ops.NewImages(b.dev, "training images", cifar10.Height, cifar10.Width, b.data.Train.Images); err != nil {
 		s.release()
 		return nil, err

@@ -19,6 +19,7 @@ import (
 	"ninvk/cifar10"
 	"ninvk/gpu"
 	"ninvk/nn"
+	"ninvk/tune"
 )
 
 func TestSampled(t *testing.T) {
@@ -248,7 +249,7 @@ func TestMeasures(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer dev.Close()
-	b := New(dev, data, Options{Model: "nin", Batch: 2, Budget: time.Second, Progress: func(string, int, int) {}})
+	b := New(dev, data, Options{Model: "nin", Batch: 2, Budget: time.Second, Progress: func(string, int, int) {}, Tune: tune.Options{Progress: func(int, int) {}, Warn: func(string) {}}})
 	l, err := b.Limits(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -57,7 +57,7 @@ func Child(ctx context.Context, adapter string, o Options, network bool) (Report
 	defer dev.Close()
 	opened := time.Since(start)
 	b := New(dev, data, o)
-	s, err := b.build(o.Batch, true)
+	s, err := b.build(ctx, o.Batch, true)
 	if err != nil {
 		return r, err
 	}
@@ -72,7 +72,7 @@ func Child(ctx context.Context, adapter string, o Options, network bool) (Report
 		return r, err
 	}
 	r.StartUp = StartUp{
-		Model: o.Model, Batch: o.Batch, Seconds: total.Seconds(), Device: opened.Seconds(), Data: (decoded + s.upload).Seconds(),
+		Model: o.Model, Batch: o.Batch, Seconds: total.Seconds(), Device: opened.Seconds(), Data: (decoded + s.upload).Seconds(), Tune: s.tune.Seconds(),
 		Compile: max(0, first-second).Seconds(), Step: second.Seconds(),
 	}
 	if network {

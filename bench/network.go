@@ -36,7 +36,7 @@ func (b *Bench) network(ctx context.Context, s *subject) (Network, error) {
 	}
 	r := sampled(rates)
 	n.Train, n.TrainSpread, n.TrainSamples = r.Median, r.Spread(), rates
-	if s, err = b.build(batch, false); err != nil {
+	if s, err = b.build(ctx, batch, false); err != nil {
 		return n, err
 	}
 	defer s.release()

@@ -213,6 +213,12 @@ func (n *Net) Dispatches(images *ops.Images, b int, train bool) (int, error) {
 	return t.Dispatches(), nil
 }
 
+// Compile records the step over b images and compiles its kernels, which the first step does otherwise. Afterwards Variants is complete.
+func (n *Net) Compile(images *ops.Images, b int, train bool) error {
+	_, err := n.tape(images, b, train)
+	return err
+}
+
 // Variants names the variant of each convolution's pass recorded so far, by ops.ConvCall.Key.
 func (n *Net) Variants() map[string]string { return n.used }
 

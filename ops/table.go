@@ -27,6 +27,9 @@ type Case struct {
 	Need    func(l gpu.Limits) Need  // memory that the variant takes from the recorder; nil for partial sums of any size
 	Prepare func(m *Memory) error    // records what must have run before; may be nil
 	Record  func(m *Memory) error    // records the pass
+
+	key    Pass // of a convolution
+	masked bool // the gradient goes through a ReLU
 }
 
 func (c Case) String() string { return c.Operator + " " + c.Pass + " " + c.Name }
@@ -266,6 +269,13 @@ func ConvCases(o Conv, x Shape) []Case {
 	return t
 }
 
+// Candidates are the entries of one pass of a convolution at one shape, one a variant, as networks run it: a weight gradient masks dy where the
+// convolution has a ReLU; an input gradient is not masked, which every variant can do.
+func Candidates(p Pass, o Conv, x Shape) []Case {
+	masked := p == ConvWeightGrad && o.ReLU
+	return slices.DeleteFunc(ConvCases(o, x), func(c Case) bool { return c.key != p || c.masked != masked })
+}
+
 func (t *table) convolution(o Conv, x Shape, noBias, large bool) {
 	y, _ := o.Out(x)
 	taps := o.K * o.K
@@ -328,7 +338,7 @@ func (t *table) convolution(o Conv, x Shape, noBias, large bool) {
 
 // variants adds an entry for every variant of a convolution's pass. mask names the operand that masks the gradient, "" for none.
 func (t *table) variants(p Pass, c Case, mask string) {
-	c.Operator = "conv"
+	c.Operator, c.key, c.masked = "conv", p, mask != ""
 	o := c.Op.(Conv)
 	call, _ := o.call(c.In)
 	switch mask {

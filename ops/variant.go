@@ -144,6 +144,12 @@ func list[T ~string](names []T) string {
 // Key names a call in a table of tuned choices: pass, shape and attributes.
 func (c ConvCall) Key(p Pass) string { return fmt.Sprintf("%s %v", p, c) }
 
+// Key is that of one pass of the convolution for input x, see ConvCall.Key.
+func (c Conv) Key(p Pass, x Shape) string {
+	y, _ := c.Out(x)
+	return ConvCall{Conv: c, In: Tensor{Shape: x}, Out: Tensor{Shape: y}}.Key(p)
+}
+
 func (c ConvCall) String() string {
 	return fmt.Sprintf("%v to %d k%d s%d p%d", c.In.Shape, c.M, c.K, c.Stride, c.Pad)
 }

@@ -5,14 +5,33 @@
 package shaders
 
 import (
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"fmt"
 	"strings"
+	"sync"
 	"text/template"
 )
 
 //go:embed *.wgsl
 var files embed.FS
+
+//go:embed conv*.go
+var generators embed.FS // they decide the code as much as the templates do
+
+// Hash is that of all sources, in hexadecimal: what was measured with other kernels no longer holds.
+var Hash = sync.OnceValue(func() string {
+	h := sha256.New()
+	for _, f := range []embed.FS{files, generators} {
+		entries, _ := f.ReadDir(".") // what is embedded can be read
+		for _, e := range entries {
+			text, _ := f.ReadFile(e.Name())
+			fmt.Fprintf(h, "%s %d\n%s", e.Name(), len(text), text)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+})
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"seq":  seq,

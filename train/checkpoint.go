@@ -261,6 +261,7 @@ type Saved struct {
 	Dir        string
 	Config     Config      // the run's settings
 	Checkpoint *Checkpoint // nil where the run was stopped before the first one: it then starts over
+	Run        RunInfo     // what the run said of itself; empty where it was stopped before
 	lock       *folderLock
 }
 
@@ -308,6 +309,9 @@ func (s *Saved) read() error {
 		return err
 	}
 	s.Config = s.Checkpoint.Config
+	if m, err := readMetricsUpTo(filepath.Join(s.Dir, MetricsFile), s.Checkpoint.MetricsBytes); err == nil { // what is wrong with it is told when the run goes on
+		s.Run = m.Run
+	}
 	return nil
 }
 

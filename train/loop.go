@@ -30,6 +30,9 @@ type Job struct {
 	Report  Reporter
 	Resume  *Saved // a run to go on with; nil: a new one
 
+	// Kernels chooses variants for the network once all input is known to be right, see nn.Options.Tuned; nil: the heuristic does.
+	Kernels func(*nn.Graph) (map[string]string, error)
+
 	disk disk // nil: the real one
 }
 
@@ -137,12 +140,19 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 			return Summary{}, err
 		}
 	}
+	var tuned map[string]string
+	if j.Kernels != nil {
+		if tuned, err = j.Kernels(graph); err != nil {
+			return Summary{}, err
+		}
+	}
 	net, err := nn.Build(j.Device, graph, out, nn.Options{
 		Batch: c.Batch, Train: true,
 		Loss:      ops.CrossEntropy{Smoothing: c.LabelSmoothing},
 		Clip:      ops.GradNorm{Clip: c.ClipNorm},
 		Optimiser: ops.SGD{Momentum: c.Momentum, WeightDecay: c.WeightDecay, Nesterov: c.Nesterov},
 		Augment:   ops.Augment{Size: size, Mean: cifar10.Mean, Std: cifar10.Std},
+		Tuned:     tuned,
 	})
 	if err != nil {
 		return Summary{}, err
@@ -305,9 +315,13 @@ func (l *loop) train(ctx context.Context) error {
 			parameters += p.Len()
 		}
 	}
+	if err := l.net.Compile(l.trainImages, l.Config.Batch, true); err != nil {
+		return err
+	}
 	l.info = RunInfo{
 		Version: l.Version, Model: l.Config.Model, Parameters: parameters, Recipe: l.Config.Recipe,
 		Adapter: l.Device.Adapter.Name, Driver: l.Device.Adapter.Driver, DataSet: l.Data.Name, DataSHA256: l.Data.SHA256,
+		Variants: l.net.Variants(),
 	}
 	if l.run.end() == 0 {
 		if err := l.run.WriteRun(l.info); err != nil {

@@ -124,6 +124,9 @@ func checkRunFolder(t *testing.T, s Summary, epochs, steps int) {
 	if len(m.Epochs) != epochs || len(m.Steps) != steps {
 		t.Fatalf("%d epochs and %d steps recorded, want %d and %d", len(m.Epochs), len(m.Steps), epochs, steps)
 	}
+	if len(m.Run.Variants) != 23 { // 8 shapes of convolutions, each in three passes but the first in two
+		t.Errorf("variants used: %v", m.Run.Variants)
+	}
 	for i, r := range m.Steps {
 		if r.Step != i+1 || math.IsNaN(r.Loss) || r.Loss <= 0 || r.ImagesPerSecond <= 0 {
 			t.Errorf("step %d: %+v", i+1, r)

@@ -35,6 +35,8 @@ type RunInfo struct {
 	Driver     string `json:"driver"`
 	DataSet    string `json:"data_set"`    // a folder, or "sample"
 	DataSHA256 string `json:"data_sha256"` // of the training records, in hexadecimal
+
+	Variants map[string]string `json:"variants,omitempty"` // of the kernels used, by pass and shape
 }
 
 // StepRecord is one step of training.

@@ -43,6 +43,9 @@ func (c benchCommand) Run(ctx context.Context) error {
 		return &usageError{"--json and --go exclude each other"}
 	}
 	options := bench.Options{Model: c.Model, Batch: c.Batch, Budget: 20 * time.Second, Progress: func(string, int, int) {}}
+	var end func()
+	options.Tune, end = tuneOptions()
+	defer end()
 	if c.Child != "" {
 		r, err := bench.Child(ctx, c.Adapter, options, c.Child == "network")
 		if err != nil {

@@ -20,6 +20,7 @@ type evalCommand struct {
 	Batch   int    `default:"64" help:"Images a step."`
 	Resize  *int   `help:"Pixels a side to enlarge images to; 0 for their own size (default: 224 for nin-imagenet, else 0)."`
 	Adapter string `help:"Index, part of the name or driver, or type."`
+	NoTune  bool   `help:"Take the usual kernels rather than the measured choice, and measure none."`
 	JSON    bool   `help:"Print an object that machines read."`
 }
 
@@ -45,7 +46,12 @@ func (c evalCommand) Run(ctx context.Context) error {
 		return err
 	}
 	defer dev.Close()
-	net, err := nn.Build(dev, n.graph, n.logits, nn.Options{Batch: min(c.Batch, split.Len()), Augment: ops.Augment{Size: n.size, Mean: cifar10.Mean, Std: cifar10.Std}})
+	batch := min(c.Batch, split.Len())
+	tuned, err := chooseKernels(ctx, dev, n.graph, batch, false, c.NoTune)
+	if err != nil {
+		return err
+	}
+	net, err := nn.Build(dev, n.graph, n.logits, nn.Options{Batch: batch, Augment: ops.Augment{Size: n.size, Mean: cifar10.Mean, Std: cifar10.Std}, Tuned: tuned})
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,7 @@ type cli struct {
 	Train   trainCommand   `cmd:"" help:"Train a network; draws its accuracy and keeps weights that PyTorch can load."`
 	Eval    evalCommand    `cmd:"" help:"Loss and accuracy of trained weights."`
 	Bench   benchCommand   `cmd:"" help:"Measure the adapter, the operators and whole networks."`
+	Tune    tuneCommand    `cmd:"" help:"Measure which kernels are the fastest on an adapter, and keep the choice for train and eval."`
 	Export  exportCommand  `cmd:"" help:"Write trained weights for other programs, as ONNX or safetensors."`
 	Import  importCommand  `cmd:"" help:"Take weights from PyTorch's own .pth files."`
 	Version versionCommand `cmd:"" help:"Print the version."`

@@ -15,6 +15,7 @@ import (
 	"ninvk/cifar10"
 	"ninvk/gpu"
 	"ninvk/nin"
+	"ninvk/nn"
 	"ninvk/train"
 )
 
@@ -46,6 +47,7 @@ type trainCommand struct {
 
 	ClipNorm        *float64 `help:"Largest norm of all gradients together; they are scaled down to it (default: no limit)."`
 	CheckpointEvery *int     `help:"Steps between checkpoints, besides those of each epoch (default: every five minutes)."`
+	NoTune          bool     `help:"Take the usual kernels rather than the measured choice, and measure none."`
 	OnDivergence    *string  `help:"What to do when loss, gradient or weights are no longer numbers: stop, or rollback (to the last good checkpoint, with half the learning rate, three times at most)." placeholder:"stop|rollback"`
 }
 
@@ -156,6 +158,12 @@ func (c trainCommand) Run(ctx context.Context) error {
 	defer dev.Close()
 	report := newTrainReport()
 	job := train.Job{Config: cfg, Data: data, Device: dev, Version: version(), Report: report, Resume: saved}
+	job.Kernels = func(g *nn.Graph) (map[string]string, error) {
+		if saved != nil && len(saved.Run.Variants) > 0 && saved.Run.Adapter == dev.Adapter.Name {
+			return saved.Run.Variants, nil // others round differently
+		}
+		return chooseKernels(ctx, dev, g, cfg.Batch, true, c.NoTune)
+	}
 	s, err := job.Run(ctx)
 	report.end()
 	if err != nil {

@@ -1,0 +1,394 @@
+package tune
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"ninvk/gpu"
+	"ninvk/ops"
+)
+
+// How much is measured.
+const (
+	probeBatch  = 1                      // images of the first trial, which compares results and predicts times
+	bounded     = 250 * time.Millisecond // a candidate that is predicted to take longer must not be hopeless to be run at full size:
+	hopeless    = 3                      // so many times the time predicted for the fastest
+	trailing    = 1.5                    // a candidate slower than so many times the leader is dropped
+	leastRounds = 3
+	mostRounds  = 10
+	sampleTime  = 10 * time.Millisecond // a shorter pass is repeated within a sample
+	mostRepeats = 64
+)
+
+// Measure times the candidates for every call, after comparing their results. Calls that the budget left no time for, and those for which no candidate can be
+// trusted, are missing from the result; so are those after an error, which is that of the adapter or of ctx.
+func Measure(ctx context.Context, d *gpu.Device, calls []Call, o Options) ([]Entry, error) {
+	if o.Budget == 0 {
+		o.Budget = Budget
+	}
+	m := meter{d, o}
+	var entries []Entry
+	start := time.Now()
+	for i, c := range calls {
+		o.Progress(i, len(calls))
+		left := o.Budget - time.Since(start)
+		if left <= 0 {
+			o.Warn(fmt.Sprintf("no time left to measure %d of %d passes: they take the usual kernels", len(calls)-i, len(calls)))
+			return entries, nil
+		}
+		small := c.In
+		small.N = min(small.N, probeBatch)
+		e, err := m.call(ctx, c.Key(), ops.Candidates(c.Pass, c.Conv, small), ops.Candidates(c.Pass, c.Conv, c.In), left/time.Duration(len(calls)-i))
+		if err != nil {
+			return entries, err
+		}
+		if e.Chosen != "" {
+			entries = append(entries, e)
+		}
+	}
+	o.Progress(len(calls), len(calls))
+	return entries, nil
+}
+
+type meter struct {
+	d *gpu.Device
+	Options
+}
+
+// trial is a candidate at one batch size.
+type trial struct {
+	*Candidate
+	tape *gpu.Tape
+	once time.Duration
+	out  [][]float32 // outputs
+}
+
+// call measures one call: every candidate of small runs on a few images with the kernels of the full size, and those not hopeless at the full size.
+func (m *meter) call(ctx context.Context, key string, small, full []ops.Case, share time.Duration) (Entry, error) {
+	e := Entry{Key: key, Candidates: make([]Candidate, len(full))}
+	var need ops.Need
+	var trials []*trial
+	for i, c := range full {
+		e.Candidates[i].Variant = c.Variant
+		err := c.Fits(m.d.Limits())
+		if err == nil {
+			err = small[i].Fits(m.d.Limits())
+		}
+		if err != nil {
+			e.Candidates[i].Dropped = err.Error()
+			continue
+		}
+		need = need.Max(c.Need(m.d.Limits()))
+		trials = append(trials, &trial{Candidate: &e.Candidates[i]})
+	}
+	if len(trials) == 1 {
+		e.Chosen = trials[0].Variant
+	}
+	if len(trials) < 2 {
+		return e, nil
+	}
+	lent, err := m.lend(need)
+	defer lent.release()
+	if err != nil {
+		m.unmeasured(key, err)
+		return Entry{}, nil
+	}
+	from := time.Now()
+	images := full[0].In.N
+	err = m.run(ctx, lent, key, small, images, trials, func(trials []*trial) error {
+		least := math.Inf(1)
+		for _, t := range trials {
+			took, err := m.sample(ctx, t, 1)
+			if err != nil {
+				return err
+			}
+			t.Predicted = 1e3 * took.Seconds() * float64(images) / float64(small[0].In.N)
+			least = min(least, t.Predicted)
+		}
+		for _, t := range trials {
+			if t.Predicted > hopeless*least && t.Predicted > float64(bounded.Milliseconds()) {
+				t.Dropped = fmt.Sprintf("would take more than %d times as long as the fastest", hopeless)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return Entry{}, err
+	}
+	err = m.run(ctx, lent, key, full, images, trials, func(trials []*trial) error { return m.roundRobin(ctx, trials, from.Add(share)) })
+	if err != nil {
+		return Entry{}, err
+	}
+	e.choose()
+	return e, nil
+}
+
+// loan is the memory that candidates share.
+type loan struct {
+	scratch           *ops.Scratch
+	partial, unfolded *gpu.Buffer
+}
+
+func (m *meter) lend(n ops.Need) (l loan, err error) {
+	if n.Scratch.Width > 0 {
+		if l.scratch, err = ops.NewScratch(m.d, n.Scratch); err != nil {
+			return l, err
+		}
+	}
+	if l.partial, err = m.d.NewBuffer("partial sums", n.Partial); err != nil {
+		return l, err
+	}
+	l.unfolded, err = m.d.NewBuffer("unfolded activation", n.Unfolded)
+	return l, err
+}
+
+func (l loan) release() {
+	if l.scratch != nil {
+		l.scratch.Release()
+	}
+	l.partial.Release()
+	l.unfolded.Release()
+}
+
+// run records the candidates that are still in on one memory, runs each once, drops those whose results are wrong, and hands the others to measure. batch is
+// the largest batch, for which the kernels are made.
+func (m *meter) run(ctx context.Context, lent loan, key string, cases []ops.Case, batch int, all []*trial, measure func([]*trial) error) error {
+	trials := in(all)
+	if len(trials) == 0 {
+		return nil
+	}
+	mem, err := cases[0].Allocate(&ops.Recorder{Dev: m.d, Scratch: lent.scratch, Partial: lent.partial, Unfolded: lent.unfolded})
+	if err != nil {
+		m.unmeasured(key, err)
+		drop(trials, "the adapter has no room for it")
+		return nil
+	}
+	defer mem.Release()
+	mem.Batch = batch
+	if err := m.fill(mem, cases[0].Operands, false); err != nil {
+		return err
+	}
+	for _, t := range trials {
+		c := cases[slices.IndexFunc(cases, func(c ops.Case) bool { return c.Variant == t.Variant })]
+		own := *mem.Recorder
+		t.tape = m.d.NewTape(key + " by " + t.Variant)
+		defer t.tape.Release()
+		own.Tape = t.tape
+		memory := *mem
+		memory.Recorder = &own
+		if err = c.Record(&memory); err == nil {
+			err = t.tape.Finish()
+		}
+		if err != nil {
+			m.Warn(fmt.Sprintf("variant %s of %s can't run on %s and is left out: %v", t.Variant, key, m.d.Adapter.Name, err))
+			t.Dropped = err.Error()
+			continue
+		}
+		if err := m.fill(mem, c.Operands, true); err != nil {
+			return err
+		}
+		if t.once, err = m.sample(ctx, t, 1); err != nil {
+			return err
+		}
+		if t.out, err = m.outputs(mem, c.Operands); err != nil {
+			return err
+		}
+	}
+	trials = in(trials)
+	m.judge(key, cases[0].Operands, trials)
+	for _, t := range trials {
+		t.out = nil
+	}
+	if trials = in(trials); len(trials) == 0 {
+		return nil
+	}
+	return measure(trials)
+}
+
+func in(trials []*trial) []*trial {
+	return slices.DeleteFunc(slices.Clone(trials), func(t *trial) bool { return t.Dropped != "" })
+}
+
+func drop(trials []*trial, why string) {
+	for _, t := range trials {
+		t.Dropped = why
+	}
+}
+
+func (m *meter) unmeasured(key string, err error) {
+	m.Warn(fmt.Sprintf("%s can't be measured and takes the usual kernel: %v", key, err))
+}
+
+// sample runs a candidate so many times in one submit.
+func (m *meter) sample(ctx context.Context, t *trial, repeats int) (time.Duration, error) {
+	if ctx.Err() != nil {
+		return 0, ctx.Err()
+	}
+	start := time.Now()
+	if err := m.d.Submit(slices.Repeat([]*gpu.Tape{t.tape}, repeats)...); err != nil {
+		return 0, err
+	}
+	if err := m.d.Wait(t.tape.Label); err != nil {
+		return 0, err
+	}
+	return time.Since(start) / time.Duration(repeats), nil
+}
+
+// roundRobin takes samples of all candidates in turn, so that each sees the machine in other moments, and drops those that trail.
+func (m *meter) roundRobin(ctx context.Context, trials []*trial, end time.Time) error {
+	for round := 0; round < leastRounds || round < mostRounds && time.Now().Before(end) && len(trials) > 1; round++ {
+		least := math.Inf(1)
+		for _, t := range trials {
+			repeats := max(1, min(mostRepeats, int(sampleTime/max(t.once, time.Microsecond))))
+			took, err := m.sample(ctx, t, repeats)
+			if err != nil {
+				return err
+			}
+			t.once = min(t.once, took)
+			t.Milliseconds = append(t.Milliseconds, 1e3*took.Seconds())
+			least = min(least, t.Median())
+		}
+		for _, t := range trials {
+			if t.Median() > trailing*least {
+				t.Dropped = fmt.Sprintf("slower than %g times the fastest", trailing)
+			}
+		}
+		trials = in(trials)
+	}
+	return nil
+}
+
+// pattern is the number of random values of which inputs are made.
+const pattern = 65537
+
+// fill writes the operands: the inputs, or in changed those that the pass writes or changes, with NaN where it must write, so that a value left out shows.
+func (m *meter) fill(mem *ops.Memory, operands []ops.Operand, changed bool) error {
+	for i, o := range operands {
+		if changed != (o.Use != ops.Reads) {
+			continue
+		}
+		value := func(*rand.Rand) float64 { return math.NaN() }
+		if o.Use != ops.Writes {
+			value = o.Value
+		}
+		r := rand.New(rand.NewPCG(1, uint64(i)))
+		v := make([]float32, min(pattern, o.Elements()))
+		for i := range v {
+			v[i] = float32(value(r))
+		}
+		for len(v) < o.Elements() {
+			v = append(v, v[:min(pattern, o.Elements()-len(v))]...)
+		}
+		if o.Place == ops.Activation {
+			v = ops.Pack(o.Shape, v)
+		}
+		buffer, at := mem.Where(o)
+		if err := m.d.Write(buffer, at, gpu.Bytes(v)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// outputs reads what the pass has written or changed.
+func (m *meter) outputs(mem *ops.Memory, operands []ops.Operand) ([][]float32, error) {
+	var out [][]float32
+	for _, o := range operands {
+		if o.Use == ops.Reads {
+			continue
+		}
+		buffer, at := mem.Where(o)
+		v, err := m.d.ReadFloats(buffer, int(buffer.Size/4))
+		if err != nil {
+			return nil, err
+		}
+		if o.Place == ops.Activation {
+			v = ops.Unpack(o.Shape, v)
+		} else {
+			v = v[at/4:][:o.Len]
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+// judge drops, and says so, the candidates whose results are not those that most agree on; where that is even, those that the naive variant agrees with are right,
+// and where no two agree, none is.
+func (m *meter) judge(key string, operands []ops.Operand, trials []*trial) {
+	if len(trials) < 2 {
+		return
+	}
+	operands = slices.DeleteFunc(slices.Clone(operands), func(o ops.Operand) bool { return o.Use == ops.Reads })
+	agree := func(a, b *trial) bool { return a == b || difference(operands, a.out, b.out) <= 1 }
+	votes := make([]int, len(trials))
+	best := 0
+	for i, a := range trials {
+		for _, b := range trials {
+			if agree(a, b) {
+				votes[i] += 2
+			}
+		}
+		if a.Variant == "naive" {
+			votes[i]++
+		}
+		if votes[i] > votes[best] {
+			best = i
+		}
+	}
+	right := trials[best]
+	if votes[best] < 4 { // its own, and of naive one more
+		m.Warn(fmt.Sprintf("WRONG RESULTS: no two variants of %s agree on %s (%s): none is chosen by its time", key, m.d.Adapter.Name, m.d.Adapter.Driver))
+		drop(trials, "no other variant has the same result")
+		return
+	}
+	for _, t := range trials {
+		if agree(t, right) {
+			continue
+		}
+		t.Dropped = "wrong result: it differs from that of " + right.Variant
+		m.Warn(fmt.Sprintf("WRONG RESULT: variant %s of %s differs from %s by %.3g times what rounding explains on %s (%s); it is not used",
+			t.Variant, key, right.Variant, difference(operands, t.out, right.out), m.d.Adapter.Name, m.d.Adapter.Driver))
+	}
+}
+
+// tolerance is the difference allowed between two results, in bounds of one against exact arithmetic: fast algorithms may be five times as far from it.
+const tolerance = 10
+
+// difference is the largest difference of two results in units of what is allowed; infinite where one is no number.
+func difference(operands []ops.Operand, a, b [][]float32) float64 {
+	most := 0.0
+	for i, o := range operands {
+		bound := tolerance * o.Bound()
+		for j, x := range a[i] {
+			d := math.Abs(float64(x)-float64(b[i][j])) / bound
+			if math.IsNaN(d) {
+				return math.Inf(1)
+			}
+			most = max(most, d)
+		}
+	}
+	return most
+}
+
+// choose takes the candidate with the least median of those that are in.
+func (e *Entry) choose() {
+	best := math.Inf(1)
+	for _, c := range e.Candidates {
+		if c.Dropped == "" && len(c.Milliseconds) > 0 && c.Median() < best {
+			best, e.Chosen = c.Median(), c.Variant
+		}
+	}
+}
+
+// Median is that of the samples, NaN where there are none.
+func (c Candidate) Median() float64 {
+	if len(c.Milliseconds) == 0 {
+		return math.NaN()
+	}
+	s := slices.Sorted(slices.Values(c.Milliseconds))
+	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
+}

@@ -1,0 +1,193 @@
+package tune
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"ninvk/gpu"
+	"ninvk/ops"
+)
+
+func open(t *testing.T) *gpu.Device {
+	t.Helper()
+	d := must(gpu.Open(""))(t)
+	t.Cleanup(d.Close)
+	return d
+}
+
+// collect keeps what the user would be told.
+func collect(lines *[]string) Options {
+	return Options{Budget: Budget, Progress: func(int, int) {}, Warn: func(s string) { *lines = append(*lines, s) }}
+}
+
+var (
+	tiny  = ops.Conv{C: 3, M: 5, K: 1, Stride: 1, ReLU: true}
+	input = ops.Shape{N: 3, C: 3, H: 5, W: 4}
+)
+
+// Every pass is measured, every candidate that fits has the same result, and one of the fastest is chosen.
+func TestMeasure(t *testing.T) {
+	d := open(t)
+	var warned []string
+	calls := []Call{{ops.ConvForward, tiny, input}, {ops.ConvInputGrad, tiny, input}, {ops.ConvWeightGrad, tiny, input}}
+	entries, err := Measure(t.Context(), d, calls, collect(&warned))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != len(calls) || len(warned) > 0 {
+		t.Fatalf("%d entries for %d calls, warnings %q", len(entries), len(calls), warned)
+	}
+	for i, e := range entries {
+		if e.Key != calls[i].Key() || len(e.Candidates) != len(ops.Variants(calls[i].Pass)) {
+			t.Errorf("entry %q with %d candidates for call %q", e.Key, len(e.Candidates), calls[i].Key())
+		}
+		if err := e.check(); err != nil {
+			t.Errorf("%s: %v", e.Key, err)
+		}
+		chosen := e.Candidates[slices.IndexFunc(e.Candidates, func(c Candidate) bool { return c.Variant == e.Chosen })]
+		if n := len(chosen.Milliseconds); n < leastRounds || n > mostRounds {
+			t.Errorf("%s: %d samples of %s", e.Key, n, e.Chosen)
+		}
+		for _, c := range e.Candidates {
+			if c.Dropped == "" && c.Median() < chosen.Median() {
+				t.Errorf("%s: %s (%g ms) was chosen, %s takes %g ms", e.Key, e.Chosen, chosen.Median(), c.Variant, c.Median())
+			}
+		}
+	}
+}
+
+// measureWith measures the forward pass with some candidates' kernels replaced.
+func measureWith(t *testing.T, record map[string]func(*ops.Memory) error) (Entry, []string) {
+	t.Helper()
+	d := open(t)
+	var warned []string
+	change := func(x ops.Shape) []ops.Case {
+		cases := slices.DeleteFunc(ops.Candidates(ops.ConvForward, tiny, x), func(c ops.Case) bool { return !slices.Contains([]string{"straight", "tiled", "naive"}, c.Variant) })
+		for i, c := range cases {
+			if f := record[c.Variant]; f != nil {
+				cases[i].Record = f
+			}
+		}
+		return cases
+	}
+	small := input
+	small.N = 2
+	m := meter{d, collect(&warned)}
+	e, err := m.call(t.Context(), tiny.Key(ops.ConvForward, input), change(small), change(input), Budget)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e, warned
+}
+
+// A kernel that leaves its output as it was, and one of another convolution.
+func nothing(m *ops.Memory) error { return nil }
+func other(m *ops.Memory) error {
+	m.Choice.Forced = map[ops.Pass]string{ops.ConvForward: "naive"}
+	o := tiny
+	o.ReLU = false
+	return o.Forward(m.Recorder, m.Tensors["x"], m.Params["weight"], m.Params["bias"], m.Tensors["y"])
+}
+
+func TestWrongResults(t *testing.T) {
+	for _, v := range []struct {
+		name   string
+		record map[string]func(*ops.Memory) error
+		wrong  []string
+	}{
+		{"unwritten", map[string]func(*ops.Memory) error{"straight": nothing}, []string{"straight"}},
+		{"another arithmetic", map[string]func(*ops.Memory) error{"tiled": other}, []string{"tiled"}},
+		{"the naive one", map[string]func(*ops.Memory) error{"naive": other}, []string{"naive"}},
+		{"no two agree", map[string]func(*ops.Memory) error{"straight": nothing, "tiled": other}, []string{"straight", "tiled", "naive"}},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			e, warned := measureWith(t, v.record)
+			if len(warned) != 1 || !strings.Contains(warned[0], "WRONG RESULT") {
+				t.Errorf("told: %q", warned)
+			}
+			if slices.Contains(v.wrong, e.Chosen) || len(v.wrong) < 3 && e.Chosen == "" {
+				t.Errorf("%q was chosen", e.Chosen)
+			}
+			for _, c := range e.Candidates {
+				if wrong := slices.Contains(v.wrong, c.Variant); wrong && (c.Dropped == "" || len(c.Milliseconds) > 0) {
+					t.Errorf("%s: dropped %q, times %v; its result is wrong", c.Variant, c.Dropped, c.Milliseconds)
+				}
+			}
+		})
+	}
+}
+
+// On a software driver nothing is measured unasked: what was measured before counts, then the table that ships; a broken file is told in one line.
+func TestChooseOnSoftwareDriver(t *testing.T) {
+	d := open(t)
+	if !d.Adapter.CPU() {
+		t.Skip("the adapter is a GPU")
+	}
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	path := must(File(d.Adapter))(t)
+	first := Call{ops.ConvForward, ops.Conv{C: 3, M: 192, K: 5, Stride: 1, Pad: 2, ReLU: true}, ops.Shape{N: 64, C: 3, H: 32, W: 32}}
+	unknown := Call{ops.ConvForward, tiny, input}
+	choose := func(want string, lines int) {
+		t.Helper()
+		var warned []string
+		got := must(Choose(t.Context(), d, []Call{first, unknown}, collect(&warned)))(t)
+		if got[first.Key()] != want || got[unknown.Key()] != "" || len(warned) != lines {
+			t.Errorf("chosen %v, told %q; want %s and %d lines", got, warned, want, lines)
+		}
+	}
+	choose("straight", 0)
+	e := Entry{Key: first.Key(), Chosen: "naive", Candidates: []Candidate{{Variant: "naive", Milliseconds: []float64{1}}}}
+	if err := Save(path, d.Adapter, []Entry{e}); err != nil {
+		t.Fatal(err)
+	}
+	choose("naive", 0)
+	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	choose("straight", 1)
+	choose("straight", 0)                                                               // it is told once
+	if left := must(filepath.Glob(filepath.Dir(path) + "/tune-*"))(t); len(left) != 2 { // the file and its lock
+		t.Errorf("files in the cache: %q", left)
+	}
+}
+
+// On another adapter the first run measures and the second takes the same choice from the file.
+func TestChooseMeasuresOnce(t *testing.T) {
+	d := open(t)
+	d.Adapter.Type = "discrete"
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	var warned []string
+	o := collect(&warned)
+	measured := 0
+	o.Progress = func(int, int) { measured++ }
+	calls := []Call{{ops.ConvForward, tiny, input}}
+	first := must(Choose(t.Context(), d, calls, o))(t)
+	if measured == 0 || first[calls[0].Key()] == "" {
+		t.Fatalf("the first run measured nothing: %v", first)
+	}
+	measured = 0
+	second := must(Choose(t.Context(), d, calls, o))(t)
+	if measured != 0 || second[calls[0].Key()] != first[calls[0].Key()] || len(warned) > 0 {
+		t.Errorf("the second run chose %v after %v, measured %v, told %q", second, first, measured > 0, warned)
+	}
+}
+
+func TestMeasureEnds(t *testing.T) {
+	d := open(t)
+	var warned []string
+	o := collect(&warned)
+	o.Budget = 1 // a nanosecond
+	calls := []Call{{ops.ConvForward, tiny, input}, {ops.ConvWeightGrad, tiny, input}}
+	if entries, err := Measure(t.Context(), d, calls, o); err != nil || len(entries) != 0 || len(warned) != 1 {
+		t.Errorf("without time: %v, %v, told %q", entries, err, warned)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Measure(ctx, d, calls, collect(&warned)); err != context.Canceled {
+		t.Errorf("after Ctrl-C: %v", err)
+	}
+}

@@ -1,0 +1,151 @@
+// Package tune chooses among the variants of a convolution's passes by measuring them on the adapter, and keeps what it measured.
+package tune
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"ninvk/gpu"
+	"ninvk/nn"
+	"ninvk/ops"
+)
+
+// Call is one pass of a convolution for input In, of the network's largest batch.
+type Call struct {
+	Pass ops.Pass
+	Conv ops.Conv
+	In   ops.Shape
+}
+
+// Key is the call's name in tables of choices, see ops.ConvCall.Key.
+func (c Call) Key() string { return c.Conv.Key(c.Pass, c.In) }
+
+// Calls lists the passes of the convolutions of a network, each once: forward alone, or all that a training step runs.
+func Calls(g *nn.Graph, batch int, train bool) []Call {
+	var calls []Call
+	seen := map[string]bool{}
+	learns := map[*nn.Node]bool{} // it, or a layer before it, has weights: its gradient is wanted
+	for _, n := range g.Nodes() {
+		for _, p := range n.Params() {
+			learns[n] = learns[n] || p.Trained()
+		}
+		for _, in := range n.Inputs() {
+			learns[n] = learns[n] || learns[in]
+		}
+		conv, ok := n.Op().(ops.Conv)
+		if !ok {
+			continue
+		}
+		in := n.Inputs()[0]
+		x := in.Shape
+		x.N = batch
+		passes := []ops.Pass{ops.ConvForward}
+		if train && learns[in] {
+			passes = append(passes, ops.ConvInputGrad)
+		}
+		if train {
+			passes = append(passes, ops.ConvWeightGrad)
+		}
+		for _, p := range passes {
+			if c := (Call{p, conv, x}); !seen[c.Key()] {
+				seen[c.Key()] = true
+				calls = append(calls, c)
+			}
+		}
+	}
+	return calls
+}
+
+// Options say how choices are made.
+type Options struct {
+	Budget   time.Duration // no call is begun after so long; 0 for Budget
+	Progress func(done, total int)
+	Warn     func(message string) // a line for the user
+}
+
+// Budget is the time for the calls of one network. The call begun last may go beyond it, by the time that its kernels take to compile.
+const Budget = 45 * time.Second
+
+//go:embed lavapipe.json
+var lavapipe []byte
+
+// shippedTable is the table for software drivers: variants by pass and shape, whatever the batch.
+type shippedTable struct {
+	Note    string                         `json:"note"`
+	Choices map[ops.Pass]map[string]string `json:"choices"`
+}
+
+func shipped() (t shippedTable) {
+	if err := json.Unmarshal(lavapipe, &t); err != nil {
+		panic(fmt.Sprintf("tune/lavapipe.json: %v", err)) // a mistake in this repository, which a test finds
+	}
+	return t
+}
+
+// shippedShape names the call's shape in the shipped table.
+func (c Call) shippedShape() string {
+	return fmt.Sprintf("%d×%d×%d to %d k%d s%d p%d", c.In.C, c.In.H, c.In.W, c.Conv.M, c.Conv.K, c.Conv.Stride, c.Conv.Pad)
+}
+
+// Choose returns the variants for the calls by their keys: those measured on this adapter before, on a software driver else those of the table that ships, and
+// on other adapters else those it measures now and keeps. What is missing from the result is up to the heuristic. The error is that of the adapter or of ctx.
+func Choose(ctx context.Context, d *gpu.Device, calls []Call, o Options) (map[string]string, error) {
+	kept := map[string]Entry{}
+	path, err := File(d.Adapter)
+	if err == nil {
+		kept, err = Load(path, d.Adapter)
+	}
+	if err != nil {
+		again := "they are measured again"
+		if d.Adapter.CPU() {
+			again = "the table that ships is used until ninvk tune measures again"
+			if path != "" {
+				_ = Save(path, d.Adapter, nil) // so that it is told once
+			}
+		}
+		o.Warn(fmt.Sprintf("measured choices of kernels can't be used: %v; %s", err, again))
+	}
+	chosen := map[string]string{}
+	var missing []Call
+	table := shipped()
+	for _, c := range calls {
+		if e, ok := kept[c.Key()]; ok {
+			chosen[c.Key()] = e.Chosen
+		} else if d.Adapter.CPU() {
+			if v, ok := table.Choices[c.Pass][c.shippedShape()]; ok {
+				chosen[c.Key()] = v
+			}
+		} else {
+			missing = append(missing, c)
+		}
+	}
+	if len(missing) == 0 {
+		return chosen, nil
+	}
+	measured, err := Measure(ctx, d, missing, o)
+	for _, e := range measured {
+		chosen[e.Key] = e.Chosen
+	}
+	if e := keep(path, d.Adapter, measured); e != nil {
+		o.Warn(fmt.Sprintf("the measured choices of kernels are not kept: %v", e))
+	}
+	return chosen, err
+}
+
+// keep is Save where there is something to keep and a place for it.
+func keep(path string, a gpu.Adapter, entries []Entry) error {
+	if path == "" || len(entries) == 0 {
+		return nil
+	}
+	return Save(path, a, entries)
+}
+
+// Split is a key's pass and shape.
+func Split(key string) (pass, shape string) {
+	pass, shape, _ = strings.Cut(key, " ")
+	return pass, shape
+}
