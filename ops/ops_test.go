@@ -456,10 +456,17 @@ func cases(t testing.TB) []ops.Case {
 
 func fits(t testing.TB, c ops.Case) bool {
 	t.Helper()
-	return c.Fits == nil || c.Fits(device(t).Limits()) == nil
+	return !compilesSlowly(t, c) && (c.Fits == nil || c.Fits(device(t).Limits()) == nil)
 }
 
 func key(c ops.Case) string { return c.Operator + " " + c.Pass }
+
+// compilesSlowly says whether the driver takes minutes for the variant: Lavapipe from Mesa 23 on, with vectors of 512 bits, for the many storage loads of the
+// kernels for GPUs. Only the variant that is chosen there is tried then, but in make test-full.
+func compilesSlowly(t testing.TB, c ops.Case) bool {
+	a := device(t).Adapter
+	return os.Getenv("NINVK_FULL") == "" && a.VectorWidth > 256 && !strings.HasPrefix(a.Driver, "Mesa 22.") && c.Variant != "" && c.Variant != "straight"
+}
 
 // find gives the entries of the table with this operator, pass and name: one, or one for every variant that fits the adapter.
 func find(t testing.TB, name string) []ops.Case {
