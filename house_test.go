@@ -188,10 +188,10 @@ var companions = map[string]struct {
 	"scratch":       {},
 	"tensor":        {}, // what all operators share
 	"variant":       {},
-	"conv":          {nil, "conv"}, // its variants have the shaders
+	"conv":          {[]string{"conv_grad_sum"}, "conv"}, // its variants have the shaders
 	"conv_tiled":    {[]string{"conv_tiled", "conv_grad_tiled"}, "conv"},
 	"conv_naive":    {[]string{"conv_naive", "conv_grad_naive"}, "conv"},
-	"conv_straight": {[]string{"conv_straight", "conv_grad_straight", "conv_grad_sum"}, "conv"},
+	"conv_straight": {[]string{"conv_straight", "conv_grad_straight", "conv_grad_straight_sum", "unfold"}, "conv"},
 	"table":         {},                                                        // the list of all operators
 	"pool":          {[]string{"maxpool", "avgpool", "globalavgpool"}, "pool"}, // one file, three poolings
 	"reduce":        {[]string{"reduce", "bias"}, "conv"},                      // sums that convolution and batch normalisation use

@@ -140,7 +140,7 @@ func inputGradGemm(c ConvCall) gemm {
 // pointwise is Conv.pointwise for both directions.
 func (c gemm) pointwise() bool { return c.k == 1 && c.stride == 1 && c.pad == 0 && c.dilate == 1 }
 
-// convGradSum records the second pass of a weight gradient, which all variants share: it adds parts partial results in r.Partial in order. Each is M × lanes
+// convGradSum records the second pass of a weight gradient, which the tiled and the naive variant share: it adds parts partial results in r.Partial in order. Each is M × lanes
 // vectors of four input channels, a lane being tap·groups + group; with bias they are followed by the parts of the bias, a vector for four outputs each.
 func convGradSum(r *Recorder, c ConvCall, parts int, bias bool) error {
 	k := gpu.Kernel{Name: "conv weight gradient sum", Source: shaders.Source("conv_grad_sum", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}

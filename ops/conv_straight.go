@@ -166,6 +166,20 @@ func unfold(c ConvCall) unfolded {
 // texels is the whole size.
 func (u unfolded) texels() int { return u.kernels * u.channels * u.pitch }
 
+// straightWeightFits asks for what the weight gradient takes: the unfolded activation, not the activation itself, goes through the texture.
+func straightWeightFits(l gpu.Limits, c ConvCall) error {
+	texels := unfold(c).texels()
+	e := linearExtent(texels)
+	t := convGradTile(l, c.Conv, c.Out.Shape)
+	_, one := straightParts(c, t)
+	return firstError(
+		atMost("bytes of workgroup memory", 4*t.Staged(), int(l.MaxComputeWorkgroupStorageSize)),
+		atMost("texels a side of the scratch texture", max(e.Width, e.Height), int(l.MaxTextureDimension2D)),
+		atMost("bytes of the unfolded activation", int(unfoldedBytes(texels)), int(l.MaxBufferSize)),
+		atMost("bytes of a partial weight gradient", one+16, int(l.MaxStorageBufferBindingSize)),
+	)
+}
+
 // straightParts is the number of partial weight gradients and the bytes of one.
 func straightParts(c ConvCall, t shaders.ConvGradTile) (parts, one int) {
 	one = c.Out.Groups() * c.K * c.K * c.C * 16

@@ -71,7 +71,7 @@ var variants = map[Pass][]Variant{
 		{Name: "naive", Fits: naiveInputGradFits, Record: naiveInputGrad},
 	},
 	ConvWeightGrad: {
-		{Name: "straight", Fits: straightFits, Need: straightWeightNeed, Record: straightWeightGrad},
+		{Name: "straight", Fits: straightWeightFits, Need: straightWeightNeed, Record: straightWeightGrad},
 		tiledWeightGrad("tiled", convGradTiles),
 		tiledWeightGrad("tiled-8x8", convGradTiles8),
 		{Name: "naive", Fits: naiveWeightFits, Need: naiveWeightNeed, Record: naiveWeightGrad},
