@@ -256,8 +256,6 @@ func (m *limitMeter) host() error {
 		return err
 	}
 	defer b.Release()
-	nothing := m.dev.NewTape("limits") // writes wait for a submit
-	nothing.Clear(b, 0, 16)
 	data := make([]byte, size)
 	var up, down []float64
 	for i := range 6 {
@@ -265,10 +263,7 @@ func (m *limitMeter) host() error {
 		if err := m.dev.Write(b, 0, data); err != nil {
 			return err
 		}
-		if err := m.dev.Submit(nothing); err != nil {
-			return err
-		}
-		if err := m.dev.Wait("copying to the adapter"); err != nil {
+		if err := m.dev.Flush("copying to the adapter"); err != nil {
 			return err
 		}
 		written := time.Now()

@@ -43,7 +43,7 @@ func tuneLlvmpipe(driver string) {
 	if width == "" {
 		width = "default"
 	}
-	dir := filepath.Join(base, "ninvk", "shaders", fileName(driver+" "+width+" bits "+cpuModel()))
+	dir := filepath.Join(base, "ninvk", "shaders", FileName(driver+" "+width+" bits "+cpuModel()))
 	if os.MkdirAll(dir, 0o700) == nil {
 		os.Setenv(shaderCacheEnv, dir)
 	}
@@ -98,5 +98,5 @@ var cpuModel = sync.OnceValue(func() string {
 
 var notInNames = regexp.MustCompile(`[^A-Za-z0-9.]+`)
 
-// fileName makes a text one that every file system takes.
-func fileName(s string) string { return strings.Trim(notInNames.ReplaceAllString(s, "-"), "-") }
+// FileName makes a text one that every file system takes.
+func FileName(s string) string { return strings.Trim(notInNames.ReplaceAllString(s, "-"), "-") }

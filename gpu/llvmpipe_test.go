@@ -43,7 +43,7 @@ func TestTuneLlvmpipe(t *testing.T) {
 			if filepath.Dir(folder) != filepath.Join(home, "ninvk", "shaders") {
 				t.Errorf("kernels are kept in %q", folder)
 			}
-			for _, part := range append(c.folderParts, fileName(cpuModel())) {
+			for _, part := range append(c.folderParts, FileName(cpuModel())) {
 				if !strings.Contains(folder, part) {
 					t.Errorf("folder %q does not name %q", folder, part)
 				}

@@ -193,10 +193,11 @@ func TestDispatches(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer images.Release()
-	n, err := net.Dispatches(images, 64, true)
+	tape, err := net.Tape(images, make([]nn.Entry, 64), true)
 	if err != nil {
 		t.Fatal(err)
 	}
+	n := tape.Dispatches()
 	if n > 60 {
 		t.Errorf("a training step takes %d dispatches, want at most 60", n)
 	}

@@ -58,6 +58,11 @@ func ReadWeights(path string, g *nn.Graph) (*Weights, error) {
 	if err != nil {
 		return nil, err
 	}
+	return CheckWeights(path, f, g)
+}
+
+// CheckWeights is ReadWeights for a file that was read before.
+func CheckWeights(path string, f *safetensors.File, g *nn.Graph) (*Weights, error) {
 	bad := func(format string, a ...any) (*Weights, error) {
 		return nil, &WeightsError{path, fmt.Sprintf(format, a...)}
 	}
@@ -78,9 +83,11 @@ func ReadWeights(path string, g *nn.Graph) (*Weights, error) {
 			return bad("tensor %s has shape %v, the network needs %v", p.Name, t.Shape, p.Shape)
 		}
 		if p.Role == nn.BatchesTracked {
-			if w.tracked, err = t.Int64(); err != nil {
+			count, err := t.Int64()
+			if err != nil {
 				return bad("tensor %s: %v", p.Name, err)
 			}
+			w.tracked = count
 			continue
 		}
 		v, err := t.Float32s()
@@ -135,12 +142,8 @@ func Export(model string, params []nn.Param, s *nn.State) *safetensors.File {
 	return f
 }
 
-// ModelOf tells the network that a weights file is of: by its metadata, else by the names and shapes of its tensors ("" if neither tells), and the number of classes.
-func ModelOf(path string) (model string, classes int, err error) {
-	f, err := ReadFile(path)
-	if err != nil {
-		return "", 0, err
-	}
+// ModelOf tells the network that a weights file, read from path, is of: by its metadata, else by the names and shapes of its tensors ("" if neither tells), and the number of classes.
+func ModelOf(path string, f *safetensors.File) (model string, classes int, err error) {
 	model = f.Metadata[ModelKey]
 	if model != "" && !slices.Contains(Models, model) {
 		return "", 0, &WeightsError{path, fmt.Sprintf("its metadata names the unknown model %q; known are %s", model, strings.Join(Models, ", "))}

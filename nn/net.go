@@ -204,15 +204,6 @@ func (n *Net) recorder(b int) *ops.Recorder {
 	}
 }
 
-// Dispatches counts the kernels that a step over b images runs.
-func (n *Net) Dispatches(images *ops.Images, b int, train bool) (int, error) {
-	t, err := n.tape(images, b, train)
-	if err != nil {
-		return 0, err
-	}
-	return t.Dispatches(), nil
-}
-
 // Compile records the step over b images and compiles its kernels, which the first step does otherwise. Afterwards Variants is complete.
 func (n *Net) Compile(images *ops.Images, b int, train bool) error {
 	_, err := n.tape(images, b, train)

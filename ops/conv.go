@@ -137,6 +137,14 @@ func inputGradGemm(c ConvCall) gemm {
 	}
 }
 
+// slopeOf is the slope of a kernel that adds part of the sum: the activation comes with the last part.
+func (c gemm) slopeOf(last bool) float32 {
+	if last {
+		return c.slope
+	}
+	return 1
+}
+
 // pointwise is Conv.pointwise for both directions.
 func (c gemm) pointwise() bool { return c.k == 1 && c.stride == 1 && c.pad == 0 && c.dilate == 1 }
 

@@ -36,10 +36,6 @@ func (r *Recorder) naive(c gemm) error {
 	inputs := c.x.spans(l, 1)
 	for i, in := range inputs {
 		last := i == len(inputs)-1
-		slope := float32(1)
-		if last {
-			slope = c.slope
-		}
 		end := min(c.x.C, 4*in.to)
 		for _, out := range c.y.spans(l, 1) {
 			params := []uint32{
@@ -48,7 +44,7 @@ func (r *Recorder) naive(c gemm) error {
 				uint32(end), uint32(c.x.Plane()), uint32(c.x.W), uint32(c.x.H),
 				flag(i > 0), uint32(c.bias.Offset), flag(last && c.bias.Len > 0), uint32(c.k),
 				uint32(int32(c.w0)), uint32(int32(c.wm)), uint32(int32(c.wc)), uint32(int32(c.wt)),
-				bits(slope), uint32(c.stride), uint32(int32(c.pad)), uint32(c.dilate),
+				bits(c.slopeOf(last)), uint32(c.stride), uint32(int32(c.pad)), uint32(c.dilate),
 			}
 			if err := r.dispatch(kernel, naivePasses(end-4*in.from, c.k), params, ceilDiv(c.y.Pixels(), 64), 4*(out.to-out.from), 1,
 				gpu.All(r.Weights), c.x.slice(in), c.y.slice(out)); err != nil {

@@ -110,10 +110,6 @@ func (r *Recorder) straight(c gemm) error {
 	for c0 := 0; c0 < c.x.C; c0 += t.CH {
 		for ky := 0; ky < c.k; ky += t.KY {
 			last := c0+t.CH >= c.x.C && ky+t.KY >= c.k
-			slope := float32(1)
-			if last {
-				slope = c.slope
-			}
 			for _, s := range c.y.spans(l, t.R/4) {
 				params := []uint32{
 					uint32(c.blocks(t)), uint32(ceilDiv(c.y.W, t.TP)), uint32(c.y.W), uint32(c.y.H),
@@ -122,7 +118,7 @@ func (r *Recorder) straight(c gemm) error {
 					uint32(c.y.C), uint32(4 * s.from), uint32(c.x.C), uint32(c0),
 					uint32(c.k * c.k), uint32(ky * c.k), uint32(ky), flag(!first),
 					uint32(int32(c.w0)), uint32(int32(c.wm)), uint32(int32(c.wc)), uint32(int32(c.wt)),
-					uint32(c.bias.Offset), flag(last && c.bias.Len > 0), bits(slope), uint32(c.stride),
+					uint32(c.bias.Offset), flag(last && c.bias.Len > 0), bits(c.slopeOf(last)), uint32(c.stride),
 					uint32(int32(c.pad)), uint32(c.dilate), 1<<c.x.foldShift() - 1, uint32(c.x.foldShift()), uint32(c.x.Groups()),
 				}
 				if err := r.dispatch(k, ceilDiv(t.Staged(), t.WG)+2, params, ceilDiv(c.blocks(t), t.WG), ceilDiv(4*(s.to-s.from), t.R), 1,

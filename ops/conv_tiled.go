@@ -172,10 +172,6 @@ func (r *Recorder) tiled(tiles []shaders.ConvTiled, c gemm) error {
 	inputs := c.x.spans(l, 1)
 	for i, in := range inputs {
 		last := i == len(inputs)-1
-		slope := float32(1)
-		if last {
-			slope = c.slope
-		}
 		t.Masked = last && c.mask != nil
 		kernel := gpu.Kernel{
 			Name: fmt.Sprintf("%s %d×%d tiled %d×%d", c.name, c.k, c.k, t.BM, t.BN), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write},
@@ -193,7 +189,7 @@ func (r *Recorder) tiled(tiles []shaders.ConvTiled, c gemm) error {
 				uint32(c.x.Plane()), uint32(c.x.W), uint32(c.x.H), uint32(c.x.C),
 				uint32(4 * in.from), flag(i > 0), uint32(c.bias.Offset), flag(last && c.bias.Len > 0),
 				uint32(int32(c.w0)), uint32(int32(c.wm)), uint32(int32(c.wc)), uint32(int32(c.wt)),
-				bits(slope), uint32(c.stride), uint32(int32(c.pad)), uint32(c.dilate),
+				bits(c.slopeOf(last)), uint32(c.stride), uint32(int32(c.pad)), uint32(c.dilate),
 			}
 			resources := []any{gpu.All(r.Weights), c.x.slice(in), c.y.slice(out)}
 			if t.Masked {

@@ -14,9 +14,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/gofrs/flock"
 	"github.com/google/renameio/v2/maybe"
@@ -65,16 +63,13 @@ func (c cache) sum() string {
 	return hex.EncodeToString(h[:])
 }
 
-var notInNames = regexp.MustCompile(`[^A-Za-z0-9.]+`)
-
 // File is the cache's path for an adapter, in the user's cache directory. There need not be one yet.
 func File(a gpu.Adapter) (string, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
 	}
-	name := notInNames.ReplaceAllString(strings.Join([]string{a.Name, a.Backend, a.Driver}, " "), "-")
-	return filepath.Join(dir, "ninvk", "tune-"+strings.Trim(name, "-")+".json"), nil
+	return filepath.Join(dir, "ninvk", "tune-"+gpu.FileName(a.Name+" "+a.Backend+" "+a.Driver)+".json"), nil
 }
 
 // Load reads the choices measured on an adapter by their calls' keys: none where the file is missing. The error says in a line why the file can't be used.

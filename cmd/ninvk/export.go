@@ -28,7 +28,7 @@ func (c exportCommand) Run() error {
 		return err
 	}
 	if c.Format == "safetensors" {
-		f, err := n.file()
+		f, err := n.tensors()
 		if err != nil {
 			return err
 		}

@@ -15,14 +15,15 @@ type importCommand struct {
 
 // Run imports: no code of the file is run, and nothing is written that does not fit the network.
 func (c importCommand) Run() error {
-	if _, err := pth.Read(c.Weights); err != nil { // safetensors would be accepted below
-		return err
-	}
-	n, err := openNetwork(c.Weights, c.Model, nil)
+	checkpoint, err := pth.Read(c.Weights)
 	if err != nil {
 		return err
 	}
-	f, err := n.file()
+	n, err := newNetwork(c.Weights, checkpoint, c.Model, nil)
+	if err != nil {
+		return err
+	}
+	f, err := n.tensors()
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 // network is a weights file with the network it was found to fit.
 type network struct {
 	path    string
+	file    *safetensors.File
 	model   string
 	size    int // pixels a side of its images
 	graph   *nn.Graph
@@ -21,10 +22,19 @@ type network struct {
 	weights *nin.Weights
 }
 
-// openNetwork reads a weights file and builds its network: model, or if that is empty the one that the file tells, for images enlarged to resize pixels a side
-// (nil: the model's own size, 0: the data's).
+// openNetwork reads a weights file and builds its network, see newNetwork.
 func openNetwork(path, model string, resize *int) (*network, error) {
-	found, classes, err := nin.ModelOf(path)
+	f, err := nin.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return newNetwork(path, f, model, resize)
+}
+
+// newNetwork builds the network of a weights file that was read from path: model, or if that is empty the one that the file tells, for images enlarged to resize pixels a side
+// (nil: the model's own size, 0: the data's).
+func newNetwork(path string, f *safetensors.File, model string, resize *int) (*network, error) {
+	found, classes, err := nin.ModelOf(path, f)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +49,7 @@ func openNetwork(path, model string, resize *int) (*network, error) {
 		return nil, &nin.WeightsError{Path: path, Problem: fmt.Sprintf("the network has %d classes, CIFAR-10 has %d", classes, cifar10.Classes)}
 	}
 	cfg.Resolve()
-	n := &network{path: path, model: cfg.Model, size: *cfg.Resize}
+	n := &network{path: path, file: f, model: cfg.Model, size: *cfg.Resize}
 	if n.size < 0 {
 		return nil, &train.UsageError{Flag: "--resize", Value: fmt.Sprint(n.size), Problem: "must be 0 (the data's own size) or a number of pixels"}
 	}
@@ -49,22 +59,18 @@ func openNetwork(path, model string, resize *int) (*network, error) {
 	if n.graph, n.logits, err = nin.Build(nin.Config{Model: n.model, Classes: cifar10.Classes, Size: n.size}); err != nil {
 		return nil, err
 	}
-	n.weights, err = nin.ReadWeights(path, n.graph)
+	n.weights, err = nin.CheckWeights(path, f, n.graph)
 	return n, err
 }
 
-// file is the weights as safetensors: float32, in the network's order under the same names, with metadata that names the model.
-func (n *network) file() (*safetensors.File, error) {
-	f, err := nin.ReadFile(n.path)
-	if err != nil {
-		return nil, err
-	}
+// tensors are the weights as safetensors: float32, in the network's order under the same names, with metadata that names the model.
+func (n *network) tensors() (*safetensors.File, error) {
 	metadata := map[string]string{"format": "pt"}
-	maps.Copy(metadata, f.Metadata)
+	maps.Copy(metadata, n.file.Metadata)
 	metadata[nin.ModelKey] = n.model
 	out := &safetensors.File{Metadata: metadata}
 	for _, p := range n.graph.Params() {
-		t, ok := f.Tensor(p.Name)
+		t, ok := n.file.Tensor(p.Name)
 		if !ok { // a count, see nin.ReadWeights
 			continue
 		}
