@@ -23,7 +23,7 @@ func TestForcedVariants(t *testing.T) {
 			value: " conv/forward=straight, conv/weight-gradient=straight,",
 			want:  map[Pass]string{ConvForward: "straight", ConvWeightGrad: "straight"},
 		},
-		{value: "conv/forward=fastest", fails: []string{VariantEnv, "conv/forward=fastest", "straight, tiled"}},
+		{value: "conv/forward=fastest", fails: []string{VariantEnv, "conv/forward=fastest", "straight, winograd, tiled"}},
 		{value: "conv/forward", fails: []string{"conv/forward", "straight"}},
 		{value: "conv/backward=straight", fails: []string{VariantEnv, "conv/backward=straight", "conv/forward, conv/input-gradient, conv/weight-gradient"}},
 		{value: "straight", fails: []string{"PASS=VARIANT"}},

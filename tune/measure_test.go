@@ -21,7 +21,7 @@ func open(t *testing.T) *gpu.Device {
 
 // collect keeps what the user would be told.
 func collect(lines *[]string) Options {
-	return Options{Budget: Budget, Progress: func(int, int) {}, Warn: func(s string) { *lines = append(*lines, s) }}
+	return Options{Budget: 10 * time.Minute, Progress: func(int, int) {}, Warn: func(s string) { *lines = append(*lines, s) }}
 }
 
 var (
