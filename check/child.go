@@ -66,8 +66,10 @@ func Isolate(ctx context.Context, cache bool, progress func(doing string, done, 
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit) && !slices.Contains(crashed, exit.ExitCode()):
-		lines := strings.Split(message, "\n")
-		return p, &ChildError{exit.ExitCode(), strings.TrimPrefix(lines[len(lines)-1], "ninvk: ")}
+		if at := strings.LastIndex("\n"+message, "\nninvk: "); at >= 0 { // after what else it said
+			message = message[at+len("ninvk: "):]
+		}
+		return p, &ChildError{exit.ExitCode(), message}
 	case exit == nil && err != nil:
 		return p, fmt.Errorf("the checking process: %w", err)
 	case err != nil:

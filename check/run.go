@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"ninvk/gpu"
@@ -151,7 +152,7 @@ func (r *runner) run(c ops.Case) (Result, error) {
 		err = tape.Finish()
 	}
 	if err != nil {
-		result.Problem, result.Error, result.Bound = err.Error(), Number(math.NaN()), Number(math.NaN())
+		result.Problem, result.Error, result.Bound = strings.Join(strings.Fields(err.Error()), " "), Number(math.NaN()), Number(math.NaN())
 		return result, nil
 	}
 	if err := r.d.Submit(tape); err != nil {

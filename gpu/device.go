@@ -45,9 +45,13 @@ type Device struct {
 	last      string   // label of the last submit, for messages
 }
 
-// Open opens the adapter that selector names (see Select; "" looks at NINVK_ADAPTER first) with the adapter's own limits.
+// Open opens the adapter that selector names (see Select; "" looks at NINVK_ADAPTER first) with the adapter's own limits, as
+// far as NINVK_LIMITS does not lower them.
 func Open(selector string) (*Device, error) {
-	as, release := enumerate()
+	as, release, err := enumerate()
+	if err != nil {
+		return nil, err
+	}
 	a, err := choose(as, selector)
 	if err != nil {
 		release()
@@ -66,7 +70,10 @@ func Open(selector string) (*Device, error) {
 
 // Choose finds the adapter that Open would open.
 func Choose(selector string) (Adapter, error) {
-	as, release := enumerate()
+	as, release, err := enumerate()
+	if err != nil {
+		return Adapter{}, err
+	}
 	defer release()
 	return choose(as, selector)
 }
@@ -93,7 +100,7 @@ func (d *Device) Close() {
 // Allocated is the number of bytes in live buffers and textures.
 func (d *Device) Allocated() uint64 { return d.allocated }
 
-// Limits are the device's limits, which are the adapter's own.
+// Limits are the device's limits.
 func (d *Device) Limits() Limits { return d.Adapter.Limits }
 
 // Wait returns when all submitted work is done, or with a LostError that names what was running after WaitLimit.

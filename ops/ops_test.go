@@ -34,7 +34,9 @@ func device(t testing.TB) *gpu.Device {
 }
 
 // partial and scratch are shared by all cases. Partial sums start as NaN, so that a kernel that reads what it has not written is found out.
-var lent struct {
+var lent memory
+
+type memory struct {
 	partial  *gpu.Buffer
 	scratch  *ops.Scratch
 	extent   ops.Extent

@@ -76,14 +76,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let g = 4u * (q.group0 + wid.y);
   let mean = norm[g];
   let scale = norm[g + 2u];
   let shift = norm[g + 3u];
-  for (var u = 0u; u < 8u; u = u + 1u) {
-    let p = (wid.x * 8u + u) * 256u + lid.x;
+  for (var u = 0u; u < 16u; u = u + 1u) {
+    let p = (wid.x * 16u + u) * 128u + lid.x;
     if (p < q.pixels) {
       let i = wid.y * q.plane + p;
       let v = (x[i] - mean) * scale + shift;
@@ -122,7 +122,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 @group(0) @binding(3) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> dy: array<vec4<f32>>;
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let g = q.group0 + wid.y;
   let mean = norm[4u * g];
@@ -131,8 +131,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   let shift = norm[4u * g + 3u];
   let a = norm2[2u * g];
   let b = norm2[2u * g + 1u];
-  for (var u = 0u; u < 8u; u = u + 1u) {
-    let p = (wid.x * 8u + u) * 256u + lid.x;
+  for (var u = 0u; u < 16u; u = u + 1u) {
+    let p = (wid.x * 16u + u) * 128u + lid.x;
     if (p < q.pixels) {
       let i = wid.y * q.plane + p;
       let d = x[i] - mean;

@@ -111,7 +111,7 @@ func exitCode(err error) int {
 		return checking.Code
 	case is(new(*interrupted)):
 		return exitInterrupted
-	case is(new(*usageError)), is(new(*train.UsageError)), is(new(*nin.UnknownModelError)), is(new(*ops.VariantError)):
+	case is(new(*usageError)), is(new(*train.UsageError)), is(new(*nin.UnknownModelError)), is(new(*ops.VariantError)), is(new(*gpu.LimitsError)):
 		return exitUsage
 	case is(new(*gpu.NoAdapterError)), is(new(*gpu.AmbiguousAdapterError)):
 		return exitNoAdapter
