@@ -3,6 +3,7 @@ package gpu
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime"
 	"sync"
@@ -27,6 +28,12 @@ type LostError struct {
 func (e *LostError) Error() string {
 	return fmt.Sprintf("the adapter failed during %s: %s", e.During, e.Reason)
 }
+
+// NoMemoryError is a LostError that says the adapter had no memory for a buffer or a texture.
+type NoMemoryError struct{ *LostError }
+
+// Unwrap gives the LostError.
+func (e *NoMemoryError) Unwrap() error { return e.LostError }
 
 // Device is an open adapter with its queue. Its methods may be called from one goroutine at a time, Pipeline excepted.
 type Device struct {
@@ -85,9 +92,33 @@ func choose(as []Adapter, selector string) (Adapter, error) {
 	return Select(as, selector)
 }
 
+// gone is why a device answers no more.
+const gone = "the device is lost: the adapter was removed, its driver crashed, or it ran out of memory"
+
+// Lose takes the device away, as when an eGPU is unplugged: the work that is submitted last is one that the driver can't do, and all that is asked of the device
+// afterwards ends in a LostError. It is for trying what happens then.
+func (d *Device) Lose() error {
+	b, err := d.NewBuffer("a destroyed buffer", 16)
+	if err != nil {
+		return err
+	}
+	t := d.NewTape("the loss of the device")
+	t.Clear(b, 0, 16)
+	if err := t.Finish(); err != nil {
+		return err
+	}
+	d.player.encode(t.reel, 0, t.reel.n)
+	b.b.Destroy()
+	d.player.submit()
+	return d.player.err("submitting", t.Label)
+}
+
 // Close waits for the queue and releases the device. Buffers and tapes of the device must not be used afterwards.
 func (d *Device) Close() {
-	_ = d.Wait("closing the device")
+	if err := d.Wait("closing the device"); d.player.lost() {
+		slog.Debug("the device is left as it is", "error", err)
+		return
+	}
 	for _, p := range d.pipelines {
 		p.release()
 	}
@@ -117,7 +148,10 @@ func (d *Device) poll(what string, done func(idle bool) bool) error {
 	start := time.Now()
 	pause := 20 * time.Microsecond
 	for {
-		idle := d.device.Poll(false, nil)
+		idle := d.player.poll()
+		if d.player.lost() {
+			return &LostError{what, gone}
+		}
 		if idle {
 			d.free()
 		}
