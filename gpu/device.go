@@ -48,6 +48,7 @@ type Device struct {
 	pipelines map[string]*Pipeline
 
 	allocated uint64
+	live      Counts
 	dead      []func() // resources freed once the queue is idle
 	last      string   // label of the last submit, for messages
 }
@@ -130,6 +131,18 @@ func (d *Device) Close() {
 
 // Allocated is the number of bytes in live buffers and textures.
 func (d *Device) Allocated() uint64 { return d.allocated }
+
+// Counts is how many resources are in use.
+type Counts struct{ Buffers, Textures, BindGroups, Pipelines int }
+
+// Live counts what was made and is not released.
+func (d *Device) Live() Counts {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c := d.live
+	c.Pipelines = len(d.pipelines)
+	return c
+}
 
 // Limits are the device's limits.
 func (d *Device) Limits() Limits { return d.Adapter.Limits }

@@ -39,6 +39,7 @@ func (d *Device) newBuffer(label string, size uint64, usage wgpu.BufferUsage) (*
 		return nil, &NoMemoryError{&LostError{fmt.Sprintf("allocating %q (%d bytes; %d are in use)", label, size, d.allocated), err.Error()}}
 	}
 	d.allocated += size
+	d.live.Buffers++
 	return &Buffer{Label: label, Size: size, d: d, b: b, h: handle(b)}, nil
 }
 
@@ -49,6 +50,7 @@ func (b *Buffer) Release() {
 	}
 	h := b.b
 	b.d.allocated -= b.Size
+	b.d.live.Buffers--
 	b.d.later(func() { h.Destroy(); h.Release() })
 	b.b = nil
 }
@@ -209,6 +211,7 @@ func (d *Device) NewTexture(label string, width, height, texelSize int) (*Textur
 	}
 	x := &Texture{Label: label, Width: width, Height: height, TexelSize: texelSize, d: d, t: t, v: v}
 	d.allocated += x.size()
+	d.live.Textures++
 	return x, nil
 }
 
@@ -236,6 +239,7 @@ func (t *Texture) Release() {
 	}
 	h, v := t.t, t.v
 	t.d.allocated -= t.size()
+	t.d.live.Textures--
 	t.d.later(func() { v.Release(); h.Destroy(); h.Release() })
 	t.t = nil
 }
