@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-gl/mathgl/mgl32"
+
 	"ninvk/gpu"
 	"ninvk/ops"
 	"ninvk/ops/twin"
@@ -102,5 +104,40 @@ func TestLowerLimits(t *testing.T) {
 				t.Errorf("%d cases fit no longer, of the variants %q some should", lost, c.lost)
 			}
 		})
+	}
+}
+
+// TestDataSetBeyondLargestBuffer: a data set of 1.2 MB is held by an adapter whose buffers and bindings end at 256 KiB, and its last images are whole.
+func TestDataSetBeyondLargestBuffer(t *testing.T) {
+	limited(t, "maxBufferSize=262144,maxStorageBufferBindingSize=262144")
+	d := device(t)
+	const n, batch = 400, 8
+	pixels := make([]byte, n*3*32*32)
+	for i := range pixels {
+		pixels[i] = byte(i*i>>7 + i)
+	}
+	images := must(ops.NewImages(d, "data set", 32, 32, pixels))(t)
+	defer images.Release()
+	x := must(ops.NewTensor(d, "x", ops.Shape{N: batch, C: 3, H: 32, W: 32}))(t)
+	defer x.Buf.Release()
+	entries := must(d.NewBuffer("batch", batch*ops.BatchBytes))(t)
+	defer entries.Release()
+	labels := must(d.NewBuffer("labels", 4*batch))(t)
+	defer labels.Release()
+	var words []uint32
+	for i := range batch {
+		e := ops.BatchEntry(uint32(n-batch+i), 0, mgl32.Ident3())
+		words = append(words, e[:]...)
+	}
+	check(t, d.Write(entries, 0, gpu.Bytes(words)))
+	r := &ops.Recorder{Dev: d, Tape: d.NewTape("augment"), Batch: batch}
+	defer r.Tape.Release()
+	check(t, ops.Augment{Size: 32, Std: [3]float64{1, 1, 1}}.Forward(r, images, entries, x, labels))
+	check(t, d.Submit(r.Tape))
+	want := pixels[(n-batch)*3*32*32:]
+	for i, v := range ops.Unpack(x.Shape, readAll(t, x.Buf)) {
+		if math.Abs(float64(v)-float64(want[i])/255) > 1e-6 {
+			t.Fatalf("byte %d is %d, copied as %g", i, want[i], v)
+		}
 	}
 }
