@@ -37,14 +37,20 @@ func (e *ChildError) Error() string { return e.Message }
 // crashed are the exit codes of a process that the driver brought down: by a signal, or, as Go's runtime tells of a signal in the driver's code, with 2.
 var crashed = []int{-1, 2}
 
-// Isolate runs Child in a process of its own, the program exe with args, with the driver's shader cache off or as it is. A crash is the pass's failure; every
+// Isolate runs Child in a process of its own, the program exe with args, with the driver's shader cache off or on. A crash is the pass's failure; every
 // other end before the last message is an error.
 func Isolate(ctx context.Context, cache bool, progress func(doing string, done, total int), exe string, args ...string) (Pass, error) {
 	p := Pass{Cache: "on"}
 	c := exec.CommandContext(ctx, exe, args...)
 	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
 	c.WaitDelay = 10 * time.Second
-	if c.Env = os.Environ(); !cache {
+	c.Env = slices.DeleteFunc(os.Environ(), func(set string) bool {
+		return slices.ContainsFunc(cacheOff, func(off string) bool {
+			name, _, _ := strings.Cut(off, "=")
+			return strings.HasPrefix(set, name+"=")
+		})
+	})
+	if !cache {
 		p.Cache, c.Env = "off", append(c.Env, cacheOff...)
 	}
 	var said bytes.Buffer

@@ -31,8 +31,11 @@ func TestOutOfMemory(t *testing.T) {
 		}
 		const batch = "4000" // 262 MB an activation
 		out := allocate(batch)
-		if strings.Contains(out, "no software adapter") {
-			return // only the memory of those can be limited
+		switch {
+		case strings.Contains(out, "no software adapter"):
+			t.Skip("only the memory of a software adapter can be limited")
+		case strings.Contains(out, "it fits"):
+			t.Skip("this driver promises memory that it has not got, as Lavapipe 25.0.7 does")
 		}
 		suggested := regexp.MustCompile(`batch of 4000 images does not fit .*Not enough memory .*; the largest that fits is --batch (\d+)`).FindStringSubmatch(out)
 		if suggested == nil {
