@@ -83,6 +83,7 @@ func (r Result) String() string {
 
 // WriteTable prints a line for every comparison, with the largest errors of both passes, and the verdict.
 func (r *Report) WriteTable(w io.Writer) error {
+	fmt.Fprintf(w, "ninvk %s, adapter %v\n\n", r.Version, r.Adapter)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "operator\tpass\tvariant\tshape\terror, cache off\terror, cache on\tbound\tverdict")
 	off, on := r.Passes[0].Results, r.Passes[1].Results
@@ -106,6 +107,7 @@ func (r *Report) WriteTable(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	fmt.Fprintln(w)
 	for _, p := range r.Passes {
 		fmt.Fprintf(w, "%.1f s with the driver's shader cache %s\n", p.Seconds, p.Cache)
 	}
