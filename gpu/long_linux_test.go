@@ -61,11 +61,19 @@ func TestLongerThanFiveSeconds(t *testing.T) {
 		tape := d.NewTape(k.Name)
 		defer tape.Release()
 		tape.Dispatch(k, nil, min(n/64, 32768), (n/64+32767)/32768, 1, All(in), All(out))
-		start := time.Now()
-		check(t, d.Submit(tape))
-		y, err := d.ReadFloats(out, n)
-		took := time.Since(start)
+		r, err := d.NewReadback(k.Name, out.Size)
 		check(t, err)
+		defer r.Release()
+		y := make([]float32, n)
+		start := time.Now()
+		check(t, d.SubmitRead(tape, out, r))
+		r.Start()
+		check(t, d.Wait(k.Name))
+		if !r.Ready() {
+			t.Errorf("%s: the wait ended before the work, after %v", k.Name, time.Since(start))
+		}
+		check(t, r.Wait(Bytes(y)))
+		took := time.Since(start)
 		for i, v := range y {
 			if math.Abs(float64(v)-want) > 1e-5*want {
 				t.Fatalf("%s: value %d is %g, want %g", k.Name, i, v, want)
