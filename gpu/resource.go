@@ -2,6 +2,7 @@ package gpu
 
 import (
 	"fmt"
+	"strings"
 	"unsafe"
 
 	"github.com/rajveermalviya/go-webgpu/wgpu"
@@ -36,12 +37,15 @@ func (d *Device) newBuffer(label string, size uint64, usage wgpu.BufferUsage) (*
 		return err
 	})
 	if err != nil {
-		return nil, &NoMemoryError{&LostError{fmt.Sprintf("allocating %q (%d bytes; %d are in use)", label, size, d.allocated), err.Error()}}
+		return nil, &NoMemoryError{&LostError{fmt.Sprintf("allocating %q (%d bytes; %d are in use)", label, size, d.allocated), oneLine(err)}}
 	}
 	d.allocated += size
 	d.live.Buffers++
 	return &Buffer{Label: label, Size: size, d: d, b: b, h: handle(b)}, nil
 }
+
+// oneLine is what the library says in several lines.
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 // Release frees the buffer once the queue no longer uses it.
 func (b *Buffer) Release() {
@@ -207,7 +211,7 @@ func (d *Device) NewTexture(label string, width, height, texelSize int) (*Textur
 		return err
 	})
 	if err != nil {
-		return nil, &NoMemoryError{&LostError{fmt.Sprintf("allocating %q (%d×%d texels)", label, width, height), err.Error()}}
+		return nil, &NoMemoryError{&LostError{fmt.Sprintf("allocating %q (%d×%d texels)", label, width, height), oneLine(err)}}
 	}
 	x := &Texture{Label: label, Width: width, Height: height, TexelSize: texelSize, d: d, t: t, v: v}
 	d.allocated += x.size()
