@@ -35,7 +35,7 @@ type soaking struct {
 
 func (s soaking) Epoch(EpochRecord) { s.look() }
 
-// TestSoak trains 2,000 steps of 8 images, with checkpoints, weights and plots every 50 steps and evaluations every 100: after the first quarter neither memory nor the numbers of
+// TestSoak trains 2,000 steps of 8 images, with checkpoints, weights and plots every 50 steps and evaluations every 200: after the first quarter neither memory nor the numbers of
 // live resources may grow, nor steps take longer.
 func TestSoak(t *testing.T) {
 	if os.Getenv("NINVK_FULL") == "" {
@@ -55,8 +55,8 @@ func TestSoak(t *testing.T) {
 	report := soaking{silent{func(r StepRecord) { seconds = append(seconds, batch/r.ImagesPerSecond) }}, func() {
 		states = append(states, state{resident(t), d.Allocated(), d.Live()})
 	}}
-	s, err := runJob(t, context.Background(), subset(t, perEpoch*batch, 100), report, func(c *Config) {
-		c.Batch, c.Epochs, c.EvalEvery, c.CheckpointEvery, c.Augment, c.Resize = batch, epochs, 2, 25, "flip-crop", intPtr(4)
+	s, err := runJob(t, context.Background(), subset(t, perEpoch*batch, 40), report, func(c *Config) {
+		c.Batch, c.Epochs, c.EvalEvery, c.CheckpointEvery, c.Augment = batch, epochs, 4, 25, "flip-crop"
 	})
 	if err != nil {
 		t.Fatal(err)
