@@ -9,7 +9,7 @@ TEST_PACKAGES := 1
 TEST_TIMEOUT := 4m
 FULL_TIMEOUT := 60m
 
-.PHONY: help build setup quickstart test test-full onnxruntime bench-peers vet fmt
+.PHONY: help build setup quickstart test test-full soak onnxruntime bench-peers vet fmt
 
 help:
 	@echo 'make quickstart   set up, build, and train on the embedded sample (about three minutes)'
@@ -17,6 +17,7 @@ help:
 	@echo 'make build        build bin/ninvk'
 	@echo 'make test         set up, and test all that must hold (under five minutes on two cores)'
 	@echo 'make test-full    the same with the slow suites'
+	@echo 'make soak         train 2,000 steps and look for leaks and drift (minutes)'
 	@echo 'make bench-peers  install PyTorch and TensorFlow.js, and compare the speed with theirs (ten minutes on two cores)'
 	@echo 'make fmt vet      format; look for mistakes'
 	@echo
@@ -41,6 +42,11 @@ test: setup
 test-full: export NINVK_FULL = 1
 test-full: TEST_TIMEOUT = $(FULL_TIMEOUT)
 test-full: onnxruntime test
+
+# 2,000 steps; the test says what it found.
+soak: export NINVK_FULL = 1
+soak: setup
+	go test -count 1 -v -timeout $(FULL_TIMEOUT) -run '^TestSoak$$' ./train
 
 # The runtime that exported models are tried with, for test-full alone. Its install script would download what only GPUs need.
 onnxruntime: onnx/testdata/node_modules/onnxruntime-node

@@ -101,7 +101,10 @@ func rank(kind string) int {
 // Adapters lists every adapter; exactly one is marked as the default, the first of the best type
 // (discrete before integrated before virtual before cpu).
 func Adapters() ([]Adapter, error) {
-	as, release := enumerate()
+	as, release, err := enumerate()
+	if err != nil {
+		return nil, err
+	}
 	release()
 	if len(as) == 0 {
 		return nil, &NoAdapterError{}
@@ -125,8 +128,12 @@ var prepareLlvmpipe = sync.OnceFunc(func() {
 	}
 })
 
-// enumerate lists the adapters; release gives back the handles, those kept by an open device excepted.
-func enumerate() (as []Adapter, release func()) {
+// enumerate lists the adapters, with limits as NINVK_LIMITS lowers them; release gives back the handles, those kept by an open device excepted.
+func enumerate() (as []Adapter, release func(), err error) {
+	limits, err := lowered()
+	if err != nil {
+		return nil, nil, err
+	}
 	quietDrivers()
 	prepareLlvmpipe()
 	instance := wgpu.CreateInstance(&wgpu.InstanceDescriptor{Backends: backends})
@@ -150,6 +157,7 @@ func enumerate() (as []Adapter, release func()) {
 		})
 	}
 	for i := range as {
+		as[i].lower(limits)
 		if as[i].VectorWidth = vectorWidth(as[i].Name); as[i].VectorWidth > 0 {
 			as[i].ShaderCache = shaderCache()
 		}
@@ -163,7 +171,7 @@ func enumerate() (as []Adapter, release func()) {
 			a.handle.Release()
 		}
 		instance.Release()
-	}
+	}, nil
 }
 
 // quietDrivers keeps driver chatter off the user's terminal: Mesa complains where XDG_RUNTIME_DIR is unset.

@@ -3,6 +3,7 @@ package gpu
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime"
 	"sync"
@@ -28,6 +29,12 @@ func (e *LostError) Error() string {
 	return fmt.Sprintf("the adapter failed during %s: %s", e.During, e.Reason)
 }
 
+// NoMemoryError is a LostError that says the adapter had no memory for a buffer or a texture.
+type NoMemoryError struct{ *LostError }
+
+// Unwrap gives the LostError.
+func (e *NoMemoryError) Unwrap() error { return e.LostError }
+
 // Device is an open adapter with its queue. Its methods may be called from one goroutine at a time, Pipeline excepted.
 type Device struct {
 	Adapter Adapter
@@ -41,13 +48,18 @@ type Device struct {
 	pipelines map[string]*Pipeline
 
 	allocated uint64
+	live      Counts
 	dead      []func() // resources freed once the queue is idle
 	last      string   // label of the last submit, for messages
 }
 
-// Open opens the adapter that selector names (see Select; "" looks at NINVK_ADAPTER first) with the adapter's own limits.
+// Open opens the adapter that selector names (see Select; "" looks at NINVK_ADAPTER first) with the adapter's own limits, as
+// far as NINVK_LIMITS does not lower them.
 func Open(selector string) (*Device, error) {
-	as, release := enumerate()
+	as, release, err := enumerate()
+	if err != nil {
+		return nil, err
+	}
 	a, err := choose(as, selector)
 	if err != nil {
 		release()
@@ -66,7 +78,10 @@ func Open(selector string) (*Device, error) {
 
 // Choose finds the adapter that Open would open.
 func Choose(selector string) (Adapter, error) {
-	as, release := enumerate()
+	as, release, err := enumerate()
+	if err != nil {
+		return Adapter{}, err
+	}
 	defer release()
 	return choose(as, selector)
 }
@@ -78,9 +93,33 @@ func choose(as []Adapter, selector string) (Adapter, error) {
 	return Select(as, selector)
 }
 
+// gone is why a device answers no more.
+const gone = "the device is lost: the adapter was removed, its driver crashed, or it ran out of memory"
+
+// Lose takes the device away, as when an eGPU is unplugged: the work that is submitted last is one that the driver can't do, and all that is asked of the device
+// afterwards ends in a LostError. It is for trying what happens then.
+func (d *Device) Lose() error {
+	b, err := d.NewBuffer("a destroyed buffer", 16)
+	if err != nil {
+		return err
+	}
+	t := d.NewTape("the loss of the device")
+	t.Clear(b, 0, 16)
+	if err := t.Finish(); err != nil {
+		return err
+	}
+	d.player.encode(t.reel, 0, t.reel.n)
+	b.b.Destroy()
+	d.player.submit()
+	return d.player.err("submitting", t.Label)
+}
+
 // Close waits for the queue and releases the device. Buffers and tapes of the device must not be used afterwards.
 func (d *Device) Close() {
-	_ = d.Wait("closing the device")
+	if err := d.Wait("closing the device"); d.player.lost() {
+		slog.Debug("the device is left as it is", "error", err)
+		return
+	}
 	for _, p := range d.pipelines {
 		p.release()
 	}
@@ -93,7 +132,19 @@ func (d *Device) Close() {
 // Allocated is the number of bytes in live buffers and textures.
 func (d *Device) Allocated() uint64 { return d.allocated }
 
-// Limits are the device's limits, which are the adapter's own.
+// Counts is how many resources are in use.
+type Counts struct{ Buffers, Textures, BindGroups, Pipelines int }
+
+// Live counts what was made and is not released.
+func (d *Device) Live() Counts {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c := d.live
+	c.Pipelines = len(d.pipelines)
+	return c
+}
+
+// Limits are the device's limits.
 func (d *Device) Limits() Limits { return d.Adapter.Limits }
 
 // Wait returns when all submitted work is done, or with a LostError that names what was running after WaitLimit.
@@ -110,7 +161,10 @@ func (d *Device) poll(what string, done func(idle bool) bool) error {
 	start := time.Now()
 	pause := 20 * time.Microsecond
 	for {
-		idle := d.device.Poll(false, nil)
+		idle := d.player.poll()
+		if d.player.lost() {
+			return &LostError{what, gone}
+		}
 		if idle {
 			d.free()
 		}

@@ -515,6 +515,33 @@ func TestWaitLimit(t *testing.T) {
 	}
 }
 
+// TestWaitLimitOfAStep: work that takes longer than the limit ends the wait, with a message that names it; the device goes on.
+func TestWaitLimitOfAStep(t *testing.T) {
+	d := device(t)
+	x, y := newBuffer(t, "x", 256), newBuffer(t, "y", 4<<16)
+	tape := d.NewTape("a long step")
+	defer tape.Release()
+	tape.Dispatch(longKernel("loop", "var v = x[0]; for (var i = 0u; i < 16000u; i = i + 1u) { v = v * 0.5 + 1.0; }"), nil, 1<<10, 1, 1, All(x), All(y))
+	check(t, tape.Finish())
+	was := WaitLimit
+	WaitLimit = time.Microsecond
+	check(t, d.Submit(tape))
+	err := d.Wait("the end of the step")
+	WaitLimit = was
+	if d.Adapter.CPU() || err != nil { // a GPU may be done by the first look
+		var lost *LostError
+		if !errors.As(err, &lost) {
+			t.Errorf("error %v, want a LostError", err)
+		}
+		fails(t, err, "the end of the step", "last submitted: a long step", "1µs")
+	}
+	v, err := d.ReadFloats(y, 1<<16)
+	check(t, err)
+	if v[0] != 2 || v[1<<16-1] != 2 {
+		t.Errorf("results %g and %g, want 2", v[0], v[1<<16-1])
+	}
+}
+
 // TestGuard turns the binding's panics into errors, and leaves our own mistakes alone.
 func TestGuard(t *testing.T) {
 	fails(t, guard("a call", func() error { panic("validation failed") }), "a call", "validation failed")
@@ -540,7 +567,22 @@ func TestClose(t *testing.T) {
 	x.Release()
 	y.Release()
 	d.Close()
-	if d.Allocated() != 0 {
-		t.Errorf("%d bytes left", d.Allocated())
+	if live := d.Live(); d.Allocated() != 0 || live.Buffers != 0 || live.BindGroups != 0 || live.Textures != 0 {
+		t.Errorf("%d bytes left: %+v", d.Allocated(), live)
+	}
+}
+
+// longKernel runs code, which makes v of x, in every invocation.
+func longKernel(name, code string) Kernel {
+	return Kernel{
+		Name: name,
+		Source: `@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
+  ` + code + `
+  y[id.y * n.x * 64u + id.x] = v;
+}`,
+		Bindings: []Kind{Read, Write},
 	}
 }

@@ -1,6 +1,9 @@
 package gpu
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -36,17 +39,57 @@ func tuneLlvmpipe(driver string) {
 	if os.Getenv(shaderCacheEnv) != "" || os.Getenv(noCacheEnv) != "" || os.Getenv(oldNoCacheEnv) != "" || os.Getenv(singleCacheEnv) != "" {
 		return
 	}
-	base, err := os.UserCacheDir()
+	base, err := ownShaderCache()
 	if err != nil {
 		return // no home: the driver has no folder of its own either
 	}
 	if width == "" {
 		width = "default"
 	}
-	dir := filepath.Join(base, "ninvk", "shaders", FileName(driver+" "+width+" bits "+cpuModel()))
+	dir := filepath.Join(base, FileName(driver+" "+width+" bits "+cpuModel()))
 	if os.MkdirAll(dir, 0o700) == nil {
 		os.Setenv(shaderCacheEnv, dir)
 	}
+}
+
+// ownShaderCache is the folder that holds a folder of compiled kernels for every llvmpipe that the program met.
+func ownShaderCache() (string, error) {
+	base, err := os.UserCacheDir()
+	return filepath.Join(base, "ninvk", "shaders"), err
+}
+
+// OwnShaderCache says whether a folder of compiled kernels is one that ClearShaderCache deletes.
+func OwnShaderCache(folder string) bool {
+	base, err := ownShaderCache()
+	return err == nil && folder != "" && filepath.Dir(folder) == base
+}
+
+// ClearShaderCache deletes the kernels that llvmpipe compiled for this program, of every version and vector width, and tells where they were and how many
+// bytes they took. Devices must not be open. A folder that the user chose for the driver stays.
+func ClearShaderCache() (folder string, size int64, err error) {
+	if folder, err = ownShaderCache(); err != nil {
+		return folder, 0, err
+	}
+	err = filepath.WalkDir(folder, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		i, err := e.Info()
+		if err == nil {
+			size += i.Size()
+		}
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if err == nil {
+		err = os.RemoveAll(folder)
+	}
+	if err != nil {
+		return folder, size, fmt.Errorf("deleting compiled kernels: %w", err)
+	}
+	return folder, size, nil
 }
 
 func wideVectors() bool {

@@ -6,6 +6,7 @@ package gpu
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include "guard.h"
 
 // The binding makes Go objects for every command that it encodes, and every step encodes hundreds. A tape is therefore kept as an array of C structs,
 // and played here. Declarations are those of the binding's webgpu.h, of which only the names and layouts below are used; handles are void *.
@@ -31,6 +32,7 @@ extern void wgpuComputePassEncoderRelease(void *pass);
 extern void wgpuBufferUnmap(void *buffer);
 extern void wgpuCommandBufferRelease(void *buffer);
 extern uint64_t wgpuQueueSubmitForIndex(void *queue, size_t count, void *const *buffers);
+extern bool wgpuDevicePoll(void *device, bool wait, const void *index);
 extern void wgpuQueueWriteBuffer(void *queue, void *buffer, uint64_t offset, const void *data, size_t size);
 
 enum { DISPATCH, COPY, CLEAR, ROWS, RUNS, SPLIT };
@@ -50,6 +52,7 @@ typedef struct {
 	void *device, *queue;
 	void *encoder, *pass, *pipeline; // pipeline: set last
 	char error[512];                 // the first message; empty for none
+	bool lost;                       // with the device nothing can be done any more
 } ninvk_player;
 
 static void ninvk_failed(uint32_t type, const char *message, void *userdata) {
@@ -143,8 +146,16 @@ static void *ninvk_finish(ninvk_player *p) {
 
 static void ninvk_submit(ninvk_player *p, void *buffer) {
 	if (p->error[0] == 0)
-		wgpuQueueSubmitForIndex(p->queue, 1, &buffer);
-	wgpuCommandBufferRelease(buffer);
+		NINVK_GUARDED(p, wgpuQueueSubmitForIndex(p->queue, 1, &buffer));
+	if (!p->lost)
+		wgpuCommandBufferRelease(buffer);
+}
+
+// ninvk_poll says whether the queue is empty, without waiting.
+static bool ninvk_poll(ninvk_player *p) {
+	volatile bool idle = false;
+	NINVK_GUARDED(p, idle = wgpuDevicePoll(p->device, false, NULL));
+	return idle;
 }
 
 static void ninvk_unmap(ninvk_player *p, void *buffer) {
@@ -155,7 +166,7 @@ static void ninvk_unmap(ninvk_player *p, void *buffer) {
 
 static void ninvk_write(ninvk_player *p, void *buffer, uint64_t offset, const void *data, size_t size) {
 	wgpuDevicePushErrorScope(p->device, 0);
-	wgpuQueueWriteBuffer(p->queue, buffer, offset, data, size);
+	NINVK_GUARDED(p, wgpuQueueWriteBuffer(p->queue, buffer, offset, data, size));
 	wgpuDevicePopErrorScope(p->device, ninvk_failed, p);
 }
 */
@@ -163,6 +174,7 @@ import "C"
 
 import (
 	"reflect"
+	"sync"
 	"time"
 	"unsafe"
 )
@@ -178,7 +190,10 @@ type player struct {
 	submitting time.Duration // spent in the driver's submit since the last reset
 }
 
+var catchAborts = sync.OnceFunc(func() { C.ninvk_catch_aborts() })
+
 func newPlayer(d *Device) player {
+	catchAborts()
 	p := (*C.ninvk_player)(C.calloc(1, C.sizeof_ninvk_player))
 	p.device, p.queue = handle(d.device), handle(d.queue)
 	return player{p: p}
@@ -186,8 +201,14 @@ func newPlayer(d *Device) player {
 
 func (p *player) free() { C.free(unsafe.Pointer(p.p)) }
 
+// lost says whether the device is gone: nothing may be asked of it any more.
+func (p *player) lost() bool { return bool(p.p.lost) }
+
 // err is what went wrong since the last call, while something was done to an object.
 func (p *player) err(doing, what string) error {
+	if p.lost() {
+		return &LostError{doing + " " + what, gone}
+	}
 	if p.p.error[0] == 0 {
 		return nil
 	}
@@ -198,7 +219,7 @@ func (p *player) err(doing, what string) error {
 
 // encode adds commands from to below to, submitting at every split.
 func (p *player) encode(r *reel, from, to int) {
-	for at := C.size_t(from); at < C.size_t(to); at++ {
+	for at := C.size_t(from); at < C.size_t(to) && !p.lost(); at++ {
 		if at = C.ninvk_encode(p.p, r.commands, at, C.size_t(to)); at < C.size_t(to) {
 			p.submit()
 		}
@@ -207,6 +228,9 @@ func (p *player) encode(r *reel, from, to int) {
 
 // submit hands what was encoded to the queue.
 func (p *player) submit() {
+	if p.lost() {
+		return
+	}
 	if b := C.ninvk_finish(p.p); b != nil {
 		start := time.Now()
 		C.ninvk_submit(p.p, b)
@@ -215,9 +239,19 @@ func (p *player) submit() {
 }
 
 // begin makes the next submit one of nothing, where nothing is encoded.
-func (p *player) begin() { C.ninvk_begin(p.p) }
+func (p *player) begin() {
+	if !p.lost() {
+		C.ninvk_begin(p.p)
+	}
+}
+
+// poll says whether the queue is idle, and lets finished work be seen.
+func (p *player) poll() bool { return !p.lost() && bool(C.ninvk_poll(p.p)) }
 
 func (p *player) write(b *Buffer, offset uint64, data []byte) error {
+	if p.lost() {
+		return p.err("writing to", b.Label)
+	}
 	C.ninvk_write(p.p, b.h, C.uint64_t(offset), unsafe.Pointer(&data[0]), C.size_t(len(data)))
 	return p.err("writing to", b.Label)
 }

@@ -2,6 +2,7 @@ package gpu
 
 import (
 	"fmt"
+	"strings"
 	"unsafe"
 
 	"github.com/rajveermalviya/go-webgpu/wgpu"
@@ -27,17 +28,24 @@ func (d *Device) newBuffer(label string, size uint64, usage wgpu.BufferUsage) (*
 	if limit := d.Limits().MaxBufferSize; size > limit {
 		return nil, fmt.Errorf("buffer %q of %d bytes: %w (%d bytes)", label, size, ErrTooLarge, limit)
 	}
+	if d.player.lost() {
+		return nil, &LostError{"allocating " + label, gone}
+	}
 	var b *wgpu.Buffer
 	err := guard("allocating "+label, func() (err error) {
 		b, err = d.device.CreateBuffer(&wgpu.BufferDescriptor{Label: label, Usage: usage, Size: size})
 		return err
 	})
 	if err != nil {
-		return nil, &LostError{fmt.Sprintf("allocating %q (%d bytes; %d are in use)", label, size, d.allocated), err.Error()}
+		return nil, &NoMemoryError{&LostError{fmt.Sprintf("allocating %q (%d bytes; %d are in use)", label, size, d.allocated), oneLine(err)}}
 	}
 	d.allocated += size
+	d.live.Buffers++
 	return &Buffer{Label: label, Size: size, d: d, b: b, h: handle(b)}, nil
 }
+
+// oneLine is what the library says in several lines.
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 // Release frees the buffer once the queue no longer uses it.
 func (b *Buffer) Release() {
@@ -46,6 +54,7 @@ func (b *Buffer) Release() {
 	}
 	h := b.b
 	b.d.allocated -= b.Size
+	b.d.live.Buffers--
 	b.d.later(func() { h.Destroy(); h.Release() })
 	b.b = nil
 }
@@ -137,7 +146,7 @@ func (r *Readback) Busy() bool { return r.busy }
 // Ready says, without waiting, whether Wait would return at once.
 func (r *Readback) Ready() bool {
 	if r.m.pending() {
-		r.staging.d.device.Poll(false, nil)
+		r.staging.d.player.poll()
 	}
 	return !r.m.pending()
 }
@@ -181,6 +190,9 @@ func (d *Device) NewTexture(label string, width, height, texelSize int) (*Textur
 	if limit := int(d.Limits().MaxTextureDimension2D); width > limit || height > limit {
 		return nil, fmt.Errorf("texture %q of %d×%d texels: %w (%d a side)", label, width, height, ErrTooLarge, limit)
 	}
+	if d.player.lost() {
+		return nil, &LostError{"allocating " + label, gone}
+	}
 	format := wgpu.TextureFormat_RGBA32Float
 	if texelSize == 4 {
 		format = wgpu.TextureFormat_R32Uint
@@ -199,10 +211,11 @@ func (d *Device) NewTexture(label string, width, height, texelSize int) (*Textur
 		return err
 	})
 	if err != nil {
-		return nil, &LostError{fmt.Sprintf("allocating %q (%d×%d texels)", label, width, height), err.Error()}
+		return nil, &NoMemoryError{&LostError{fmt.Sprintf("allocating %q (%d×%d texels)", label, width, height), oneLine(err)}}
 	}
 	x := &Texture{Label: label, Width: width, Height: height, TexelSize: texelSize, d: d, t: t, v: v}
 	d.allocated += x.size()
+	d.live.Textures++
 	return x, nil
 }
 
@@ -214,6 +227,9 @@ func (t *Texture) WriteRows(y int, data []byte) error {
 	rows := len(data) / pitch
 	if rows*pitch != len(data) || y+rows > t.Height {
 		return fmt.Errorf("write of %d bytes at row %d into texture %q of %d rows of %d bytes", len(data), y, t.Label, t.Height, pitch)
+	}
+	if t.d.player.lost() {
+		return &LostError{"writing to " + t.Label, gone}
 	}
 	return t.d.queue.WriteTexture(&wgpu.ImageCopyTexture{Texture: t.t, Origin: wgpu.Origin3D{Y: uint32(y)}, Aspect: wgpu.TextureAspect_All}, data,
 		&wgpu.TextureDataLayout{BytesPerRow: uint32(pitch), RowsPerImage: uint32(rows)},
@@ -227,6 +243,7 @@ func (t *Texture) Release() {
 	}
 	h, v := t.t, t.v
 	t.d.allocated -= t.size()
+	t.d.live.Textures--
 	t.d.later(func() { v.Release(); h.Destroy(); h.Release() })
 	t.t = nil
 }

@@ -262,6 +262,7 @@ func (t *Tape) Finish() error {
 				return t.err
 			}
 			t.groups = append(t.groups, c.group)
+			t.d.live.BindGroups++
 		}
 	}
 	t.reel = newReel(t.commands)
@@ -338,6 +339,7 @@ func (t *Tape) Release() {
 	for _, g := range t.groups {
 		t.d.later(g.Release)
 	}
+	t.d.live.BindGroups -= len(t.groups)
 	t.groups = nil
 	if t.reel != nil {
 		t.reel.free()

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -133,8 +134,13 @@ func Build(d *gpu.Device, g *Graph, out *Node, o Options) (*Net, error) {
 		}
 		n.params = append(n.params, q)
 	}
+	before := d.Allocated()
 	if err := n.allocate(state); err != nil {
+		had := d.Allocated() - before
 		n.Release()
+		if errors.As(err, new(*gpu.NoMemoryError)) {
+			err = &MemoryError{o.Batch, n.largest(func(b int) bool { return n.plannedFor(b) <= had }), err.Error()}
+		}
 		return nil, err
 	}
 	return n, nil
@@ -173,6 +179,12 @@ func (n *Net) fits(b int) string {
 	need, err := n.needs(b)
 	if err != nil {
 		return err.Error()
+	}
+	if most := max(need.Partial, need.Unfolded); most > l.MaxBufferSize {
+		return fmt.Sprintf("a convolution takes %d bytes for a while, the adapter's largest buffer is %d", most, l.MaxBufferSize)
+	}
+	if weights, most := n.parameterBytes(), min(l.MaxBufferSize, l.MaxStorageBufferBindingSize); weights > most {
+		return fmt.Sprintf("the weights take %d bytes, the adapter binds %d", weights, most)
 	}
 	if memory, planned := hostMemory(), n.plannedBytes(p, need); n.dev.Adapter.CPU() && memory > 0 && planned > memory {
 		return fmt.Sprintf("%d MB are planned, the machine has %d MB", planned>>20, memory>>20)
@@ -214,12 +226,27 @@ func (n *Net) Compile(images *ops.Images, b int, train bool) error {
 // Variants names the variant of each convolution's pass recorded so far, by ops.ConvCall.Key.
 func (n *Net) Variants() map[string]string { return n.used }
 
+// parameterBytes is the memory of all parameters.
+func (n *Net) parameterBytes() uint64 {
+	var sum uint64
+	for _, s := range n.Graph.Params() {
+		sum += 4 * uint64(s.Len())
+	}
+	return sum
+}
+
+// plannedFor is the memory for a batch of b images.
+func (n *Net) plannedFor(b int) uint64 {
+	need, err := n.needs(b)
+	if err != nil {
+		return math.MaxUint64 // no variant fits
+	}
+	return n.plannedBytes(n.Graph.makePlan(b, n.out, n.Options.Train), need)
+}
+
 // plannedBytes is the memory of a plan and of its kernels with the parameters, and in training their gradients and momenta.
 func (n *Net) plannedBytes(p *plan, need ops.Need) uint64 {
-	var params uint64
-	for _, s := range n.Graph.Params() {
-		params += 4 * uint64(s.Len())
-	}
+	params := n.parameterBytes()
 	if n.Options.Train {
 		params *= 3
 	}
@@ -234,15 +261,20 @@ func (n *Net) checkSizes() error {
 	if reason == "" {
 		return nil
 	}
+	return &MemoryError{n.Options.Batch, n.largest(func(b int) bool { return n.fits(b) == "" }), reason}
+}
+
+// largest is the largest batch below that asked for which fits, 0 if none does.
+func (n *Net) largest(fits func(b int) bool) int {
 	low, high := 0, n.Options.Batch
 	for low+1 < high {
-		if mid := (low + high) / 2; n.fits(mid) == "" {
+		if mid := (low + high) / 2; fits(mid) {
 			low = mid
 		} else {
 			high = mid
 		}
 	}
-	return &MemoryError{n.Options.Batch, low, reason}
+	return low
 }
 
 func (n *Net) allocate(state int) (err error) {

@@ -71,7 +71,7 @@ func (o BatchNorm) Forward(r *Recorder, x Tensor, p BatchNormParams, y Tensor, t
 	}
 	k := o.kernel("apply", gpu.Params, gpu.Read, gpu.Read, gpu.Write)
 	for _, s := range x.spans(l, 1) {
-		if err := r.dispatch(k, normPixels, o.params(x.Shape, 0, p, s), ceilDiv(x.Pixels(), 256*normPixels), s.to-s.from, 1, p.forward(x.Shape), x.slice(s), y.slice(s)); err != nil {
+		if err := r.dispatch(k, normPixels, o.params(x.Shape, 0, p, s), ceilDiv(x.Pixels(), 128*normPixels), s.to-s.from, 1, p.forward(x.Shape), x.slice(s), y.slice(s)); err != nil {
 			return err
 		}
 	}
@@ -91,7 +91,7 @@ func (o BatchNorm) Grad(r *Recorder, x Tensor, p BatchNormParams, dy Tensor) err
 	}
 	k := o.kernel("grad-apply", gpu.Params, gpu.Read, gpu.Read, gpu.Read, gpu.Write)
 	for _, s := range x.spans(r.Dev.Limits(), 1) {
-		if err := r.dispatch(k, normPixels, o.params(x.Shape, 0, p, s), ceilDiv(x.Pixels(), 256*normPixels), s.to-s.from, 1, p.forward(x.Shape), means, x.slice(s), dy.slice(s)); err != nil {
+		if err := r.dispatch(k, normPixels, o.params(x.Shape, 0, p, s), ceilDiv(x.Pixels(), 128*normPixels), s.to-s.from, 1, p.forward(x.Shape), means, x.slice(s), dy.slice(s)); err != nil {
 			return err
 		}
 	}

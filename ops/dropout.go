@@ -20,7 +20,7 @@ func (o Dropout) Apply(r *Recorder, step *gpu.Buffer, v Tensor) error {
 			uint32(v.Pixels()), uint32(v.Plane()), uint32(v.H * v.W), uint32(v.C), uint32(s.from), o.Layer,
 			uint32(o.P * (1 << 24)), bits(float32(1 / (1 - o.P))),
 		}
-		if err := r.dispatch(k, 4, params, ceilDiv(v.Pixels(), 1024), s.to-s.from, 1, gpu.All(step), v.slice(s)); err != nil {
+		if err := r.dispatch(k, 8, params, ceilDiv(v.Pixels(), 1024), s.to-s.from, 1, gpu.All(step), v.slice(s)); err != nil {
 			return err
 		}
 	}

@@ -12,14 +12,14 @@ type GradNorm struct{ Clip float64 }
 // Update records the search through all n parameters and their gradients, before the optimiser's update. Into metrics, four floats of a step, go as the third the
 // norm before clipping, as the fourth the number of gradients and weights that are not finite.
 func (o GradNorm) Update(r *Recorder, n int, metrics *gpu.Buffer) error {
-	groups := min(ceilDiv(n, 4*256), 256)
-	passes := ceilDiv(n, 4*256*groups)
+	groups := min(ceilDiv(n, 4*128), 256)
+	passes := ceilDiv(n, 4*128*groups)
 	params := []uint32{uint32(n), uint32(groups), bits(float32(o.Clip))}
 	kernel := func(mode string, bindings ...gpu.Kind) gpu.Kernel {
 		return gpu.Kernel{Name: "gradient norm, " + mode, Source: shaders.Source("gradnorm", map[string]any{"Mode": mode}), Bindings: append([]gpu.Kind{gpu.Params}, bindings...)}
 	}
 	part := gpu.Slice{Buffer: r.Partial, Size: uint64(8 * groups)}
-	if err := r.dispatch(kernel("part", gpu.Write, gpu.Read, gpu.Read), passes+256, params, groups, 1, 1, part, gpu.All(r.Grads), gpu.All(r.Weights)); err != nil {
+	if err := r.dispatch(kernel("part", gpu.Write, gpu.Read, gpu.Read), passes+128, params, groups, 1, 1, part, gpu.All(r.Grads), gpu.All(r.Weights)); err != nil {
 		return err
 	}
 	if err := r.dispatch(kernel("sum", gpu.Read, gpu.Write), groups, params, 1, 1, 1, part, gpu.All(metrics)); err != nil {

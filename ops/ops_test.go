@@ -15,180 +15,11 @@ import (
 	"ninvk/gpu"
 	"ninvk/ops"
 	"ninvk/ops/ref"
+	"ninvk/ops/twin"
 )
 
 // values are the operands of a case by name: activations as NCHW.
-type values map[string][]float64
-
-// twins give the outputs of a pass from its inputs in float64, by operator and pass. Passes that differ only in how often they run have one entry each.
-var twins = map[string]func(c ops.Case, in values) values{
-	"conv forward": func(c ops.Case, in values) values {
-		y := ref.ConvForward(convShape(c), in["x"], in["weight"], in["bias"])
-		if c.Op.(ops.Conv).ReLU {
-			y = ref.ReLU(y)
-		}
-		return values{"y": y}
-	},
-	"conv input gradient": func(c ops.Case, in values) values {
-		dx := ref.ConvInputGrad(convShape(c), in["dy"], in["weight"])
-		if x, masked := in["x"]; masked {
-			dx = ref.ReLUGrad(x, dx)
-		}
-		return values{"dx": dx}
-	},
-	"conv weight gradient": func(c ops.Case, in values) values {
-		dy := in["dy"]
-		if y, masked := in["y"]; masked {
-			dy = ref.ReLUGrad(y, dy)
-		}
-		dw, db := ref.ConvWeightGrad(convShape(c), in["x"], dy)
-		return values{"dweight": dw, "dbias": db, "dy": dy}
-	},
-	"bias gradient": func(c ops.Case, in values) values { return values{"dbias": channelSums(c.In, in["dy"])} },
-	"bias gradient through relu": func(c ops.Case, in values) values {
-		dy := ref.ReLUGrad(in["y"], in["dy"])
-		return values{"dy": dy, "dbias": channelSums(c.In, dy)}
-	},
-	"relu forward":  func(_ ops.Case, in values) values { return values{"v": ref.ReLU(in["v"])} },
-	"relu gradient": func(_ ops.Case, in values) values { return values{"dv": ref.ReLUGrad(in["y"], in["dv"])} },
-	"add forward": func(_ ops.Case, in values) values {
-		sum := slices.Clone(in["sum"])
-		for i, v := range in["x"] {
-			sum[i] += v
-		}
-		return values{"sum": sum}
-	},
-	"max pool forward": func(c ops.Case, in values) values {
-		y, _ := ref.MaxPool(poolShape(c), in["x"])
-		return values{"y": y}
-	},
-	"max pool gradient": func(c ops.Case, in values) values {
-		_, arg := ref.MaxPool(poolShape(c), in["x"])
-		return values{"dx": ref.MaxPoolGrad(poolShape(c), arg, in["dy"])}
-	},
-	"average pool forward":  func(c ops.Case, in values) values { return values{"y": ref.AvgPool(poolShape(c), in["x"])} },
-	"average pool gradient": func(c ops.Case, in values) values { return values{"dx": ref.AvgPoolGrad(poolShape(c), in["dy"])} },
-	"global average pool forward": func(c ops.Case, in values) values {
-		return values{"y": ref.GlobalAvgPool(c.In.N, c.In.C, c.In.H, c.In.W, in["x"])}
-	},
-	"global average pool gradient": func(c ops.Case, in values) values {
-		return values{"dx": ref.GlobalAvgPoolGrad(c.In.N, c.In.C, c.In.H, c.In.W, in["dy"])}
-	},
-	"batch norm training": func(c ops.Case, in values) values {
-		y, _, _ := trainNorm(c, in, 1)
-		return values{"y": y, "mean": in["mean"], "variance": in["variance"]}
-	},
-	"batch norm training twice": func(c ops.Case, in values) values {
-		y, _, _ := trainNorm(c, in, 2)
-		return values{"y": y, "mean": in["mean"], "variance": in["variance"]}
-	},
-	"batch norm evaluation": func(c ops.Case, in values) values {
-		y := normShape(c).Eval(in["x"], in["weight"], in["bias"], in["mean"], in["variance"])
-		if c.Op.(ops.BatchNorm).ReLU {
-			y = ref.ReLU(y)
-		}
-		return values{"y": y}
-	},
-	"batch norm gradient": func(c ops.Case, in values) values {
-		y, mean, invstd := trainNorm(c, in, 1)
-		dy := in["dy"]
-		if c.Op.(ops.BatchNorm).ReLU {
-			dy = ref.ReLUGrad(y, dy)
-		}
-		dx, dweight, dbias := normShape(c).TrainGrad(in["x"], in["weight"], mean, invstd, dy)
-		return values{"dy": dx, "dweight": dweight, "dbias": dbias, "mean": in["mean"], "variance": in["variance"]}
-	},
-	"dropout forward": func(c ops.Case, in values) values {
-		o := c.Op.(ops.Dropout)
-		return values{"v": ref.Dropout(uint32(in["step"][1]), o.Layer, o.P, in["v"])}
-	},
-	"cross entropy forward and gradient": func(c ops.Case, in values) values {
-		n, classes := c.In.N, c.In.C
-		labels := make([]int, n)
-		for i, v := range in["labels"] {
-			labels[i] = int(v)
-		}
-		losses, dlogits, _ := ref.SoftmaxCrossEntropy(n, classes, in["logits"], labels, c.Op.(ops.CrossEntropy).Smoothing)
-		result := make([]float64, 2*n)
-		for i, l := range losses {
-			_, _, right := ref.SoftmaxCrossEntropy(1, classes, in["logits"][i*classes:(i+1)*classes], labels[i:i+1], 0)
-			result[2*i], result[2*i+1] = l, float64(right)
-		}
-		return values{"dlogits": dlogits, "result": result}
-	},
-	"gradnorm forward": func(c ops.Case, in values) values {
-		g := slices.Clone(in["dweight"])
-		norm, broken := ref.GradNorm(g, in["weight"], c.Op.(ops.GradNorm).Clip)
-		return values{"dweight": g, "metrics": {in["metrics"][0], in["metrics"][1], norm, float64(broken)}}
-	},
-	"sgd 1 steps":  func(c ops.Case, in values) values { return descend(c, in, 1) },
-	"sgd 10 steps": func(c ops.Case, in values) values { return descend(c, in, 10) },
-}
-
-func convShape(c ops.Case) ref.Conv {
-	o := c.Op.(ops.Conv)
-	return ref.Conv{N: c.In.N, C: o.C, H: c.In.H, W: c.In.W, M: o.M, K: o.K, Stride: o.Stride, Pad: o.Pad}
-}
-
-func poolShape(c ops.Case) ref.Pool {
-	p := ref.Pool{N: c.In.N, C: c.In.C, H: c.In.H, W: c.In.W}
-	switch o := c.Op.(type) {
-	case ops.MaxPool:
-		p.K, p.Stride, p.Pad, p.Ceil = o.K, o.Stride, o.Pad, o.Ceil
-	case ops.AvgPool:
-		p.K, p.Stride, p.Pad = o.K, o.Stride, o.Pad
-	}
-	return p
-}
-
-func normShape(c ops.Case) ref.BatchNorm {
-	o := c.Op.(ops.BatchNorm)
-	return ref.BatchNorm{N: c.In.N, C: c.In.C, HW: c.In.H * c.In.W, Eps: o.Eps, Momentum: o.Momentum}
-}
-
-// trainNorm is the forward pass in training; it moves in["mean"] and in["variance"].
-func trainNorm(c ops.Case, in values, times int) (y, mean, invstd []float64) {
-	for range times {
-		y, mean, invstd = normShape(c).Train(in["x"], in["weight"], in["bias"], in["mean"], in["variance"])
-	}
-	if c.Op.(ops.BatchNorm).ReLU {
-		y = ref.ReLU(y)
-	}
-	return y, mean, invstd
-}
-
-func channelSums(s ops.Shape, v []float64) []float64 {
-	sums := make([]float64, s.C)
-	for i, x := range v {
-		sums[i/(s.H*s.W)%s.C] += x
-	}
-	return sums
-}
-
-func descend(c ops.Case, in values, steps int) values {
-	o := c.Op.(ops.SGD)
-	rate := float64(math.Float32frombits(uint32(in["step"][0])))
-	s := ref.SGD{LR: rate, Momentum: o.Momentum, WeightDecay: o.WeightDecay, Nesterov: o.Nesterov}
-	w, v := slices.Clone(in["weight"]), slices.Clone(in["velocity"])
-	for range steps {
-		s.Step(w, in["dweight"], v)
-	}
-	return values{"weight": w, "velocity": v}
-}
-
-// avoidKinks changes inputs where rounding alone decides the result: a gradient through the ReLU of a normalised value next to 0.
-func avoidKinks(c ops.Case, in values) {
-	o, ok := c.Op.(ops.BatchNorm)
-	if !ok || !o.ReLU || c.Pass != "gradient" {
-		return
-	}
-	y, _, _ := normShape(c).Train(in["x"], in["weight"], in["bias"], slices.Clone(in["mean"]), slices.Clone(in["variance"]))
-	for i, v := range y {
-		if math.Abs(v) < 1e-4 {
-			in["dy"][i] = 0
-		}
-	}
-}
+type values = twin.Values
 
 var openDevice = sync.OnceValues(func() (*gpu.Device, error) { return gpu.Open("") })
 
@@ -203,7 +34,9 @@ func device(t testing.TB) *gpu.Device {
 }
 
 // partial and scratch are shared by all cases. Partial sums start as NaN, so that a kernel that reads what it has not written is found out.
-var lent struct {
+var lent memory
+
+type memory struct {
 	partial  *gpu.Buffer
 	scratch  *ops.Scratch
 	extent   ops.Extent
@@ -283,7 +116,7 @@ func inputs(c ops.Case) values {
 			in[o.Name] = v
 		}
 	}
-	avoidKinks(c, in)
+	twin.AvoidKinks(c, in)
 	return in
 }
 
@@ -459,8 +292,6 @@ func fits(t testing.TB, c ops.Case) bool {
 	return !compilesSlowly(t, c) && (c.Fits == nil || c.Fits(device(t).Limits()) == nil)
 }
 
-func key(c ops.Case) string { return c.Operator + " " + c.Pass }
-
 // compilesSlowly says whether the entry is left to make test-full: Lavapipe from Mesa 23 on takes five seconds for a kernel with tiles where vectors have 512 bits
 // (a second elsewhere), and there are forty. The shapes that the tests of variants ask for are tried everywhere.
 func compilesSlowly(t testing.TB, c ops.Case) bool {
@@ -493,9 +324,9 @@ func TestTable(t *testing.T) {
 			t.Errorf("two entries are called %q", c)
 		}
 		seen[c.String()] = true
-		used[key(c)] = true
-		if twins[key(c)] == nil {
-			t.Errorf("%q has no twin: add one to twins", key(c))
+		used[twin.Key(c)] = true
+		if twin.Table[twin.Key(c)] == nil {
+			t.Errorf("%q has no twin: add one to ops/twin", twin.Key(c))
 		}
 		outputs := 0
 		for _, o := range c.Operands {
@@ -510,7 +341,7 @@ func TestTable(t *testing.T) {
 			t.Errorf("%v: nothing to compare", c)
 		}
 	}
-	for k := range twins {
+	for k := range twin.Table {
 		if !used[k] {
 			t.Errorf("the twin %q has no entry in the table", k)
 		}
@@ -521,13 +352,13 @@ func TestTable(t *testing.T) {
 func TestOperators(t *testing.T) {
 	for _, c := range cases(t) {
 		t.Run(strings.ReplaceAll(c.String(), " ", "_"), func(t *testing.T) {
-			twin := twins[key(c)]
-			if twin == nil {
-				t.Fatalf("%q has no twin: add one to twins", key(c))
+			outputs := twin.Table[twin.Key(c)]
+			if outputs == nil {
+				t.Fatalf("%q has no twin: add one to ops/twin", twin.Key(c))
 			}
 			in := inputs(c)
 			got, _ := run(t, c, in, float32(math.NaN()))
-			compare(t, c, got, twin(c, in))
+			compare(t, c, got, outputs(c, in))
 		})
 	}
 }
@@ -591,7 +422,7 @@ func TestSplitAlongChannelGroups(t *testing.T) {
 		if split <= whole {
 			t.Errorf("%v: %d dispatches in parts, %d whole: nothing was split", c, split, whole)
 		}
-		compare(t, c, got, twins[key(c)](c, in))
+		compare(t, c, got, twin.Table[twin.Key(c)](c, in))
 	}
 }
 
@@ -610,7 +441,7 @@ func TestLongRuns(t *testing.T) {
 		if few <= many {
 			t.Errorf("%v: %d dispatches for three runs, %d for many short ones: no run was cut", c, few, many)
 		}
-		compare(t, c, got, twins[key(c)](c, in))
+		compare(t, c, got, twin.Table[twin.Key(c)](c, in))
 	}
 }
 
@@ -630,7 +461,7 @@ func TestWinogradError(t *testing.T) {
 			}
 			in := inputs(one)
 			got, _ := run(t, one, in, float32(math.NaN()))
-			for i, want := range twins[key(one)](one, in)["y"] {
+			for i, want := range twin.Table[twin.Key(one)](one, in)["y"] {
 				squares[one.Variant] += math.Pow(float64(got["y"][i])-want, 2)
 			}
 		}
@@ -754,7 +585,7 @@ func TestDropoutKeepsWhatTheTwinKeeps(t *testing.T) {
 			in["v"][i] = 1
 		}
 		got, _ := run(t, c, in, 0)
-		want := twins[key(c)](c, in)["v"]
+		want := twin.Table[twin.Key(c)](c, in)["v"]
 		var sum float64
 		for i, v := range got["v"] {
 			if (v == 0) != (want[i] == 0) {

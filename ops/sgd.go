@@ -15,7 +15,7 @@ type SGD struct {
 func (o SGD) Update(r *Recorder, step *gpu.Buffer, n int, velocity *gpu.Buffer) error {
 	k := gpu.Kernel{Name: "sgd", Source: shaders.Source("sgd", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Uniform, gpu.Read, gpu.Write, gpu.Write}}
 	count := ceilDiv(n, 4)
-	x := min(ceilDiv(count, 256), 32768)
-	return r.dispatch(k, 0, []uint32{uint32(count), uint32(256 * x), bits(float32(o.Momentum)), bits(float32(o.WeightDecay)), flag(o.Nesterov)},
-		x, ceilDiv(count, 256*x), 1, gpu.All(step), gpu.All(r.Grads), gpu.All(r.Weights), gpu.All(velocity))
+	x := min(ceilDiv(count, 128), 32768)
+	return r.dispatch(k, 0, []uint32{uint32(count), uint32(128 * x), bits(float32(o.Momentum)), bits(float32(o.WeightDecay)), flag(o.Nesterov)},
+		x, ceilDiv(count, 128*x), 1, gpu.All(step), gpu.All(r.Grads), gpu.All(r.Weights), gpu.All(velocity))
 }

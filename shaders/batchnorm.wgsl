@@ -78,14 +78,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let g = 4u * (q.group0 + wid.y);
   let mean = norm[g];
   let scale = norm[g + 2u];
   let shift = norm[g + 3u];
   for (var u = 0u; u < q.each; u = u + 1u) {
-    let p = (wid.x * q.each + u) * 256u + lid.x;
+    let p = (wid.x * q.each + u) * 128u + lid.x;
     if (p < q.pixels) {
       let i = wid.y * q.plane + p;
       let v = (x[i] - mean) * scale + shift;
@@ -124,7 +124,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 @group(0) @binding(3) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> dy: array<vec4<f32>>;
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let g = q.group0 + wid.y;
   let mean = norm[4u * g];
@@ -134,7 +134,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   let a = norm2[2u * g];
   let b = norm2[2u * g + 1u];
   for (var u = 0u; u < q.each; u = u + 1u) {
-    let p = (wid.x * q.each + u) * 256u + lid.x;
+    let p = (wid.x * q.each + u) * 128u + lid.x;
     if (p < q.pixels) {
       let i = wid.y * q.plane + p;
       let d = x[i] - mean;

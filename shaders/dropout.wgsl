@@ -17,11 +17,11 @@ fn kept(index: u32, key: u32) -> f32 {
   return select(0.0, q.scale, (pcg(index + key) >> 8u) >= q.threshold);
 }
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let key = pcg(q.layer + pcg(step.key));
-  for (var u = 0u; u < 4u; u = u + 1u) {
-    let p = (wid.x * 4u + u) * 256u + lid.x;
+  for (var u = 0u; u < 8u; u = u + 1u) {
+    let p = (wid.x * 8u + u) * 128u + lid.x;
     if (p < q.pixels) {
       let i = wid.y * q.plane + p;
       let at = ((p / q.hw) * q.channels + 4u * (q.group0 + wid.y)) * q.hw + p % q.hw;

@@ -11,7 +11,7 @@ struct Q { n: u32, groups: u32, clip: f32 }
 @group(0) @binding(1) var<storage, read_write> part: array<vec2<f32>>;
 @group(0) @binding(2) var<storage, read> grad: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> weight: array<vec4<f32>>;
-var<workgroup> sums: array<vec2<f32>, 256>;
+var<workgroup> sums: array<vec2<f32>, 128>;
 
 // Told by the exponent's bits: compilers may take it that no value is NaN.
 fn broken(v: vec4<f32>, there: vec4<bool>) -> f32 {
@@ -19,10 +19,10 @@ fn broken(v: vec4<f32>, there: vec4<bool>) -> f32 {
   return dot(select(vec4<f32>(), vec4<f32>(1.0), bad & there), vec4<f32>(1.0));
 }
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   var s = vec2<f32>();
-  for (var i = wid.x * 256u + lid.x; 4u * i < q.n; i = i + 256u * q.groups) {
+  for (var i = wid.x * 128u + lid.x; 4u * i < q.n; i = i + 128u * q.groups) {
     let there = vec4<u32>(4u * i) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(q.n);
     let g = select(vec4<f32>(), grad[i], there);
     s = s + vec2<f32>(dot(g, g), broken(g, there) + broken(weight[i], there));
@@ -30,7 +30,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   sums[lid.x] = s;
   workgroupBarrier();
   if (lid.x != 0u) { return; }
-  for (var i = 1u; i < 256u; i = i + 1u) { s = s + sums[i]; }
+  for (var i = 1u; i < 128u; i = i + 1u) { s = s + sums[i]; }
   part[wid.x] = s;
 }
 {{- else if eq .Mode "sum"}}
@@ -48,10 +48,10 @@ fn main() {
 @group(0) @binding(1) var<storage, read> metrics: array<f32>;
 @group(0) @binding(2) var<storage, read_write> grad: array<vec4<f32>>;
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let factor = min(1.0, q.clip / (metrics[2] + 1e-6));
-  for (var i = wid.x * 256u + lid.x; 4u * i < q.n; i = i + 256u * q.groups) {
+  for (var i = wid.x * 128u + lid.x; 4u * i < q.n; i = i + 128u * q.groups) {
     let there = vec4<u32>(4u * i) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(q.n);
     grad[i] = select(grad[i], factor * grad[i], there);
   }

@@ -8,10 +8,10 @@ struct Q { pixels: u32, plane: u32 }
 @group(0) @binding(1) var<storage, read_write> v: array<vec4<f32>>;
 {{- end}}
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
-  for (var u = 0u; u < 4u; u = u + 1u) {
-    let p = (wid.x * 4u + u) * 256u + lid.x;
+  for (var u = 0u; u < 8u; u = u + 1u) {
+    let p = (wid.x * 8u + u) * 128u + lid.x;
     if (p < q.pixels) {
       let i = wid.y * q.plane + p;
       {{if .Grad -}}

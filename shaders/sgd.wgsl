@@ -8,7 +8,7 @@ struct Step { learning_rate: f32, key: u32 }
 @group(0) @binding(3) var<storage, read_write> weight: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> velocity: array<vec4<f32>>;
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(128)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let i = id.y * q.width + id.x;
   if (i >= q.count || id.x >= q.width) { return; }

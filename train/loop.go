@@ -500,6 +500,7 @@ func (l *loop) finish(e EpochRecord, state *nn.State) error {
 		return err
 	}
 	l.Report.Epoch(e)
+	slog.Debug("on the adapter", "bytes", l.Device.Allocated(), "resources", l.Device.Live())
 	return nil
 }
 

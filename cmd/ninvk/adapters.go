@@ -45,6 +45,9 @@ func (c adaptersCommand) Run() error {
 	} else {
 		fmt.Printf("* the default: the first %s adapter (discrete before integrated before virtual before cpu); --adapter or %s choose another\n", chosen.Type, gpu.AdapterEnv)
 	}
+	if v := os.Getenv(gpu.LimitsEnv); v != "" {
+		fmt.Printf("limits lowered by %s=%s\n", gpu.LimitsEnv, v)
+	}
 	return nil
 }
 

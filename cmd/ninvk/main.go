@@ -14,6 +14,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"ninvk/bench"
+	"ninvk/check"
 	"ninvk/cifar10"
 	"ninvk/gpu"
 	"ninvk/nin"
@@ -37,6 +38,7 @@ type cli struct {
 	Eval    evalCommand    `cmd:"" help:"Loss and accuracy of trained weights."`
 	Bench   benchCommand   `cmd:"" help:"Measure the adapter, the operators and whole networks."`
 	Tune    tuneCommand    `cmd:"" help:"Measure which kernels are the fastest on an adapter, and keep the choice for train and eval."`
+	Check   checkCommand   `cmd:"" help:"Tell whether an adapter computes rightly."`
 	Export  exportCommand  `cmd:"" help:"Write trained weights for other programs, as ONNX or safetensors."`
 	Import  importCommand  `cmd:"" help:"Take weights from PyTorch's own .pth files."`
 	Version versionCommand `cmd:"" help:"Print the version."`
@@ -100,13 +102,16 @@ func watchSignals(stop func()) {
 // exitCode is the contract of the README's table.
 func exitCode(err error) int {
 	is := func(target any) bool { return errors.As(err, target) }
-	var child *bench.ChildError
+	var measuring *bench.ChildError
+	var checking *check.ChildError
 	switch {
-	case is(&child):
-		return child.Code
+	case is(&measuring):
+		return measuring.Code
+	case is(&checking):
+		return checking.Code
 	case is(new(*interrupted)):
 		return exitInterrupted
-	case is(new(*usageError)), is(new(*train.UsageError)), is(new(*nin.UnknownModelError)), is(new(*ops.VariantError)):
+	case is(new(*usageError)), is(new(*train.UsageError)), is(new(*nin.UnknownModelError)), is(new(*ops.VariantError)), is(new(*gpu.LimitsError)):
 		return exitUsage
 	case is(new(*gpu.NoAdapterError)), is(new(*gpu.AmbiguousAdapterError)):
 		return exitNoAdapter

@@ -10,14 +10,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
+	"ninvk/check"
 	"ninvk/cifar10"
+	"ninvk/gpu"
 	"ninvk/nin"
 	"ninvk/nn"
 	"ninvk/ops"
 	"ninvk/safetensors"
+	"ninvk/train"
 )
 
 // binary is the program, built once.
@@ -345,6 +349,51 @@ func tree(t *testing.T, dir string) string {
 		t.Fatal(err)
 	}
 	return b.String()
+}
+
+// TestLimits: NINVK_LIMITS is shown by adapters, honoured by train, and refused where it can't be right.
+func TestLimits(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, map[string][]byte{"good/data_batch_1.bin": records(64, 1), "good/test_batch.bin": records(64, 1)})
+	t.Setenv(gpu.LimitsEnv, "maxBufferSize=33554432, maxComputeInvocationsPerWorkgroup=128")
+	code, stdout, stderr := run(t, dir, "adapters")
+	if code != 0 || !strings.Contains(stdout, "workgroup: 128 invocations") || !strings.Contains(stdout, "largest buffer 32 MiB") || !strings.Contains(stdout, gpu.LimitsEnv+"=max") {
+		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+	code, _, stderr = run(t, dir, "train", "--data", "good", "--model", "nin", "--batch", "64")
+	if code != exitLost || !strings.Contains(stderr, "64 images does not fit the adapter") || !regexp.MustCompile(`largest that fits is --batch (3\d|4[0-2])\n`).MatchString(stderr) {
+		t.Errorf("exit code %d\n%s", code, stderr) // 192 channels of 1024 floats are 0.79 MB an image
+	}
+	if _, err := os.Stat(filepath.Join(dir, "runs")); err == nil {
+		t.Error("a run folder was made")
+	}
+	for _, bad := range []string{"maxBufferSize=x", "maxBuffers=1"} {
+		t.Setenv(gpu.LimitsEnv, bad)
+		for _, command := range []string{"adapters", "train --data good", "check"} {
+			code, _, stderr := run(t, dir, strings.Fields(command)...)
+			if code != exitUsage || !strings.Contains(stderr, gpu.LimitsEnv) || !strings.Contains(stderr, bad) {
+				t.Errorf("%s with %s: exit code %d\n%s", command, bad, code, stderr)
+			}
+		}
+	}
+}
+
+// TestExitCodes: errors keep their code within others.
+func TestExitCodes(t *testing.T) {
+	lost := &gpu.LostError{During: "a step", Reason: "it was unplugged"}
+	for want, err := range map[int]error{
+		exitLost:      &train.StoppedError{Err: lost, Dir: "run", Path: "run/checkpoint/step-4", Step: 4},
+		exitOther:     &check.WrongError{Verdict: "WRONG"},
+		exitNoAdapter: &check.ChildError{Code: exitNoAdapter, Message: "no adapter"},
+		exitUsage:     fmt.Errorf("opening: %w", &gpu.LimitsError{Item: "x"}),
+	} {
+		if got := exitCode(err); got != want {
+			t.Errorf("%v: exit code %d, want %d", err, got, want)
+		}
+	}
+	if got := exitCode(&gpu.NoMemoryError{LostError: lost}); got != exitLost {
+		t.Errorf("out of memory: exit code %d, want %d", got, exitLost)
+	}
 }
 
 func TestAdaptersJSON(t *testing.T) {

@@ -1,0 +1,90 @@
+// Package check tells whether an adapter computes rightly: it runs a part of the table of operators, in every variant that fits, and ten training steps, and
+// compares the results with those of the float64 twins, which the program carries.
+package check
+
+import (
+	_ "embed"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+
+	"ninvk/ops"
+	"ninvk/rng"
+	"ninvk/safetensors"
+)
+
+// names are the entries of the table of operators that are checked, in all variants or in the one named: each operator, pass and variant at least once, at shapes
+// that leave channels and pixels over. Few kernels, and small ones, for a driver may take seconds to compile one.
+var names = []string{
+	"conv forward 1×3×7×5 to 5 k3 s1 p2 relu",
+	"conv input gradient 1×3×7×5 to 5 k3 s1 p2 relu",
+	"conv input gradient 1×3×7×5 to 5 k3 s1 p2 relu masked",
+	"conv weight gradient 1×3×7×5 to 5 k3 s1 p2 relu",
+	"conv weight gradient 1×3×7×5 to 5 k3 s1 p2 relu masked",
+	"conv forward 2×32×7×5 to 32 k1 s1 p0 relu [tiled-8x8]",
+	"conv input gradient 2×32×7×5 to 32 k1 s1 p0 relu [tiled-8x8]",
+	"conv weight gradient 2×32×7×5 to 32 k1 s1 p0 relu masked [tiled-8x8]",
+	"bias gradient 1×3×7×5",
+	"bias gradient through relu 1×3×7×5",
+	"max pool forward 1×3×7×5 k3 s2 p1",
+	"max pool forward 1×3×7×5 k3 s2 p1 ties",
+	"max pool gradient 1×3×7×5 k3 s2 p1",
+	"max pool gradient 1×3×7×5 k3 s2 p1 ties",
+	"average pool forward 1×3×7×5 k3 s2 p1",
+	"average pool gradient 1×3×7×5 k3 s2 p1",
+	"global average pool forward 1×3×7×5",
+	"global average pool gradient 1×3×7×5",
+	"relu forward 1×3×7×5",
+	"relu gradient 1×3×7×5",
+	"add forward 1×3×7×5",
+	"dropout forward 1×3×7×5 p0.5",
+	"batch norm training 1×3×7×5 relu",
+	"batch norm training twice 1×3×7×5",
+	"batch norm training 8×192×1×1",
+	"batch norm evaluation 1×3×7×5 relu",
+	"batch norm gradient 1×3×7×5 relu",
+	"batch norm gradient 8×192×1×1",
+	"cross entropy forward and gradient 65×10 smoothing 0.1",
+	"gradnorm forward 6 clip 0.5",
+	"gradnorm forward 70001 clip 0",
+	"sgd 1 steps 1031 rate 0.001 momentum 0.9 decay 0.01 nesterov true",
+	"sgd 10 steps 1031 rate 0.001 momentum 0.9 decay 0.0005 nesterov false",
+}
+
+// Cases are the checked entries of the table, variant by variant; of these only the ones whose name contains only.
+func Cases(only string) []ops.Case {
+	return slices.DeleteFunc(ops.Cases(), func(c ops.Case) bool {
+		return !slices.Contains(names, name(c)) && !slices.Contains(names, c.String()) || !strings.Contains(c.String(), only)
+	})
+}
+
+// name is that of a case without its variant: variants have the same inputs and the same results.
+func name(c ops.Case) string { return c.Operator + " " + c.Pass + " " + shape(c) }
+
+// shape is the shape and the attributes of a case.
+func shape(c ops.Case) string { return strings.TrimSuffix(c.Name, fmt.Sprintf(" [%s]", c.Variant)) }
+
+// input makes the values of the i-th operand, words as whole numbers; none where it is no input.
+func input(c ops.Case, i int) []float64 {
+	o := c.Operands[i]
+	var v []float64
+	for _, w := range o.Fixed {
+		v = append(v, float64(w))
+	}
+	if o.Value != nil {
+		r := rand.New(rng.New(1, "check "+name(c), 0, uint64(i)))
+		for range o.Elements() {
+			v = append(v, float64(float32(o.Value(r))))
+		}
+	}
+	return v
+}
+
+//go:embed expected.safetensors
+var expectedFile []byte
+
+// expected are the results of the twins: for every case a tensor NAME/OPERAND for each operand that the pass writes or changes, activations as NCHW;
+// for the training steps losses, norms of the gradients, and the parameters at the end.
+var expected = sync.OnceValues(func() (*safetensors.File, error) { return safetensors.Decode(expectedFile) })

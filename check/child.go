@@ -1,0 +1,110 @@
+package check
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+)
+
+// cacheOff are the variables that turn off the shader caches of Mesa, of Mesa before version 22, and of NVIDIA's driver. Drivers read them when they are loaded,
+// so each pass has a process of its own.
+var cacheOff = []string{"MESA_SHADER_CACHE_DISABLE=true", "MESA_GLSL_CACHE_DISABLE=true", "__GL_SHADER_DISK_CACHE=0"}
+
+// Message is a line that a child process prints: what it does next, or at the end what it found.
+type Message struct {
+	Doing string `json:"doing,omitempty"`
+	Done  int    `json:"done,omitempty"`
+	Total int    `json:"total,omitempty"`
+	Pass  *Pass  `json:"pass,omitempty"`
+}
+
+// ChildError says that a child process could not check, because it lost the adapter or for another reason that is no crash.
+type ChildError struct {
+	Code    int // its exit code
+	Message string
+}
+
+func (e *ChildError) Error() string { return e.Message }
+
+// crashed are the exit codes of a process that the driver brought down: by a signal, or, as Go's runtime tells of a signal in the driver's code, with 2.
+var crashed = []int{-1, 2}
+
+// Isolate runs Child in a process of its own, the program exe with args, with the driver's shader cache off or on. A crash is the pass's failure; every
+// other end before the last message is an error.
+func Isolate(ctx context.Context, cache bool, progress func(doing string, done, total int), exe string, args ...string) (Pass, error) {
+	p := Pass{Cache: "on"}
+	c := exec.CommandContext(ctx, exe, args...)
+	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
+	c.WaitDelay = 10 * time.Second
+	c.Env = slices.DeleteFunc(os.Environ(), func(set string) bool {
+		return slices.ContainsFunc(cacheOff, func(off string) bool {
+			name, _, _ := strings.Cut(off, "=")
+			return strings.HasPrefix(set, name+"=")
+		})
+	})
+	if !cache {
+		p.Cache, c.Env = "off", append(c.Env, cacheOff...)
+	}
+	var said bytes.Buffer
+	c.Stderr = &said
+	out, err := c.StdoutPipe()
+	if err != nil {
+		return p, err
+	}
+	start := time.Now()
+	if err := c.Start(); err != nil {
+		return p, fmt.Errorf("starting %s: %w", exe, err)
+	}
+	found, during, reading := follow(out, progress)
+	err = c.Wait()
+	if ctx.Err() != nil {
+		return p, ctx.Err()
+	}
+	message := strings.TrimSpace(said.String())
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit) && !slices.Contains(crashed, exit.ExitCode()):
+		if at := strings.LastIndex("\n"+message, "\nninvk: "); at >= 0 { // after what else it said
+			message = message[at+len("ninvk: "):]
+		}
+		return p, &ChildError{exit.ExitCode(), message}
+	case exit == nil && err != nil:
+		return p, fmt.Errorf("the checking process: %w", err)
+	case err != nil:
+		p.Failure, p.During = err.Error(), during
+		if first, _, _ := strings.Cut(message, "\n"); first != "" {
+			p.Failure += ": " + first
+		}
+	case found == nil:
+		return p, fmt.Errorf("the checking process printed no result: %w", reading)
+	default:
+		p.Results = found.Results
+	}
+	p.Seconds = time.Since(start).Seconds()
+	return p, nil
+}
+
+// follow reads the messages of a child to their end: what it found, nil where it did not come so far, and what it did last.
+func follow(out io.Reader, progress func(doing string, done, total int)) (found *Pass, during string, err error) {
+	for d := json.NewDecoder(out); ; {
+		var m Message
+		if err := d.Decode(&m); err != nil {
+			_, _ = io.Copy(io.Discard, out) // so that the child is not stopped by a full pipe
+			return found, during, err
+		}
+		if m.Pass != nil {
+			found = m.Pass
+			continue
+		}
+		during = m.Doing
+		progress(m.Doing, m.Done, m.Total)
+	}
+}

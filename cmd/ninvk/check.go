@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"ninvk/check"
+	"ninvk/gpu"
+	"ninvk/safetensors"
+)
+
+type checkCommand struct {
+	Adapter    string `help:"Index, part of the name or driver, or type."`
+	JSON       bool   `help:"Print an object that machines read."`
+	ClearCache bool   `help:"First delete the kernels that llvmpipe compiled for ninvk."`
+
+	Child    bool   `hidden:"" help:"Check in this process, and print messages for the process that compares the two passes."`
+	Only     string `hidden:"" help:"Check the entries whose name contains it."`
+	Expected string `hidden:"" help:"File of other results to expect."`
+}
+
+// Run checks the adapter in two processes, one after the other: drivers read whether they cache kernels when they are loaded.
+func (c checkCommand) Run(ctx context.Context) error {
+	if c.Child {
+		return c.child(ctx)
+	}
+	if c.ClearCache {
+		folder, size, err := gpu.ClearShaderCache()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(os.Stderr, "deleted what was in %s (%.1f MB of compiled kernels)\n", folder, float64(size)/1e6)
+	}
+	adapter, err := gpu.Choose(c.Adapter) // before the checking processes ask for it
+	if err != nil {
+		return err
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	report := &benchReport{terminal: onTerminal()}
+	passes := map[bool]check.Pass{}
+	for _, cache := range []bool{false, true} {
+		stage := "checking with the driver's shader cache " + map[bool]string{false: "off", true: "on"}[cache]
+		progress := func(_ string, done, total int) { report.progress(stage, done, total) }
+		args := []string{"check", "--child", "--adapter", c.Adapter, "--only", c.Only, "--expected", c.Expected}
+		passes[cache], err = check.Isolate(ctx, cache, progress, exe, args...)
+		report.end()
+		if ctx.Err() != nil {
+			return &interrupted{"interrupted; no verdict, as only part was checked"}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	r := check.Report{Version: version(), Adapter: adapter}
+	r.Judge(passes[false], passes[true])
+	if c.JSON {
+		err = printJSON(r)
+	} else {
+		err = r.WriteTable(os.Stdout)
+	}
+	if err == nil && !r.Right {
+		err = &check.WrongError{Verdict: r.Verdict}
+	}
+	return err
+}
+
+func (c checkCommand) child(ctx context.Context) error {
+	o := check.Options{Only: c.Only}
+	if c.Expected != "" {
+		f, err := safetensors.Read(c.Expected)
+		if err != nil {
+			return err
+		}
+		o.Expected = f
+	}
+	dev, err := gpu.Open(c.Adapter)
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	out := json.NewEncoder(os.Stdout)
+	return check.Child(ctx, dev, o, func(m check.Message) error { return out.Encode(m) })
+}

@@ -1,0 +1,143 @@
+package ops_test
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/go-gl/mathgl/mgl32"
+
+	"ninvk/gpu"
+	"ninvk/ops"
+	"ninvk/ops/twin"
+)
+
+// limited makes the device of this package's tests one with lowered limits, until the test ends.
+func limited(t *testing.T, limits string) {
+	t.Helper()
+	t.Setenv(gpu.LimitsEnv, limits)
+	d := must(gpu.Open(""))(t)
+	was, wasLent := openDevice, lent
+	openDevice = func() (*gpu.Device, error) { return d, nil }
+	lent = memory{}
+	t.Cleanup(func() {
+		lent.partial.Release()
+		lent.unfolded.Release()
+		if lent.scratch != nil {
+			lent.scratch.Release()
+		}
+		d.Close()
+		openDevice, lent = was, wasLent
+	})
+}
+
+// TestLowerLimits runs cases on devices that are asked for less, as NINVK_LIMITS says: workgroups of 256 and of 128 invocations, little workgroup memory, and
+// bindings so small that activations are bound in parts. Everything that still says it fits must run and be right, and be split where that is the point.
+func TestLowerLimits(t *testing.T) {
+	conv := []string{
+		"conv forward 65×40×7×5 to 3 k3 s1 p1", "conv input gradient 65×3×7×5 to 40 k3 s1 p1", "conv weight gradient 65×3×7×5 to 40 k3 s1 p1",
+	}
+	others := []string{
+		"batch norm training 65×10×7×5 relu", "batch norm evaluation 65×10×7×5", "batch norm gradient 65×10×7×5 relu", "global average pool forward 65×10×7×5", "bias gradient through relu 65×10×7×5", "relu forward 65×10×7×5", "relu gradient 65×10×7×5", "add forward 65×10×7×5",
+		"dropout forward 65×10×7×5 p0.5",
+	}
+	flat := []string{
+		"max pool forward 1×10×32×32 k3 s2 p1", "max pool gradient 1×10×32×32 k3 s2 p1", "average pool gradient 1×10×32×32 k3 s2 p1",
+		"cross entropy forward and gradient 65×10 smoothing 0.1", "gradnorm forward 6 clip 0.5", "gradnorm forward 70001 clip 0.5",
+		"sgd 10 steps 1031 rate 0.001 momentum 0.9 decay 0.01 nesterov true",
+	}
+	for _, c := range []struct {
+		limits string
+		names  [][]string
+		splits string   // names of cases that must be bound in parts
+		lost   []string // variants that fit no longer
+	}{
+		{"maxComputeInvocationsPerWorkgroup=256,maxComputeWorkgroupSizeX=256", [][]string{conv}, "", nil},
+		{"maxComputeInvocationsPerWorkgroup=128", [][]string{conv, others, flat}, "", nil},
+		{"maxComputeWorkgroupStorageSize=2048", [][]string{conv}, "", []string{"straight", "tiled", "tiled-8x8"}},
+		{"maxTextureDimension2D=512", [][]string{conv}, "", []string{"straight"}},
+		// 8 of the 10 channel groups of 65×40×7×5.
+		{fmt.Sprintf("maxStorageBufferBindingSize=%d", 8*ops.Shape{N: 65, C: 4, H: 7, W: 5}.Bytes()), [][]string{conv}, "40", nil},
+		// 2 of the 3 channel groups.
+		{fmt.Sprintf("maxStorageBufferBindingSize=%d", 2*ops.Shape{N: 65, C: 4, H: 7, W: 5}.Bytes()), [][]string{others}, "×10×", nil},
+	} {
+		t.Run(c.limits, func(t *testing.T) {
+			before := map[string]int{} // dispatches
+			in := map[string]values{}
+			for _, names := range c.names {
+				for _, name := range names {
+					for _, x := range find(t, name) {
+						in[x.String()] = inputs(x)
+						if c.splits != "" && strings.Contains(name, c.splits) {
+							_, before[x.String()] = run(t, x, in[x.String()], 0)
+						}
+					}
+				}
+			}
+			limited(t, c.limits)
+			lost := 0
+			for _, names := range c.names {
+				for _, name := range names {
+					for _, x := range ops.Cases() {
+						values, was := in[x.String()]
+						if !was || x.String() != name && x.String() != fmt.Sprintf("%s [%s]", name, x.Variant) {
+							continue
+						}
+						if !fits(t, x) {
+							if lost++; !slices.Contains(c.lost, x.Variant) {
+								t.Errorf("%v fits no longer: %v", x, x.Fits(device(t).Limits()))
+							}
+							continue
+						}
+						got, dispatches := run(t, x, values, float32(math.NaN()))
+						compare(t, x, got, twin.Table[twin.Key(x)](x, values))
+						// Straight kernels and Winograd's read through a texture, which is not bound in parts.
+						if n, split := before[x.String()]; split && x.Variant != "straight" && x.Variant != "winograd" && dispatches <= n {
+							t.Errorf("%v: %d dispatches, as many as before: nothing was split", x, dispatches)
+						}
+					}
+				}
+			}
+			if (lost > 0) != (c.lost != nil) {
+				t.Errorf("%d cases fit no longer, of the variants %q some should", lost, c.lost)
+			}
+		})
+	}
+}
+
+// TestDataSetBeyondLargestBuffer: a data set of 1.2 MB is held by an adapter whose buffers and bindings end at 256 KiB, and its last images are whole.
+func TestDataSetBeyondLargestBuffer(t *testing.T) {
+	limited(t, "maxBufferSize=262144,maxStorageBufferBindingSize=262144")
+	d := device(t)
+	const n, batch = 400, 8
+	pixels := make([]byte, n*3*32*32)
+	for i := range pixels {
+		pixels[i] = byte(i*i>>7 + i)
+	}
+	images := must(ops.NewImages(d, "data set", 32, 32, pixels))(t)
+	defer images.Release()
+	x := must(ops.NewTensor(d, "x", ops.Shape{N: batch, C: 3, H: 32, W: 32}))(t)
+	defer x.Buf.Release()
+	entries := must(d.NewBuffer("batch", batch*ops.BatchBytes))(t)
+	defer entries.Release()
+	labels := must(d.NewBuffer("labels", 4*batch))(t)
+	defer labels.Release()
+	var words []uint32
+	for i := range batch {
+		e := ops.BatchEntry(uint32(n-batch+i), 0, mgl32.Ident3())
+		words = append(words, e[:]...)
+	}
+	check(t, d.Write(entries, 0, gpu.Bytes(words)))
+	r := &ops.Recorder{Dev: d, Tape: d.NewTape("augment"), Batch: batch}
+	defer r.Tape.Release()
+	check(t, ops.Augment{Size: 32, Std: [3]float64{1, 1, 1}}.Forward(r, images, entries, x, labels))
+	check(t, d.Submit(r.Tape))
+	want := pixels[(n-batch)*3*32*32:]
+	for i, v := range ops.Unpack(x.Shape, readAll(t, x.Buf)) {
+		if math.Abs(float64(v)-float64(want[i])/255) > 1e-6 {
+			t.Fatalf("byte %d is %d, copied as %g", i, want[i], v)
+		}
+	}
+}
