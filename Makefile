@@ -9,7 +9,7 @@ TEST_PACKAGES := 1
 TEST_TIMEOUT := 4m
 FULL_TIMEOUT := 60m
 
-.PHONY: help build setup quickstart test test-full onnxruntime bench-peers vet fmt
+.PHONY: help build setup quickstart test test-full onnxruntime tint bench-peers vet fmt
 
 help:
 	@echo 'make quickstart   set up, build, and train on the embedded sample (about three minutes)'
@@ -40,10 +40,17 @@ test: setup
 
 test-full: export NINVK_FULL = 1
 test-full: TEST_TIMEOUT = $(FULL_TIMEOUT)
-test-full: onnxruntime test
+test-full: onnxruntime tint test
 
 # The runtime that exported models are tried with, for test-full alone. Its install script would download what only GPUs need.
 onnxruntime: onnx/testdata/node_modules/onnxruntime-node
+
+# Dawn for Node, whose compiler tries the shaders, for test-full alone.
+tint: bench/testdata/node_modules/webgpu
+
+bench/testdata/node_modules/webgpu:
+	@command -v npm >/dev/null || { echo 'make test-full needs npm and Node.js 20 or later (Debian: npm), to install Dawn for Node' >&2; exit 1; }
+	npm install --prefix bench/testdata --no-save --no-package-lock --ignore-scripts --no-audit --no-fund webgpu@0.6.2
 
 onnx/testdata/node_modules/onnxruntime-node:
 	@command -v npm >/dev/null || { echo 'make test-full needs npm and Node.js (Debian: npm), to install ONNX Runtime' >&2; exit 1; }
