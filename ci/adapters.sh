@@ -42,8 +42,7 @@ apt() {
 # mirror SUITE is the address that this machine gets a suite from.
 mirror() {
 	local address
-	# shellcheck disable=SC2016 # apt's own expression
-	address=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Release: $1")
+	address=$(apt-get --print-uris update | sed -n "s|^'\(.*\)/dists/$1/InRelease'.*|\1|p")
 	[ -n "$address" ] || fail "the sources of apt, in /etc/apt, lack $1"
 	head -n 1 <<<"$address"
 }
