@@ -156,9 +156,9 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-// tiledPasses counts the loop passes of an invocation: the steps over pairs of tap and channel group, with the products of each, and the bias.
+// tiledPasses counts the loop passes of an invocation: the steps over pairs of tap and channel group, with the products of each, and the sums that are stored.
 func tiledPasses(t shaders.ConvTiled, pairs int) int {
-	return ceilDiv(pairs, t.GC)*(1+t.GC) + t.TM
+	return ceilDiv(pairs, t.GC)*(1+t.GC) + t.TM*t.TN/4
 }
 
 func (r *Recorder) tiled(tiles []shaders.ConvTiled, c gemm) error {
@@ -172,12 +172,9 @@ func (r *Recorder) tiled(tiles []shaders.ConvTiled, c gemm) error {
 	inputs := c.x.spans(l, 1)
 	for i, in := range inputs {
 		last := i == len(inputs)-1
-		t.Masked = last && c.mask != nil
+		masked := last && c.mask != nil
 		kernel := gpu.Kernel{
-			Name: fmt.Sprintf("%s %d×%d tiled %d×%d", c.name, c.k, c.k, t.BM, t.BN), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write},
-		}
-		if t.Masked {
-			kernel.Bindings = append(kernel.Bindings, gpu.Read)
+			Name: fmt.Sprintf("%s %d×%d tiled %d×%d", c.name, c.k, c.k, t.BM, t.BN), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write, gpu.Read},
 		}
 		pairs := (in.to - in.from) * c.k * c.k
 		for _, out := range c.y.spans(l, 1) {
@@ -190,13 +187,14 @@ func (r *Recorder) tiled(tiles []shaders.ConvTiled, c gemm) error {
 				uint32(4 * in.from), flag(i > 0), uint32(c.bias.Offset), flag(last && c.bias.Len > 0),
 				uint32(int32(c.w0)), uint32(int32(c.wm)), uint32(int32(c.wc)), uint32(int32(c.wt)),
 				bits(c.slopeOf(last)), uint32(c.stride), uint32(int32(c.pad)), uint32(c.dilate),
+				uint32(t.TM * t.TN / 4), flag(masked),
 			}
-			resources := []any{gpu.All(r.Weights), c.x.slice(in), c.y.slice(out)}
-			if t.Masked {
-				resources = append(resources, c.mask.slice(out))
+			mask := c.x.slice(in) // bound, not read
+			if masked {
+				mask = c.mask.slice(out)
 			}
 			rows := ceilDiv(4*(out.to-out.from), t.BM)
-			if err := r.dispatch(kernel, tiledPasses(t, pairs), params, ceilDiv(c.y.Pixels(), t.BN), rows, 1, resources...); err != nil {
+			if err := r.dispatch(kernel, tiledPasses(t, pairs), params, ceilDiv(c.y.Pixels(), t.BN), rows, 1, gpu.All(r.Weights), c.x.slice(in), c.y.slice(out), mask); err != nil {
 				return err
 			}
 			r.spend(8 * float64(pairs) * float64(rows*t.BM) * float64(c.y.Pixels()))
@@ -232,11 +230,15 @@ func convGradSplit(l gpu.Limits, tiles []shaders.ConvGradTiled, c ConvCall) (gra
 	return s, nil
 }
 
-// passes counts the loop passes of an invocation over n pixels of a run: the steps, with the products and the bias of each.
-func (s gradSplit) passes(n int) int { return ceilDiv(n, s.tile.BP) * (1 + 2*s.tile.BP) }
+// passes counts the loop passes of an invocation over n pixels of a run: the steps, with the products and the bias of each, and the sums that are stored.
+func (s gradSplit) passes(n int) int {
+	return ceilDiv(n, s.tile.BP)*(1+2*s.tile.BP) + s.tile.TM*s.tile.TN
+}
 
 // stretch is the most pixels of a run that one dispatch may walk over.
-func (s gradSplit) stretch() int { return MaxPasses / s.passes(s.tile.BP) * s.tile.BP }
+func (s gradSplit) stretch() int {
+	return (MaxPasses - s.passes(0)) / (1 + 2*s.tile.BP) * s.tile.BP
+}
 
 func tiledWeightFits(l gpu.Limits, tiles []shaders.ConvGradTiled, c ConvCall) error {
 	s, err := convGradSplit(l, tiles, c)
@@ -281,6 +283,7 @@ func (r *Recorder) tiledWeightGrad(tiles []shaders.ConvGradTiled, c ConvCall) er
 					uint32(x.Plane()), uint32(x.W), uint32(x.H), uint32(in.from),
 					uint32(in.to - in.from), uint32(x.Groups()), uint32(parts * vectors), flag(i == 0 && c.Bias.Len > 0),
 					uint32(c.Stride), uint32(c.Pad), uint32(from), uint32(n),
+					uint32(t.TM * t.TN),
 				}
 				if err := r.dispatch(kernel, s.passes(n), params, ceilDiv(pairs, t.BN), rows, parts, dy.slice(out), x.slice(in), partial); err != nil {
 					return err

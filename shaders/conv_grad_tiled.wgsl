@@ -13,6 +13,7 @@ struct Q {
   in_plane: u32, in_w: u32, in_h: u32, in_group0: u32,
   span: u32, groups: u32, bias0: u32, has_bias: u32,
   stride: i32, pad: i32, start: u32, length: u32,
+  sums: u32,
 }
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
@@ -108,24 +109,21 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     }
     workgroupBarrier();
   }
+  // One loop for all sums, not unrolled because its bound is a parameter: drivers for CPUs take long over many loads and stores.
   let lanes = q.groups * {{mul .K .K}}u;
-{{- range $i := seq .TN}}
-  {
-    let u = wid.x * {{$.BN}}u + column + {{mul $i $.Columns}}u;
-    let lane = u / q.span * q.groups + q.in_group0 + u % q.span;
-    if (u < pairs) {
-{{- range $j := seq $.TM}}
-      {
-        let m = 4u * group0 + row * {{$.TM}}u + {{$j}}u;
-        if (m < q.m && m < 4u * q.out_groups) {
-          let at = (wid.z * q.m + m) * lanes + lane;
-          part[at] = s{{$j}}_{{$i}} + a{{$j}}_{{$i}} + select(vec4<f32>(), part[at], q.start > 0u);
-        }
-      }
-{{- end}}
+  var sums = array<vec4<f32>, {{mul .TM .TN}}>(
+{{- range $i := seq .TN}}{{range $j := seq $.TM}}
+    s{{$j}}_{{$i}} + a{{$j}}_{{$i}},
+{{- end}}{{end}}
+  );
+  for (var o = 0u; o < q.sums; o = o + 1u) {
+    let u = wid.x * {{.BN}}u + column + o / {{.TM}}u * {{.Columns}}u;
+    let m = 4u * group0 + row * {{.TM}}u + o % {{.TM}}u;
+    if (u < pairs && m < q.m && m < 4u * q.out_groups) {
+      let at = (wid.z * q.m + m) * lanes + u / q.span * q.groups + q.in_group0 + u % q.span;
+      part[at] = sums[o] + select(vec4<f32>(), part[at], q.start > 0u);
     }
   }
-{{- end}}
   if (q.has_bias == 1u && wid.x == 0u && column == 0u) {
 {{- range $g := seq (div .TM 4)}}
     {

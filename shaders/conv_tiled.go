@@ -10,7 +10,6 @@ type ConvTiled struct {
 	Dilated   bool // the input is read as if stride-1 zeros stood between its pixels (input gradient of a strided convolution)
 	Pointwise bool // 1×1, stride 1, no padding: a pixel needs just itself
 	Aligned   bool // channels and pairs fill all tiles, so that the weights need no bounds
-	Masked    bool // the result is zeroed where a mask is not positive
 }
 
 // Source is the kernel's WGSL.

@@ -16,14 +16,13 @@ struct Q {
   c0: u32, accumulate: u32, bias0: u32, has_bias: u32,
   w0: i32, wm: i32, wc: i32, wt: i32,
   slope: f32, stride: i32, pad: i32, dilate: i32,
+  sums: u32, masked: u32,
 }
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
-{{- if .Masked}}
 @group(0) @binding(4) var<storage, read> mask: array<vec4<f32>>;
-{{- end}}
 var<workgroup> xs: array<vec4<f32>, {{mul .GC .BN}}>;
 var<workgroup> ws: array<vec4<f32>, {{mul (mul 4 .GC) .Row}}>;
 
@@ -122,26 +121,24 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     }
     workgroupBarrier();
   }
-{{range $j := seq (div .TM 4)}}
-  let g{{$j}} = group0 + row * {{div $.TM 4}}u + {{$j}}u;
-  if (g{{$j}} < q.out_groups) {
-    let m = 4u * g{{$j}};
-    let offset = vec4<f32>(bias(m), bias(m + 1u), bias(m + 2u), bias(m + 3u));
-{{- range $i := seq $.TN}}
-    {
-      let p = pixel0 + column + {{mul $i $.Columns}}u;
-      if (p < q.out_pixels) {
-        let at = (g{{$j}} - q.out_group0) * q.out_plane + p;
-        var sum = s{{$i}}_{{$j}} + a{{$i}}_{{$j}} + offset;
-        if (q.accumulate == 1u) { sum = sum + y[at]; }
-        sum = select(sum, sum * q.slope, sum < vec4<f32>());
-{{- if $.Masked}}
-        sum = select(sum, vec4<f32>(), mask[at] <= vec4<f32>());
-{{- end}}
-        y[at] = sum;
-      }
+
+  // One loop for all sums, not unrolled because its bound is a parameter: drivers for CPUs take long over many loads and stores.
+  var sums = array<vec4<f32>, {{div (mul .TM .TN) 4}}>(
+{{- range $j := seq (div .TM 4)}}{{range $i := seq $.TN}}
+    s{{$i}}_{{$j}} + a{{$i}}_{{$j}},
+{{- end}}{{end}}
+  );
+  for (var o = 0u; o < q.sums; o = o + 1u) {
+    let g = group0 + row * {{div .TM 4}}u + o / {{.TN}}u;
+    let p = pixel0 + column + o % {{.TN}}u * {{.Columns}}u;
+    if (g < q.out_groups && p < q.out_pixels) {
+      let m = 4u * g;
+      let at = (g - q.out_group0) * q.out_plane + p;
+      var sum = sums[o] + vec4<f32>(bias(m), bias(m + 1u), bias(m + 2u), bias(m + 3u));
+      if (q.accumulate == 1u) { sum = sum + y[at]; }
+      sum = select(sum, sum * q.slope, sum < vec4<f32>());
+      if (q.masked == 1u) { sum = select(sum, vec4<f32>(), mask[at] <= vec4<f32>()); }
+      y[at] = sum;
     }
-{{- end}}
   }
-{{- end}}
 }

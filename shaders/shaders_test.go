@@ -55,7 +55,7 @@ func specialisations() map[string][]string {
 	for _, t := range []shaders.ConvTiled{
 		{BM: 64, BN: 128, TM: 8, TN: 8, GC: 4, K: 5, Aligned: true},
 		{BM: 32, BN: 128, TM: 8, TN: 4, GC: 4, K: 1, Pointwise: true},
-		{BM: 12, BN: 256, TM: 12, TN: 4, GC: 2, K: 3, Turned: true, Masked: true},
+		{BM: 12, BN: 256, TM: 12, TN: 4, GC: 2, K: 3, Turned: true},
 		{BM: 4, BN: 256, TM: 4, TN: 4, GC: 2, K: 3, Turned: true, Dilated: true},
 	} {
 		s["conv_tiled"] = append(s["conv_tiled"], t.Source())
