@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"ninvk/cifar10"
 	"ninvk/gpu"
@@ -211,7 +213,9 @@ func TestTintAcceptsEveryShader(t *testing.T) {
 		t.Fatal(err)
 	}
 	var said, failed bytes.Buffer
-	node := exec.Command("node", filepath.Join("testdata", "tint.mjs"), file)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	node := exec.CommandContext(ctx, "node", filepath.Join("testdata", "tint.mjs"), file)
 	node.Stdout, node.Stderr = &said, &failed
 	if err := node.Run(); err != nil {
 		t.Fatalf("node tint.mjs: %v (Node.js 20 or later is needed)\n%s%s", err, said.String(), failed.String())

@@ -10,7 +10,8 @@ import { create, globals } from "webgpu";
 
 Object.assign(globalThis, globals);
 const shaders = JSON.parse(readFileSync(process.argv[2]));
-const adapter = await create(["backend=null"]).requestAdapter();
+globalThis.gpu = create(["backend=null"]); // kept from the garbage collector, as the devices need it
+const adapter = await gpu.requestAdapter();
 const device = await adapter.requestDevice();
 
 const layouts = {
