@@ -9,17 +9,20 @@ TEST_PACKAGES := 1
 TEST_TIMEOUT := 4m
 FULL_TIMEOUT := 60m
 
-.PHONY: help build setup quickstart test test-full soak onnxruntime bench-peers vet fmt
+.PHONY: help build setup quickstart test test-full test-adapters race soak windows onnxruntime tint bench-peers vet fmt
 
 help:
-	@echo 'make quickstart   set up, build, and train on the embedded sample (about three minutes)'
-	@echo 'make setup        install what is missing to build and run (Debian, Ubuntu)'
-	@echo 'make build        build bin/ninvk'
-	@echo 'make test         set up, and test all that must hold (under five minutes on two cores)'
-	@echo 'make test-full    the same with the slow suites'
-	@echo 'make soak         train 2,000 steps and look for leaks and drift (minutes)'
-	@echo 'make bench-peers  install PyTorch and TensorFlow.js, and compare the speed with theirs (ten minutes on two cores)'
-	@echo 'make fmt vet      format; look for mistakes'
+	@echo 'make quickstart    set up, build, and train on the embedded sample (about three minutes)'
+	@echo 'make setup         install what is missing to build and run (Debian, Ubuntu)'
+	@echo 'make build         build bin/ninvk'
+	@echo 'make test          set up, and test all that must hold (under five minutes on two cores)'
+	@echo 'make test-full     the same with the slow suites'
+	@echo 'make test-adapters test on Lavapipe of Mesa 22.3 and 25.0 and on SwiftShader (Debian 12; downloads the drivers)'
+	@echo 'make soak          train 2,000 steps and look for leaks and drift (minutes)'
+	@echo 'make race          test with the race detector'
+	@echo 'make windows       build bin/ninvk.exe by mingw-w64'
+	@echo 'make bench-peers   install PyTorch and TensorFlow.js, and compare the speed with theirs (ten minutes on two cores)'
+	@echo 'make fmt vet       format; look for mistakes'
 	@echo
 	@echo 'NINVK_ADAPTER chooses the adapter: an index, a part of its name, or a type (cpu, discrete, integrated).'
 
@@ -41,7 +44,31 @@ test: setup
 
 test-full: export NINVK_FULL = 1
 test-full: TEST_TIMEOUT = $(FULL_TIMEOUT)
-test-full: onnxruntime test
+test-full: onnxruntime tint test race test-adapters
+
+# The tests on three software drivers, which are downloaded and unpacked beside each other.
+test-adapters: setup
+	@$(MAKE) --no-print-directory build
+	@ci/adapters.sh $(ADAPTERS)
+
+# Names known to ci/adapters.sh; without any, all of them.
+ADAPTERS :=
+
+# The packages that need no adapter, or use one from several goroutines, with Go's race detector.
+race: setup
+	go test -race -p 1 -count 1 -timeout $(FULL_TIMEOUT) $(RACE_PACKAGES)
+
+RACE_PACKAGES := ./rng ./safetensors ./pth ./shaders ./cifar10 ./gpu ./nn ./onnx ./tune ./bench ./train ./cmd/ninvk
+
+# The program for Windows, by the compiler of the package gcc-mingw-w64-x86-64: it must link, and vet must find nothing.
+windows: export GOOS = windows
+windows: export GOARCH = amd64
+windows: export CGO_ENABLED = 1
+windows: export CC = x86_64-w64-mingw32-gcc
+windows:
+	@command -v $(CC) >/dev/null || { echo 'make windows needs $(CC) (Debian: gcc-mingw-w64-x86-64)' >&2; exit 1; }
+	go build -o bin/ninvk.exe ./cmd/ninvk
+	go vet ./...
 
 # 2,000 steps; the test says what it found.
 soak: export NINVK_FULL = 1
@@ -50,6 +77,13 @@ soak: setup
 
 # The runtime that exported models are tried with, for test-full alone. Its install script would download what only GPUs need.
 onnxruntime: onnx/testdata/node_modules/onnxruntime-node
+
+# Dawn for Node, whose compiler tries the shaders, for test-full alone.
+tint: bench/testdata/node_modules/webgpu
+
+bench/testdata/node_modules/webgpu:
+	@command -v npm >/dev/null || { echo 'make test-full needs npm and Node.js 20 or later (Debian: npm), to install Dawn for Node' >&2; exit 1; }
+	npm install --prefix bench/testdata --no-save --no-package-lock --ignore-scripts --no-audit --no-fund webgpu@0.6.2
 
 onnx/testdata/node_modules/onnxruntime-node:
 	@command -v npm >/dev/null || { echo 'make test-full needs npm and Node.js (Debian: npm), to install ONNX Runtime' >&2; exit 1; }

@@ -417,7 +417,7 @@ func TestReadmeExitCodes(t *testing.T) {
 
 // TestScriptsRun checks that what is to be run can be run.
 func TestScriptsRun(t *testing.T) {
-	for _, f := range []string{".ci/run", "ci/setup.sh", "ci/quickstart.sh", "bench/peers/run.py"} {
+	for _, f := range []string{".ci/run", "ci/setup.sh", "ci/adapters.sh", "ci/quickstart.sh", "bench/peers/run.py"} {
 		i, err := os.Stat(f)
 		if errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s is missing", f)

@@ -90,7 +90,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 	return gpu.Kernel{Name: fmt.Sprintf("multiply-add of %d sums", sums), Source: s.String(), Bindings: []gpu.Kind{gpu.Params, gpu.Write}}
 }
 
-const copyKernel = `struct Q { row: u32 }
+// arithmeticForms are the forms of the arithmetic kernel that are tried.
+var arithmeticForms = []struct {
+	sums  int
+	fused bool
+}{{8, false}, {12, false}, {16, false}, {12, true}}
+
+var copyKernel = gpu.Kernel{Name: "copy", Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}, Source: `struct Q { row: u32 }
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
@@ -99,9 +105,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let i = id.y * q.row + id.x;
   y[i] = x[i];
 }
-`
+`}
 
-const triadKernel = `struct Q { row: u32, scale: f32 }
+var triadKernel = gpu.Kernel{Name: "triad", Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write}, Source: `struct Q { row: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> y: array<vec4<f32>>;
@@ -111,14 +117,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let i = id.y * q.row + id.x;
   z[i] = x[i] + q.scale * y[i];
 }
-`
+`}
 
-const emptyKernel = `@group(0) @binding(0) var<storage, read_write> x: array<f32>;
+var emptyKernel = gpu.Kernel{Name: "empty", Bindings: []gpu.Kind{gpu.Write}, Source: `@group(0) @binding(0) var<storage, read_write> x: array<f32>;
 @compute @workgroup_size(1)
 fn main() {
   x[0] = 1.0;
 }
-`
+`}
 
 // time runs a tape of one command and returns the samples of its time.
 func (m *limitMeter) time(record func(t *gpu.Tape)) ([]float64, error) {
@@ -149,10 +155,7 @@ func (m *limitMeter) arithmetic() error {
 		return err
 	}
 	defer out.Release()
-	for _, form := range []struct {
-		sums  int
-		fused bool
-	}{{8, false}, {12, false}, {16, false}, {12, true}} {
+	for _, form := range arithmeticForms {
 		k := arithmeticKernel(form.sums, form.fused)
 		for passes := 8; ; passes *= 8 {
 			seconds, err := m.time(func(t *gpu.Tape) {
@@ -194,12 +197,10 @@ func (m *limitMeter) memory() error {
 		record func(t *gpu.Tape)
 	}{
 		{"copy_kernel_gbytes_per_second", &m.l.CopyKernel, 2, func(t *gpu.Tape) {
-			k := gpu.Kernel{Name: "copy", Source: copyKernel, Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
-			t.Dispatch(k, []uint32{row}, row/256, rows, 1, gpu.All(b[0]), gpu.All(b[1]))
+			t.Dispatch(copyKernel, []uint32{row}, row/256, rows, 1, gpu.All(b[0]), gpu.All(b[1]))
 		}},
 		{"triad_gbytes_per_second", &m.l.Triad, 3, func(t *gpu.Tape) {
-			k := gpu.Kernel{Name: "triad", Source: triadKernel, Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write}}
-			t.Dispatch(k, []uint32{row, math.Float32bits(3)}, row/256, rows, 1, gpu.All(b[0]), gpu.All(b[1]), gpu.All(b[2]))
+			t.Dispatch(triadKernel, []uint32{row, math.Float32bits(3)}, row/256, rows, 1, gpu.All(b[0]), gpu.All(b[1]), gpu.All(b[2]))
 		}},
 		{"copy_command_gbytes_per_second", &m.l.CopyCommand, 2, func(t *gpu.Tape) { t.Copy(b[0], 0, b[1], 0, size) }},
 	} {
@@ -222,8 +223,7 @@ func (m *limitMeter) latencies() error {
 		return err
 	}
 	defer b.Release()
-	k := gpu.Kernel{Name: "empty", Source: emptyKernel, Bindings: []gpu.Kind{gpu.Write}}
-	seconds, err := m.time(func(t *gpu.Tape) { t.Dispatch(k, nil, 1, 1, 1, gpu.All(b)) })
+	seconds, err := m.time(func(t *gpu.Tape) { t.Dispatch(emptyKernel, nil, 1, 1, 1, gpu.All(b)) })
 	if err != nil {
 		return err
 	}
@@ -231,7 +231,7 @@ func (m *limitMeter) latencies() error {
 	m.l.DispatchSeconds, m.l.Spread["dispatch_seconds"] = s.Median, s.Spread()
 	t := m.dev.NewTape("limits")
 	defer t.Release()
-	t.Dispatch(k, nil, 1, 1, 1, gpu.All(b))
+	t.Dispatch(emptyKernel, nil, 1, 1, 1, gpu.All(b))
 	seconds = nil
 	for range 50 {
 		start := time.Now()

@@ -53,6 +53,9 @@ type Adapter struct {
 // CPU says whether the adapter is a software driver.
 func (a Adapter) CPU() bool { return a.Type == "cpu" }
 
+// Llvmpipe says whether the adapter is Mesa's Lavapipe.
+func (a Adapter) Llvmpipe() bool { return a.VectorWidth > 0 }
+
 // String is the one-line form that messages use.
 func (a Adapter) String() string {
 	return fmt.Sprintf("%d: %s (%s, %s, %s)", a.Index, a.Name, a.Type, a.Backend, a.Driver)
@@ -141,7 +144,7 @@ func enumerate() (as []Adapter, release func(), err error) {
 		p, l := h.GetProperties(), h.GetLimits().Limits
 		as = append(as, Adapter{
 			Index: i, Name: p.Name, Backend: backendName(p.BackendType), Type: typeName(p.AdapterType),
-			Driver: strings.TrimSpace(p.DriverDescription), handle: h, limits: l,
+			Driver: cmp.Or(strings.TrimSpace(p.DriverDescription), p.VendorName), handle: h, limits: l,
 			Limits: Limits{
 				MaxBufferSize: l.MaxBufferSize, MaxStorageBufferBindingSize: l.MaxStorageBufferBindingSize,
 				MaxUniformBufferBindingSize:       l.MaxUniformBufferBindingSize,

@@ -241,6 +241,19 @@ func (t *Tape) Dispatches() int {
 	return n
 }
 
+// Kernels lists the kernels recorded, each source once, compiled or not.
+func (t *Tape) Kernels() []Kernel {
+	var kernels []Kernel
+	seen := map[string]bool{}
+	for _, c := range t.commands {
+		if c.kernel != nil && !seen[c.kernel.Source] {
+			seen[c.kernel.Source] = true
+			kernels = append(kernels, *c.kernel)
+		}
+	}
+	return kernels
+}
+
 // Finish compiles the kernels, writes the parameters to the adapter and makes the bind groups. Submit does it where it was not done.
 func (t *Tape) Finish() error {
 	if t.err != nil || t.reel != nil {

@@ -223,6 +223,15 @@ func (n *Net) Compile(images *ops.Images, b int, train bool) error {
 	return err
 }
 
+// Kernels lists the kernels of the step over b images, without compiling them.
+func (n *Net) Kernels(images *ops.Images, b int, train bool) ([]gpu.Kernel, error) {
+	t, err := n.record(images, b, train)
+	if err != nil {
+		return nil, err
+	}
+	return t.Kernels(), nil
+}
+
 // Variants names the variant of each convolution's pass recorded so far, by ops.ConvCall.Key.
 func (n *Net) Variants() map[string]string { return n.used }
 
@@ -429,14 +438,8 @@ func (n *Net) tape(images *ops.Images, b int, train bool) (*gpu.Tape, error) {
 	if t := n.tapes[key]; t != nil {
 		return t, nil
 	}
-	label := "evaluation step"
-	if train {
-		label = "training step"
-	}
-	t := n.dev.NewTape(label)
-	r := &recorder{Recorder: n.recorder(n.Options.Batch), step: n.step, state: n.state}
-	r.Tape = t
-	if err := n.record(r, images, b, train); err != nil {
+	t, err := n.record(images, b, train)
+	if err != nil {
 		return nil, err
 	}
 	if err := t.Finish(); err != nil {
@@ -446,7 +449,18 @@ func (n *Net) tape(images *ops.Images, b int, train bool) (*gpu.Tape, error) {
 	return t, nil
 }
 
-func (n *Net) record(r *recorder, images *ops.Images, b int, train bool) error {
+// record records the step on a new tape.
+func (n *Net) record(images *ops.Images, b int, train bool) (*gpu.Tape, error) {
+	label := "evaluation step"
+	if train {
+		label = "training step"
+	}
+	r := &recorder{Recorder: n.recorder(n.Options.Batch), step: n.step, state: n.state}
+	r.Tape = n.dev.NewTape(label)
+	return r.Tape, n.recordStep(r, images, b, train)
+}
+
+func (n *Net) recordStep(r *recorder, images *ops.Images, b int, train bool) error {
 	x := n.Graph.nodes[0]
 	first := n.tensor(x, n.plan.act[x.id], b)
 	r.begin(Part{Layer: "input", Operator: "augment", Pass: forwardPass, Shape: first.Shape.String(), Bytes: float64(3 * b * images.H * images.W)}, first)

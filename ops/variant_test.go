@@ -68,16 +68,21 @@ func TestChoose(t *testing.T) {
 		choice Choice
 		want   string
 	}{
-		{"heuristic for a CPU", "cpu", 4, Choice{}, "straight"},
+		{"heuristic for llvmpipe", "llvmpipe", 4, Choice{}, "straight"},
+		{"heuristic for another software driver", "cpu", 4, Choice{}, "tiled-8x8"},
 		{"heuristic for a GPU", "discrete", 4, Choice{}, "tiled"},
 		{"tuned", "cpu", 4, Choice{Tuned: tuned("a")}, "a"},
 		{"forced before tuned", "cpu", 4, Choice{Forced: forced("b"), Tuned: tuned("a")}, "b"},
-		{"tuned for another batch", "cpu", 5, Choice{Tuned: tuned("a")}, "straight"},
-		{"tuned to what is gone", "cpu", 4, Choice{Tuned: tuned("z")}, "straight"},
-		{"forced where it does not fit the largest batch", "cpu", 9, Choice{Forced: forced("b")}, "straight"},
+		{"tuned for another batch", "llvmpipe", 5, Choice{Tuned: tuned("a")}, "straight"},
+		{"tuned to what is gone", "llvmpipe", 4, Choice{Tuned: tuned("z")}, "straight"},
+		{"forced where it does not fit the largest batch", "llvmpipe", 9, Choice{Forced: forced("b")}, "straight"},
 	} {
-		variants[ConvForward] = []Variant{{Name: "a", Fits: yes}, {Name: "b", Fits: small}, {Name: "straight", Fits: yes}, {Name: "tiled", Fits: yes}}
-		r := &Recorder{Dev: &gpu.Device{Adapter: gpu.Adapter{Type: c.kind}}, Batch: c.batch, Choice: c.choice}
+		variants[ConvForward] = []Variant{{Name: "a", Fits: yes}, {Name: "b", Fits: small}, {Name: "straight", Fits: yes}, {Name: "tiled", Fits: yes}, {Name: "tiled-8x8", Fits: yes}}
+		a := gpu.Adapter{Type: c.kind}
+		if c.kind == "llvmpipe" {
+			a = gpu.Adapter{Type: "cpu", VectorWidth: 256}
+		}
+		r := &Recorder{Dev: &gpu.Device{Adapter: a}, Batch: c.batch, Choice: c.choice}
 		if v, err := r.choose(ConvForward, call); err != nil || v.Name != c.want {
 			t.Errorf("%s: %q, error %v; want %q", c.name, v.Name, err, c.want)
 		}

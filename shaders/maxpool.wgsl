@@ -54,7 +54,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
         let v = x[wid.y * q.in_plane + u32(image + iy * q.in_w + ix)];
         // NaN wins, as in PyTorch. Its bits tell it: v != v is false on some drivers.
         let nan = (bitcast<vec4<u32>>(v) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
-        let better = v > best || vec4<bool>(!found) || nan;
+        let better = (v > best) | vec4<bool>(!found) | nan;
         best = select(best, v, better);
         places = select(places, vec4<u32>(u32(ky * {{.K}} + kx)), better);
         found = true;

@@ -73,7 +73,7 @@ const Budget = 45 * time.Second
 //go:embed lavapipe.json
 var lavapipe []byte
 
-// shippedTable is the table for software drivers: variants by pass and shape, whatever the batch.
+// shippedTable is the table for Lavapipe: variants by pass and shape, whatever the batch.
 type shippedTable struct {
 	Note    string                         `json:"note"`
 	Choices map[ops.Pass]map[string]string `json:"choices"`
@@ -91,8 +91,8 @@ func (c Call) shippedShape() string {
 	return fmt.Sprintf("%d×%d×%d to %d k%d s%d p%d", c.In.C, c.In.H, c.In.W, c.Conv.M, c.Conv.K, c.Conv.Stride, c.Conv.Pad)
 }
 
-// Choose returns the variants for the calls by their keys: those measured on this adapter before, on a software driver else those of the table that ships, and
-// on other adapters else those it measures now and keeps. What is missing from the result is up to the heuristic. The error is that of the adapter or of ctx.
+// Choose returns the variants for the calls by their keys: those measured on this adapter before, on Lavapipe else those of the table that ships, and
+// on GPUs else those it measures now and keeps. What is missing from the result is up to the heuristic. The error is that of the adapter or of ctx.
 func Choose(ctx context.Context, d *gpu.Device, calls []Call, o Options) (map[string]string, error) {
 	kept := map[string]Entry{}
 	path, err := File(d.Adapter)
@@ -102,7 +102,7 @@ func Choose(ctx context.Context, d *gpu.Device, calls []Call, o Options) (map[st
 	if err != nil {
 		again := "they are measured again"
 		if d.Adapter.CPU() {
-			again = "the table that ships is used until ninvk tune measures again"
+			again = "the usual kernels are used until ninvk tune measures again"
 			if path != "" {
 				_ = Save(path, d.Adapter, nil) // so that it is told once
 			}
@@ -116,7 +116,7 @@ func Choose(ctx context.Context, d *gpu.Device, calls []Call, o Options) (map[st
 		if e, ok := kept[c.Key()]; ok {
 			chosen[c.Key()] = e.Chosen
 		} else if d.Adapter.CPU() {
-			if v, ok := table.Choices[c.Pass][c.shippedShape()]; ok {
+			if v, ok := table.Choices[c.Pass][c.shippedShape()]; ok && d.Adapter.Llvmpipe() {
 				chosen[c.Key()] = v
 			}
 		} else {
