@@ -121,6 +121,15 @@ var twins = map[string]func(c ops.Case, in values) values{
 		norm, broken := ref.GradNorm(g, in["weight"], c.Op.(ops.GradNorm).Clip)
 		return values{"dweight": g, "metrics": {in["metrics"][0], in["metrics"][1], norm, float64(broken)}}
 	},
+	"average update": func(c ops.Case, in values) values {
+		a := slices.Clone(in["average"])
+		word := 2
+		if c.In.C == 6 { // as running statistics
+			word = 3
+		}
+		ref.Average(a, in["weight"], float64(math.Float32frombits(uint32(in["step"][word]))))
+		return values{"average": a}
+	},
 	"sgd 1 steps":  func(c ops.Case, in values) values { return descend(c, in, 1) },
 	"sgd 10 steps": func(c ops.Case, in values) values { return descend(c, in, 10) },
 }
@@ -373,7 +382,7 @@ func run(t testing.TB, c ops.Case, in values, garbage float32) (out values, disp
 			out[o.Name] = ref.Float64s(v[:o.Len])
 		}
 		end := int(at/4) + o.Elements()
-		if o.Place == ops.Activation || o.Use == ops.Internal || c.Operator == "sgd" { // whole vectors may be written
+		if o.Place == ops.Activation || o.Use == ops.Internal || c.Operator == "sgd" || c.Operator == "average" { // whole vectors may be written
 			end = len(after[b])
 		}
 		for i := int(at / 4); i < end; i++ {
