@@ -9,7 +9,7 @@ import (
 	"math"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -147,6 +147,11 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
+	for _, smaller := range sizes.Below(size) {
+		if _, _, err := l.graph(smaller); err != nil {
+			return Summary{}, &UsageError{"--sizes", strconv.Quote(c.Sizes), fmt.Sprintf("%s can't take images of %d pixels a side: %v; leave this stretch out with --sizes ''", c.Model, smaller, err)}
+		}
+	}
 	var weights *nin.Weights
 	if c.Init != "" && (j.Resume == nil || j.Resume.Checkpoint == nil) {
 		if weights, err = nin.ReadWeights(c.Init, graph); err != nil {
@@ -211,13 +216,7 @@ func (l *loop) chooseKernels() error {
 	if l.Kernels == nil {
 		return nil
 	}
-	all := []int{l.size}
-	for _, p := range l.sizes {
-		if !slices.Contains(all, p.pixels) {
-			all = append(all, p.pixels)
-		}
-	}
-	for _, size := range all {
+	for _, size := range append(l.sizes.Below(l.size), l.size) {
 		g, _, err := l.graph(size)
 		if err != nil {
 			return err

@@ -92,19 +92,43 @@ func Recipes() []string {
 	return names
 }
 
+// RecipeText is the TOML file of a recipe. An unknown name is a *UsageError that lists the known ones.
+func RecipeText(name string) (string, error) {
+	if !slices.Contains(Recipes(), name) {
+		return "", &UsageError{"--recipe", strconv.Quote(name), "no such recipe; known are " + strings.Join(Recipes(), ", ")}
+	}
+	text, err := recipeFiles.ReadFile("recipes/" + name + ".toml")
+	return string(text), err
+}
+
+// RecipeTitle is the first sentence of the comment that a recipe begins with, up to a colon if it has one, in one line.
+func RecipeTitle(text string) string {
+	var words []string
+	for line := range strings.Lines(text) {
+		comment, ok := strings.CutPrefix(line, "#")
+		if !ok {
+			break
+		}
+		for _, w := range strings.Fields(comment) {
+			words = append(words, w)
+			if strings.HasSuffix(w, ".") || strings.HasSuffix(w, ":") {
+				return strings.TrimRight(strings.Join(words, " "), ".:")
+			}
+		}
+	}
+	return strings.Join(words, " ")
+}
+
 // LoadRecipe returns the settings of a recipe, with the defaults of what
 // recipes don't say (data, model, seed and so on). An unknown name is a
 // *UsageError that lists the known ones.
 func LoadRecipe(name string) (Config, error) {
-	if !slices.Contains(Recipes(), name) {
-		return Config{}, &UsageError{"--recipe", strconv.Quote(name), "no such recipe; known are " + strings.Join(Recipes(), ", ")}
-	}
 	c := defaults()
-	text, err := recipeFiles.ReadFile("recipes/" + name + ".toml")
+	text, err := RecipeText(name)
 	if err != nil {
 		return Config{}, err
 	}
-	if err := merge(text, &c); err != nil {
+	if err := merge([]byte(text), &c); err != nil {
 		return Config{}, fmt.Errorf("recipe %s: %w", name, err)
 	}
 	c.Recipe = name

@@ -3,6 +3,7 @@ package train
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -51,14 +52,31 @@ func ParseSizes(spec string) (Sizes, error) {
 }
 
 // At is the size of the images of a step, which counts from 0, in a run of totalSteps whose own size is full, and the first step of the stretch of that size.
-// The last step always has the full size.
+// No size is above full, and the last step always has that.
 func (s Sizes) At(step, totalSteps, full int) (size, since int) {
-	for _, p := range s {
-		end := int(math.Ceil(p.until * float64(totalSteps)))
-		if step < min(end, totalSteps-1) {
-			return p.pixels, since
+	start := 0
+	stretch := func(pixels int) {
+		if pixels != size {
+			size, since = pixels, start
 		}
-		since = min(end, max(0, totalSteps-1))
 	}
-	return full, since
+	for _, p := range s {
+		stretch(min(p.pixels, full))
+		if start = min(int(math.Ceil(p.until*float64(totalSteps))), max(0, totalSteps-1)); step < start {
+			return size, since
+		}
+	}
+	stretch(full)
+	return size, since
+}
+
+// Below lists the sizes that are smaller than full.
+func (s Sizes) Below(full int) []int {
+	var sizes []int
+	for _, p := range s {
+		if p.pixels < full && !slices.Contains(sizes, p.pixels) {
+			sizes = append(sizes, p.pixels)
+		}
+	}
+	return sizes
 }

@@ -33,7 +33,11 @@ type cli struct {
 		Fetch  fetchCommand  `cmd:"" help:"Obtain CIFAR-10, each file checked by SHA-256."`
 		Verify verifyCommand `cmd:"" help:"Check the files of a folder against the official checksums."`
 	} `cmd:"" help:"Obtain and check CIFAR-10."`
-	Train   trainCommand   `cmd:"" help:"Train a network; draws its accuracy and keeps weights that PyTorch can load."`
+	Train   trainCommand `cmd:"" help:"Train a network; draws its accuracy and keeps weights that PyTorch can load."`
+	Recipes struct {
+		List recipesListCommand `cmd:"" default:"1" help:"List the recipes, each with a line about it."`
+		Show recipesShowCommand `cmd:"" help:"Print a recipe: a TOML file, as --config takes it."`
+	} `cmd:"" help:"Sets of training settings that are part of the program."`
 	Eval    evalCommand    `cmd:"" help:"Loss and accuracy of trained weights."`
 	Bench   benchCommand   `cmd:"" help:"Measure the adapter, the operators and whole networks."`
 	Tune    tuneCommand    `cmd:"" help:"Measure which kernels are the fastest on an adapter, and keep the choice for train and eval."`
