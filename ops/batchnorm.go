@@ -36,10 +36,13 @@ func (o BatchNorm) kernel(mode string, bindings ...gpu.Kind) gpu.Kernel {
 	return gpu.Kernel{Name: "batch norm " + mode, Source: shaders.Source("batchnorm", map[string]any{"Mode": mode, "ReLU": relu}), Bindings: bindings}
 }
 
+// normPixels is the number of pixels that an invocation normalises: they share the reading of the channel's values.
+const normPixels = 16
+
 func (o BatchNorm) params(x Shape, runs int, p BatchNormParams, s span) []uint32 {
 	return []uint32{
 		uint32(x.Pixels()), uint32(x.Plane()), uint32(runs), uint32(x.C), uint32(p.Weight.Offset), uint32(p.Bias.Offset),
-		uint32(p.Mean.Offset), uint32(p.Variance.Offset), bits(float32(o.Momentum)), bits(float32(o.Eps)), uint32(s.from), uint32(s.to - s.from),
+		uint32(p.Mean.Offset), uint32(p.Variance.Offset), bits(float32(o.Momentum)), bits(float32(o.Eps)), uint32(s.from), uint32(s.to - s.from), normPixels,
 	}
 }
 
@@ -68,7 +71,7 @@ func (o BatchNorm) Forward(r *Recorder, x Tensor, p BatchNormParams, y Tensor, t
 	}
 	k := o.kernel("apply", gpu.Params, gpu.Read, gpu.Read, gpu.Write)
 	for _, s := range x.spans(l, 1) {
-		if err := r.dispatch(k, 8, o.params(x.Shape, 0, p, s), ceilDiv(x.Pixels(), 2048), s.to-s.from, 1, p.forward(x.Shape), x.slice(s), y.slice(s)); err != nil {
+		if err := r.dispatch(k, normPixels, o.params(x.Shape, 0, p, s), ceilDiv(x.Pixels(), 256*normPixels), s.to-s.from, 1, p.forward(x.Shape), x.slice(s), y.slice(s)); err != nil {
 			return err
 		}
 	}
@@ -88,7 +91,7 @@ func (o BatchNorm) Grad(r *Recorder, x Tensor, p BatchNormParams, dy Tensor) err
 	}
 	k := o.kernel("grad-apply", gpu.Params, gpu.Read, gpu.Read, gpu.Read, gpu.Write)
 	for _, s := range x.spans(r.Dev.Limits(), 1) {
-		if err := r.dispatch(k, 8, o.params(x.Shape, 0, p, s), ceilDiv(x.Pixels(), 2048), s.to-s.from, 1, p.forward(x.Shape), means, x.slice(s), dy.slice(s)); err != nil {
+		if err := r.dispatch(k, normPixels, o.params(x.Shape, 0, p, s), ceilDiv(x.Pixels(), 256*normPixels), s.to-s.from, 1, p.forward(x.Shape), means, x.slice(s), dy.slice(s)); err != nil {
 			return err
 		}
 	}

@@ -16,18 +16,22 @@ func reduceKernel(mode string, relu bool) gpu.Kernel {
 	return gpu.Kernel{Name: "reduce " + mode, Source: shaders.Source("reduce", map[string]any{"Mode": mode, "ReLU": relu}), Bindings: bindings[mode]}
 }
 
-// reduceRuns is the number of pixels a workgroup sums, 16 an invocation or more, and of the runs that makes.
+// reduceRuns is the number of pixels a workgroup sums, 16 an invocation or more, and of the runs that makes: enough workgroups for all cores of an adapter, and so
+// few that adding up the invocations' sums does not count.
 func reduceRuns(s Shape) (run, runs int) {
 	run = 1024
-	for ceilDiv(s.Pixels(), run)*s.Groups()*32 > PartialBytes || ceilDiv(s.Pixels(), run) > 256 {
+	for ceilDiv(s.Pixels(), run) > mostRuns(s) {
 		run *= 2
 	}
 	return run, ceilDiv(s.Pixels(), run)
 }
 
+// mostRuns is the bound on the runs of each channel group.
+func mostRuns(s Shape) int { return min(256, max(32, 512/s.Groups())) }
+
 // reduceBytes is the partial sums' size for an activation of shape s, or of a smaller batch.
 func reduceBytes(s Shape) uint64 {
-	return uint64(min(PartialBytes, 32*s.Groups()*min(256, ceilDiv(s.Pixels(), 1024))))
+	return uint64(32 * s.Groups() * min(mostRuns(s), ceilDiv(s.Pixels(), 1024)))
 }
 
 // reduce records the first pass over t: into r.Partial, two vec4s for every channel group and run. It returns the number of runs and the part of
@@ -37,7 +41,7 @@ func (r *Recorder) reduce(k gpu.Kernel, t Tensor, resources func(span) []any) (r
 	part = gpu.Slice{Buffer: r.Partial, Size: uint64(32 * runs * t.Groups())}
 	for _, s := range t.spans(r.Dev.Limits(), 1) {
 		params := []uint32{uint32(t.Pixels()), uint32(t.Plane()), uint32(run), uint32(runs), uint32(s.from)}
-		if err := r.dispatch(k, run/64+64, params, runs, s.to-s.from, 1, append([]any{part}, resources(s)...)...); err != nil {
+		if err := r.dispatch(k, run/64+16, params, runs, s.to-s.from, 1, append([]any{part}, resources(s)...)...); err != nil {
 			return 0, part, err
 		}
 	}

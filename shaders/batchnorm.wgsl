@@ -4,8 +4,10 @@ norm holds four vec4s a channel group: mean, invstd = 1/√(variance + eps), sca
 Mode "statistics": from the moments of the batch (biased variance), and the running ones with the unbiased variance.
 Mode "running": from the running statistics (evaluation).  Mode "apply": x to y.
 Mode "grad-sums": dweight = Σ dy·x̂, dbias = Σ dy, and their means into norm2.  Mode "grad-apply": in place on dy,
-dx = scale·(dy - mean(dy) - x̂·mean(dy·x̂)). */ -}}
-struct Q { pixels: u32, plane: u32, runs: u32, channels: u32, weight: u32, bias: u32, mean: u32, variance: u32, momentum: f32, eps: f32, group0: u32, groups: u32 }
+dx = scale·(dy - mean(dy) - x̂·mean(dy·x̂)).
+
+The bound of the loops over pixels comes at run time, so that no compiler unrolls them: see reduce.wgsl. */ -}}
+struct Q { pixels: u32, plane: u32, runs: u32, channels: u32, weight: u32, bias: u32, mean: u32, variance: u32, momentum: f32, eps: f32, group0: u32, groups: u32, each: u32 }
 @group(0) @binding(0) var<uniform> q: Q;
 {{if eq .Mode "statistics" -}}
 @group(0) @binding(1) var<storage, read> part: array<vec4<f32>>;
@@ -82,8 +84,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   let mean = norm[g];
   let scale = norm[g + 2u];
   let shift = norm[g + 3u];
-  for (var u = 0u; u < 8u; u = u + 1u) {
-    let p = (wid.x * 8u + u) * 256u + lid.x;
+  for (var u = 0u; u < q.each; u = u + 1u) {
+    let p = (wid.x * q.each + u) * 256u + lid.x;
     if (p < q.pixels) {
       let i = wid.y * q.plane + p;
       let v = (x[i] - mean) * scale + shift;
@@ -131,8 +133,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   let shift = norm[4u * g + 3u];
   let a = norm2[2u * g];
   let b = norm2[2u * g + 1u];
-  for (var u = 0u; u < 8u; u = u + 1u) {
-    let p = (wid.x * 8u + u) * 256u + lid.x;
+  for (var u = 0u; u < q.each; u = u + 1u) {
+    let p = (wid.x * q.each + u) * 256u + lid.x;
     if (p < q.pixels) {
       let i = wid.y * q.plane + p;
       let d = x[i] - mean;

@@ -1,6 +1,9 @@
 {{- /* First pass of the per-channel sums: every workgroup sums a run of pixels of one channel group and writes two vec4s. The second pass is in
 batchnorm.wgsl or bias.wgsl. The order of the sums is fixed.
 
+The loop over pixels has one load of each tensor and a bound known only at run time, so that no compiler unrolls it: on a software driver a load is 2 KiB of code, and
+unrolled ones fall out of the instruction cache. The invocations' sums are added in two steps, the first by all of them.
+
 Mode "sum": Σ dy (bias gradient).  "relu": the same, after masking dy in place where the output y is 0.
 Mode "moments": Σ (x-s) and Σ (x-s)², s the channel's first value: no cancellation where the mean is large against the deviation.
 Mode "grad": Σ dy and Σ dy·x̂ (batch normalisation), dy masked by the ReLU of the normalised value where there is one. */ -}}
@@ -19,8 +22,8 @@ struct Q { pixels: u32, plane: u32, run: u32, runs: u32, group0: u32 }
 @group(0) @binding(3) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> norm: array<vec4<f32>>; // mean, 1/deviation, scale, shift of each channel group
 {{- end}}
-var<workgroup> sums: array<vec4<f32>, 64>;
-var<workgroup> more: array<vec4<f32>, 64>;
+var<workgroup> sums: array<f32, 512>; // of each invocation, eight: two vec4s
+var<workgroup> slices: array<f32, 64>; // of eight invocations each
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
@@ -58,16 +61,18 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
     b = b + v * (d * inv);
 {{- end}}
   }
-  sums[lid.x] = a;
-  more[lid.x] = b;
+{{- range $j := seq 4}}
+  sums[8u * lid.x + {{$j}}u] = a.{{comp $j}};
+  sums[8u * lid.x + {{add $j 4}}u] = b.{{comp $j}};
+{{- end}}
   workgroupBarrier();
-  if (lid.x == 0u) {
-    for (var i = 1u; i < 64u; i = i + 1u) {
-      a = a + sums[i];
-      b = b + more[i];
-    }
-    let o = 2u * ((q.group0 + wid.y) * q.runs + wid.x);
-    part[o] = a;
-    part[o + 1u] = b;
+  var slice = 0.0;
+  for (var i = 0u; i < 8u; i = i + 1u) { slice = slice + sums[(lid.x / 8u * 8u + i) * 8u + lid.x % 8u]; }
+  slices[lid.x] = slice;
+  workgroupBarrier();
+  if (lid.x < 2u) {
+    var sum = vec4<f32>();
+    for (var i = 4u * lid.x; i < 64u; i = i + 8u) { sum = sum + vec4<f32>(slices[i], slices[i + 1u], slices[i + 2u], slices[i + 3u]); }
+    part[2u * ((q.group0 + wid.y) * q.runs + wid.x) + lid.x] = sum;
   }
 }
