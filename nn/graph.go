@@ -46,6 +46,7 @@ type traits struct {
 	gradInPlace bool                       // the gradient of the (only) input overwrites that of the output
 	needsInput  bool                       // backward reads the input
 	needsOutput bool                       // backward reads the output
+	centresGrad bool                       // the gradient of the (only) input sums to zero over the pixels of a channel
 	relu        bool                       // the output is that of a ReLU, and backward takes its gradient masked (bound.masked) or not
 	aux         func(out ops.Shape) uint64 // bytes kept from forward to backward for output shape out; nil for none
 

@@ -61,7 +61,11 @@ func (l conv) backward(r *recorder, b *bound) error {
 		y = &b.out
 	}
 	r.pass(b, l.operator(), weightGradPass, flops, b.in[0], b.dOut, r.weight(b.params[0]))
-	if err := l.op.WeightGrad(r.Recorder, b.in[0], b.dOut, y, b.params[0], b.params[1]); err != nil {
+	bias := b.params[1]
+	if b.centred && !l.op.ReLU {
+		bias = ops.Param{} // its gradient is zero, as the buffer of gradients is from the start
+	}
+	if err := l.op.WeightGrad(r.Recorder, b.in[0], b.dOut, y, b.params[0], bias); err != nil {
 		return err
 	}
 	if b.dIn[0].Buf == nil {
@@ -91,7 +95,7 @@ func (batchNorm) params(in []ops.Shape) []ParamSpec {
 
 func (l batchNorm) traits(in []ops.Shape) traits {
 	need := func(_ *ops.Recorder, in ops.Shape, _ bool) (ops.Need, error) { return l.op.Need(in), nil }
-	return traits{gradInPlace: true, needsInput: true, aux: l.op.NormBytes, need: need}
+	return traits{gradInPlace: true, centresGrad: true, needsInput: true, aux: l.op.NormBytes, need: need}
 }
 
 func (l batchNorm) where(r *recorder, b *bound) ops.BatchNormParams {

@@ -96,6 +96,7 @@ type bound struct {
 
 	masked     bool // dOut has gone through the ReLU of out
 	masksInput bool // dIn[0] must go through the ReLU of in[0]
+	centred    bool // dOut sums to zero over the pixels of a channel
 }
 
 // Build allocates the network on d. It checks everything that can be checked before any work of the adapter.
@@ -495,7 +496,7 @@ func (n *Net) record(r *recorder, images *ops.Images, b int, train bool) error {
 
 func (n *Net) recordBackward(r *recorder, b int) error {
 	written := map[*Node]bool{n.out: true}
-	masked := map[*Node]bool{}
+	masked, centred := map[*Node]bool{}, map[*Node]bool{}
 	consumers := n.Graph.consumers()
 	for i := len(n.Graph.nodes) - 1; i >= 0; i-- {
 		x := n.Graph.nodes[i]
@@ -503,7 +504,7 @@ func (n *Net) recordBackward(r *recorder, b int) error {
 			continue
 		}
 		w := n.bind(x, b)
-		w.masked = masked[x]
+		w.masked, w.centred = masked[x], centred[x]
 		t := x.layer.traits(x.inputShapes())
 		type join struct{ from, to ops.Tensor }
 		var joins []join
@@ -522,6 +523,7 @@ func (n *Net) recordBackward(r *recorder, b int) error {
 				joins = append(joins, join{spare, grad})
 			}
 			written[in] = true
+			centred[in] = consumers[in.id] == 1 && t.centresGrad
 			if consumers[in.id] == 1 && t.masksInput != nil && in.layer.traits(in.inputShapes()).relu && t.masksInput(r.Recorder, in.batch(b)) {
 				w.masksInput, masked[in] = true, true
 			}

@@ -70,7 +70,7 @@ func (c Conv) MasksInputGrad(r *Recorder, x Shape) bool {
 	return err == nil && v.Masks
 }
 
-// WeightGrad records the gradients of weight and bias from the input x and the output's gradient dy. Where the convolution has a ReLU and dy is not
+// WeightGrad records the gradients of weight and bias (of the weight alone where the bias has length 0) from the input x and the output's gradient dy. Where the convolution has a ReLU and dy is not
 // masked yet, y is its output and dy is masked in place; otherwise y is nil.
 func (c Conv) WeightGrad(r *Recorder, x, dy Tensor, y *Tensor, weight, bias Param) error {
 	return r.pass(ConvWeightGrad, ConvCall{Conv: c, In: x, Out: dy, Weight: weight, Bias: bias, Mask: y})

@@ -82,7 +82,7 @@ func naiveWeightNeed(_ gpu.Limits, c ConvCall) Need {
 }
 
 func naiveWeightGrad(r *Recorder, c ConvCall) error {
-	if err := BiasGrad(r, c.Out, c.Mask, c.Bias); err != nil {
+	if err := r.biasGrad(c); err != nil {
 		return err
 	}
 	l := r.Dev.Limits()

@@ -198,7 +198,7 @@ func straightWeightNeed(l gpu.Limits, c ConvCall) Need {
 }
 
 func straightWeightGrad(r *Recorder, c ConvCall) error {
-	if err := BiasGrad(r, c.Out, c.Mask, c.Bias); err != nil {
+	if err := r.biasGrad(c); err != nil {
 		return err
 	}
 	l := r.Dev.Limits()

@@ -67,3 +67,14 @@ func BiasGrad(r *Recorder, dy Tensor, y *Tensor, bias Param) error {
 	second := gpu.Kernel{Name: "bias gradient", Source: shaders.Source("bias", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
 	return r.dispatch(second, runs+4, []uint32{uint32(dy.C), uint32(runs), uint32(bias.Offset)}, ceilDiv(dy.Groups(), 64), 1, 1, part, gpu.All(r.Grads))
 }
+
+// biasGrad is BiasGrad for the weight gradient of a convolution; where no bias gradient is wanted, dy is only masked.
+func (r *Recorder) biasGrad(c ConvCall) error {
+	switch {
+	case c.Bias.Len > 0:
+		return BiasGrad(r, c.Out, c.Mask, c.Bias)
+	case c.Mask != nil:
+		return ReLU{}.Grad(r, *c.Mask, c.Out)
+	}
+	return nil
+}

@@ -233,6 +233,7 @@ func (t *table) convolutions() {
 		{n: 1, h: 1, w: 1, o: Conv{C: 1, M: 1, K: 1, Stride: 1}},
 		{n: 1, h: 1, w: 1, o: Conv{C: 3, M: 5, K: 3, Stride: 1, Pad: 1}},
 		{n: 1, h: 7, w: 5, o: Conv{C: 1, M: 3, K: 3, Stride: 1, Pad: 0}, noBias: true},
+		{n: 2, h: 7, w: 5, o: Conv{C: 5, M: 3, K: 1, Stride: 1, ReLU: true}, noBias: true},
 		{n: 1, h: 7, w: 5, o: Conv{C: 3, M: 5, K: 3, Stride: 1, Pad: 2, ReLU: true}},
 		{n: 65, h: 7, w: 5, o: Conv{C: 3, M: 5, K: 3, Stride: 1, Pad: 1, ReLU: true}},
 		{n: 65, h: 7, w: 5, o: Conv{C: 10, M: 3, K: 1, Stride: 1, ReLU: true}},
@@ -288,6 +289,10 @@ func (t *table) convolution(o Conv, x Shape, noBias, large bool) {
 		name += " no bias"
 		forward = slices.Delete(forward, 1, 2)
 	}
+	gradients := []Operand{weight("guard", 5, unit), gradient("dbias", o.M, y.Pixels()), gradient("dweight", o.M*o.C*taps, y.Pixels())}
+	if noBias {
+		gradients = slices.Delete(gradients, 1, 2)
+	}
 	t.variants(ConvForward, Case{
 		Pass: "forward", Name: name, Op: o, In: x, Flops: o.Flops(x), Large: large,
 		Operands: forward,
@@ -313,9 +318,7 @@ func (t *table) convolution(o Conv, x Shape, noBias, large bool) {
 	}, "x")
 	t.variants(ConvWeightGrad, Case{
 		Pass: "weight gradient", Name: name, Op: o, In: x, Flops: o.Flops(x), Large: large,
-		Operands: []Operand{
-			reads("x", x, unit), reads("dy", y, unit), weight("guard", 5, unit), gradient("dbias", o.M, y.Pixels()), gradient("dweight", o.M*o.C*taps, y.Pixels()),
-		},
+		Operands: append([]Operand{reads("x", x, unit), reads("dy", y, unit)}, gradients...),
 		Record: func(m *Memory) error {
 			return o.WeightGrad(m.Recorder, m.Tensors["x"], m.Tensors["dy"], nil, m.Params["weight"], m.Params["bias"])
 		},
@@ -325,10 +328,7 @@ func (t *table) convolution(o Conv, x Shape, noBias, large bool) {
 	}
 	t.variants(ConvWeightGrad, Case{
 		Pass: "weight gradient", Name: name, Op: o, In: x, Flops: o.Flops(x), Large: large,
-		Operands: []Operand{
-			reads("x", x, unit), updates("dy", y, unit), reads("y", y, halves), weight("guard", 5, unit),
-			gradient("dbias", o.M, y.Pixels()), gradient("dweight", o.M*o.C*taps, y.Pixels()),
-		},
+		Operands: append([]Operand{reads("x", x, unit), updates("dy", y, unit), reads("y", y, halves)}, gradients...),
 		Record: func(m *Memory) error {
 			mask := m.Tensors["y"]
 			return o.WeightGrad(m.Recorder, m.Tensors["x"], m.Tensors["dy"], &mask, m.Params["weight"], m.Params["bias"])
