@@ -36,7 +36,8 @@ const (
 var Augments = []Augment{AugmentNone, AugmentFlip, AugmentFlipCrop}
 
 // CropPadding is the number of zero pixels around the (resized) image out of
-// which AugmentFlipCrop cuts.
+// which AugmentFlipCrop cuts. Around an image below the data's own size there
+// are fewer in proportion.
 const CropPadding = 4
 
 // ParseAugment returns the way of that name.
@@ -54,7 +55,7 @@ func ParseAugment(name string) (Augment, error) {
 // Transform returns how to sample the training image of out×out pixels: the
 // affine map from its pixel indices (x right, y down, 1) to pixel indices in
 // the 32×32 source image. The image is resized, cropped out of a border of
-// CropPadding zero pixels (counted at the out size), then flipped, as the
+// CropPadding zero pixels (counted at the out size; fewer below 32), then flipped, as the
 // published script does; the map takes these steps backwards. A point that it
 // puts outside the source, beyond the half pixel around the outermost indices,
 // is in the zero border.
@@ -73,8 +74,9 @@ func Transform(seed uint64, epoch int, index uint32, a Augment, out int) mgl32.M
 		flip = r.Uint32()&1 == 1
 	}
 	if a == AugmentFlipCrop {
-		dx = r.Intn(2*CropPadding+1) - CropPadding
-		dy = r.Intn(2*CropPadding+1) - CropPadding
+		padding := min(CropPadding, CropPadding*out/Width)
+		dx = r.Intn(2*padding+1) - padding
+		dy = r.Intn(2*padding+1) - padding
 	}
 	return compose(flip, dx, dy, out)
 }

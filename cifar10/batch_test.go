@@ -138,6 +138,21 @@ func TestTransformDraws(t *testing.T) {
 	}
 }
 
+// An image of half the size shifts by half as many pixels at most, which are as many of the source.
+func TestTransformShiftsSmallImagesLess(t *testing.T) {
+	most := float32(0)
+	for i := range uint32(1000) {
+		m := Transform(9, 1, i, AugmentFlipCrop, 16)
+		most = max(most, m[7])
+		if dy := (m[7] - 0.5) / 2; dy < -2 || dy > 2 || dy != float32(math.Trunc(float64(dy))) {
+			t.Fatalf("image %d shifts by %g of 16 pixels", i, dy)
+		}
+	}
+	if most != 4.5 {
+		t.Errorf("the largest offset is %g, want 4.5", most)
+	}
+}
+
 func TestTransformDependsOnNameOnly(t *testing.T) {
 	draws := func(seed uint64, epoch int) (all []mgl32.Mat3) {
 		for i := range uint32(20) {

@@ -129,7 +129,7 @@ func (w *Weights) Load(n *nn.Net) error {
 	return nil
 }
 
-// Export makes a weights file of a network's state, which names the model.
+// Export makes a weights file of a network's state, of its averages where it has them; the file names the model.
 func Export(model string, params []nn.Param, s *nn.State) *safetensors.File {
 	f := &safetensors.File{Metadata: map[string]string{ModelKey: model, "format": "pt"}}
 	for i, p := range params {
@@ -137,7 +137,7 @@ func Export(model string, params []nn.Param, s *nn.State) *safetensors.File {
 			f.Tensors = append(f.Tensors, safetensors.FromInt64(p.Name, s.Tracked))
 			continue
 		}
-		f.Tensors = append(f.Tensors, safetensors.FromFloat32s(p.Name, p.Shape, s.Values[i]))
+		f.Tensors = append(f.Tensors, safetensors.FromFloat32s(p.Name, p.Shape, s.Final()[i]))
 	}
 	return f
 }

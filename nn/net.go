@@ -19,6 +19,8 @@ type Options struct {
 	Loss      ops.CrossEntropy
 	Clip      ops.GradNorm
 	Optimiser ops.SGD
+	Average   ops.Average // of weights and running statistics, which evaluation then uses
+	Since     int         // steps of the run before its first with this size of images: the averages of the running statistics, which depend on it, begin anew there
 	Augment   ops.Augment
 	Tuned     map[string]string // variants by ops.ConvCall.Key; what is missing is up to the heuristic
 }
@@ -38,11 +40,13 @@ type Net struct {
 
 	params   []Param
 	trained  int // floats
+	running  int // floats
 	weights  *gpu.Buffer
 	grads    *gpu.Buffer
 	velocity *gpu.Buffer
-	state    *gpu.Buffer // running statistics
-	tracked  int64       // training batches seen by the batch normalisations
+	state    *gpu.Buffer                          // running statistics
+	averages struct{ weights, state *gpu.Buffer } // nil without averaging
+	tracked  int64                                // training batches seen by the batch normalisations
 
 	scratch  *ops.Scratch
 	partial  *gpu.Buffer
@@ -59,9 +63,9 @@ type Net struct {
 	next     int
 	done     []StepResult    // of the last call of TrainStep
 	copyTape *gpu.Tape       // of a snapshot
-	copies   []*gpu.Readback // weights, momenta, running statistics
+	copies   []*gpu.Readback // weights, momenta, running statistics; then, where there are any, the averages of weights and running statistics
 
-	stepWords [2]uint32 // what the adapter's step holds
+	stepWords [4]uint32 // what the adapter's step holds
 }
 
 // Param is a parameter or running value with its place on the adapter.
@@ -121,12 +125,11 @@ func Build(d *gpu.Device, g *Graph, out *Node, o Options) (*Net, error) {
 	if n.need, err = n.needs(o.Batch); err != nil {
 		return nil, err
 	}
-	var state int
 	for _, p := range g.Params() {
 		q := Param{ParamSpec: p}
 		at := &n.trained
 		if !p.Trained() {
-			at = &state
+			at = &n.running
 		}
 		if p.Role != BatchesTracked {
 			q.at = ops.Param{Offset: *at, Len: p.Len()}
@@ -135,7 +138,7 @@ func Build(d *gpu.Device, g *Graph, out *Node, o Options) (*Net, error) {
 		n.params = append(n.params, q)
 	}
 	before := d.Allocated()
-	if err := n.allocate(state); err != nil {
+	if err := n.allocate(); err != nil {
 		had := d.Allocated() - before
 		n.Release()
 		if errors.As(err, new(*gpu.NoMemoryError)) {
@@ -253,11 +256,15 @@ func (n *Net) plannedFor(b int) uint64 {
 	return n.plannedBytes(n.Graph.makePlan(b, n.out, n.Options.Train), need)
 }
 
-// plannedBytes is the memory of a plan and of its kernels with the parameters, and in training their gradients and momenta.
+// plannedBytes is the memory of a plan and of its kernels with the parameters, and in training their gradients, momenta and averages.
 func (n *Net) plannedBytes(p *plan, need ops.Need) uint64 {
 	params := n.parameterBytes()
 	if n.Options.Train {
-		params *= 3
+		copies := uint64(3)
+		if n.averaging() {
+			copies++
+		}
+		params *= copies
 	}
 	return p.bytes() + params + need.Scratch.Bytes() + need.Unfolded + need.Partial
 }
@@ -286,7 +293,7 @@ func (n *Net) largest(fits func(b int) bool) int {
 	return low
 }
 
-func (n *Net) allocate(state int) (err error) {
+func (n *Net) allocate() (err error) {
 	buffer := func(label string, size uint64) *gpu.Buffer {
 		if err != nil {
 			return nil
@@ -300,7 +307,7 @@ func (n *Net) allocate(state int) (err error) {
 	}
 	floats := uint64(4 * n.trained)
 	n.weights = buffer("weights", floats)
-	n.state = buffer("running statistics", uint64(4*state))
+	n.state = buffer("running statistics", uint64(4*n.running))
 	n.partial = buffer("partial sums", n.need.Partial)
 	n.unfolded = buffer("unfolded activation", n.need.Unfolded)
 	n.step = buffer("step", 256)
@@ -312,6 +319,10 @@ func (n *Net) allocate(state int) (err error) {
 	if n.Options.Train {
 		n.grads = buffer("gradients", floats)
 		n.velocity = buffer("momenta", floats)
+	}
+	if n.averaging() {
+		n.averages.weights = buffer("average weights", floats)
+		n.averages.state = buffer("average running statistics", uint64(4*n.running))
 	}
 	if err != nil {
 		return err
@@ -353,7 +364,7 @@ func (n *Net) Release() {
 	if n.scratch != nil {
 		n.scratch.Release()
 	}
-	for _, b := range append(n.buffers, n.weights, n.grads, n.velocity, n.state, n.partial, n.unfolded, n.step, n.batch, n.labels, n.result, n.metrics, n.totals) {
+	for _, b := range append(n.buffers, n.weights, n.grads, n.velocity, n.state, n.averages.weights, n.averages.state, n.partial, n.unfolded, n.step, n.batch, n.labels, n.result, n.metrics, n.totals) {
 		b.Release()
 	}
 }
@@ -361,7 +372,10 @@ func (n *Net) Release() {
 // Params lists the parameters and running values.
 func (n *Net) Params() []Param { return n.params }
 
-// SetParam writes the values of parameter i, row-major in its PyTorch shape.
+// averaging says whether averages of the weights are kept.
+func (n *Net) averaging() bool { return n.Options.Train && n.Options.Average.Decay > 0 }
+
+// SetParam writes the values of parameter i, row-major in its PyTorch shape. Its average, where there is one, starts from them.
 func (n *Net) SetParam(i int, v []float32) error {
 	p := n.params[i]
 	if len(v) != p.Len() {
@@ -370,14 +384,16 @@ func (n *Net) SetParam(i int, v []float32) error {
 	if p.Role == BatchesTracked {
 		return fmt.Errorf("parameter %s is a count", p.Name)
 	}
-	return n.dev.Write(n.home(p), uint64(4*p.at.Offset), gpu.Bytes(v))
-}
-
-func (n *Net) home(p Param) *gpu.Buffer {
+	home, average := n.state, n.averages.state
 	if p.Trained() {
-		return n.weights
+		home, average = n.weights, n.averages.weights
 	}
-	return n.state
+	if average != nil {
+		if err := n.dev.Write(average, uint64(4*p.at.Offset), gpu.Bytes(v)); err != nil {
+			return err
+		}
+	}
+	return n.dev.Write(home, uint64(4*p.at.Offset), gpu.Bytes(v))
 }
 
 // Tracked is the number of training batches that the batch normalisations have seen; SetTracked sets it.
@@ -395,7 +411,7 @@ func (n *Net) read(trained *gpu.Buffer) ([][]float32, error) {
 	if err != nil {
 		return nil, err
 	}
-	state, err := n.dev.ReadFloats(n.state, int(n.state.Size/4))
+	state, err := n.dev.ReadFloats(n.state, n.running)
 	if err != nil {
 		return nil, err
 	}
@@ -457,6 +473,9 @@ func (n *Net) record(images *ops.Images, b int, train bool) (*gpu.Tape, error) {
 	}
 	r := &recorder{Recorder: n.recorder(n.Options.Batch), step: n.step, state: n.state}
 	r.Tape = n.dev.NewTape(label)
+	if !train && n.averaging() {
+		r.Weights, r.state = n.averages.weights, n.averages.state
+	}
 	return r.Tape, n.recordStep(r, images, b, train)
 }
 
@@ -502,7 +521,23 @@ func (n *Net) recordStep(r *recorder, images *ops.Images, b int, train bool) err
 		return err
 	}
 	r.begin(Part{Layer: "update", Operator: "sgd", Pass: updatePass, Shape: fmt.Sprint(n.trained), Flops: 6 * floats, Bytes: 20 * floats})
-	return n.Options.Optimiser.Update(r.Recorder, n.step, n.trained, n.velocity)
+	if err := n.Options.Optimiser.Update(r.Recorder, n.step, n.trained, n.velocity); err != nil || !n.averaging() {
+		return err
+	}
+	for _, x := range []struct {
+		n                int
+		values, averages *gpu.Buffer
+		statistics       bool
+	}{{n.trained, n.weights, n.averages.weights, false}, {n.running, n.state, n.averages.state, true}} {
+		if x.n == 0 {
+			continue
+		}
+		r.begin(Part{Layer: "update", Operator: "average", Pass: updatePass, Shape: fmt.Sprint(x.n), Flops: 3 * float64(x.n), Bytes: 12 * float64(x.n)})
+		if err := n.Options.Average.Update(r.Recorder, n.step, x.n, x.values, x.averages, x.statistics); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (n *Net) recordBackward(r *recorder, b int) error {
@@ -586,7 +621,9 @@ func (n *Net) TrainStep(images *ops.Images, entries []Entry, step int, learningR
 		}
 		done = append(done, r)
 	}
-	if err := n.submit(images, entries, true, learningRate, key, s.readback); err != nil {
+	rate := func(step int) uint32 { return math.Float32bits(float32(n.Options.Average.Rate(step))) }
+	n.stepWords = [4]uint32{math.Float32bits(float32(learningRate)), key, rate(step), rate(step - n.Options.Since)}
+	if err := n.submit(images, entries, true, s.readback); err != nil {
 		return done, err
 	}
 	s.step = step
@@ -643,11 +680,12 @@ func (n *Net) EvalStep(images *ops.Images, entries []Entry) error {
 		}
 	}
 	n.next = (n.next + 1) % len(n.ring)
-	return n.submit(images, entries, false, 0, 0, s.readback)
+	n.stepWords = [4]uint32{}
+	return n.submit(images, entries, false, s.readback)
 }
 
 // prepare writes what the step needs to the adapter, and returns its tape.
-func (n *Net) prepare(images *ops.Images, entries []Entry, train bool, learningRate float64, key uint32) (*gpu.Tape, error) {
+func (n *Net) prepare(images *ops.Images, entries []Entry, train bool) (*gpu.Tape, error) {
 	if len(entries) == 0 || len(entries) > n.Options.Batch {
 		return nil, fmt.Errorf("a batch of %d images; the network was built for 1 to %d", len(entries), n.Options.Batch)
 	}
@@ -658,12 +696,11 @@ func (n *Net) prepare(images *ops.Images, entries []Entry, train bool, learningR
 	if err := n.dev.Write(n.batch, 0, gpu.Bytes(unsafe.Slice(&entries[0][0], 8*len(entries)))); err != nil {
 		return nil, err
 	}
-	n.stepWords = [2]uint32{math.Float32bits(float32(learningRate)), key}
 	return t, n.dev.Write(n.step, 0, gpu.Bytes(n.stepWords[:]))
 }
 
-func (n *Net) submit(images *ops.Images, entries []Entry, train bool, learningRate float64, key uint32, into *gpu.Readback) error {
-	t, err := n.prepare(images, entries, train, learningRate, key)
+func (n *Net) submit(images *ops.Images, entries []Entry, train bool, into *gpu.Readback) error {
+	t, err := n.prepare(images, entries, train)
 	if err != nil {
 		return err
 	}

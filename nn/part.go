@@ -48,5 +48,6 @@ func (r *recorder) weight(p ops.Param) ops.Tensor {
 // Tape writes what a step over these images needs to the adapter and returns the recorded step, whose commands carry a *Part each. It is for measuring;
 // TrainStep and EvalStep submit steps.
 func (n *Net) Tape(images *ops.Images, entries []Entry, train bool) (*gpu.Tape, error) {
-	return n.prepare(images, entries, train, 0, 0)
+	n.stepWords = [4]uint32{}
+	return n.prepare(images, entries, train)
 }

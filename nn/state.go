@@ -10,7 +10,16 @@ import (
 type State struct {
 	Values  [][]float32 // parameters and running values in the order of Params, row-major; nil for counts
 	Momenta [][]float32 // of the trained parameters, likewise; nil elsewhere
+	Average [][]float32 // of Values over the steps; nil without averaging
 	Tracked int64       // training batches that the batch normalisations have seen
+}
+
+// Final are the values to evaluate with and to keep: the averages where there are any.
+func (s *State) Final() [][]float32 {
+	if s.Average != nil {
+		return s.Average
+	}
+	return s.Values
 }
 
 // Snapshot is a State on its way from the adapter: a copy made behind the steps submitted before, while later ones go on.
@@ -27,7 +36,11 @@ func (n *Net) Snapshot() (*Snapshot, error) {
 	}
 	if n.copyTape == nil {
 		t := n.dev.NewTape("snapshot")
-		for _, b := range []*gpu.Buffer{n.weights, n.velocity, n.state} {
+		copied := []*gpu.Buffer{n.weights, n.velocity, n.state}
+		if n.averaging() {
+			copied = append(copied, n.averages.weights, n.averages.state)
+		}
+		for _, b := range copied {
 			r, err := n.dev.NewReadback("copy of "+b.Label, b.Size)
 			if err != nil {
 				return nil, err
@@ -64,7 +77,7 @@ func (s *Snapshot) Ready() bool {
 // Wait waits for the steps before the snapshot, not for later ones, and returns the state.
 func (s *Snapshot) Wait() (*State, error) {
 	n := s.n
-	var floats [3][]float32
+	floats := make([][]float32, len(n.copies))
 	for i, r := range n.copies {
 		v := make([]float32, r.Target().Size/4)
 		if err := r.Wait(gpu.Bytes(v)); err != nil {
@@ -72,7 +85,11 @@ func (s *Snapshot) Wait() (*State, error) {
 		}
 		floats[i] = v
 	}
-	return &State{Values: n.split(floats[0], floats[2]), Momenta: n.split(floats[1], nil), Tracked: s.tracked}, nil
+	state := &State{Values: n.split(floats[0], floats[2]), Momenta: n.split(floats[1], nil), Tracked: s.tracked}
+	if n.averaging() {
+		state.Average = n.split(floats[3], floats[4])
+	}
+	return state, nil
 }
 
 // split cuts the values of the trained parameters, and of the running ones where given, by parameter.
@@ -90,7 +107,7 @@ func (n *Net) split(trained, running []float32) [][]float32 {
 	return out
 }
 
-// SetState puts a state back before everything submitted later. Its sizes must be those of Params.
+// SetState puts a state back before everything submitted later. Its sizes must be those of Params; without averages they start from the values.
 func (n *Net) SetState(s *State) error {
 	for i, p := range n.params {
 		if p.Role == BatchesTracked {
@@ -98,6 +115,18 @@ func (n *Net) SetState(s *State) error {
 		}
 		if err := n.SetParam(i, s.Values[i]); err != nil {
 			return err
+		}
+		home := n.averages.state
+		if p.Trained() {
+			home = n.averages.weights
+		}
+		if home != nil && s.Average != nil {
+			if a := s.Average[i]; len(a) != p.Len() {
+				return fmt.Errorf("parameter %s has %d values, %d averages given", p.Name, p.Len(), len(a))
+			}
+			if err := n.dev.Write(home, uint64(4*p.at.Offset), gpu.Bytes(s.Average[i])); err != nil {
+				return err
+			}
 		}
 		if !p.Trained() {
 			continue

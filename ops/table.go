@@ -605,6 +605,25 @@ func (t *table) losses() {
 }
 
 func (t *table) optimisers() {
+	for _, rate := range []float64{0.001, 0.8, 1} {
+		for _, n := range []int{1, 6, 70001} {
+			statistics := n == 6
+			settings := step(0.1, 0)
+			settings.Fixed[2], settings.Fixed[3] = bits(float32(rate)), bits(0.5)
+			if statistics {
+				settings.Fixed[2], settings.Fixed[3] = settings.Fixed[3], settings.Fixed[2]
+			}
+			t.add(Case{
+				Operator: "average", Pass: "update", In: Shape{1, n, 1, 1}, Op: Average{}, Flops: float64(3 * n), Name: fmt.Sprintf("%d rate %g", n, rate),
+				Operands: []Operand{
+					settings, {Name: "weight", Place: Weight, Len: n, Use: Reads, Value: unit}, {Name: "average", Place: Floats, Len: n, Use: Updates, Value: unit, K: 1, Scale: 2},
+				},
+				Record: func(m *Memory) error {
+					return Average{}.Update(m.Recorder, m.Buffers["step"], n, m.Recorder.Weights, m.Buffers["average"], statistics)
+				},
+			})
+		}
+	}
 	for _, clip := range []float64{0, 0.5, 1000} {
 		for _, n := range []int{1, 6, 70001, 600003} {
 			grad := Operand{Name: "dweight", Place: Gradient, Len: n, Use: Reads, Value: unit, K: 4, Scale: 1}

@@ -22,7 +22,7 @@ import (
 
 // CheckpointDir is the folder of a run folder that holds its checkpoints: step-NUMBER.safetensors, the newest and the one before.
 //
-// A checkpoint is a safetensors file. Parameters and running values have the names of a weights file, momenta the same behind "momentum.". Its metadata has
+// A checkpoint is a safetensors file. Parameters and running values have the names of a weights file, momenta the same behind "momentum.", averages behind "average.". Its metadata has
 // the position as JSON, and the SHA-256 of the whole file, taken with zeros in the place of the checksum itself.
 const CheckpointDir = "checkpoint"
 
@@ -30,6 +30,7 @@ const (
 	positionKey    = "ninvk.checkpoint"
 	checksumKey    = "ninvk.sha256"
 	momentumPrefix = "momentum."
+	averagePrefix  = "average."
 
 	checkpointFormat = 1
 )
@@ -81,6 +82,9 @@ func encodeCheckpoint(p Position, params []nn.Param, s *nn.State) ([]byte, error
 		}
 		if s.Momenta[i] != nil {
 			f.Tensors = append(f.Tensors, safetensors.FromFloat32s(momentumPrefix+q.Name, q.Shape, s.Momenta[i]))
+		}
+		if s.Average != nil && s.Average[i] != nil {
+			f.Tensors = append(f.Tensors, safetensors.FromFloat32s(averagePrefix+q.Name, q.Shape, s.Average[i]))
 		}
 	}
 	return seal(f)
@@ -169,6 +173,9 @@ func readCheckpoint(path string) (*Checkpoint, error) {
 // state finds the tensors of a network in the checkpoint.
 func (c *Checkpoint) state(params []nn.Param) (*nn.State, error) {
 	s := &nn.State{Values: make([][]float32, len(params)), Momenta: make([][]float32, len(params)), Tracked: c.Tracked}
+	if c.Config.EMA > 0 {
+		s.Average = make([][]float32, len(params))
+	}
 	want := 0
 	find := func(name string, shape []int) ([]float32, error) {
 		want++
@@ -188,6 +195,11 @@ func (c *Checkpoint) state(params []nn.Param) (*nn.State, error) {
 		}
 		if s.Values[i], err = find(p.Name, p.Shape); err != nil {
 			return nil, err
+		}
+		if s.Average != nil {
+			if s.Average[i], err = find(averagePrefix+p.Name, p.Shape); err != nil {
+				return nil, err
+			}
 		}
 		if p.Trained() {
 			if s.Momenta[i], err = find(momentumPrefix+p.Name, p.Shape); err != nil {
@@ -209,9 +221,12 @@ func notFinite(params []nn.Param, s *nn.State) string {
 	for i, p := range params {
 		for _, k := range []struct {
 			prefix string
-			values []float32
-		}{{"", s.Values[i]}, {momentumPrefix, s.Momenta[i]}} {
-			for j, v := range k.values {
+			values [][]float32
+		}{{"", s.Values}, {momentumPrefix, s.Momenta}, {averagePrefix, s.Average}} {
+			if k.values == nil {
+				continue
+			}
+			for j, v := range k.values[i] {
 				if math.Float32bits(v)&0x7f800000 == 0x7f800000 {
 					return fmt.Sprintf("element %d of %s%s is %v", j, k.prefix, p.Name, v)
 				}
@@ -329,7 +344,7 @@ func (s *Saved) Check(c Config) error {
 		{"model", was.Model, c.Model}, {"batch", was.Batch, c.Batch}, {"seed", was.Seed, c.Seed}, {"recipe", was.Recipe, c.Recipe},
 		{"lr", was.LR, c.LR}, {"momentum", was.Momentum, c.Momentum}, {"nesterov", was.Nesterov, c.Nesterov}, {"weight-decay", was.WeightDecay, c.WeightDecay},
 		{"schedule", was.Schedule, c.Schedule}, {"dropout", was.Dropout, c.Dropout}, {"label-smoothing", was.LabelSmoothing, c.LabelSmoothing},
-		{"augment", was.Augment, c.Augment}, {"resize", *was.Resize, *c.Resize}, {"no-shuffle", !was.Shuffle, !c.Shuffle}, {"init", was.Init, c.Init}, {"clip-norm", was.ClipNorm, c.ClipNorm},
+		{"augment", was.Augment, c.Augment}, {"resize", *was.Resize, *c.Resize}, {"sizes", was.Sizes, c.Sizes}, {"ema", was.EMA, c.EMA}, {"no-shuffle", !was.Shuffle, !c.Shuffle}, {"init", was.Init, c.Init}, {"clip-norm", was.ClipNorm, c.ClipNorm},
 	} {
 		if f.was != f.now {
 			return &UsageError{"--" + f.flag, fmt.Sprint(f.now), fmt.Sprintf("the run in %s was begun with %v; leave the flag out to go on, or start a new run", s.Dir, f.was)}

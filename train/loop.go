@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"path/filepath"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -119,6 +121,10 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if size == 0 {
 		size = cifar10.Width
 	}
+	sizes, err := ParseSizes(c.Sizes)
+	if err != nil {
+		return Summary{}, err
+	}
 	if n := j.Data.Train.Len(); c.Batch > n {
 		return Summary{}, &UsageError{"--batch", fmt.Sprint(c.Batch), fmt.Sprintf("the training split of %s has only %d images", j.Data.Name, n)}
 	}
@@ -130,9 +136,21 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if err != nil {
 		return Summary{}, &UsageError{"--augment", c.Augment, err.Error()}
 	}
-	graph, out, err := nin.Build(nin.Config{Model: c.Model, Classes: cifar10.Classes, Size: size, Dropout: c.Dropout})
+	l := &loop{
+		Job: j, size: size, sizes: sizes, tuned: map[string]string{}, schedule: schedule, augment: augment,
+		stepsPerEpoch: (j.Data.Train.Len() + c.Batch - 1) / c.Batch,
+		summary:       Summary{Dir: c.Out, Best: math.NaN()},
+	}
+	defer l.release()
+	l.total = c.TotalSteps(l.stepsPerEpoch)
+	graph, _, err := l.graph(size)
 	if err != nil {
 		return Summary{}, err
+	}
+	for _, smaller := range sizes.Below(size) {
+		if _, _, err := l.graph(smaller); err != nil {
+			return Summary{}, &UsageError{"--sizes", strconv.Quote(c.Sizes), fmt.Sprintf("%s can't take images of %d pixels a side: %v; leave this stretch out with --sizes ''", c.Model, smaller, err)}
+		}
 	}
 	var weights *nin.Weights
 	if c.Init != "" && (j.Resume == nil || j.Resume.Checkpoint == nil) {
@@ -140,34 +158,20 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 			return Summary{}, err
 		}
 	}
-	var tuned map[string]string
-	if j.Kernels != nil {
-		if tuned, err = j.Kernels(graph); err != nil {
-			return Summary{}, err
-		}
-	}
-	net, err := nn.Build(j.Device, graph, out, nn.Options{
-		Batch: c.Batch, Train: true,
-		Loss:      ops.CrossEntropy{Smoothing: c.LabelSmoothing},
-		Clip:      ops.GradNorm{Clip: c.ClipNorm},
-		Optimiser: ops.SGD{Momentum: c.Momentum, WeightDecay: c.WeightDecay, Nesterov: c.Nesterov},
-		Augment:   ops.Augment{Size: size, Mean: cifar10.Mean, Std: cifar10.Std},
-		Tuned:     tuned,
-	})
-	if err != nil {
+	if err := l.chooseKernels(); err != nil {
 		return Summary{}, err
 	}
-	defer net.Release()
-	l := &loop{
-		Job: j, size: size, net: net, schedule: schedule, augment: augment,
-		stepsPerEpoch: (j.Data.Train.Len() + c.Batch - 1) / c.Batch,
-		summary:       Summary{Dir: c.Out, Best: math.NaN()},
+	done := 0
+	if j.Resume != nil && j.Resume.Checkpoint != nil {
+		done = j.Resume.Checkpoint.Step
 	}
-	defer l.release()
+	if l.net, err = l.build(done); err != nil {
+		return Summary{}, err
+	}
 	if weights != nil {
-		err = weights.Load(net)
+		err = weights.Load(l.net)
 	} else {
-		err = nin.Init(net, c.Seed)
+		err = nin.Init(l.net, c.Seed)
 	}
 	if err != nil {
 		return Summary{}, err
@@ -202,6 +206,82 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	return l.summary, err
 }
 
+// graph is the network for images of size pixels a side, and its last node.
+func (l *loop) graph(size int) (*nn.Graph, *nn.Node, error) {
+	return nin.Build(nin.Config{Model: l.Config.Model, Classes: cifar10.Classes, Size: size, Dropout: l.Config.Dropout})
+}
+
+// chooseKernels asks for the variants at all sizes of the run.
+func (l *loop) chooseKernels() error {
+	if l.Kernels == nil {
+		return nil
+	}
+	for _, size := range append(l.sizes.Below(l.size), l.size) {
+		g, _, err := l.graph(size)
+		if err != nil {
+			return err
+		}
+		tuned, err := l.Kernels(g)
+		if err != nil {
+			return err
+		}
+		maps.Copy(l.tuned, tuned)
+	}
+	return nil
+}
+
+// build allocates the network for the images of a step, which counts from 0.
+func (l *loop) build(step int) (*nn.Net, error) {
+	size, since := l.sizes.At(step, l.total, l.size)
+	graph, out, err := l.graph(size)
+	if err != nil {
+		return nil, err
+	}
+	c := l.Config
+	return nn.Build(l.Device, graph, out, nn.Options{
+		Batch: c.Batch, Train: true,
+		Loss:      ops.CrossEntropy{Smoothing: c.LabelSmoothing},
+		Clip:      ops.GradNorm{Clip: c.ClipNorm},
+		Optimiser: ops.SGD{Momentum: c.Momentum, WeightDecay: c.WeightDecay, Nesterov: c.Nesterov},
+		Average:   ops.Average{Decay: c.EMA},
+		Since:     since,
+		Augment:   ops.Augment{Size: size, Mean: cifar10.Mean, Std: cifar10.Std},
+		Tuned:     l.tuned,
+	})
+}
+
+// resize makes the network one for the images of a step, which counts from 0, with the same state. All steps so far are waited for.
+func (l *loop) resize(step int) error {
+	if size, since := l.sizes.At(step, l.total, l.size); l.net.Options.Augment.Size == size && l.net.Options.Since == since {
+		return nil
+	}
+	if err := l.collect(l.net.Drain()); err != nil {
+		return err
+	}
+	if l.taking != nil { // its copy is the old network's
+		if err := l.takeCheckpoint(); err != nil {
+			return err
+		}
+	}
+	snapshot, err := l.net.Snapshot()
+	if err != nil {
+		return err
+	}
+	state, err := snapshot.Wait()
+	if err != nil {
+		return err
+	}
+	l.net.Release()
+	l.net = nil
+	if l.net, err = l.build(step); err != nil {
+		return err
+	}
+	if err := l.net.SetState(state); err != nil {
+		return err
+	}
+	return l.net.Compile(l.trainImages, l.Config.Batch, true)
+}
+
 // open makes the run folder, or opens that of a saved run and puts its state back.
 func (l *loop) open() (err error) {
 	d := l.disk
@@ -220,8 +300,8 @@ func (l *loop) open() (err error) {
 	if c.DataSHA256 != l.Data.SHA256 {
 		return &UsageError{"--data", l.Config.Data, fmt.Sprintf("the data have the SHA-256 %s; the run in %s was begun with those of %s, which have %s", l.Data.SHA256, l.Resume.Dir, c.DataSet, c.DataSHA256)}
 	}
-	if total := l.Config.TotalSteps(l.stepsPerEpoch); c.Step > total {
-		return &UsageError{"--max-steps", fmt.Sprint(total), fmt.Sprintf("the run in %s has done %d already", l.Resume.Dir, c.Step)}
+	if c.Step > l.total {
+		return &UsageError{"--max-steps", fmt.Sprint(l.total), fmt.Sprintf("the run in %s has done %d already", l.Resume.Dir, c.Step)}
 	}
 	for _, x := range []struct{ what, was, now string }{
 		{"adapter", c.Adapter, l.Device.Adapter.Name}, {"driver", c.Driver, l.Device.Adapter.Driver}, {"version of ninvk", c.Version, l.Version},
@@ -276,7 +356,10 @@ type pendingStep struct {
 // loop is the state of a run.
 type loop struct {
 	*Job
-	size          int
+	size          int   // of the images at the end of the run, pixels a side
+	sizes         Sizes // before
+	total         int   // steps of the run
+	tuned         map[string]string
 	net           *nn.Net
 	run           *Run
 	schedule      Schedule
@@ -306,6 +389,9 @@ func (l *loop) release() {
 			i.Release()
 		}
 	}
+	if l.net != nil {
+		l.net.Release()
+	}
 }
 
 func (l *loop) train(ctx context.Context) error {
@@ -321,14 +407,15 @@ func (l *loop) train(ctx context.Context) error {
 	l.info = RunInfo{
 		Version: l.Version, Model: l.Config.Model, Parameters: parameters, Recipe: l.Config.Recipe,
 		Adapter: l.Device.Adapter.Name, Driver: l.Device.Adapter.Driver, DataSet: l.Data.Name, DataSHA256: l.Data.SHA256,
-		Variants: l.net.Variants(),
+		Variants: maps.Clone(l.tuned), // also of the sizes to come, so that a resumed run stays with them
 	}
+	maps.Copy(l.info.Variants, l.net.Variants())
 	if l.run.end() == 0 {
 		if err := l.run.WriteRun(l.info); err != nil {
 			return err
 		}
 	}
-	total := l.Config.TotalSteps(l.stepsPerEpoch)
+	total := l.total
 	l.Report.Begin(l.run, l.info, l.Config.Epochs, l.stepsPerEpoch, total, l.step)
 	l.epochStart = time.Now().Add(-l.before)
 	if l.step == 0 {
@@ -364,9 +451,13 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 	l.last = time.Now()
 	entries := make([]nn.Entry, 0, c.Batch)
 	for from := (l.step - first) * c.Batch; from < len(order) && l.step < total && ctx.Err() == nil; from += c.Batch {
+		if err := l.resize(l.step); err != nil {
+			return err
+		}
+		size := l.net.Options.Augment.Size
 		entries = entries[:0]
 		for _, i := range order[from:min(from+c.Batch, len(order))] {
-			m := cifar10.Transform(c.Seed, epoch, i, l.augment, l.size)
+			m := cifar10.Transform(c.Seed, epoch, i, l.augment, size)
 			entries = append(entries, ops.BatchEntry(i, uint32(l.Data.Train.Labels[i]), m))
 		}
 		rate := l.schedule.LR(c.LR, l.step, total, epoch-1, c.Epochs) * l.rateFactor()
@@ -398,6 +489,7 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 		Epoch: epoch, Steps: len(l.steps) - first, LearningRate: l.steps[len(l.steps)-1].LearningRate, Seconds: seconds,
 		TrainLoss: math.NaN(), TrainAccuracy: math.NaN(), TestLoss: math.NaN(), TestAccuracy: math.NaN(),
 	}
+	e.Size, _ = l.sizes.At(l.step-1, l.total, l.size)
 	images, loss := 0, 0.0
 	for _, s := range l.steps[first:] {
 		n := min(c.Batch, l.Data.Train.Len()-(s.Step-1)%l.stepsPerEpoch*c.Batch)
@@ -407,6 +499,9 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 	e.TrainLoss = loss / float64(images)
 	e.ImagesPerSecond = float64(images) / seconds
 	if epoch%c.EvalEvery == 0 || l.step >= total {
+		if err := l.resize(l.step - 1); err != nil { // a run that was interrupted here has the next step's already
+			return err
+		}
 		if err := l.evaluate(ctx, &e); err != nil || ctx.Err() != nil {
 			return err
 		}
@@ -466,9 +561,13 @@ func (l *loop) watchDead(s StepRecord) {
 	}
 }
 
-// evaluate fills in loss and accuracy over both whole splits, dropout off.
+// evaluate fills in loss and accuracy over both splits, dropout off.
 func (l *loop) evaluate(ctx context.Context, e *EpochRecord) error {
-	train, err := Evaluate(ctx, l.net, l.trainImages, l.Data.Train, func(done, total int) { l.Report.Evaluating("train", done, total) })
+	split := l.Data.Train
+	if n := l.Config.EvalTrain; n > 0 && n < split.Len() {
+		split.Labels = split.Labels[:n]
+	}
+	train, err := Evaluate(ctx, l.net, l.trainImages, split, func(done, total int) { l.Report.Evaluating("train", done, total) })
 	if err != nil {
 		return err
 	}
@@ -492,7 +591,7 @@ func (l *loop) finish(e EpochRecord, state *nn.State) error {
 		return err
 	}
 	better := e.TestAccuracy > l.summary.Best || math.IsNaN(l.summary.Best) && !math.IsNaN(e.TestAccuracy)
-	if better {
+	if better = better && e.Size == l.size; better { // weights are kept for the run's own size
 		l.summary.Best, l.summary.BestEpoch = e.TestAccuracy, e.Epoch
 	}
 	l.summary.Last = e
@@ -519,10 +618,14 @@ func (l *loop) save(state *nn.State, best bool) error {
 	if err != nil {
 		return err
 	}
+	rate, err := PlotLearningRate(l.steps, title)
+	if err != nil {
+		return err
+	}
 	files := []struct {
 		name    string
 		content []byte
-	}{{ModelFile, weights}, {AccuracyPlot, accuracy}, {LossPlot, loss}}
+	}{{ModelFile, weights}, {AccuracyPlot, accuracy}, {LossPlot, loss}, {RatePlot, rate}}
 	for _, f := range files {
 		if err := l.run.writeFile(f.name, f.content); err != nil {
 			return err

@@ -112,7 +112,7 @@ func TestSameSeedSameBytes(t *testing.T) {
 // checkRunFolder checks that the folder holds what the README says.
 func checkRunFolder(t *testing.T, s Summary, epochs, steps int) {
 	t.Helper()
-	for _, name := range []string{ConfigFile, AccuracyPlot, LossPlot, ModelFile, BestFile} {
+	for _, name := range []string{ConfigFile, AccuracyPlot, LossPlot, RatePlot, ModelFile, BestFile} {
 		if info, err := os.Stat(filepath.Join(s.Dir, name)); err != nil || info.Size() == 0 {
 			t.Errorf("%s: missing or empty (%v)", name, err)
 		}

@@ -21,6 +21,7 @@ const (
 	MetricsFile  = "metrics.jsonl"
 	AccuracyPlot = "accuracy.png"
 	LossPlot     = "loss.png"
+	RatePlot     = "learning-rate.png"
 	ModelFile    = "model.safetensors" // the last weights
 	BestFile     = "best.safetensors"  // those with the best test accuracy
 )
@@ -61,6 +62,7 @@ type EpochRecord struct {
 	TestAccuracy    float64
 	Seconds         float64
 	ImagesPerSecond float64
+	Size            int // pixels a side of the images evaluated, which is that of the last step
 }
 
 // RollbackRecord is a return to a checkpoint after training diverged. Steps from
@@ -121,6 +123,7 @@ type epochLine struct {
 	TestAccuracy    number `json:"test_accuracy"`
 	Seconds         number `json:"seconds"`
 	ImagesPerSecond number `json:"images_per_second"`
+	Size            int    `json:"size"`
 }
 
 type rollbackLine struct {
@@ -275,7 +278,7 @@ func (r *Run) WriteStep(s StepRecord) error {
 func (r *Run) WriteEpoch(e EpochRecord) error {
 	if err := r.write(epochLine{"epoch", e.Epoch, e.Steps, number(e.LearningRate),
 		number(e.TrainLoss), number(e.TrainAccuracy), number(e.TestLoss), number(e.TestAccuracy),
-		number(e.Seconds), number(e.ImagesPerSecond)}); err != nil {
+		number(e.Seconds), number(e.ImagesPerSecond), e.Size}); err != nil {
 		return err
 	}
 	return r.flush()
@@ -480,7 +483,7 @@ func (m *Metrics) add(line []byte) error {
 		}
 		m.Epochs = append(m.Epochs, EpochRecord{l.Epoch, l.Steps, float64(l.LearningRate),
 			float64(l.TrainLoss), float64(l.TrainAccuracy), float64(l.TestLoss), float64(l.TestAccuracy),
-			float64(l.Seconds), float64(l.ImagesPerSecond)})
+			float64(l.Seconds), float64(l.ImagesPerSecond), l.Size})
 	case "rollback":
 		var l rollbackLine
 		if err := json.Unmarshal(line, &l); err != nil {

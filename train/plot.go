@@ -116,6 +116,20 @@ func PlotLoss(steps []StepRecord, epochs []EpochRecord, title string) ([]byte, e
 	return f.png()
 }
 
+// PlotLearningRate draws the learning rate of the steps as a PNG.
+func PlotLearningRate(steps []StepRecord, title string) ([]byte, error) {
+	var rates plotter.XYs
+	for _, s := range steps {
+		rates = appendDrawable(rates, float64(s.Step), s.LearningRate)
+	}
+	f := newFigure(title, "Step", "Learning rate")
+	f.addLine(label("Learning rate", rates, "%.3g"), thinned(rates), trainColor, draw.CircleGlyph{})
+	f.setX(rates, 1)
+	_, high := spread(rates)
+	f.setY(0, max(1.06*high, 1e-12))
+	return f.png()
+}
+
 // appendDrawable adds a point if it can be drawn: not NaN, and small enough that
 // ranges and sums of such values stay finite.
 func appendDrawable(p plotter.XYs, x, y float64) plotter.XYs {

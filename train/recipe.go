@@ -51,12 +51,15 @@ type Config struct {
 	LabelSmoothing float64 `toml:"label-smoothing" json:"label_smoothing"`
 	Augment        string  `toml:"augment" json:"augment" comment:"none, flip or flip-crop"`
 	Resize         *int    `toml:"resize" json:"resize,omitempty" comment:"pixels a side; 0: the data's own size"` // nil: the model's own, see Resolve
+	Sizes          string  `toml:"sizes" json:"sizes" comment:"smaller images first, as 16:0.6,24:0.3 (pixels a side, share of the steps); empty: none"`
+	EMA            float64 `toml:"ema" json:"ema" comment:"decay a step of the averaged weights, which are evaluated and kept; 0: no averaging"`
 	Shuffle        bool    `toml:"shuffle" json:"shuffle"`
 	Seed           uint64  `toml:"seed" json:"seed"`
 	Adapter        string  `toml:"adapter" json:"adapter" comment:"index, name or type; empty: the default adapter"`
 	Init           string  `toml:"init" json:"init" comment:"weights to start from; empty: random ones from the seed"`
 	Out            string  `toml:"out" json:"out" comment:"the run folder"`
 	EvalEvery      int     `toml:"eval-every" json:"eval_every" comment:"epochs between evaluations"`
+	EvalTrain      int     `toml:"eval-train" json:"eval_train" comment:"training images that are evaluated; 0: all"`
 
 	ClipNorm        float64 `toml:"clip-norm" json:"clip_norm" comment:"largest norm of all gradients together; 0: no limit"`
 	CheckpointEvery int     `toml:"checkpoint-every" json:"checkpoint_every" comment:"steps between checkpoints besides those of each epoch; 0: every five minutes"`
@@ -89,19 +92,43 @@ func Recipes() []string {
 	return names
 }
 
+// RecipeText is the TOML file of a recipe. An unknown name is a *UsageError that lists the known ones.
+func RecipeText(name string) (string, error) {
+	if !slices.Contains(Recipes(), name) {
+		return "", &UsageError{"--recipe", strconv.Quote(name), "no such recipe; known are " + strings.Join(Recipes(), ", ")}
+	}
+	text, err := recipeFiles.ReadFile("recipes/" + name + ".toml")
+	return string(text), err
+}
+
+// RecipeTitle is the first sentence of the comment that a recipe begins with, up to a colon if it has one, in one line.
+func RecipeTitle(text string) string {
+	var words []string
+	for line := range strings.Lines(text) {
+		comment, ok := strings.CutPrefix(line, "#")
+		if !ok {
+			break
+		}
+		for _, w := range strings.Fields(comment) {
+			words = append(words, w)
+			if strings.HasSuffix(w, ".") || strings.HasSuffix(w, ":") {
+				return strings.TrimRight(strings.Join(words, " "), ".:")
+			}
+		}
+	}
+	return strings.Join(words, " ")
+}
+
 // LoadRecipe returns the settings of a recipe, with the defaults of what
 // recipes don't say (data, model, seed and so on). An unknown name is a
 // *UsageError that lists the known ones.
 func LoadRecipe(name string) (Config, error) {
-	if !slices.Contains(Recipes(), name) {
-		return Config{}, &UsageError{"--recipe", strconv.Quote(name), "no such recipe; known are " + strings.Join(Recipes(), ", ")}
-	}
 	c := defaults()
-	text, err := recipeFiles.ReadFile("recipes/" + name + ".toml")
+	text, err := RecipeText(name)
 	if err != nil {
 		return Config{}, err
 	}
-	if err := merge(text, &c); err != nil {
+	if err := merge([]byte(text), &c); err != nil {
 		return Config{}, fmt.Errorf("recipe %s: %w", name, err)
 	}
 	c.Recipe = name
@@ -292,6 +319,7 @@ func (c Config) Validate() error {
 		atLeastOne("batch", c.Batch),
 		fraction("momentum", c.Momentum),
 		fraction("dropout", c.Dropout),
+		fraction("ema", c.EMA),
 		fraction("label-smoothing", c.LabelSmoothing),
 		atLeastOne("eval-every", c.EvalEvery),
 	); err != nil {
@@ -312,6 +340,8 @@ func (c Config) Validate() error {
 		return usage("augment", strconv.Quote(c.Augment), "no such augmentation; known are "+strings.Join(Augmentations, ", "))
 	case !(c.ClipNorm >= 0) || math.IsInf(c.ClipNorm, 0):
 		return usage("clip-norm", c.ClipNorm, "must be a finite number above 0, or 0 for no limit")
+	case c.EvalTrain < 0:
+		return usage("eval-train", c.EvalTrain, "must be a number of images, or 0 for all")
 	case c.CheckpointEvery < 0:
 		return usage("checkpoint-every", c.CheckpointEvery, "must be a number of steps, or 0 for every five minutes")
 	case c.OnDivergence != StopOnDivergence && c.OnDivergence != RollbackOnDivergence:
@@ -321,6 +351,9 @@ func (c Config) Validate() error {
 	case c.Seed > math.MaxInt64:
 		// TOML has no larger integers, and config.toml must hold the seed.
 		return usage("seed", c.Seed, fmt.Sprintf("must be at most %d", math.MaxInt64))
+	}
+	if _, err := ParseSizes(c.Sizes); err != nil {
+		return err
 	}
 	_, err := ParseSchedule(c.Schedule)
 	return err

@@ -34,7 +34,11 @@ type cli struct {
 		Fetch  fetchCommand  `cmd:"" help:"Obtain CIFAR-10, each file checked by SHA-256."`
 		Verify verifyCommand `cmd:"" help:"Check the files of a folder against the official checksums."`
 	} `cmd:"" help:"Obtain and check CIFAR-10."`
-	Train   trainCommand   `cmd:"" help:"Train a network; draws its accuracy and keeps weights that PyTorch can load."`
+	Train   trainCommand `cmd:"" help:"Train a network; draws its accuracy and keeps weights that PyTorch can load."`
+	Recipes struct {
+		List recipesListCommand `cmd:"" default:"1" help:"List the recipes, each with a line about it."`
+		Show recipesShowCommand `cmd:"" help:"Print a recipe: a TOML file, as --config takes it."`
+	} `cmd:"" help:"Sets of training settings that are part of the program."`
 	Eval    evalCommand    `cmd:"" help:"Loss and accuracy of trained weights."`
 	Bench   benchCommand   `cmd:"" help:"Measure the adapter, the operators and whole networks."`
 	Tune    tuneCommand    `cmd:"" help:"Measure which kernels are the fastest on an adapter, and keep the choice for train and eval."`
@@ -80,7 +84,9 @@ func main() {
 	}
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel})))
 	ctx, stop := context.WithCancel(context.Background())
-	go watchSignals(stop)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go watchSignals(signals, stop)
 	command.BindTo(ctx, (*context.Context)(nil))
 	if err := command.Run(); err != nil {
 		fmt.Fprintf(os.Stderr, "ninvk: %v\n", err)
@@ -89,9 +95,7 @@ func main() {
 }
 
 // watchSignals ends the context at the first Ctrl-C or SIGTERM and the process at the second.
-func watchSignals(stop func()) {
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+func watchSignals(signals <-chan os.Signal, stop func()) {
 	<-signals
 	fmt.Fprintln(os.Stderr, "\nstopping after the current step; once more to leave at once")
 	stop()

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"ninvk/check"
 	"ninvk/cifar10"
 	"ninvk/gpu"
@@ -157,6 +159,11 @@ func TestBadInput(t *testing.T) {
 		{"weights of another model", "eval --data good --model nin-bn --weights extra.safetensors", exitBadFile, []string{"extra.safetensors", "classifier.", "the network needs"}},
 		{"unknown model", "train --data good --model vgg", exitUsage, []string{"vgg", "nin-bn", "nin-imagenet"}},
 		{"unknown recipe", "train --data good --recipe soup", exitUsage, []string{"soup", "seed", "paper", "fast"}},
+		{"unknown recipe to show", "recipes show soup", exitUsage, []string{"soup", "seed", "paper", "fast"}},
+		{"size without a share", "train --data good --sizes 16", exitUsage, []string{"--sizes", "16:0.6"}},
+		{"size too small for the network", "train --data good --model nin-imagenet --batch 8 --recipe fast", exitUsage, []string{"--sizes", "16", "classifier"}},
+		{"averaging that never moves", "train --data good --ema 1", exitUsage, []string{"--ema", "below 1"}},
+		{"evaluating fewer than no images", "train --data good --eval-train -1", exitUsage, []string{"--eval-train"}},
 		{"unknown adapter", "train --data good --batch 8 --adapter voodoo", exitNoAdapter, []string{"voodoo", "known adapters"}},
 		{"batch larger than the split", "train --data good --batch 65", exitUsage, []string{"--batch", "64 images"}},
 		{"batch larger than the adapter", "train --data sample --model nin-imagenet --batch 1000", exitLost, []string{"1000 images", "--batch"}},
@@ -224,7 +231,7 @@ func TestUnknownVariant(t *testing.T) {
 	t.Setenv(ops.VariantEnv, "conv/forward=warp")
 	dir := t.TempDir()
 	code, _, stderr := run(t, dir, "train", "--data", "sample", "--batch", "2", "--max-steps", "1")
-	if code != exitUsage || !strings.Contains(stderr, "conv/forward=warp") || !strings.Contains(stderr, "straight, tiled") {
+	if code != exitUsage || !strings.Contains(stderr, "conv/forward=warp") || !strings.Contains(stderr, "straight, winograd, tiled") {
 		t.Errorf("exit code %d, want %d:\n%s", code, exitUsage, stderr)
 	}
 	if left := tree(t, dir); left != tree(t, t.TempDir()) {
@@ -433,7 +440,44 @@ func TestConfigPrecedence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.Epochs != 9 || cfg.LR != 0.5 || cfg.Batch != 128 || cfg.Recipe != "fast" {
+	if cfg.Epochs != 9 || cfg.LR != 0.5 || cfg.Batch != 64 || cfg.Recipe != "fast" {
 		t.Errorf("flags must win over the file and the file over the recipe; got epochs %d, lr %v, batch %d", cfg.Epochs, cfg.LR, cfg.Batch)
+	}
+}
+
+// What recipes show prints is what --recipe sets.
+func TestRecipesShow(t *testing.T) {
+	dir := t.TempDir()
+	code, list, _ := run(t, dir, "recipes")
+	if code != 0 {
+		t.Fatalf("recipes: exit code %d", code)
+	}
+	for _, name := range train.Recipes() {
+		if !strings.Contains(list, name+" ") {
+			t.Errorf("recipes does not list %s:\n%s", name, list)
+		}
+		code, text, stderr := run(t, dir, "recipes", "show", name)
+		if code != 0 {
+			t.Fatalf("recipes show %s: exit code %d, %s", name, code, stderr)
+		}
+		file := filepath.Join(dir, name+".toml")
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		got, err := train.LoadRecipe("seed")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := train.MergeFile(file, &got); err != nil {
+			t.Fatal(err)
+		}
+		want, err := train.LoadRecipe(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.Recipe = name
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("recipes show %s (-recipe +printed):\n%s", name, diff)
+		}
 	}
 }

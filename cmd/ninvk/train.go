@@ -37,12 +37,15 @@ type trainCommand struct {
 	Dropout     *float64 `help:"Probability that an activation is dropped."`
 	Augment     *string  `help:"none, flip or flip-crop."`
 	Resize      *int     `help:"Pixels a side to enlarge images to; 0 for their own size."`
+	Sizes       *string  `help:"Smaller images in the first part of the run, as 16:0.6,24:0.3 (pixels a side, share of the steps); '' for none." placeholder:"SIZE:SHARE,…"`
+	EMA         *float64 `name:"ema" help:"Decay a step of averaged weights, which are then evaluated and kept; 0 for no averaging."`
 	NoShuffle   bool     `help:"Take images in file order."`
 	Seed        *uint64  `help:"Seed of all random numbers."`
 	Adapter     *string  `help:"Index, part of the name or driver, or type (cpu, discrete, integrated)."`
 	Init        *string  `help:"Weights to start from." placeholder:"FILE.safetensors"`
 	Out         *string  `help:"Run folder to make (default runs/TIME-MODEL)." placeholder:"DIR"`
 	EvalEvery   *int     `help:"Epochs between evaluations of both splits."`
+	EvalTrain   *int     `help:"How many of the training images are evaluated; 0 for all."`
 	Resume      string   `help:"Run folder to go on with, exactly as if it had not been interrupted." placeholder:"DIR"`
 
 	ClipNorm        *float64 `help:"Largest norm of all gradients together; they are scaled down to it (default: no limit)."`
@@ -108,6 +111,9 @@ func (c trainCommand) flags(cfg train.Config) (train.Config, error) {
 	set(&cfg.Init, c.Init)
 	set(&cfg.Out, c.Out)
 	set(&cfg.EvalEvery, c.EvalEvery)
+	set(&cfg.EvalTrain, c.EvalTrain)
+	set(&cfg.Sizes, c.Sizes)
+	set(&cfg.EMA, c.EMA)
 	set(&cfg.ClipNorm, c.ClipNorm)
 	set(&cfg.CheckpointEvery, c.CheckpointEvery)
 	set(&cfg.OnDivergence, c.OnDivergence)

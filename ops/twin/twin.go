@@ -114,6 +114,15 @@ var Table = map[string]func(c ops.Case, in Values) Values{
 		norm, broken := ref.GradNorm(g, in["weight"], c.Op.(ops.GradNorm).Clip)
 		return Values{"dweight": g, "metrics": {in["metrics"][0], in["metrics"][1], norm, float64(broken)}}
 	},
+	"average update": func(c ops.Case, in Values) Values {
+		a := slices.Clone(in["average"])
+		word := 2
+		if c.In.C == 6 { // as running statistics
+			word = 3
+		}
+		ref.Average(a, in["weight"], float64(math.Float32frombits(uint32(in["step"][word]))))
+		return Values{"average": a}
+	},
 	"sgd 1 steps":  func(c ops.Case, in Values) Values { return descend(c, in, 1) },
 	"sgd 10 steps": func(c ops.Case, in Values) Values { return descend(c, in, 10) },
 }

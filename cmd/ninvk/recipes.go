@@ -1,0 +1,38 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"text/tabwriter"
+
+	"ninvk/train"
+)
+
+type recipesListCommand struct{}
+
+// Run prints a line for every recipe.
+func (recipesListCommand) Run() error {
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	for _, name := range train.Recipes() {
+		text, err := train.RecipeText(name)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "%s\t%s\n", name, train.RecipeTitle(text))
+	}
+	return w.Flush()
+}
+
+type recipesShowCommand struct {
+	Name string `arg:"" help:"Name of a recipe."`
+}
+
+// Run prints a recipe's file, which --config takes as it is.
+func (c recipesShowCommand) Run() error {
+	text, err := train.RecipeText(c.Name)
+	if err != nil {
+		return err
+	}
+	_, err = os.Stdout.WriteString(text)
+	return err
+}

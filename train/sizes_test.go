@@ -1,0 +1,82 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestSizes(t *testing.T) {
+	for _, c := range []struct {
+		spec        string
+		total       int
+		want, since []int // of each step
+	}{
+		{"", 3, []int{32, 32, 32}, []int{0, 0, 0}},
+		{"16:0.5", 4, []int{16, 16, 32, 32}, []int{0, 0, 2, 2}},
+		{"16:0.5,24:0.25", 5, []int{16, 16, 16, 24, 32}, []int{0, 0, 0, 3, 4}},
+		{"16:0.9,24:0.05", 4, []int{16, 16, 16, 32}, []int{0, 0, 0, 3}}, // the last step has the run's own size
+		{"16:0.5", 1, []int{32}, []int{0}},
+		{"40:0.5,16:0.2", 6, []int{32, 32, 32, 16, 16, 32}, []int{0, 0, 0, 3, 3, 5}},
+		{"48:0.5,32:0.2", 4, []int{32, 32, 32, 32}, []int{0, 0, 0, 0}},
+	} {
+		s, err := ParseSizes(c.spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sizes, since []int
+		for step := range c.total {
+			a, b := s.At(step, c.total, 32)
+			sizes, since = append(sizes, a), append(since, b)
+		}
+		if diff := cmp.Diff([][]int{c.want, c.since}, [][]int{sizes, since}); diff != "" {
+			t.Errorf("%q, %d steps (-want +got):\n%s", c.spec, c.total, diff)
+		}
+	}
+	for _, spec := range []string{"16", "16:", "a:0.5", "4:0.5", "16:0", "16:1", "16:NaN", "16:0.5,24:0.5", "16:0.5,"} {
+		if _, err := ParseSizes(spec); !errors.As(err, new(*UsageError)) {
+			t.Errorf("%q: error %v, want a usage error", spec, err)
+		}
+	}
+}
+
+// The network is built anew where the size of the images changes, with weights, momenta and averages carried over: an interruption before, at or after the
+// change, or in the epoch's evaluation behind it, must not show.
+func TestResumeAcrossSizes(t *testing.T) {
+	data := subset(t, 20, 10)
+	recipe := func(c *Config) {
+		resumeRecipe(c)
+		size := 12
+		c.Resize, c.Sizes, c.EMA, c.EvalEvery, c.EvalTrain = &size, "8:0.33,10:0.3", 0.9, 1, 10 // steps 1 to 3, 4 to 6, 7 to 9: as the epochs
+	}
+	whole, err := runJob(t, context.Background(), data, silent{}, recipe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := outcome(t, whole.Dir)
+	if got := whole.Last.Size; got != 12 {
+		t.Errorf("the last evaluation is at size %d, want 12", got)
+	}
+	for _, stops := range [][]int{{2, 3, 4, 7}} {
+		ctx, report := stopAt(stops[0])
+		s, err := runJob(t, ctx, data, report, recipe)
+		for _, next := range stops[1:] {
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, report = stopAt(next)
+			s, err = resume(t, ctx, s.Dir, report, nil)
+		}
+		if err != nil || !s.Interrupted {
+			t.Fatalf("interrupted %v, error %v", s.Interrupted, err)
+		}
+		if s, err = resume(t, context.Background(), s.Dir, silent{}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, outcome(t, s.Dir)); diff != "" {
+			t.Errorf("stops at %v (-never interrupted +resumed):\n%s", stops, diff)
+		}
+	}
+}
