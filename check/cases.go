@@ -49,6 +49,7 @@ var names = []string{
 	"cross entropy forward and gradient 65×10 smoothing 0.1",
 	"gradnorm forward 6 clip 0.5",
 	"gradnorm forward 70001 clip 0",
+	"average update 6 rate 0.001",
 	"sgd 1 steps 1031 rate 0.001 momentum 0.9 decay 0.01 nesterov true",
 	"sgd 10 steps 1031 rate 0.001 momentum 0.9 decay 0.0005 nesterov false",
 }
