@@ -19,6 +19,7 @@ import (
 	"ninvk/nin"
 	"ninvk/nn"
 	"ninvk/ops"
+	"ninvk/picture"
 	"ninvk/pth"
 	"ninvk/safetensors"
 	"ninvk/train"
@@ -33,13 +34,16 @@ type cli struct {
 		Fetch  fetchCommand  `cmd:"" help:"Obtain CIFAR-10, each file checked by SHA-256."`
 		Verify verifyCommand `cmd:"" help:"Check the files of a folder against the official checksums."`
 	} `cmd:"" help:"Obtain and check CIFAR-10."`
-	Train   trainCommand   `cmd:"" help:"Train a network; draws its accuracy and keeps weights that PyTorch can load."`
-	Eval    evalCommand    `cmd:"" help:"Loss and accuracy of trained weights."`
-	Bench   benchCommand   `cmd:"" help:"Measure the adapter, the operators and whole networks."`
-	Tune    tuneCommand    `cmd:"" help:"Measure which kernels are the fastest on an adapter, and keep the choice for train and eval."`
-	Export  exportCommand  `cmd:"" help:"Write trained weights for other programs, as ONNX or safetensors."`
-	Import  importCommand  `cmd:"" help:"Take weights from PyTorch's own .pth files."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Train       trainCommand       `cmd:"" help:"Train a network; draws its accuracy and keeps weights that PyTorch can load."`
+	Eval        evalCommand        `cmd:"" help:"Loss and accuracy of trained weights."`
+	Predict     predictCommand     `cmd:"" help:"Say what is in images, and show where in them the network sees it."`
+	Filters     filtersCommand     `cmd:"" help:"Draw the filters of the first layer."`
+	Activations activationsCommand `cmd:"" help:"Draw what a layer makes of an image."`
+	Bench       benchCommand       `cmd:"" help:"Measure the adapter, the operators and whole networks."`
+	Tune        tuneCommand        `cmd:"" help:"Measure which kernels are the fastest on an adapter, and keep the choice for train and eval."`
+	Export      exportCommand      `cmd:"" help:"Write trained weights for other programs, as ONNX or safetensors."`
+	Import      importCommand      `cmd:"" help:"Take weights from PyTorch's own .pth files."`
+	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
 
 // Exit codes.
@@ -106,7 +110,8 @@ func exitCode(err error) int {
 		return child.Code
 	case is(new(*interrupted)):
 		return exitInterrupted
-	case is(new(*usageError)), is(new(*train.UsageError)), is(new(*nin.UnknownModelError)), is(new(*ops.VariantError)):
+	case is(new(*usageError)), is(new(*train.UsageError)), is(new(*nin.UnknownModelError)), is(new(*nin.UntoldModelError)),
+		is(new(*nin.UnknownLayerError)), is(new(*ops.VariantError)):
 		return exitUsage
 	case is(new(*gpu.NoAdapterError)), is(new(*gpu.AmbiguousAdapterError)):
 		return exitNoAdapter
@@ -115,7 +120,7 @@ func exitCode(err error) int {
 	case is(new(*train.DivergedError)):
 		return exitDiverged
 	case is(new(*cifar10.FileError)), is(new(*safetensors.FormatError)), is(new(*nin.WeightsError)), is(new(*train.ConfigError)), is(new(*bench.FileError)),
-		is(new(*pth.FormatError)), is(new(*train.CheckpointError)):
+		is(new(*pth.FormatError)), is(new(*train.CheckpointError)), is(new(*picture.FormatError)):
 		return exitBadFile
 	}
 	return exitOther
