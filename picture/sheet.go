@@ -179,21 +179,21 @@ func Enlarge(img image.Image, factor int) *image.RGBA {
 // Matrix draws the counts of a square matrix as coloured cells, shaded by the share of their row, with the row's share of the diagonal at its right: rows are what is,
 // columns what was said.
 func Matrix(title string, names []string, counts [][]int) *image.RGBA {
-	const cell, labels = 64, 120
+	const cellW, cellH, labels = 84, 48, 120
 	n := len(names)
 	top := 2*margin + titleSize + 2*lineHeight
-	width, height := labels+n*cell+100, top+n*cell+2*margin
+	width, height := labels+n*cellW+100, top+n*cellH+margin
 	out := blank(width, height)
 	f := fonts()
 	write(out, f.title, Ink, title, width/2, margin, 0.5)
-	write(out, f.regular, Ink, "predicted", labels+n*cell/2, margin+titleSize+10, 0.5)
+	write(out, f.regular, Ink, "predicted", labels+n*cellW/2, margin+titleSize+10, 0.5)
 	write(out, f.regular, Ink, "true class", labels-8, top-lineHeight, 1)
-	write(out, f.regular, Ink, "accuracy", labels+n*cell+10, top-lineHeight, 0)
+	write(out, f.regular, Ink, "accuracy", labels+n*cellW+10, top-lineHeight, 0)
 	for row, name := range names {
-		y := top + row*cell
-		middle := y + (cell-textSize)/2
+		y := top + row*cellH
+		middle := y + (cellH-textSize)/2 - 2
 		write(out, f.regular, Ink, clip(f.regular, name, labels-16), labels-8, middle, 1)
-		write(out, f.regular, Ink, clip(f.regular, name, cell-2), labels+row*cell+cell/2, top-lineHeight, 0.5)
+		write(out, f.regular, Ink, clip(f.regular, name, cellW-2), labels+row*cellW+cellW/2, top-lineHeight, 0.5)
 		total := 0
 		for _, c := range counts[row] {
 			total += c
@@ -203,22 +203,22 @@ func Matrix(title string, names []string, counts [][]int) *image.RGBA {
 			if total > 0 {
 				share = float64(c) / float64(total)
 			}
-			x := labels + column*cell
+			x := labels + column*cellW
 			fill := Blues.At(share)
-			draw.Draw(out, image.Rect(x, y, x+cell-2, y+cell-2), image.NewUniform(fill), image.Point{}, draw.Src)
+			draw.Draw(out, image.Rect(x, y, x+cellW-2, y+cellH-2), image.NewUniform(fill), image.Point{}, draw.Src)
 			ink := Ink
 			if luma(fill) < 0.55 {
 				ink = paper
 			}
 			if c > 0 {
-				write(out, f.regular, ink, fmt.Sprint(c), x+cell/2-1, middle, 0.5)
+				write(out, f.regular, ink, fmt.Sprint(c), x+cellW/2-1, middle, 0.5)
 			}
 		}
 		text := "–"
 		if total > 0 {
 			text = strings.TrimSpace(fmt.Sprintf("%.1f %%", 100*float64(counts[row][row])/float64(total)))
 		}
-		write(out, f.regular, Ink, text, labels+n*cell+10, middle, 0)
+		write(out, f.regular, Ink, text, labels+n*cellW+10, middle, 0)
 	}
 	return out
 }

@@ -169,8 +169,8 @@ func (c evalCommand) draw(n *nin.Network, e train.Evaluation, confusion [][]int,
 			return err
 		}
 		tiles = append(tiles, picture.Tile{Image: picture.Square(img, 5*cifar10.Width), Caption: []picture.Line{
-			{Text: fmt.Sprintf("%s %s", n.Classes[v.Predicted], wholePercent(v.Probability)), Color: picture.Wrong},
-			{Text: fmt.Sprintf("is %s (image %d)", n.Classes[v.True], v.Image)},
+			{Text: fmt.Sprintf("said %s %s", n.Classes[v.Predicted], wholePercent(v.Probability)), Color: picture.Wrong},
+			{Text: fmt.Sprintf("is %s, no. %d", n.Classes[v.True], v.Image)},
 		}})
 	}
 	title := fmt.Sprintf("The %d worst mistakes: %s", len(tiles), of)
