@@ -9,7 +9,7 @@ TEST_PACKAGES := 1
 TEST_TIMEOUT := 4m
 FULL_TIMEOUT := 60m
 
-.PHONY: help build setup quickstart test test-full onnxruntime bench-peers vet fmt
+.PHONY: help build setup quickstart test test-full onnxruntime bench-peers pretrained vet fmt
 
 help:
 	@echo 'make quickstart   set up, build, and train on the embedded sample (about three minutes)'
@@ -18,6 +18,7 @@ help:
 	@echo 'make test         set up, and test all that must hold (under five minutes on two cores)'
 	@echo 'make test-full    the same with the slow suites'
 	@echo 'make bench-peers  install PyTorch and TensorFlow.js, and compare the speed with theirs (ten minutes on two cores)'
+	@echo 'make pretrained   after new embedded weights: their figures and pictures anew, from CIFAR-10 in DATA (default: data)'
 	@echo 'make fmt vet      format; look for mistakes'
 	@echo
 	@echo 'NINVK_ADAPTER chooses the adapter: an index, a part of its name, or a type (cpu, discrete, integrated).'
@@ -55,6 +56,17 @@ PEERS :=
 bench-peers: setup
 	@$(MAKE) --no-print-directory build
 	@bench/peers/run.py $(PEERS)
+
+# What is said and shown of the weights in nin/pretrained; the README's figure is for a person to write, and a test compares it.
+DATA := data
+
+pretrained: build
+	bin/ninvk eval --data $(DATA) --out docs/predict --json > docs/predict/figures.tmp
+	mv docs/predict/figures.tmp nin/pretrained/nin-bn-cifar10.json
+	bin/ninvk predict docs/images --cam docs/predict/maps.png > docs/predict/predictions.txt
+	bin/ninvk predict docs/images --cam docs/predict/maps-cat.png --class cat > /dev/null
+	bin/ninvk filters --out docs/predict/filters.png
+	bin/ninvk activations docs/images/cat.png --layer classifier.1 --out docs/predict/activations.png
 
 vet:
 	go vet ./...

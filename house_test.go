@@ -4,7 +4,9 @@ package ninvk_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -407,6 +409,17 @@ func TestReadmeExitCodes(t *testing.T) {
 	}
 	if diff := cmp.Diff(codes, documented); diff != "" {
 		t.Errorf("exit codes (-cmd/ninvk/main.go +README.md):\n%s", diff)
+	}
+}
+
+// The README claims what was measured of the embedded weights.
+func TestReadmeAccuracy(t *testing.T) {
+	var figures struct{ Accuracy float64 }
+	if err := json.Unmarshal(read(t, "nin/pretrained/nin-bn-cifar10.json"), &figures); err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("gives the right answer for %.2f %% of CIFAR-10's 10,000 test images", 100*figures.Accuracy); !strings.Contains(string(read(t, "README.md")), want) {
+		t.Errorf("the README must say that the embedded network %s (nin/pretrained/nin-bn-cifar10.json)", want)
 	}
 }
 

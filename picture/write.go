@@ -12,7 +12,8 @@ import (
 // WritePNG writes a picture as a whole: the file is the old one or the new one, never a part.
 func WritePNG(path string, img image.Image) error {
 	var b bytes.Buffer
-	err := png.Encode(&b, img)
+	encoder := png.Encoder{CompressionLevel: png.BestCompression}
+	err := encoder.Encode(&b, img)
 	if err == nil {
 		err = maybe.WriteFile(path, b.Bytes(), 0o644)
 	}
