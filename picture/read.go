@@ -90,8 +90,11 @@ func Decode(r io.Reader) (image.Image, error) {
 	if b := img.Bounds(); b.Dx() > config.Width || b.Dy() > config.Height || b.Empty() || format != "gif" && b.Size() != (image.Point{X: config.Width, Y: config.Height}) {
 		return nil, damaged(format, fmt.Errorf("its header says %d×%d pixels, the image has %d×%d", config.Width, config.Height, b.Dx(), b.Dy()))
 	}
-	if format == "jpeg" {
+	switch format {
+	case "jpeg":
 		img = upright(img, orientation(data))
+	case "webp":
+		fullRange(img)
 	}
 	return img, nil
 }

@@ -110,6 +110,24 @@ func TestDecodeFormats(t *testing.T) {
 	}
 }
 
+// The colours of a lossy WebP are those it was made from, not paler.
+func TestWebPColours(t *testing.T) {
+	img, err := Decode(bytes.NewReader(webp(t, "lossy.webp")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []image.Point{{3, 3}, {20, 3}, {3, 12}, {20, 12}} {
+		want := arrow().RGBAAt(p.X, p.Y)
+		got := color.RGBAModel.Convert(img.At(p.X, p.Y)).(color.RGBA)
+		for _, d := range []int{int(got.R) - int(want.R), int(got.G) - int(want.G), int(got.B) - int(want.B)} {
+			if d < -8 || d > 8 {
+				t.Errorf("at %v: %v, want %v", p, got, want)
+				break
+			}
+		}
+	}
+}
+
 func isFormatError(err error) bool { return errors.As(err, new(*FormatError)) }
 
 // pngOf is the beginning of a PNG that claims a size.

@@ -26,6 +26,7 @@ type cam struct {
 	sheet   bool // one picture of all
 	model   string
 	class   int // -1: the most probable one
+	name    string
 	tiles   []picture.Tile
 	written map[string]bool // files in a folder
 }
@@ -35,7 +36,7 @@ func (c predictCommand) openCam(n *nin.Network, images int) (*cam, error) {
 	if c.Cam == "" {
 		return nil, nil
 	}
-	m := &cam{out: c.Cam, model: n.Model, class: slices.Index(n.Classes, c.Class), written: map[string]bool{}, sheet: strings.EqualFold(filepath.Ext(c.Cam), ".png")}
+	m := &cam{out: c.Cam, model: n.Model, class: slices.Index(n.Classes, c.Class), name: c.Class, written: map[string]bool{}, sheet: strings.EqualFold(filepath.Ext(c.Cam), ".png")}
 	if !m.sheet {
 		if err := os.MkdirAll(c.Cam, 0o755); err != nil {
 			return nil, &train.UsageError{Flag: "--cam", Value: c.Cam, Problem: "can't be made: " + reason(err).Error()}
@@ -97,7 +98,11 @@ func (m *cam) finish() error {
 	if m == nil || !m.sheet || len(m.tiles) == 0 {
 		return nil
 	}
-	return picture.WritePNG(m.out, picture.Sheet("Class activation maps of "+m.model, camColumns, m.tiles, camScale()))
+	title := "Class activation maps of " + m.model
+	if m.class >= 0 {
+		title += ", class " + m.name
+	}
+	return picture.WritePNG(m.out, picture.Sheet(title, camColumns, m.tiles, camScale()))
 }
 
 // wholePercent is a probability for a caption.

@@ -14,7 +14,7 @@ import (
 )
 
 type filtersCommand struct {
-	Out     string `required:"" help:"The picture to write." placeholder:"OUT.png"`
+	Out     string `default:"filters.png" help:"The picture to write."`
 	Weights string `help:"Weights: ours, or PyTorch's state_dict as safetensors or .pth (default: those that are part of the program)." placeholder:"FILE"`
 	Model   string `help:"The weights' network, where the file does not tell." placeholder:"NAME"`
 }
@@ -66,7 +66,7 @@ func columns(n int) int {
 type activationsCommand struct {
 	Image   string `arg:"" help:"A PNG, JPEG, GIF, WebP or BMP file of any size, or - for an image on stdin."`
 	Layer   string `help:"The layer, by its name in the weights file; without it the layers are listed." placeholder:"NAME"`
-	Out     string `required:"" help:"The picture to write." placeholder:"OUT.png"`
+	Out     string `default:"activations.png" help:"The picture to write."`
 	Weights string `help:"Weights: ours, or PyTorch's state_dict as safetensors or .pth (default: those that are part of the program)." placeholder:"FILE"`
 	Model   string `help:"The weights' network, where the file does not tell." placeholder:"NAME"`
 	Resize  *int   `help:"Pixels a side of the network's input (default: what the weights tell, else the model's own)."`
