@@ -62,6 +62,11 @@ func (c predictCommand) Run(ctx context.Context) error {
 		p.width = max(p.width, min(utf8.RuneCountInString(in.path), 50))
 	}
 	bad := 0
+	report := newTrainReport()
+	if c.JSON && report.terminal { // else the results show how far it is
+		report.bar = report.newBar(len(inputs), "classifying")
+	}
+	defer report.end()
 	for i, in := range inputs {
 		if ctx.Err() != nil {
 			return &interrupted{"interrupted; the images told so far are all that were seen"}
@@ -79,6 +84,9 @@ func (c predictCommand) Run(ctx context.Context) error {
 		}
 		if err := p.add(ctx, i, in.path, img); err != nil {
 			return err
+		}
+		if report.bar != nil {
+			_ = report.bar.Set(i + 1)
 		}
 	}
 	if err := p.flush(ctx); err != nil {
