@@ -61,8 +61,8 @@ bench-peers: setup
 DATA := data
 
 pretrained: build
-	bin/ninvk eval --data $(DATA) --out docs/predict --json > docs/predict/figures.tmp
-	mv docs/predict/figures.tmp nin/pretrained/nin-bn-cifar10.json
+	bin/ninvk eval --data $(DATA) --out docs/predict --json > bin/figures.json
+	mv bin/figures.json nin/pretrained/nin-bn-cifar10.json
 	bin/ninvk predict docs/images --cam docs/predict/maps.png > docs/predict/predictions.txt
 	bin/ninvk predict docs/images --cam docs/predict/maps-cat.png --class cat > /dev/null
 	bin/ninvk filters --out docs/predict/filters.png

@@ -3,6 +3,7 @@ package nin_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -139,7 +140,7 @@ func TestLayer(t *testing.T) {
 		if !errors.As(err, &e) || len(e.Known) != len(n.Graph.Nodes()) {
 			t.Fatalf("layer %q: %v", name, err)
 		}
-		for _, part := range []string{"nin-bn", "classifier.0 ", "conv 5×5", "192×32×32", "batch norm, ReLU", "max pool 3×3", "average pool 3×3", "dropout", "global average pool", "input"} {
+		for _, part := range []string{"nin-bn", "classifier.0 ", "conv 5×5", fmt.Sprintf("192×%d×%[1]d", n.Size), "batch norm, ReLU", "max pool 3×3", "average pool 3×3", "dropout", "global average pool", "input"} {
 			if !strings.Contains(err.Error(), part) {
 				t.Errorf("the list of layers lacks %q:\n%v", part, err)
 			}

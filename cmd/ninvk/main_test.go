@@ -203,7 +203,7 @@ func TestBadInput(t *testing.T) {
 		{"filters in no folder", "filters --out nowhere/new.png", exitUsage, []string{"--out", "nowhere"}},
 		{"filters of weights that lack a tensor", "filters --weights missing.safetensors --model nin --out new.png", exitBadFile, []string{"classifier.0.weight"}},
 		{"activations of no layer", "activations broken.png --out new.png", exitUsage, []string{"name one", "classifier.0", "conv 5×5"}},
-		{"activations of an unknown layer", "activations broken.png --layer conv1 --out new.png", exitUsage, []string{`"conv1"`, "classifier.0", "192×32×32"}},
+		{"activations of an unknown layer", "activations broken.png --layer conv1 --out new.png", exitUsage, []string{`"conv1"`, "classifier.0", "conv 5×5"}},
 		{"activations of what is no image", "activations broken.png --layer classifier.0 --out new.png", exitBadFile, []string{"broken.png", "damaged PNG"}},
 		{"activations of what is not there", "activations nowhere.png --layer classifier.0 --out new.png", exitOther, []string{"nowhere.png"}},
 		{"activations in no folder", "activations broken.png --layer classifier.0 --out nowhere/new.png", exitUsage, []string{"--out", "nowhere"}},
