@@ -9,7 +9,7 @@ TEST_PACKAGES := 1
 TEST_TIMEOUT := 4m
 FULL_TIMEOUT := 60m
 
-.PHONY: help build setup quickstart test test-full test-adapters race soak windows onnxruntime tint bench-peers vet fmt
+.PHONY: help build setup quickstart test test-full test-adapters race soak windows onnxruntime tint bench-peers pretrained vet fmt
 
 help:
 	@echo 'make quickstart    set up, build, and train on the embedded sample (about three minutes)'
@@ -22,6 +22,7 @@ help:
 	@echo 'make race          test with the race detector'
 	@echo 'make windows       build bin/ninvk.exe by mingw-w64'
 	@echo 'make bench-peers   install PyTorch and TensorFlow.js, and compare the speed with theirs (ten minutes on two cores)'
+	@echo 'make pretrained    after new embedded weights: their figures and pictures anew, from CIFAR-10 in DATA (default: data)'
 	@echo 'make fmt vet       format; look for mistakes'
 	@echo
 	@echo 'NINVK_ADAPTER chooses the adapter: an index, a part of its name, or a type (cpu, discrete, integrated).'
@@ -95,6 +96,17 @@ PEERS :=
 bench-peers: setup
 	@$(MAKE) --no-print-directory build
 	@bench/peers/run.py $(PEERS)
+
+# What is said and shown of the weights in nin/pretrained; the README's figure is for a person to write, and a test compares it.
+DATA := data
+
+pretrained: build
+	bin/ninvk eval --data $(DATA) --out docs/predict --json > bin/figures.json
+	mv bin/figures.json nin/pretrained/nin-bn-cifar10.json
+	bin/ninvk predict docs/images --cam docs/predict/maps.png > docs/predict/predictions.txt
+	bin/ninvk predict docs/images --cam docs/predict/maps-cat.png --class cat > /dev/null
+	bin/ninvk filters --out docs/predict/filters.png
+	bin/ninvk activations docs/images/cat.png --layer classifier.1 --out docs/predict/activations.png
 
 vet:
 	go vet ./...

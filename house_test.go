@@ -4,7 +4,9 @@ package ninvk_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -39,12 +41,12 @@ type room struct {
 // rooms is the house. A new folder with Go files is a line here.
 var rooms = map[string]room{
 	".":                         {floor: 0},
-	"cmd/ninvk":                 {floor: 0, mayImport: []string{"check", "bench", "tune", "train", "nin", "onnx", "nn", "ops", "gpu", "cifar10", "rng", "pth", "safetensors"}},
+	"cmd/ninvk":                 {floor: 0, mayImport: []string{"check", "bench", "tune", "train", "nin", "onnx", "nn", "ops", "gpu", "cifar10", "rng", "pth", "safetensors", "picture"}},
 	"train":                     {floor: 1, mayImport: []string{"nin", "nn", "ops", "gpu", "cifar10", "rng", "safetensors"}},
 	"check":                     {floor: 1, mayImport: []string{"nn", "ops", "gpu", "rng", "safetensors"}},
 	"bench":                     {floor: 1, mayImport: []string{"tune", "nin", "nn", "ops", "gpu", "cifar10"}},
 	"tune":                      {floor: 2, mayImport: []string{"nn", "ops", "shaders", "gpu"}},
-	"nin":                       {floor: 2, mayImport: []string{"nn", "ops", "rng", "pth", "safetensors"}},
+	"nin":                       {floor: 2, mayImport: []string{"nn", "ops", "gpu", "cifar10", "rng", "pth", "safetensors", "picture"}},
 	"onnx":                      {floor: 2, mayImport: []string{"nn", "ops"}},
 	"nn":                        {floor: 3, mayImport: []string{"ops", "gpu"}},
 	"ops":                       {floor: 4, mayImport: []string{"shaders", "gpu"}},
@@ -55,6 +57,7 @@ var rooms = map[string]room{
 	"cifar10":                   {floor: 5, mayImport: []string{"rng"}},
 	"cifar10/internal/mksample": {floor: 4, mayImport: []string{"cifar10"}},
 	"pth":                       {floor: 5, mayImport: []string{"safetensors"}},
+	"picture":                   {floor: 6},
 	"rng":                       {floor: 6, stdlibOnly: true},
 	"safetensors":               {floor: 6},
 }
@@ -172,8 +175,9 @@ func TestForbidden(t *testing.T) {
 		{"check", "ninvk/ops/twin", false, true},
 		{"check", "ninvk/ops/twin", true, false},
 		{"ops", "ninvk/gpu", false, false},
-		{"nin", "ninvk/gpu", false, true},
-		{"nin", "ninvk/gpu", true, false},
+		{"onnx", "ninvk/gpu", false, true},
+		{"onnx", "ninvk/gpu", true, false},
+		{"nin", "ninvk/gpu", false, false},
 		{"cmd/ninvk", binding + "/wgpu", false, true},
 		{"gpu", binding + "/wgpu", false, false},
 		{"shaders", "github.com/google/go-cmp/cmp", false, true},
@@ -412,6 +416,17 @@ func TestReadmeExitCodes(t *testing.T) {
 	}
 	if diff := cmp.Diff(codes, documented); diff != "" {
 		t.Errorf("exit codes (-cmd/ninvk/main.go +README.md):\n%s", diff)
+	}
+}
+
+// The README claims what was measured of the embedded weights.
+func TestReadmeAccuracy(t *testing.T) {
+	var figures struct{ Accuracy float64 }
+	if err := json.Unmarshal(read(t, "nin/pretrained/nin-bn-cifar10.json"), &figures); err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("gives the right answer for %.2f %% of CIFAR-10's 10,000 test images", 100*figures.Accuracy); !strings.Contains(string(read(t, "README.md")), want) {
+		t.Errorf("the README must say that the embedded network %s (nin/pretrained/nin-bn-cifar10.json)", want)
 	}
 }
 

@@ -1,5 +1,7 @@
-// Package nin is the Network in Network (Lin, Chen, Yan, 2013, arXiv 1312.4400): three networks as lists of layers, their initialisation, and
-// their weights as safetensors under PyTorch's names.
+// Package nin is the Network in Network (Lin, Chen, Yan, 2013, arXiv 1312.4400): three networks as lists of layers, their initialisation,
+// their weights as safetensors under PyTorch's names, and images classified with them.
+//
+// Load and Classify are all that it takes to use a trained network; see the example.
 package nin
 
 import (

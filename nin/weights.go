@@ -11,9 +11,6 @@ import (
 	"ninvk/safetensors"
 )
 
-// ModelKey is the key of a weights file's metadata that names the network.
-const ModelKey = "ninvk.model"
-
 // Init sets all parameters: weights normal with variance 2/fan-in (He et al., 2015, for ReLU), biases 0, scales 1, running mean 0 and variance 1.
 // The values depend on the seed and a parameter's place alone.
 func Init(n *nn.Net, seed uint64) error {
@@ -129,9 +126,9 @@ func (w *Weights) Load(n *nn.Net) error {
 	return nil
 }
 
-// Export makes a weights file of a network's state, of its averages where it has them; the file names the model.
-func Export(model string, params []nn.Param, s *nn.State) *safetensors.File {
-	f := &safetensors.File{Metadata: map[string]string{ModelKey: model, "format": "pt"}}
+// Export makes a weights file of a network's state, of its averages where it has them. Its metadata tell the model, its input of size×size pixels, and CIFAR-10's classes and normalisation.
+func Export(model string, size int, params []nn.Param, s *nn.State) *safetensors.File {
+	f := &safetensors.File{Metadata: metadataOf(model, size)}
 	for i, p := range params {
 		if p.Role == nn.BatchesTracked {
 			f.Tensors = append(f.Tensors, safetensors.FromInt64(p.Name, s.Tracked))

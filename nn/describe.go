@@ -1,6 +1,11 @@
 package nn
 
-import "ninvk/ops"
+import (
+	"fmt"
+	"slices"
+
+	"ninvk/ops"
+)
 
 // Nodes lists the layers in the order in which they were added: each comes after its inputs.
 func (g *Graph) Nodes() []*Node { return g.nodes }
@@ -36,8 +41,19 @@ func (n *Node) Op() any {
 }
 
 // Logits waits for the adapter and reads the logits [images][classes] of the last step, which must have been an evaluation of that many images.
-func (n *Net) Logits(images int) ([]float32, error) {
-	t := n.tensor(n.out, n.plan.act[n.out.id], images)
+func (n *Net) Logits(images int) ([]float32, error) { return n.read(n.out, images) }
+
+// Activation waits for the adapter and reads what layer x, one of Options.Keep, put out in the last step, which must have been one of that many images:
+// [images][channels][rows][columns].
+func (n *Net) Activation(x *Node, images int) ([]float32, error) {
+	if !slices.Contains(n.Options.Keep, x) {
+		return nil, fmt.Errorf("the output of layer %s was not kept", x.Name)
+	}
+	return n.read(x, images)
+}
+
+func (n *Net) read(x *Node, images int) ([]float32, error) {
+	t := n.tensor(x, n.plan.act[x.id], images)
 	packed, err := n.dev.ReadFloats(t.Buf, int(t.Bytes()/4))
 	if err != nil {
 		return nil, err

@@ -73,6 +73,28 @@ func TestPlanSharesNoLiveMemory(t *testing.T) {
 	}
 }
 
+// What is kept lives to the end, in memory of its own.
+func TestPlanKeeps(t *testing.T) {
+	g, out := branched()
+	sum := g.nodes[4]
+	if sum.Name != "sum" {
+		t.Fatalf("node 4 is %s", sum.Name)
+	}
+	without, with := g.makePlan(2, out, false), g.makePlan(2, out, false, sum)
+	if without.act[sum.id] != without.act[sum.id+1] {
+		t.Error("the ReLU after the sum does not work in place")
+	}
+	kept := with.act[sum.id]
+	for i, s := range with.storages {
+		if i != kept && s.buffer == with.storages[kept].buffer && s.to > sum.id {
+			t.Errorf("storage %d, used until step %d, overwrites what is kept", i, s.to)
+		}
+	}
+	if with.act[sum.id] == with.act[sum.id+1] {
+		t.Error("the ReLU overwrites what is kept")
+	}
+}
+
 // The input of a network has no gradient; everything that leads to a parameter has one.
 func TestPlanHasGradientsWhereNeeded(t *testing.T) {
 	g, out := branched()

@@ -23,6 +23,7 @@ type Options struct {
 	Since     int         // steps of the run before its first with this size of images: the averages of the running statistics, which depend on it, begin anew there
 	Augment   ops.Augment
 	Tuned     map[string]string // variants by ops.ConvCall.Key; what is missing is up to the heuristic
+	Keep      []*Node           // layers whose outputs Activation reads after a step; their memory is not shared
 }
 
 // Net is a network on an adapter: weights, momenta, gradients and activations are allocated once, and the tapes of its steps are recorded once for each batch size.
@@ -116,7 +117,7 @@ func Build(d *gpu.Device, g *Graph, out *Node, o Options) (*Net, error) {
 		return nil, err
 	}
 	n := &Net{
-		Graph: g, Options: o, dev: d, out: out, plan: g.makePlan(o.Batch, out, o.Train), tapes: map[tapeKey]*gpu.Tape{},
+		Graph: g, Options: o, dev: d, out: out, plan: g.makePlan(o.Batch, out, o.Train, o.Keep...), tapes: map[tapeKey]*gpu.Tape{},
 		choice: ops.Choice{Forced: forced, Tuned: o.Tuned}, used: map[string]string{},
 	}
 	if err := n.checkSizes(); err != nil {
@@ -167,7 +168,7 @@ func (e *MemoryError) Error() string {
 // fits says why a batch of b images does not fit the adapter's limits, or "".
 func (n *Net) fits(b int) string {
 	l := n.dev.Limits()
-	p := n.Graph.makePlan(b, n.out, n.Options.Train)
+	p := n.Graph.makePlan(b, n.out, n.Options.Train, n.Options.Keep...)
 	for _, x := range n.Graph.nodes {
 		s := x.batch(b)
 		if plane := uint64(s.Plane()) * 16; plane > l.MaxStorageBufferBindingSize {
@@ -401,12 +402,12 @@ func (n *Net) Tracked() int64     { return n.tracked }
 func (n *Net) SetTracked(v int64) { n.tracked = v }
 
 // ReadParams waits for the adapter and reads all parameters and running values, in the order of Params (nil for counts).
-func (n *Net) ReadParams() ([][]float32, error) { return n.read(n.weights) }
+func (n *Net) ReadParams() ([][]float32, error) { return n.readParams(n.weights) }
 
 // ReadGrads reads the gradients of the last training step in the order of Params (nil where there is none).
-func (n *Net) ReadGrads() ([][]float32, error) { return n.read(n.grads) }
+func (n *Net) ReadGrads() ([][]float32, error) { return n.readParams(n.grads) }
 
-func (n *Net) read(trained *gpu.Buffer) ([][]float32, error) {
+func (n *Net) readParams(trained *gpu.Buffer) ([][]float32, error) {
 	w, err := n.dev.ReadFloats(trained, n.trained)
 	if err != nil {
 		return nil, err

@@ -26,8 +26,8 @@ type plan struct {
 	buffers  []uint64 // sizes
 }
 
-// makePlan plans a batch of n images of the graph whose last node is out.
-func (g *Graph) makePlan(n int, out *Node, train bool) *plan {
+// makePlan plans a batch of n images of the graph whose last node is out; the outputs of the nodes in keep stay to the end.
+func (g *Graph) makePlan(n int, out *Node, train bool, keep ...*Node) *plan {
 	count := len(g.nodes)
 	p := &plan{act: make([]int, count), grad: make([]int, count), aux: make([]int, count), spare: -1}
 	back := func(id int) int { return 2*count - 1 - id }
@@ -36,7 +36,7 @@ func (g *Graph) makePlan(n int, out *Node, train bool) *plan {
 		size := x.batch(n).Bytes()
 		t := x.layer.traits(x.inputShapes())
 		p.grad[x.id], p.aux[x.id] = -1, -1
-		if t.inPlace && consumers[x.inputs[0].id] == 1 {
+		if t.inPlace && consumers[x.inputs[0].id] == 1 && !slices.Contains(keep, x.inputs[0]) {
 			p.act[x.id] = p.act[x.inputs[0].id]
 		} else {
 			p.act[x.id] = p.add(size, x.id)
@@ -59,6 +59,9 @@ func (g *Graph) makePlan(n int, out *Node, train bool) *plan {
 		}
 	}
 	p.use(p.act[out.id], count) // the loss reads the logits
+	for _, x := range keep {
+		p.use(p.act[x.id], 2*count)
+	}
 	// Gradients: the loss writes that of out; each node's backward writes those of its inputs, the last consumer first.
 	p.grad[out.id] = p.add(out.batch(n).Bytes(), count-1)
 	p.use(p.grad[out.id], count)

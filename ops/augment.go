@@ -23,6 +23,7 @@ const dataWidth = 8192
 type Images struct {
 	H, W, Len int
 	tex       *gpu.Texture
+	dev       *gpu.Device
 }
 
 // NewImages uploads images of h×w pixels. A texture holds them, because a data set of 150 MB exceeds what many adapters let a buffer bind.
@@ -36,22 +37,36 @@ func NewImages(d *gpu.Device, label string, h, w int, pixels []byte) (*Images, e
 	if err != nil {
 		return nil, err
 	}
+	i := &Images{H: h, W: w, Len: len(pixels) / (3 * h * w), tex: t, dev: d}
+	if err := i.Replace(pixels); err != nil {
+		t.Release()
+		return nil, err
+	}
+	return i, nil
+}
+
+// Replace puts other images, at most Len, in the place of the first ones, for all steps submitted later. The bytes after them are undefined up to the end of the row of
+// the texture.
+func (i *Images) Replace(pixels []byte) error {
+	if one := 3 * i.H * i.W; len(pixels)%one != 0 || len(pixels) > i.Len*one {
+		return fmt.Errorf("%d bytes are not up to %d images of 3×%d×%d", len(pixels), i.Len, i.H, i.W)
+	}
+	const pitch = 4 * dataWidth
 	const chunk = 512 // rows a write: 16 MiB
-	for y := 0; y < rows; y += chunk {
+	for y := 0; y*pitch < len(pixels); y += chunk {
 		part := pixels[y*pitch : min(len(pixels), (y+chunk)*pitch)]
 		if len(part)%pitch != 0 {
 			part = append(append([]byte(nil), part...), make([]byte, pitch-len(part)%pitch)...)
 		}
-		err := t.WriteRows(y, part)
+		err := i.tex.WriteRows(y, part)
 		if err == nil {
-			err = d.Flush("uploading " + label)
+			err = i.dev.Flush("uploading " + i.tex.Label)
 		}
 		if err != nil {
-			t.Release()
-			return nil, err
+			return err
 		}
 	}
-	return &Images{H: h, W: w, Len: len(pixels) / (3 * h * w), tex: t}, nil
+	return nil
 }
 
 // Release frees the data set.

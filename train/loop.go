@@ -605,7 +605,7 @@ func (l *loop) finish(e EpochRecord, state *nn.State) error {
 
 // save writes the weights, also as the best ones where they are, and the plots.
 func (l *loop) save(state *nn.State, best bool) error {
-	weights, err := safetensors.Encode(nin.Export(l.Config.Model, l.net.Params(), state))
+	weights, err := safetensors.Encode(nin.Export(l.Config.Model, l.size, l.net.Params(), state))
 	if err != nil {
 		return err
 	}
@@ -667,6 +667,11 @@ type Evaluation struct {
 // Evaluate runs the network over a whole split, dropout off, batch normalisation with its running statistics. When ctx ends it stops early with the figures
 // so far.
 func Evaluate(ctx context.Context, net *nn.Net, images *ops.Images, split cifar10.Split, progress func(done, total int)) (Evaluation, error) {
+	return evaluate(ctx, net, images, split, progress, func(int, int) error { return nil })
+}
+
+// evaluate is Evaluate with each called after every batch: the n images of the split from its image from on.
+func evaluate(ctx context.Context, net *nn.Net, images *ops.Images, split cifar10.Split, progress func(done, total int), each func(from, n int) error) (Evaluation, error) {
 	if err := net.ResetTotals(); err != nil {
 		return Evaluation{}, err
 	}
@@ -678,7 +683,11 @@ func Evaluate(ctx context.Context, net *nn.Net, images *ops.Images, split cifar1
 			m := cifar10.Transform(0, 0, uint32(i), cifar10.AugmentNone, net.Options.Augment.Size)
 			entries = append(entries, ops.BatchEntry(uint32(i), uint32(split.Labels[i]), m))
 		}
-		if err := net.EvalStep(images, entries); err != nil {
+		err := net.EvalStep(images, entries)
+		if err == nil {
+			err = each(from, len(entries))
+		}
+		if err != nil {
 			return Evaluation{}, err
 		}
 		progress(min(from+batch, split.Len()), split.Len())

@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"ninvk/nin"
 )
 
 // DefaultRecipe is used where neither the command line nor a configuration
@@ -265,10 +267,7 @@ func clone(p *int) *int {
 // After it, Resize is not nil.
 func (c *Config) Resolve() {
 	if c.Resize == nil {
-		size := 0
-		if c.Model == "nin-imagenet" {
-			size = 224
-		}
+		size := nin.DefaultSize(c.Model)
 		c.Resize = &size
 	}
 }

@@ -63,6 +63,7 @@ func Calls(g *nn.Graph, batch int, train bool) []Call {
 // Options say how choices are made.
 type Options struct {
 	Budget   time.Duration // no call is begun after so long; 0 for Budget
+	KeptOnly bool          // measure nothing: what was not measured before is up to the heuristic
 	Progress func(done, total int)
 	Warn     func(message string) // a line for the user
 }
@@ -119,7 +120,7 @@ func Choose(ctx context.Context, d *gpu.Device, calls []Call, o Options) (map[st
 			if v, ok := table.Choices[c.Pass][c.shippedShape()]; ok && d.Adapter.Llvmpipe() {
 				chosen[c.Key()] = v
 			}
-		} else {
+		} else if !o.KeptOnly {
 			missing = append(missing, c)
 		}
 	}

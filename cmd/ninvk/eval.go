@@ -4,23 +4,28 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
+	"text/tabwriter"
 
 	"ninvk/cifar10"
 	"ninvk/gpu"
+	"ninvk/nin"
 	"ninvk/nn"
 	"ninvk/ops"
+	"ninvk/picture"
 	"ninvk/train"
 )
 
 type evalCommand struct {
-	Weights string `required:"" help:"Weights: ours, or PyTorch's state_dict as safetensors or .pth." placeholder:"FILE"`
+	Weights string `help:"Weights: ours, or PyTorch's state_dict as safetensors or .pth (default: those that are part of the program)." placeholder:"FILE"`
 	Data    string `default:"auto" help:"Folder with CIFAR-10 binary files, 'sample' or 'auto'." placeholder:"DIR|sample|auto"`
 	Model   string `help:"The weights' network, where the file does not tell." placeholder:"NAME"`
 	Split   string `default:"test" enum:"test,train" help:"test or train."`
 	Batch   int    `default:"64" help:"Images a step."`
-	Resize  *int   `help:"Pixels a side to enlarge images to; 0 for their own size (default: 224 for nin-imagenet, else 0)."`
+	Resize  *int   `help:"Pixels a side to enlarge images to; 0 for their own size (default: what the weights tell, else 224 for nin-imagenet and 0 for others)."`
 	Adapter string `help:"Index, part of the name or driver, or type."`
 	NoTune  bool   `help:"Take the usual kernels rather than the measured choice, and measure none."`
+	Out     string `help:"Draw the confusion matrix (confusion.png) and the worst mistakes (mistakes.png) into this folder." placeholder:"DIR"`
 	JSON    bool   `help:"Print an object that machines read."`
 }
 
@@ -37,6 +42,11 @@ func (c evalCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.Out != "" { // before the work that it is for
+		if err := os.MkdirAll(c.Out, 0o755); err != nil {
+			return &usageError{fmt.Sprintf("--out %s: %v", c.Out, err)}
+		}
+	}
 	split := data.Test
 	if c.Split == "train" {
 		split = data.Train
@@ -47,16 +57,16 @@ func (c evalCommand) Run(ctx context.Context) error {
 	}
 	defer dev.Close()
 	batch := min(c.Batch, split.Len())
-	tuned, err := chooseKernels(ctx, dev, n.graph, batch, false, c.NoTune)
+	tuned, err := chooseKernels(ctx, dev, n.Graph, batch, false, c.NoTune)
 	if err != nil {
 		return err
 	}
-	net, err := nn.Build(dev, n.graph, n.logits, nn.Options{Batch: batch, Augment: ops.Augment{Size: n.size, Mean: cifar10.Mean, Std: cifar10.Std}, Tuned: tuned})
+	net, err := nn.Build(dev, n.Graph, n.Logits, nn.Options{Batch: batch, Augment: ops.Augment{Size: n.Size, Mean: n.Mean, Std: n.Std}, Tuned: tuned})
 	if err != nil {
 		return err
 	}
 	defer net.Release()
-	if err := n.weights.Load(net); err != nil {
+	if err := n.Weights.Load(net); err != nil {
 		return err
 	}
 	images, err := train.Upload(dev, c.Split+" images", split)
@@ -68,7 +78,7 @@ func (c evalCommand) Run(ctx context.Context) error {
 	if report.terminal {
 		report.bar = report.newBar(split.Len(), "evaluating")
 	}
-	e, err := train.Evaluate(ctx, net, images, split, func(done, total int) {
+	e, verdicts, err := train.Judge(ctx, net, images, split, func(done, total int) {
 		if report.bar != nil {
 			_ = report.bar.Set(done)
 			return
@@ -82,9 +92,94 @@ func (c evalCommand) Run(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return &interrupted{"interrupted; no figures, as only part of the split was seen"}
 	}
-	if c.JSON {
-		return printJSON(map[string]any{"model": n.model, "split": c.Split, "images": e.Images, "loss": e.Loss, "accuracy": e.Accuracy})
+	confusion := train.Confusion(verdicts, len(n.Classes))
+	classes := perClass(n.Classes, confusion)
+	if c.Out != "" {
+		if err := c.draw(n, e, confusion, verdicts, split); err != nil {
+			return err
+		}
 	}
-	fmt.Fprintf(os.Stdout, "%s, %s split, %d images: loss %.4f, accuracy %s\n", n.model, c.Split, e.Images, e.Loss, percent(e.Accuracy))
+	if c.JSON {
+		sum, err := n.SHA256()
+		if err != nil {
+			return err
+		}
+		return printJSON(map[string]any{
+			"model": n.Model, "split": c.Split, "images": e.Images, "loss": e.Loss, "accuracy": e.Accuracy,
+			"classes": classes, "confusion": confusion, "weights_sha256": sum,
+		})
+	}
+	fmt.Printf("%s, %s split, %d images: loss %.4f, accuracy %s\n", n.Model, c.Split, e.Images, e.Loss, percent(e.Accuracy))
+	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "class\timages\tcorrect\taccuracy")
+	for _, k := range classes {
+		accuracy := "-"
+		if k.Accuracy != nil {
+			accuracy = percent(*k.Accuracy)
+		}
+		fmt.Fprintf(t, "%s\t%d\t%d\t%s\n", k.Class, k.Images, k.Correct, accuracy)
+	}
+	return t.Flush()
+}
+
+// classFigures is how well a network does on one class.
+type classFigures struct {
+	Class    string   `json:"class"`
+	Index    int      `json:"index"`
+	Images   int      `json:"images"`
+	Correct  int      `json:"correct"`
+	Accuracy *float64 `json:"accuracy"` // nil: no images
+}
+
+func perClass(names []string, confusion [][]int) []classFigures {
+	out := make([]classFigures, len(names))
+	for i, row := range confusion {
+		f := classFigures{Class: names[i], Index: i, Correct: row[i]}
+		for _, n := range row {
+			f.Images += n
+		}
+		if f.Images > 0 {
+			a := float64(f.Correct) / float64(f.Images)
+			f.Accuracy = &a
+		}
+		out[i] = f
+	}
+	return out
+}
+
+// What --out is drawn as.
+const (
+	confusionFile = "confusion.png"
+	mistakesFile  = "mistakes.png"
+	mostMistakes  = 25
+)
+
+// draw writes the pictures of an evaluation.
+func (c evalCommand) draw(n *nin.Network, e train.Evaluation, confusion [][]int, verdicts []train.Verdict, split cifar10.Split) error {
+	of := fmt.Sprintf("%s, %s split, %d images", n.Model, c.Split, e.Images)
+	matrix := picture.Matrix(fmt.Sprintf("%s: accuracy %s", of, percent(e.Accuracy)), n.Classes, confusion)
+	if err := picture.WritePNG(filepath.Join(c.Out, confusionFile), matrix); err != nil {
+		return err
+	}
+	var tiles []picture.Tile
+	for _, v := range train.Worst(verdicts, mostMistakes) {
+		one := split.Images[v.Image*cifar10.ImageBytes:][:cifar10.ImageBytes]
+		img, err := picture.FromPlanes(cifar10.Width, cifar10.Height, one)
+		if err != nil {
+			return err
+		}
+		tiles = append(tiles, picture.Tile{Image: picture.Square(img, 5*cifar10.Width), Caption: []picture.Line{
+			{Text: fmt.Sprintf("said %s %s", n.Classes[v.Predicted], wholePercent(v.Probability)), Color: picture.Wrong},
+			{Text: fmt.Sprintf("is %s, no. %d", n.Classes[v.True], v.Image)},
+		}})
+	}
+	title := fmt.Sprintf("The %d worst mistakes: %s", len(tiles), of)
+	if len(tiles) == 0 {
+		title = "No mistakes: " + of
+	}
+	if err := picture.WritePNG(filepath.Join(c.Out, mistakesFile), picture.Sheet(title, 5, tiles, nil)); err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "drawn: %s, %s\n", filepath.Join(c.Out, confusionFile), filepath.Join(c.Out, mistakesFile))
 	return nil
 }

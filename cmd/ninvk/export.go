@@ -15,7 +15,7 @@ type exportCommand struct {
 	Out     string `required:"" help:"The file to write." placeholder:"FILE"`
 	FoldBN  bool   `name:"fold-bn" help:"ONNX: make batch normalisation part of the convolutions before it."`
 	Model   string `help:"The weights' network, where the file does not tell." placeholder:"NAME"`
-	Resize  *int   `help:"ONNX: pixels a side of the input; 0 for the data's own size (default: 224 for nin-imagenet, else 0)."`
+	Resize  *int   `help:"ONNX: pixels a side of the input; 0 for the data's own size (default: what the weights tell, else 224 for nin-imagenet and 0 for others)."`
 }
 
 // Run exports.
@@ -28,31 +28,31 @@ func (c exportCommand) Run() error {
 		return err
 	}
 	if c.Format == "safetensors" {
-		f, err := n.tensors()
+		f, err := tensors(n)
 		if err != nil {
 			return err
 		}
 		if err := safetensors.Write(c.Out, f); err != nil {
 			return err
 		}
-		fmt.Printf("%s: the weights of %s as safetensors, %d tensors\n", c.Out, n.model, len(f.Tensors))
+		fmt.Printf("%s: the weights of %s as safetensors, %d tensors\n", c.Out, n.Model, len(f.Tensors))
 		return nil
 	}
-	metadata := map[string]string{"model": n.model, "version": version()}
-	for key, value := range map[string]any{"mean": cifar10.Mean, "std": cifar10.Std, "size": []int{n.size, n.size}, "class_names": cifar10.ClassNames} {
+	metadata := map[string]string{"model": n.Model, "version": version()}
+	for key, value := range map[string]any{"mean": n.Mean, "std": n.Std, "size": []int{n.Size, n.Size}, "class_names": n.Classes} {
 		text, err := json.Marshal(value)
 		if err != nil {
 			return err
 		}
 		metadata[key] = string(text)
 	}
-	err = onnx.Write(c.Out, n.graph, n.logits, n.weights.Values(), onnx.Options{
-		Name: n.model, Version: version(), Metadata: metadata, FoldBatchNorm: c.FoldBN,
+	err = onnx.Write(c.Out, n.Graph, n.Logits, n.Weights.Values(), onnx.Options{
+		Name: n.Model, Version: version(), Metadata: metadata, FoldBatchNorm: c.FoldBN,
 		Doc: "The input is RGB, channels first, values from 0 to 1 normalised as (value - mean) / std; mean, std, size and class_names are in the model's metadata, as JSON.",
 	})
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s: %s as ONNX, opset %d, %s [N, 3, %d, %d] to %s [N, %d]\n", c.Out, n.model, onnx.Opset, onnx.InputName, n.size, n.size, onnx.OutputName, cifar10.Classes)
+	fmt.Printf("%s: %s as ONNX, opset %d, %s [N, 3, %d, %d] to %s [N, %d]\n", c.Out, n.Model, onnx.Opset, onnx.InputName, n.Size, n.Size, onnx.OutputName, cifar10.Classes)
 	return nil
 }

@@ -23,13 +23,13 @@ func (c importCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	f, err := n.tensors()
+	f, err := tensors(n)
 	if err != nil {
 		return err
 	}
 	if err := safetensors.Write(c.Out, f); err != nil {
 		return err
 	}
-	fmt.Printf("%s: the weights of %s, %d tensors\n", c.Out, n.model, len(f.Tensors))
+	fmt.Printf("%s: the weights of %s, %d tensors\n", c.Out, n.Model, len(f.Tensors))
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 	"ninvk/nin"
 	"ninvk/nn"
 	"ninvk/ops"
+	"ninvk/picture"
 	"ninvk/pth"
 	"ninvk/safetensors"
 	"ninvk/train"
@@ -39,13 +40,16 @@ type cli struct {
 		List recipesListCommand `cmd:"" default:"1" help:"List the recipes, each with a line about it."`
 		Show recipesShowCommand `cmd:"" help:"Print a recipe: a TOML file, as --config takes it."`
 	} `cmd:"" help:"Sets of training settings that are part of the program."`
-	Eval    evalCommand    `cmd:"" help:"Loss and accuracy of trained weights."`
-	Bench   benchCommand   `cmd:"" help:"Measure the adapter, the operators and whole networks."`
-	Tune    tuneCommand    `cmd:"" help:"Measure which kernels are the fastest on an adapter, and keep the choice for train and eval."`
-	Check   checkCommand   `cmd:"" help:"Tell whether an adapter computes rightly."`
-	Export  exportCommand  `cmd:"" help:"Write trained weights for other programs, as ONNX or safetensors."`
-	Import  importCommand  `cmd:"" help:"Take weights from PyTorch's own .pth files."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Eval        evalCommand        `cmd:"" help:"Loss and accuracy of trained weights."`
+	Predict     predictCommand     `cmd:"" help:"Say what is in images, and show where in them the network sees it."`
+	Filters     filtersCommand     `cmd:"" help:"Draw the filters of the first layer."`
+	Activations activationsCommand `cmd:"" help:"Draw what a layer makes of an image."`
+	Bench       benchCommand       `cmd:"" help:"Measure the adapter, the operators and whole networks."`
+	Tune        tuneCommand        `cmd:"" help:"Measure which kernels are the fastest on an adapter, and keep the choice for train and eval."`
+	Check       checkCommand       `cmd:"" help:"Tell whether an adapter computes rightly."`
+	Export      exportCommand      `cmd:"" help:"Write trained weights for other programs, as ONNX or safetensors."`
+	Import      importCommand      `cmd:"" help:"Take weights from PyTorch's own .pth files."`
+	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
 
 // Exit codes.
@@ -115,7 +119,8 @@ func exitCode(err error) int {
 		return checking.Code
 	case is(new(*interrupted)):
 		return exitInterrupted
-	case is(new(*usageError)), is(new(*train.UsageError)), is(new(*nin.UnknownModelError)), is(new(*ops.VariantError)), is(new(*gpu.LimitsError)):
+	case is(new(*usageError)), is(new(*train.UsageError)), is(new(*nin.UnknownModelError)), is(new(*nin.UntoldModelError)),
+		is(new(*nin.UnknownLayerError)), is(new(*ops.VariantError)), is(new(*gpu.LimitsError)):
 		return exitUsage
 	case is(new(*gpu.NoAdapterError)), is(new(*gpu.AmbiguousAdapterError)):
 		return exitNoAdapter
@@ -124,7 +129,7 @@ func exitCode(err error) int {
 	case is(new(*train.DivergedError)):
 		return exitDiverged
 	case is(new(*cifar10.FileError)), is(new(*safetensors.FormatError)), is(new(*nin.WeightsError)), is(new(*train.ConfigError)), is(new(*bench.FileError)),
-		is(new(*pth.FormatError)), is(new(*train.CheckpointError)):
+		is(new(*pth.FormatError)), is(new(*train.CheckpointError)), is(new(*picture.FormatError)):
 		return exitBadFile
 	}
 	return exitOther

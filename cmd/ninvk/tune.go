@@ -142,6 +142,14 @@ func chooseKernels(ctx context.Context, dev *gpu.Device, g *nn.Graph, batch int,
 	return tuned, interruptedTuning(ctx, err)
 }
 
+// keptKernels are the variants for evaluating a network that were measured before, for commands that are over sooner than a measurement.
+func keptKernels(ctx context.Context, dev *gpu.Device, g *nn.Graph, batch int) (map[string]string, error) {
+	options, end := tuneOptions()
+	defer end()
+	options.KeptOnly = true
+	return tune.Choose(ctx, dev, tune.Calls(g, batch, false), options)
+}
+
 // tuneOptions show progress and print warnings; end clears the bar.
 func tuneOptions() (o tune.Options, end func()) {
 	report := &benchReport{terminal: onTerminal()}

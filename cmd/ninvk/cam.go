@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"image"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"ninvk/nin"
+	"ninvk/picture"
+	"ninvk/train"
+)
+
+// Of pictures of class activation maps.
+const (
+	camSize    = 192 // pixels a side of an image
+	camColumns = 5
+	mostOnCam  = 100 // images in one picture
+)
+
+// cam draws class activation maps; a nil one draws nothing.
+type cam struct {
+	out     string
+	sheet   bool // one picture of all
+	model   string
+	class   int // -1: the most probable one
+	name    string
+	tiles   []picture.Tile
+	written map[string]bool // files in a folder
+}
+
+// openCam checks --cam before any work.
+func (c predictCommand) openCam(n *nin.Network, images int) (*cam, error) {
+	if c.Cam == "" {
+		return nil, nil
+	}
+	m := &cam{out: c.Cam, model: n.Model, class: slices.Index(n.Classes, c.Class), name: c.Class, written: map[string]bool{}, sheet: strings.EqualFold(filepath.Ext(c.Cam), ".png")}
+	if !m.sheet {
+		if err := os.MkdirAll(c.Cam, 0o755); err != nil {
+			return nil, &train.UsageError{Flag: "--cam", Value: c.Cam, Problem: "can't be made: " + reason(err).Error()}
+		}
+		return m, nil
+	}
+	if images > mostOnCam {
+		return nil, &train.UsageError{Flag: "--cam", Value: c.Cam, Problem: fmt.Sprintf("%d images are too many for one picture (at most %d); name a folder instead of a .png file", images, mostOnCam)}
+	}
+	return m, checkPicture("--cam", c.Cam)
+}
+
+// checkPicture says whether the folder of a picture that a flag names is there.
+func checkPicture(flag, path string) error {
+	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
+		return &train.UsageError{Flag: flag, Value: path, Problem: "there is no folder " + filepath.Dir(path)}
+	}
+	return nil
+}
+
+// add draws an image and its map.
+func (m *cam) add(path string, img *image.RGBA, e nin.Explanation) error {
+	shown := e.Predictions[0]
+	for _, p := range e.Predictions {
+		if p.Index == m.class {
+			shown = p
+		}
+	}
+	values := e.ClassMaps.Map(shown.Index)
+	heat, err := picture.Heat(img, e.ClassMaps.H, e.ClassMaps.W, values, picture.MostOf(values))
+	if err != nil {
+		return err
+	}
+	name := filepath.Base(path)
+	if path == stdin {
+		name = "stdin"
+	}
+	t := picture.Tile{Image: picture.Stack(img, heat), Caption: []picture.Line{{Text: name}, {Text: shown.Class + " " + wholePercent(shown.Probability)}}}
+	if m.sheet {
+		m.tiles = append(m.tiles, t)
+		return nil
+	}
+	stem := strings.TrimSuffix(name, filepath.Ext(name))
+	file := stem + ".png"
+	for i := 2; m.written[file]; i++ {
+		file = fmt.Sprintf("%s-%d.png", stem, i)
+	}
+	m.written[file] = true
+	t.Image = picture.Grid(2, 4, []image.Image{img, heat})
+	return picture.WritePNG(filepath.Join(m.out, file), picture.Sheet("", 1, []picture.Tile{t}, camScale()))
+}
+
+func camScale() image.Image {
+	return picture.HeatScale("speaks against the class", "0", "speaks for it")
+}
+
+// finish writes the picture of all images, if there were any.
+func (m *cam) finish() error {
+	if m == nil || !m.sheet || len(m.tiles) == 0 {
+		return nil
+	}
+	title := "Class activation maps of " + m.model
+	if m.class >= 0 {
+		title += ", class " + m.name
+	}
+	return picture.WritePNG(m.out, picture.Sheet(title, camColumns, m.tiles, camScale()))
+}
+
+// wholePercent is a probability for a caption.
+func wholePercent(p float64) string { return fmt.Sprintf("%.0f %%", 100*p) }

@@ -1,0 +1,294 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"ninvk/cifar10"
+	"ninvk/gpu"
+	"ninvk/nin"
+	"ninvk/picture"
+	"ninvk/train"
+)
+
+type predictCommand struct {
+	Images  []string `arg:"" name:"image" help:"PNG, JPEG, GIF, WebP or BMP files of any size, folders (every image below them), or - for an image on stdin."`
+	Weights string   `help:"Weights: ours, or PyTorch's state_dict as safetensors or .pth (default: those that are part of the program)." placeholder:"FILE"`
+	Model   string   `help:"The weights' network, where the file does not tell." placeholder:"NAME"`
+	Resize  *int     `help:"Pixels a side of the network's input (default: what the weights tell, else the model's own)."`
+	Top     int      `default:"3" help:"How many classes to tell, the most probable first."`
+	Cam     string   `help:"Draw class activation maps: one picture of all images where this is a .png file, else a picture an image into this folder." placeholder:"OUT"`
+	Class   string   `help:"The class whose maps --cam draws (default: each image's most probable one)." placeholder:"NAME"`
+	Batch   int      `default:"64" help:"Images that the adapter works on at a time."`
+	Adapter string   `help:"Index, part of the name or driver, or type."`
+	JSON    bool     `help:"Print a list that machines read."`
+}
+
+// prediction is what --json prints of one file.
+type prediction struct {
+	File        string           `json:"file"`
+	Predictions []nin.Prediction `json:"predictions,omitempty"`
+	Error       string           `json:"error,omitempty"`
+}
+
+// stdin is the argument that stands for it.
+const stdin = "-"
+
+// Run predicts. What can't be read is named, and the others go on.
+func (c predictCommand) Run(ctx context.Context) error {
+	n, err := openNetwork(c.Weights, c.Model, c.Resize)
+	if err != nil {
+		return err
+	}
+	if err := c.check(n); err != nil {
+		return err
+	}
+	inputs := findImages(c.Images)
+	cam, err := c.openCam(n, len(inputs))
+	if err != nil {
+		return err
+	}
+	p := &predictor{command: c, network: n, cam: cam, results: make([]prediction, len(inputs)), batch: min(c.Batch, len(inputs))}
+	defer p.close()
+	for _, in := range inputs {
+		p.width = max(p.width, min(utf8.RuneCountInString(in.path), 50))
+	}
+	bad := 0
+	report := newTrainReport()
+	if c.JSON && report.terminal { // else the results show how far it is
+		report.bar = report.newBar(len(inputs), "classifying")
+	}
+	defer report.end()
+	for i, in := range inputs {
+		if ctx.Err() != nil {
+			return &interrupted{"interrupted; the images told so far are all that were seen"}
+		}
+		err := in.err
+		var img image.Image
+		if err == nil {
+			img, err = readImage(in.path)
+		}
+		if err != nil {
+			bad++
+			p.results[i] = prediction{File: in.path, Error: err.Error()}
+			fmt.Fprintf(os.Stderr, "ninvk: %s: %v\n", in.path, err)
+			continue
+		}
+		if err := p.add(ctx, i, in.path, img); err != nil {
+			return err
+		}
+		if report.bar != nil {
+			_ = report.bar.Set(i + 1)
+		}
+	}
+	if err := p.flush(ctx); err != nil {
+		return err
+	}
+	if c.JSON {
+		if err := printJSON(p.results); err != nil {
+			return err
+		}
+	}
+	if err := cam.finish(); err != nil {
+		return err
+	}
+	if bad > 0 {
+		return fmt.Errorf("%d of %d images could not be read", bad, len(inputs))
+	}
+	return nil
+}
+
+func (c predictCommand) check(n *nin.Network) error {
+	switch {
+	case c.Batch < 1:
+		return &train.UsageError{Flag: "--batch", Value: fmt.Sprint(c.Batch), Problem: "must be at least 1"}
+	case c.Top < 1 || c.Top > len(n.Classes):
+		return &train.UsageError{Flag: "--top", Value: fmt.Sprint(c.Top), Problem: fmt.Sprintf("must be from 1 to %d, the number of classes", len(n.Classes))}
+	case c.Class != "" && c.Cam == "":
+		return &usageError{"--class goes with --cam, whose maps it chooses"}
+	case c.Class != "" && !slices.Contains(n.Classes, c.Class):
+		return &train.UsageError{Flag: "--class", Value: c.Class, Problem: "no such class; known are " + strings.Join(n.Classes, ", ")}
+	}
+	seen := 0
+	for _, name := range c.Images {
+		if name == stdin {
+			seen++
+		}
+	}
+	if seen > 1 {
+		return &usageError{"- stands for one image on stdin and can be given once"}
+	}
+	return nil
+}
+
+// input is an image to read, or what is wrong with an argument.
+type input struct {
+	path string
+	err  error
+}
+
+// findImages lists files as they were given, and those with an image's extension below the folders given, in the order of their names. Hidden files and folders are passed over.
+func findImages(names []string) []input {
+	var all []input
+	for _, name := range names {
+		info, err := os.Stat(name)
+		if name == stdin || err == nil && !info.IsDir() {
+			all = append(all, input{path: name})
+			continue
+		}
+		if err != nil {
+			all = append(all, input{name, reason(err)})
+			continue
+		}
+		before := len(all)
+		// The slash makes a link to a folder the folder.
+		_ = filepath.WalkDir(name+string(filepath.Separator), func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				all = append(all, input{path, reason(err)})
+				if d != nil && d.IsDir() {
+					return fs.SkipDir
+				}
+			case len(all) > before+mostImages:
+				return fs.SkipAll
+			case filepath.Clean(path) != filepath.Clean(name) && strings.HasPrefix(d.Name(), "."):
+				if d.IsDir() {
+					return fs.SkipDir
+				}
+			case !d.IsDir() && picture.HasExtension(path):
+				all = append(all, input{path: path})
+			}
+			return nil
+		})
+		switch found := len(all) - before; {
+		case found == 0:
+			all = append(all, input{name, errors.New("no images (PNG, JPEG, GIF, WebP, BMP) are in this folder")})
+		case found > mostImages:
+			all = append(all[:before], input{name, fmt.Errorf("more than %d images are in this folder; give its parts one by one", mostImages)})
+		}
+	}
+	return all
+}
+
+// mostImages is how many images of one folder are looked at.
+const mostImages = 1_000_000
+
+// reason is an error of the file system without operation and path.
+func reason(err error) error {
+	if e := (*fs.PathError)(nil); errors.As(err, &e) {
+		return e.Err
+	}
+	return err
+}
+
+func readImage(path string) (image.Image, error) {
+	if path == stdin {
+		return picture.Decode(os.Stdin)
+	}
+	return picture.ReadFile(path)
+}
+
+// predictor gathers images into batches. The adapter is opened for the first one: where no image can be read, none is needed.
+type predictor struct {
+	command predictCommand
+	network *nin.Network
+	cam     *cam
+	results []prediction
+	batch   int
+	width   int // of the column of names, in characters
+
+	dev        *gpu.Device
+	classifier *nin.Classifier
+	waiting    []waiting
+}
+
+// waiting is an image of the batch, shrunk to what is needed of it.
+type waiting struct {
+	at    int // in the results
+	path  string
+	small *image.RGBA
+	large *image.RGBA // what a map lies on; nil without --cam
+}
+
+func (p *predictor) add(ctx context.Context, at int, path string, img image.Image) error {
+	w := waiting{at: at, path: path, small: picture.Square(img, cifar10.Width)}
+	if p.cam != nil {
+		w.large = picture.Square(img, camSize)
+	}
+	p.waiting = append(p.waiting, w)
+	if len(p.waiting) < p.batch {
+		return nil
+	}
+	return p.flush(ctx)
+}
+
+func (p *predictor) open(ctx context.Context) (err error) {
+	if p.dev, err = gpu.Open(p.command.Adapter); err != nil {
+		return err
+	}
+	if p.dev.Adapter.CPU() {
+		fmt.Fprintln(os.Stderr, "the first image waits for the driver to compile the kernels, some seconds")
+	}
+	tuned, err := keptKernels(ctx, p.dev, p.network.Graph, p.batch)
+	if err != nil {
+		return err
+	}
+	p.classifier, err = nin.NewClassifier(p.dev, p.network, nin.Options{Batch: p.batch, Tuned: tuned})
+	return err
+}
+
+func (p *predictor) close() {
+	if p.classifier != nil {
+		p.classifier.Close()
+	}
+	if p.dev != nil {
+		p.dev.Close()
+	}
+}
+
+// flush classifies the batch and tells the results.
+func (p *predictor) flush(ctx context.Context) error {
+	if len(p.waiting) == 0 {
+		return nil
+	}
+	if p.classifier == nil {
+		if err := p.open(ctx); err != nil {
+			return err
+		}
+	}
+	images := make([]image.Image, len(p.waiting))
+	for i, w := range p.waiting {
+		images[i] = w.small
+	}
+	explained, err := p.classifier.Explain(images)
+	if err != nil {
+		return err
+	}
+	for i, w := range p.waiting {
+		e := explained[i]
+		top := e.Predictions[:p.command.Top]
+		p.results[w.at] = prediction{File: w.path, Predictions: top}
+		if !p.command.JSON {
+			var texts []string
+			for _, x := range top {
+				texts = append(texts, x.Class+" "+percent(x.Probability))
+			}
+			fmt.Printf("%-*s  %s\n", p.width, w.path, strings.Join(texts, ", "))
+		}
+		if p.cam != nil {
+			if err := p.cam.add(w.path, w.large, e); err != nil {
+				return err
+			}
+		}
+	}
+	p.waiting = p.waiting[:0]
+	return nil
+}

@@ -1,0 +1,293 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"image"
+	"image/png"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ninvk/cifar10"
+	"ninvk/gpu"
+	"ninvk/picture"
+)
+
+var update = flag.Bool("update", false, "write the images that the documentation shows anew")
+
+// The images of the documentation are the sample's first test image of each class.
+func TestImagesOfDocumentation(t *testing.T) {
+	data, err := cifar10.Sample()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for class, name := range cifar10.ClassNames {
+		i := 0
+		for int(data.Test.Labels[i]) != class {
+			i++
+		}
+		pixels := data.Test.Images[i*cifar10.ImageBytes:][:cifar10.ImageBytes]
+		path := filepath.Join("..", "..", "docs", "images", name+".png")
+		if *update {
+			img, err := picture.FromPlanes(cifar10.Width, cifar10.Height, pixels)
+			if err == nil {
+				err = picture.WritePNG(path, img)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		img, err := png.Decode(f)
+		f.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(pixels, picture.Planes(picture.Square(img, cifar10.Width))); diff != "" {
+			t.Errorf("%s is not the sample's first test image of its class; go test ./cmd/ninvk -run %s -update writes it anew", path, t.Name())
+		}
+	}
+}
+
+// documented is an image of the documentation.
+func documented(t *testing.T, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "images", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// imageSize is the size of the picture in a file.
+func imageSize(t *testing.T, path string) image.Point {
+	t.Helper()
+	img, err := picture.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	return img.Bounds().Size()
+}
+
+// gallery makes a folder with images, what is none, and what is passed over.
+func gallery(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	cat, ship := documented(t, "cat.png"), documented(t, "ship.png")
+	write(t, dir, map[string][]byte{
+		"all/b.png": cat, "all/a/ship.PNG": ship, "all/a/notes.txt": []byte("passed over"), "all/.hidden.png": []byte("passed over"), "all/.cache/c.png": []byte("passed over"),
+		"all/c.jpg": cat[:60], "one.png": ship,
+	})
+	return dir
+}
+
+func TestPredict(t *testing.T) {
+	dir := gallery(t)
+	c := exec.Command(binary, strings.Fields("predict one.png all - nowhere.gif --top 2 --batch 2 --json --cam maps.png")...)
+	var out, errs bytes.Buffer
+	c.Dir, c.Stdin, c.Stdout, c.Stderr = dir, bytes.NewReader(documented(t, "cat.png")), &out, &errs
+	if err := c.Run(); err != nil && !errors.As(err, new(*exec.ExitError)) {
+		t.Fatal(err)
+	}
+	if code := c.ProcessState.ExitCode(); code != exitOther || !strings.Contains(errs.String(), "2 of 6 images") {
+		t.Errorf("exit code %d, stderr:\n%s", code, errs.String())
+	}
+	var got []prediction
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+		t.Fatalf("%v:\n%s", err, out.String())
+	}
+	var files []string
+	for _, p := range got {
+		files = append(files, filepath.ToSlash(p.File))
+		if bad := p.File == "nowhere.gif" || filepath.Base(p.File) == "c.jpg"; bad != (p.Error != "") || bad != (len(p.Predictions) == 0) {
+			t.Errorf("%+v", p)
+		} else if !bad && (len(p.Predictions) != 2 || p.Predictions[0].Probability < p.Predictions[1].Probability) {
+			t.Errorf("%+v", p)
+		}
+	}
+	if diff := cmp.Diff([]string{"one.png", "all/a/ship.PNG", "all/b.png", "all/c.jpg", "-", "nowhere.gif"}, files); diff != "" {
+		t.Fatalf("files (-want +got):\n%s", diff)
+	}
+	// The same image gives the same answer, wherever it comes from and whatever is beside it.
+	for _, pair := range [][2]int{{0, 1}, {2, 4}} {
+		a, b := got[pair[0]].Predictions[0], got[pair[1]].Predictions[0]
+		if a.Class != b.Class || math.Abs(a.Probability-b.Probability) > 1e-6 {
+			t.Errorf("%+v and %+v of one image", a, b)
+		}
+	}
+	if size := imageSize(t, filepath.Join(dir, "maps.png")); size.X < 4*camSize || size.Y < 2*camSize {
+		t.Errorf("maps of four images in a picture of %v", size)
+	}
+
+	code, stdout, stderr := run(t, dir, strings.Fields("predict all/b.png one.png all/a/ship.PNG --cam drawn/maps --class cat --top 1")...)
+	lines := strings.Split(strings.TrimSpace(stdout), "\n")
+	if code != 0 || len(lines) != 3 || !strings.HasPrefix(lines[1], "one.png         "+got[0].Predictions[0].Class+" ") || !strings.HasSuffix(lines[1], " %") {
+		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+	for _, name := range []string{"b.png", "one.png", "ship.png"} {
+		if size := imageSize(t, filepath.Join(dir, "drawn", "maps", name)); size.X < 2*camSize {
+			t.Errorf("%s is %v", name, size)
+		}
+	}
+}
+
+// Where no image can be read, no adapter is needed to say so.
+func TestPredictNothing(t *testing.T) {
+	t.Setenv(gpu.AdapterEnv, "voodoo")
+	dir := gallery(t)
+	if code, _, stderr := run(t, dir, "predict", "all/c.jpg"); code != exitOther || !strings.Contains(stderr, "all/c.jpg: a damaged PNG image: ") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	if code, _, stderr := run(t, dir, "predict", "all/c.jpg", "one.png"); code != exitNoAdapter || !strings.Contains(stderr, "voodoo") {
+		t.Errorf("with an image: exit code %d: %s", code, stderr)
+	}
+}
+
+func TestFindImages(t *testing.T) {
+	dir := gallery(t)
+	t.Chdir(dir)
+	if err := os.Symlink("all", "link"); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, in := range findImages([]string{"link", "all/a/notes.txt", "all/.cache", "-", "none", "all/a"}) {
+		s := filepath.ToSlash(in.path)
+		if in.err != nil {
+			s += "!"
+		}
+		got = append(got, s)
+	}
+	// What is named is tried whatever its name is; a folder that is named may be hidden.
+	want := []string{"link/a/ship.PNG", "link/b.png", "link/c.jpg", "all/a/notes.txt", "all/.cache/c.png", "-", "none!", "all/a/ship.PNG"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestFiltersAndActivations(t *testing.T) {
+	dir := gallery(t)
+	code, stdout, stderr := run(t, dir, "filters", "--out", "filters.png")
+	if code != 0 || !strings.Contains(stdout, "192 filters of classifier.0") {
+		t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+	if size := imageSize(t, filepath.Join(dir, "filters.png")); size.X < 16*40 || size.Y < 12*40 {
+		t.Errorf("192 filters in a picture of %v", size)
+	}
+	code, stdout, stderr = run(t, dir, strings.Fields("activations one.png --layer classifier.3 --out maps.png")...)
+	if code != 0 || !strings.Contains(stdout, "160 feature maps of classifier.3") {
+		t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+	if size := imageSize(t, filepath.Join(dir, "maps.png")); size.X < 16*60 || size.Y < 10*60 {
+		t.Errorf("160 maps in a picture of %v", size)
+	}
+}
+
+// What eval tells in detail adds up to what it tells in short, and is drawn.
+func TestEvalDetails(t *testing.T) {
+	dir := t.TempDir()
+	set := records(60, 9)
+	for i := range set {
+		if i%cifar10.RecordBytes > 0 {
+			set[i] = byte(i * i / 7)
+		}
+	}
+	write(t, dir, map[string][]byte{"set/data_batch_1.bin": set, "set/test_batch.bin": set})
+	code, stdout, stderr := run(t, dir, strings.Fields("eval --data set --json --out drawn/here")...)
+	var got struct {
+		Model, Split string
+		Images       int
+		Loss         float64
+		Accuracy     float64
+		Classes      []classFigures
+		Confusion    [][]int
+		SHA256       string `json:"weights_sha256"`
+	}
+	if err := json.Unmarshal([]byte(stdout), &got); code != 0 || err != nil {
+		t.Fatalf("exit code %d, %v\n%s%s", code, err, stdout, stderr)
+	}
+	if got.Model != "nin-bn" || got.Split != "test" || got.Images != 60 || got.Loss <= 0 || len(got.SHA256) != 64 {
+		t.Errorf("%+v", got)
+	}
+	right := 0
+	for i, c := range got.Classes {
+		sum := 0
+		for _, n := range got.Confusion[i] {
+			sum += n
+		}
+		if c.Class != cifar10.ClassNames[i] || c.Index != i || c.Images != 6 || sum != 6 || c.Correct != got.Confusion[i][i] || *c.Accuracy != float64(c.Correct)/6 {
+			t.Errorf("%+v of %v", c, got.Confusion[i])
+		}
+		right += c.Correct
+	}
+	if math.Abs(got.Accuracy-float64(right)/60) > 1e-9 || len(got.Classes) != cifar10.Classes {
+		t.Errorf("accuracy %v, but %d of 60 are right", got.Accuracy, right)
+	}
+	for _, name := range []string{confusionFile, mistakesFile} {
+		if size := imageSize(t, filepath.Join(dir, "drawn", "here", name)); size.X < 500 || size.Y < 300 {
+			t.Errorf("%s is %v", name, size)
+		}
+	}
+}
+
+// A class without images has no accuracy, rather than one that JSON can't hold.
+func TestPerClass(t *testing.T) {
+	got := perClass([]string{"a", "b"}, [][]int{{3, 1}, {0, 0}})
+	if *got[0].Accuracy != 0.75 || got[0].Images != 4 || got[1].Accuracy != nil || got[1].Images != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestColumns(t *testing.T) {
+	for n, want := range map[int]int{1: 1, 2: 2, 3: 2, 96: 12, 160: 16, 192: 16, 10: 5, 101: 12} {
+		if got := columns(n); got != want {
+			t.Errorf("%d pictures in %d columns, want %d", n, got, want)
+		}
+	}
+}
+
+// The accuracy that the documentation claims for the embedded weights is what eval measures on the whole test split.
+func TestPretrainedAccuracy(t *testing.T) {
+	if os.Getenv("NINVK_FULL") != "1" {
+		t.Skip("evaluates 10,000 images; NINVK_FULL=1 runs it")
+	}
+	dir := os.Getenv("NINVK_DATA")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "data")
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Skipf("needs CIFAR-10: ninvk data fetch in the repository's root, or NINVK_DATA: %v", err)
+	}
+	code, stdout, stderr := run(t, ".", "eval", "--data", dir, "--json")
+	if code != 0 {
+		t.Fatalf("exit code %d\n%s", code, stderr)
+	}
+	type figures struct {
+		Images   int
+		Loss     float64
+		Accuracy float64
+		SHA256   string `json:"weights_sha256"`
+	}
+	claimed, err := os.ReadFile(filepath.Join("..", "..", "nin", "pretrained", "nin-bn-cifar10.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got, want figures
+	if err := errors.Join(json.Unmarshal([]byte(stdout), &got), json.Unmarshal(claimed, &want)); err != nil {
+		t.Fatal(err)
+	}
+	// Adapters round differently, which may tip a few images.
+	if got.Images != want.Images || got.SHA256 != want.SHA256 || math.Abs(got.Accuracy-want.Accuracy) > 5e-4 || math.Abs(got.Loss-want.Loss) > 1e-3 {
+		t.Errorf("measured %+v, claimed %+v", got, want)
+	}
+}

@@ -1,0 +1,187 @@
+package nin_test
+
+import (
+	"errors"
+	"image"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"ninvk/cifar10"
+	"ninvk/nin"
+	"ninvk/ops/ref"
+	"ninvk/picture"
+	"ninvk/safetensors"
+)
+
+// sampleImages are images of the sample's test split, with their classes.
+func sampleImages(t *testing.T) (images []image.Image, labels []byte) {
+	t.Helper()
+	data, err := cifar10.Sample()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range data.Test.Len() {
+		img, err := picture.FromPlanes(cifar10.Width, cifar10.Height, data.Test.Images[i*cifar10.ImageBytes:][:cifar10.ImageBytes])
+		if err != nil {
+			t.Fatal(err)
+		}
+		images = append(images, img)
+	}
+	return images, data.Test.Labels
+}
+
+func classifier(t *testing.T, n *nin.Network, o nin.Options) *nin.Classifier {
+	t.Helper()
+	c, err := nin.NewClassifier(openDevice(t), n, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// The embedded weights do on the sample's 200 test images as well as on all of CIFAR-10's, within what chance allows (four standard deviations).
+func TestClassify(t *testing.T) {
+	f := claim(t)
+	images, labels := sampleImages(t)
+	all, err := classifier(t, pretrained(t), nin.Options{Batch: 100}).Classify(images)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != len(images) {
+		t.Fatalf("%d results for %d images", len(all), len(images))
+	}
+	right := 0
+	for i, p := range all {
+		sum := 0.0
+		seen := map[int]bool{}
+		for k, x := range p {
+			if x.Class != cifar10.ClassNames[x.Index] || k > 0 && x.Probability > p[k-1].Probability {
+				t.Fatalf("image %d: %+v", i, p)
+			}
+			sum += x.Probability
+			seen[x.Index] = true
+		}
+		if math.Abs(sum-1) > 1e-9 || len(seen) != cifar10.Classes {
+			t.Fatalf("image %d: probabilities of %d classes sum to %v", i, len(seen), sum)
+		}
+		if p[0].Index == int(labels[i]) {
+			right++
+		}
+	}
+	accuracy := float64(right) / float64(len(images))
+	if chance := 4 * math.Sqrt(f.Accuracy*(1-f.Accuracy)/float64(len(images))); math.Abs(accuracy-f.Accuracy) > chance {
+		t.Errorf("accuracy %.3f on the sample, %.4f is claimed: more than %.3f apart", accuracy, f.Accuracy, chance)
+	}
+}
+
+// Each class's logit is the mean of its map, and neither the batch nor the images beside it change what is said of an image.
+func TestExplain(t *testing.T) {
+	images, _ := sampleImages(t)
+	images = images[:3]
+	c := classifier(t, pretrained(t), nin.Options{Batch: 2}) // a whole batch, then a part of one
+	all, err := c.Explain(images)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, e := range all {
+		if m := e.ClassMaps; m.C != cifar10.Classes || len(m.Values) != m.C*m.H*m.W {
+			t.Fatalf("maps of %d×%d×%d with %d values", m.C, m.H, m.W, len(m.Values))
+		}
+		sum := 0.0
+		exp := make([]float64, cifar10.Classes)
+		for k := range exp {
+			mean := 0.0
+			for _, v := range e.ClassMaps.Map(k) {
+				mean += float64(v)
+			}
+			exp[k] = math.Exp(mean / float64(e.ClassMaps.H*e.ClassMaps.W))
+			sum += exp[k]
+		}
+		for _, p := range e.Predictions {
+			if want := exp[p.Index] / sum; math.Abs(p.Probability-want) > 1e-5 {
+				t.Errorf("image %d, %s: probability %v, its map says %v", i, p.Class, p.Probability, want)
+			}
+		}
+		alone, err := c.Classify(images[i : i+1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(e.Predictions, alone[0], cmpopts.EquateApprox(0, 1e-6)); diff != "" {
+			t.Errorf("image %d in a batch and alone (-batch +alone):\n%s", i, diff)
+		}
+	}
+	if none, err := c.Classify(nil); err != nil || len(none) != 0 {
+		t.Errorf("no images: %v, %v", none, err)
+	}
+	if _, err := c.Classify([]image.Image{image.NewRGBA(image.Rectangle{})}); err == nil {
+		t.Error("an image without pixels was classified")
+	}
+	if _, err := c.Activations(images); err == nil || !strings.Contains(err.Error(), "Keep") {
+		t.Errorf("activations of no layer: %v", err)
+	}
+}
+
+// Activations are those of the layer that was asked for, as the float64 twin computes them.
+func TestActivations(t *testing.T) {
+	n := pretrained(t)
+	n, err := nin.NewNetwork(n.Path, n.File, "", cifar10.Width) // whatever size the weights are for
+	if err != nil {
+		t.Fatal(err)
+	}
+	images, _ := sampleImages(t)
+	got, err := classifier(t, n, nin.Options{Batch: 1, Keep: "classifier.0"}).Activations(images[:1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := make([]float64, cifar10.ImageBytes)
+	for i, v := range picture.Planes(images[0].(*image.RGBA)) {
+		c := i / (cifar10.Width * cifar10.Height)
+		x[i] = (float64(v)/255 - n.Mean[c]) / n.Std[c]
+	}
+	wide := func(v []float32) []float64 {
+		w := make([]float64, len(v))
+		for i := range v {
+			w[i] = float64(v[i])
+		}
+		return w
+	}
+	values := n.Weights.Values()
+	want := ref.ConvForward(ref.Conv{N: 1, C: 3, H: 32, W: 32, M: 192, K: 5, Stride: 1, Pad: 2}, x, wide(values[0]), wide(values[1]))
+	if diff := cmp.Diff(want, wide(got[0].Values), cmpopts.EquateApprox(1e-4, 1e-4)); diff != "" {
+		t.Error("the feature maps of the first convolution are not those of its twin")
+	}
+}
+
+func TestClassifierErrors(t *testing.T) {
+	n := pretrained(t)
+	if _, err := nin.NewClassifier(openDevice(t), n, nin.Options{Keep: "conv1"}); !errors.As(err, new(*nin.UnknownLayerError)) {
+		t.Errorf("an unknown layer: %v", err)
+	}
+	if _, err := nin.Load("none.safetensors"); err == nil || !strings.Contains(err.Error(), "none.safetensors") {
+		t.Errorf("a missing file: %v", err)
+	}
+	// Weights that are finite, but whose network overflows.
+	f := &safetensors.File{Metadata: n.File.Metadata}
+	for _, x := range n.File.Tensors {
+		if v, err := x.Float32s(); err == nil {
+			for i := range v {
+				v[i] = 1e38
+			}
+			x = safetensors.FromFloat32s(x.Name, x.Shape, v)
+		}
+		f.Tensors = append(f.Tensors, x)
+	}
+	big, err := nin.NewNetwork("big.safetensors", f, "", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	images, _ := sampleImages(t)
+	if p, err := classifier(t, big, nin.Options{Batch: 1}).Classify(images[:1]); !errors.As(err, new(*nin.WeightsError)) || !strings.Contains(err.Error(), "big.safetensors") {
+		t.Errorf("a network that overflows: %v, %v", p, err)
+	}
+}

@@ -1,0 +1,149 @@
+package nin_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ninvk/cifar10"
+	"ninvk/nin"
+	"ninvk/nn"
+	"ninvk/safetensors"
+)
+
+// figures is what `ninvk eval --json` told about the embedded weights on CIFAR-10's test split.
+type figures struct {
+	Model, Split string
+	Images       int
+	Loss         float64
+	Accuracy     float64
+	SHA256       string `json:"weights_sha256"`
+}
+
+func claim(t *testing.T) (f figures) {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join("pretrained", "nin-bn-cifar10.json"))
+	if err == nil {
+		err = json.Unmarshal(raw, &f)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func pretrained(t *testing.T) *nin.Network {
+	t.Helper()
+	n, err := nin.Pretrained()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// The figures beside the embedded weights are theirs.
+func TestPretrained(t *testing.T) {
+	n, f := pretrained(t), claim(t)
+	sum, err := n.SHA256()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum != f.SHA256 {
+		t.Errorf("the weights have the checksum %s, the figures in nin-bn-cifar10.json are of %s: ninvk eval --data DIR --json > nin/pretrained/nin-bn-cifar10.json makes them anew", sum, f.SHA256)
+	}
+	if f.Model != n.Model || f.Split != "test" || f.Images < 1 || f.Accuracy <= 0 || f.Accuracy > 1 {
+		t.Errorf("figures %+v of a %s", f, n.Model)
+	}
+	if diff := cmp.Diff(cifar10.ClassNames[:], n.Classes); diff != "" {
+		t.Errorf("classes (-want +got):\n%s", diff)
+	}
+}
+
+func TestMetadata(t *testing.T) {
+	base := pretrained(t).File
+	with := func(m map[string]string) (*nin.Network, error) {
+		return nin.NewNetwork("w.safetensors", &safetensors.File{Tensors: base.Tensors, Metadata: m}, "", 0)
+	}
+	told := map[string]string{
+		nin.ModelKey: "nin-bn", nin.SizeKey: "24", nin.MeanKey: "[0.1,0.2,0.3]", nin.StdKey: "[1,2,3]", nin.ClassesKey: `["a","b","c","d","e","f","g","h","i","j"]`,
+	}
+	n, err := with(told)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n.Size != 24 || n.Graph.Nodes()[0].Shape.H != 24 || n.Mean != [3]float64{0.1, 0.2, 0.3} || n.Std != [3]float64{1, 2, 3} || strings.Join(n.Classes, "") != "abcdefghij" {
+		t.Errorf("not what the metadata tell: %d, %v, %v, %v", n.Size, n.Mean, n.Std, n.Classes)
+	}
+	if n, err = with(nil); err != nil || n.Size != 32 || n.Mean != cifar10.Mean || n.Std != cifar10.Std || n.Classes[3] != "cat" || n.Model != "nin-bn" {
+		t.Errorf("without metadata: %+v, %v", n, err)
+	}
+	if n, err = nin.NewNetwork("w", &safetensors.File{Tensors: base.Tensors, Metadata: told}, "", 40); err != nil || n.Size != 40 {
+		t.Errorf("a size that was asked for: %v", err)
+	}
+	for key, values := range map[string][]string{
+		nin.ModelKey:   {"vgg"},
+		nin.SizeKey:    {"", "big", "0", "-3", "4097", "1e3"},
+		nin.MeanKey:    {"", "0.5", "[1,2]", "[1,2,3,4]", `["a","b","c"]`, "[1e300,0,0]"},
+		nin.StdKey:     {"[0,1,1]", "[1,1,-1]", "[1e-30,1,1]", "null"},
+		nin.ClassesKey: {"", "[]", `["a"]`, "7"},
+	} {
+		for _, v := range values {
+			m := maps.Clone(told)
+			m[key] = v
+			if n, err := with(m); !errors.As(err, new(*nin.WeightsError)) || !strings.HasPrefix(err.Error(), "w.safetensors: ") {
+				t.Errorf("%s %q: %+v, %v", key, v, n, err)
+			}
+		}
+	}
+}
+
+// What Export writes, NewNetwork understands.
+func TestExportTells(t *testing.T) {
+	n := pretrained(t)
+	f := nin.Export("nin-bn", 48, nil, &nn.State{})
+	f.Tensors = n.File.Tensors
+	got, err := nin.NewNetwork("w", f, "", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Model != "nin-bn" || got.Size != 48 || got.Mean != cifar10.Mean || got.Std != cifar10.Std || !cmp.Equal(got.Classes, n.Classes) {
+		t.Errorf("%s, %d, %v, %v, %v", got.Model, got.Size, got.Mean, got.Std, got.Classes)
+	}
+}
+
+func TestUntoldModel(t *testing.T) {
+	f := &safetensors.File{Tensors: []safetensors.Tensor{safetensors.FromFloat32s("x", []int{1}, []float32{1})}}
+	if _, err := nin.NewNetwork("w.safetensors", f, "", 0); !errors.As(err, new(*nin.UntoldModelError)) || !strings.Contains(err.Error(), "w.safetensors") {
+		t.Errorf("%v", err)
+	}
+	if _, err := nin.OpenNetwork(filepath.Join(t.TempDir(), "none"), "", 0); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+}
+
+func TestLayer(t *testing.T) {
+	n := pretrained(t)
+	x, err := n.Layer("classifier.0")
+	if err != nil || x.Shape.C != 192 {
+		t.Fatalf("%v, %v", x, err)
+	}
+	for _, name := range []string{"", "conv1"} {
+		_, err = n.Layer(name)
+		var e *nin.UnknownLayerError
+		if !errors.As(err, &e) || len(e.Known) != len(n.Graph.Nodes()) {
+			t.Fatalf("layer %q: %v", name, err)
+		}
+		for _, part := range []string{"nin-bn", "classifier.0 ", "conv 5×5", fmt.Sprintf("192×%d×%[1]d", n.Size), "batch norm, ReLU", "max pool 3×3", "average pool 3×3", "dropout", "global average pool", "input"} {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("the list of layers lacks %q:\n%v", part, err)
+			}
+		}
+	}
+}

@@ -1,0 +1,25 @@
+package nin
+
+import (
+	_ "embed"
+
+	"ninvk/safetensors"
+)
+
+// The weights that are part of the program. Beside them lies what `ninvk eval --json` tells about them on CIFAR-10's test split (nin-bn-cifar10.json); tests hold
+// both together, and the README's claim to them.
+//
+//go:embed pretrained/nin-bn-cifar10.safetensors
+var pretrained []byte
+
+// PretrainedPath stands for the embedded weights in messages.
+const PretrainedPath = "embedded nin-bn-cifar10.safetensors"
+
+// Pretrained is the network with the embedded weights: nin-bn, trained on CIFAR-10.
+func Pretrained() (*Network, error) {
+	f, err := safetensors.Decode(pretrained)
+	if err != nil {
+		return nil, &WeightsError{PretrainedPath, err.Error()}
+	}
+	return NewNetwork(PretrainedPath, f, "", 0)
+}

@@ -1,0 +1,224 @@
+package picture
+
+import (
+	"fmt"
+	"image"
+	"image/color"
+	"strings"
+	"sync"
+
+	"golang.org/x/image/draw"
+	"golang.org/x/image/font"
+	"golang.org/x/image/font/gofont/gobold"
+	"golang.org/x/image/font/gofont/goregular"
+	"golang.org/x/image/font/opentype"
+	"golang.org/x/image/math/fixed"
+)
+
+// Ink is the colour of text, Wrong that of what is not right.
+var (
+	Ink   = color.RGBA{0x22, 0x22, 0x22, 0xff}
+	Wrong = color.RGBA{0xb2, 0x18, 0x2b, 0xff}
+	paper = color.RGBA{0xff, 0xff, 0xff, 0xff}
+)
+
+// Sizes in pixels.
+const (
+	margin     = 16
+	textSize   = 15
+	titleSize  = 19
+	lineHeight = 20
+	ascent     = 15
+)
+
+// fonts of titles and of everything else.
+var fonts = sync.OnceValue(func() (f struct{ regular, title font.Face }) {
+	face := func(ttf []byte, size float64) font.Face {
+		parsed, err := opentype.Parse(ttf)
+		if err != nil {
+			panic(err) // a font that is part of the program
+		}
+		face, err := opentype.NewFace(parsed, &opentype.FaceOptions{Size: size, DPI: 72, Hinting: font.HintingNone})
+		if err != nil {
+			panic(err)
+		}
+		return face
+	}
+	f.regular, f.title = face(goregular.TTF, textSize), face(gobold.TTF, titleSize)
+	return f
+})
+
+// write draws a line of text whose middle (align 0.5), left (0) or right (1) end is at x, and whose top is at y.
+func write(img draw.Image, face font.Face, c color.Color, text string, x, y int, align float64) {
+	d := font.Drawer{Dst: img, Src: image.NewUniform(c), Face: face}
+	left := fixed.I(x) - fixed.Int26_6(align*float64(d.MeasureString(text)))
+	d.Dot = fixed.Point26_6{X: left, Y: fixed.I(y + ascent)}
+	d.DrawString(text)
+}
+
+// clip shortens a text to a width in pixels, in its middle: the end of a file's name tells as much as its beginning.
+func clip(face font.Face, text string, width int) string {
+	if font.MeasureString(face, text) <= fixed.I(width) {
+		return text
+	}
+	r := []rune(text)
+	for keep := len(r) - 1; keep > 1; keep-- {
+		short := string(r[:(keep+1)/2]) + "…" + string(r[len(r)-keep/2:])
+		if font.MeasureString(face, short) <= fixed.I(width) {
+			return short
+		}
+	}
+	return "…"
+}
+
+// Line is a line of a caption.
+type Line struct {
+	Text  string
+	Color color.RGBA // the zero colour is Ink
+}
+
+// Tile is a picture with its caption below.
+type Tile struct {
+	Image   image.Image
+	Caption []Line
+}
+
+// Sheet lays tiles out in rows of columns tiles, under a title, and above a foot (nil: none).
+func Sheet(title string, columns int, tiles []Tile, foot image.Image) *image.RGBA {
+	columns = max(1, min(columns, len(tiles)))
+	var w, h, lines int
+	for _, t := range tiles {
+		w, h, lines = max(w, t.Image.Bounds().Dx()), max(h, t.Image.Bounds().Dy()), max(lines, len(t.Caption))
+	}
+	rows := (len(tiles) + columns - 1) / columns
+	cellW, cellH := w+margin, h+lines*lineHeight+margin
+	if lines > 0 {
+		cellH += 4
+	}
+	f := fonts()
+	width := max(columns*cellW+margin, font.MeasureString(f.title, title).Ceil()+2*margin)
+	top := margin
+	if title != "" {
+		top += titleSize + margin
+	}
+	height := top + rows*cellH
+	if foot != nil {
+		width = max(width, foot.Bounds().Dx()+2*margin)
+		height += foot.Bounds().Dy() + margin
+	}
+	out := blank(width, height)
+	write(out, f.title, Ink, title, width/2, margin, 0.5)
+	left := (width - columns*cellW + margin) / 2
+	for i, t := range tiles {
+		x, y := left+i%columns*cellW, top+i/columns*cellH
+		b := t.Image.Bounds()
+		draw.Draw(out, image.Rect(x, y, x+b.Dx(), y+b.Dy()).Add(image.Pt((w-b.Dx())/2, 0)), t.Image, b.Min, draw.Over)
+		for k, l := range t.Caption {
+			c := l.Color
+			if c == (color.RGBA{}) {
+				c = Ink
+			}
+			write(out, f.regular, c, clip(f.regular, l.Text, w+margin-4), x+w/2, y+h+4+k*lineHeight, 0.5)
+		}
+	}
+	if foot != nil {
+		b := foot.Bounds()
+		at := image.Pt((width-b.Dx())/2, height-margin-b.Dy())
+		draw.Draw(out, image.Rectangle{at, at.Add(b.Size())}, foot, b.Min, draw.Src)
+	}
+	return out
+}
+
+func blank(w, h int) *image.RGBA {
+	img := image.NewRGBA(image.Rect(0, 0, w, h))
+	draw.Draw(img, img.Bounds(), image.NewUniform(paper), image.Point{}, draw.Src)
+	return img
+}
+
+// Stack puts pictures of one width below each other.
+func Stack(images ...image.Image) *image.RGBA {
+	const gap = 4
+	var w, h int
+	for _, i := range images {
+		w, h = max(w, i.Bounds().Dx()), h+i.Bounds().Dy()+gap
+	}
+	out := blank(w, h-gap)
+	y := 0
+	for _, i := range images {
+		b := i.Bounds()
+		draw.Draw(out, image.Rect(0, y, b.Dx(), y+b.Dy()), i, b.Min, draw.Over)
+		y += b.Dy() + gap
+	}
+	return out
+}
+
+// Scale is the legend of a ramp, with a text at either end and one in the middle.
+func Scale(r Ramp, low, middle, high string) *image.RGBA {
+	const width, bar = 420, 14
+	out := blank(width, bar+lineHeight)
+	for x := range width {
+		for y := range bar {
+			out.SetRGBA(x, y, r.At(float64(x)/(width-1)))
+		}
+	}
+	f := fonts().regular
+	write(out, f, Ink, low, 0, bar+2, 0)
+	write(out, f, Ink, middle, width/2, bar+2, 0.5)
+	write(out, f, Ink, high, width, bar+2, 1)
+	return out
+}
+
+// Enlarge repeats every pixel factor times each way.
+func Enlarge(img image.Image, factor int) *image.RGBA {
+	b := img.Bounds()
+	out := image.NewRGBA(image.Rect(0, 0, b.Dx()*factor, b.Dy()*factor))
+	draw.NearestNeighbor.Scale(out, out.Bounds(), img, b, draw.Src, nil)
+	return out
+}
+
+// Matrix draws the counts of a square matrix as coloured cells, shaded by the share of their row, with the row's share of the diagonal at its right: rows are what is,
+// columns what was said.
+func Matrix(title string, names []string, counts [][]int) *image.RGBA {
+	const cellW, cellH, labels = 84, 48, 120
+	n := len(names)
+	top := 2*margin + titleSize + 2*lineHeight
+	width, height := labels+n*cellW+100, top+n*cellH+margin
+	out := blank(width, height)
+	f := fonts()
+	write(out, f.title, Ink, title, width/2, margin, 0.5)
+	write(out, f.regular, Ink, "predicted", labels+n*cellW/2, margin+titleSize+10, 0.5)
+	write(out, f.regular, Ink, "true class", labels-8, top-lineHeight, 1)
+	write(out, f.regular, Ink, "accuracy", labels+n*cellW+10, top-lineHeight, 0)
+	for row, name := range names {
+		y := top + row*cellH
+		middle := y + (cellH-textSize)/2 - 2
+		write(out, f.regular, Ink, clip(f.regular, name, labels-16), labels-8, middle, 1)
+		write(out, f.regular, Ink, clip(f.regular, name, cellW-2), labels+row*cellW+cellW/2, top-lineHeight, 0.5)
+		total := 0
+		for _, c := range counts[row] {
+			total += c
+		}
+		for column, c := range counts[row] {
+			share := 0.0
+			if total > 0 {
+				share = float64(c) / float64(total)
+			}
+			x := labels + column*cellW
+			fill := Blues.At(share)
+			draw.Draw(out, image.Rect(x, y, x+cellW-2, y+cellH-2), image.NewUniform(fill), image.Point{}, draw.Src)
+			ink := Ink
+			if luma(fill) < 0.55 {
+				ink = paper
+			}
+			if c > 0 {
+				write(out, f.regular, ink, fmt.Sprint(c), x+cellW/2-1, middle, 0.5)
+			}
+		}
+		text := "–"
+		if total > 0 {
+			text = strings.TrimSpace(fmt.Sprintf("%.1f %%", 100*float64(counts[row][row])/float64(total)))
+		}
+		write(out, f.regular, Ink, text, labels+n*cellW+10, middle, 0)
+	}
+	return out
+}

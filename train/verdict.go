@@ -1,0 +1,70 @@
+package train
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+
+	"ninvk/cifar10"
+	"ninvk/nn"
+	"ninvk/ops"
+)
+
+// Verdict is what a network said about one image of a split.
+type Verdict struct {
+	Image       int // its place in the split
+	True        int
+	Predicted   int     // the first of the largest logits
+	Probability float64 // of Predicted
+	Loss        float64 // cross entropy, -ln of the probability of True
+}
+
+// Judge is Evaluate with a verdict on every image, in the split's order.
+func Judge(ctx context.Context, net *nn.Net, images *ops.Images, split cifar10.Split, progress func(done, total int)) (Evaluation, []Verdict, error) {
+	var all []Verdict
+	e, err := evaluate(ctx, net, images, split, progress, func(from, n int) error {
+		logits, err := net.Logits(n)
+		if err != nil {
+			return err
+		}
+		classes := len(logits) / n
+		for i := range n {
+			all = append(all, verdict(from+i, int(split.Labels[from+i]), logits[i*classes:(i+1)*classes]))
+		}
+		return nil
+	})
+	return e, all, err
+}
+
+func verdict(image, label int, logits []float32) Verdict {
+	best, sum := 0, 0.0
+	for i, v := range logits {
+		if v > logits[best] {
+			best = i
+		}
+	}
+	for _, v := range logits {
+		sum += math.Exp(float64(v) - float64(logits[best]))
+	}
+	return Verdict{image, label, best, 1 / sum, math.Log(sum) - (float64(logits[label]) - float64(logits[best]))}
+}
+
+// Confusion counts the verdicts: row by true class, column by predicted class.
+func Confusion(verdicts []Verdict, classes int) [][]int {
+	m := make([][]int, classes)
+	for i := range m {
+		m[i] = make([]int, classes)
+	}
+	for _, v := range verdicts {
+		m[v.True][v.Predicted]++
+	}
+	return m
+}
+
+// Worst are the n mistakes with the largest loss, the largest first.
+func Worst(verdicts []Verdict, n int) []Verdict {
+	wrong := slices.DeleteFunc(slices.Clone(verdicts), func(v Verdict) bool { return v.True == v.Predicted })
+	slices.SortStableFunc(wrong, func(a, b Verdict) int { return cmp.Compare(b.Loss, a.Loss) })
+	return wrong[:min(n, len(wrong))]
+}
