@@ -55,11 +55,11 @@ test-adapters: setup
 # Names known to ci/adapters.sh; without any, all of them.
 ADAPTERS :=
 
-# The packages that need no adapter, or use one from several goroutines, with Go's race detector.
+# The packages that need no adapter, or use one from several goroutines, with Go's race detector, which makes them several times slower: without the slow suites.
 race: setup
-	go test -race -p 1 -count 1 -timeout $(FULL_TIMEOUT) $(RACE_PACKAGES)
+	env -u NINVK_FULL go test -race -p 1 -count 1 -timeout $(FULL_TIMEOUT) $(RACE_PACKAGES)
 
-RACE_PACKAGES := ./rng ./safetensors ./pth ./shaders ./cifar10 ./gpu ./nn ./onnx ./tune ./bench ./train ./cmd/ninvk
+RACE_PACKAGES := ./rng ./safetensors ./pth ./shaders ./cifar10 ./gpu ./nn ./onnx ./tune ./bench ./train
 
 # The program for Windows, by the compiler of the package gcc-mingw-w64-x86-64: it must link, and vet must find nothing.
 windows: export GOOS = windows
