@@ -26,6 +26,9 @@ func TestMain(m *testing.M) {
 	if part == "" {
 		os.Exit(m.Run())
 	}
+	if os.Getenv("NINVK_TEST_CHECK_ENV") != "1" {
+		os.Exit(8)
+	}
 	say := func(x Message) {
 		if err := json.NewEncoder(os.Stdout).Encode(x); err != nil {
 			os.Exit(9)
@@ -65,7 +68,7 @@ func play(t *testing.T, part string) (Report, error) {
 	for i, cache := range []bool{false, true} {
 		done := 0
 		var err error
-		passes[i], err = Isolate(t.Context(), cache, func(_ string, d, _ int) { done += d }, os.Args[0])
+		passes[i], err = Isolate(t.Context(), cache, []string{"NINVK_TEST_CHECK_ENV=1"}, func(_ string, d, _ int) { done += d }, os.Args[0])
 		if err != nil {
 			return r, err
 		}
@@ -143,6 +146,25 @@ func TestJudge(t *testing.T) {
 		r := Report{Adapter: gpu.Adapter{ShaderCache: c.cache}}
 		if r.Judge(c.off, c.on); r.Right || !strings.Contains(r.Verdict, c.says) {
 			t.Errorf("right: %v, %q lacks %q", r.Right, r.Verdict, c.says)
+		}
+	}
+}
+
+// TestParts: llvmpipe with wide vectors has two, which together are the whole; what one of them finds wrong or fails at stays.
+func TestParts(t *testing.T) {
+	for _, a := range []gpu.Adapter{{Type: "discrete"}, {VectorWidth: 256}} {
+		if p := Parts(a); len(p) != 1 || p[0].Name != "" || p[0].Env != nil {
+			t.Errorf("%+v: %+v", a, p)
+		}
+	}
+	p := Parts(gpu.Adapter{VectorWidth: 512})
+	if len(p) != 2 || p[0].Env != nil || !slices.Contains(p[1].Env, "LP_NATIVE_VECTOR_WIDTH=256") || !strings.Contains(p[1].Note, "256 bits") {
+		t.Errorf("%+v", p)
+	}
+	a, b := Pass{Seconds: 1, Results: []Result{right}}, Pass{Seconds: 2, Results: []Result{wrong}, Failure: "a crash", During: "x"}
+	for _, j := range []Pass{a.Join(b), b.Join(a)} {
+		if j.Seconds != 3 || len(j.Results) != 2 || len(j.Wrong()) != 1 || j.Failure != "a crash" || j.During != "x" {
+			t.Errorf("%+v", j)
 		}
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"ninvk/gpu"
 )
 
 // cacheOff are the variables that turn off the shader caches of Mesa, of Mesa before version 22, and of NVIDIA's driver. Drivers read them when they are loaded,
@@ -34,12 +36,31 @@ type ChildError struct {
 
 func (e *ChildError) Error() string { return e.Message }
 
+// Part is a part of the check that has a process of its own.
+type Part struct {
+	Name string   // for Options.Part
+	Env  []string // variables of its process, as NAME=VALUE
+	Note string   // what a reader must know of it
+}
+
+// Parts of the check of an adapter: one, but two for llvmpipe with vectors of more than 256 bits. It takes ten seconds and more to compile one of the kernels for GPUs
+// then, which are not chosen there, and a tenth of that at 256 bits. The folder for its compiled kernels is named by the width, so that it must choose that anew.
+func Parts(a gpu.Adapter) []Part {
+	if a.VectorWidth <= narrow {
+		return []Part{{}}
+	}
+	note := fmt.Sprintf("variants %s, which are for GPUs, were checked with vectors of %d bits: llvmpipe takes too long to compile them for %d", forGPUs, narrow, a.VectorWidth)
+	return []Part{{Name: partOwn}, {Name: partGPU, Env: []string{fmt.Sprintf("LP_NATIVE_VECTOR_WIDTH=%d", narrow), "MESA_SHADER_CACHE_DIR="}, Note: note}}
+}
+
+const narrow = 256 // bits
+
 // crashed are the exit codes of a process that the driver brought down: by a signal, or, as Go's runtime tells of a signal in the driver's code, with 2.
 var crashed = []int{-1, 2}
 
 // Isolate runs Child in a process of its own, the program exe with args, with the driver's shader cache off or on. A crash is the pass's failure; every
 // other end before the last message is an error.
-func Isolate(ctx context.Context, cache bool, progress func(doing string, done, total int), exe string, args ...string) (Pass, error) {
+func Isolate(ctx context.Context, cache bool, env []string, progress func(doing string, done, total int), exe string, args ...string) (Pass, error) {
 	p := Pass{Cache: "on"}
 	c := exec.CommandContext(ctx, exe, args...)
 	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
@@ -50,6 +71,7 @@ func Isolate(ctx context.Context, cache bool, progress func(doing string, done, 
 			return strings.HasPrefix(set, name+"=")
 		})
 	})
+	c.Env = append(c.Env, env...)
 	if !cache {
 		p.Cache, c.Env = "off", append(c.Env, cacheOff...)
 	}

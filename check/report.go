@@ -17,6 +17,7 @@ type Report struct {
 	Right   bool        `json:"right"`
 	Verdict string      `json:"verdict"`
 	Passes  []Pass      `json:"passes"` // with the shader cache off, then on
+	Notes   []string    `json:"notes,omitempty"`
 }
 
 // WrongError says that an adapter computes wrongly.
@@ -108,6 +109,9 @@ func (r *Report) WriteTable(w io.Writer) error {
 		return err
 	}
 	fmt.Fprintln(w)
+	for _, n := range r.Notes {
+		fmt.Fprintln(w, n)
+	}
 	for _, p := range r.Passes {
 		fmt.Fprintf(w, "%.1f s with the driver's shader cache %s\n", p.Seconds, p.Cache)
 	}

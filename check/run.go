@@ -17,9 +17,17 @@ import (
 // Options say what is checked.
 type Options struct {
 	Only     string            // the entries whose name contains it; "" for all, with the training steps
+	Part     string            // the name of one of Parts; "" for all
 	Expected *safetensors.File // other results to expect than the program's own; nil for these
 	Progress func(doing string, done, total int)
 }
+
+// The names of parts: what suits the adapter and what it takes long to compile.
+const (
+	partOwn = "own"
+	partGPU = "gpu"
+	forGPUs = "tiled" // how the names of these variants begin
+)
 
 // Result is one comparison.
 type Result struct {
@@ -61,9 +69,13 @@ func Run(ctx context.Context, d *gpu.Device, o Options) ([]Result, error) {
 			return nil, err
 		}
 	}
-	cases := slices.DeleteFunc(Cases(o.Only), func(c ops.Case) bool { return c.Fits != nil && c.Fits(d.Limits()) != nil })
+	cases := slices.DeleteFunc(Cases(o.Only), func(c ops.Case) bool {
+		gpu := strings.HasPrefix(c.Variant, forGPUs)
+		return c.Fits != nil && c.Fits(d.Limits()) != nil || gpu && o.Part == partOwn || !gpu && o.Part == partGPU
+	})
 	total := len(cases)
-	if o.Only == "" {
+	training := o.Only == "" && o.Part != partGPU
+	if training {
 		total += steps
 	}
 	r := runner{d: d, Options: o}
@@ -83,7 +95,7 @@ func Run(ctx context.Context, d *gpu.Device, o Options) ([]Result, error) {
 		}
 		results = append(results, one)
 	}
-	if o.Only == "" {
+	if training {
 		trained, err := r.train(ctx, func(step int) { o.Progress(fmt.Sprintf("training step %d", step+1), len(cases)+step, total) })
 		if err != nil {
 			return results, err
@@ -252,6 +264,16 @@ type Pass struct {
 	Results []Result `json:"results"`
 	Failure string   `json:"failure,omitempty"` // why the process ended before its time
 	During  string   `json:"during,omitempty"`  // what it was doing
+}
+
+// Join is what two parts of a pass have found; where the first one failed, that stays the failure.
+func (p Pass) Join(next Pass) Pass {
+	p.Seconds += next.Seconds
+	p.Results = append(slices.Clone(p.Results), next.Results...)
+	if p.Failure == "" {
+		p.Failure, p.During = next.Failure, next.During
+	}
+	return p
 }
 
 // Wrong are the results that are wrong.

@@ -17,6 +17,7 @@ type checkCommand struct {
 	ClearCache bool   `help:"First delete the kernels that llvmpipe compiled for ninvk."`
 
 	Child    bool   `hidden:"" help:"Check in this process, and print messages for the process that compares the two passes."`
+	Part     string `hidden:"" help:"Part of the check that this process does."`
 	Only     string `hidden:"" help:"Check the entries whose name contains it."`
 	Expected string `hidden:"" help:"File of other results to expect."`
 }
@@ -42,21 +43,35 @@ func (c checkCommand) Run(ctx context.Context) error {
 		return err
 	}
 	report := &benchReport{terminal: onTerminal()}
+	r := check.Report{Version: version(), Adapter: adapter}
+	parts := check.Parts(adapter)
+	for _, p := range parts {
+		if p.Note != "" {
+			r.Notes = append(r.Notes, p.Note)
+		}
+	}
 	passes := map[bool]check.Pass{}
 	for _, cache := range []bool{false, true} {
 		stage := "checking with the driver's shader cache " + map[bool]string{false: "off", true: "on"}[cache]
-		progress := func(_ string, done, total int) { report.progress(stage, done, total) }
-		args := []string{"check", "--child", "--adapter", c.Adapter, "--only", c.Only, "--expected", c.Expected}
-		passes[cache], err = check.Isolate(ctx, cache, progress, exe, args...)
+		for i, part := range parts {
+			progress := func(_ string, done, total int) { report.progress(stage, i*total+done, len(parts)*total) }
+			args := []string{"check", "--child", "--adapter", c.Adapter, "--part", part.Name, "--only", c.Only, "--expected", c.Expected}
+			pass, err := check.Isolate(ctx, cache, part.Env, progress, exe, args...)
+			if ctx.Err() != nil {
+				report.end()
+				return &interrupted{"interrupted; no verdict, as only part was checked"}
+			}
+			if err != nil {
+				report.end()
+				return err
+			}
+			if i > 0 {
+				pass = passes[cache].Join(pass)
+			}
+			passes[cache] = pass
+		}
 		report.end()
-		if ctx.Err() != nil {
-			return &interrupted{"interrupted; no verdict, as only part was checked"}
-		}
-		if err != nil {
-			return err
-		}
 	}
-	r := check.Report{Version: version(), Adapter: adapter}
 	r.Judge(passes[false], passes[true])
 	if c.JSON {
 		err = printJSON(r)
@@ -70,7 +85,7 @@ func (c checkCommand) Run(ctx context.Context) error {
 }
 
 func (c checkCommand) child(ctx context.Context) error {
-	o := check.Options{Only: c.Only}
+	o := check.Options{Part: c.Part, Only: c.Only}
 	if c.Expected != "" {
 		f, err := safetensors.Read(c.Expected)
 		if err != nil {
