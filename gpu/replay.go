@@ -35,7 +35,7 @@ extern uint64_t wgpuQueueSubmitForIndex(void *queue, size_t count, void *const *
 extern bool wgpuDevicePoll(void *device, bool wait, const void *index);
 extern void wgpuQueueWriteBuffer(void *queue, void *buffer, uint64_t offset, const void *data, size_t size);
 
-enum { DISPATCH, COPY, CLEAR, ROWS, RUNS, SPLIT };
+enum { DISPATCH, COPY, CLEAR, TEXELS, RUNS, SPLIT };
 
 typedef struct {
 	uint32_t kind;
@@ -45,7 +45,8 @@ typedef struct {
 	void *from, *to;
 	uint64_t fromOffset, toOffset, size;
 	uint32_t pitch, width;       // of a texture's row: bytes, texels; of its runs: bytes of a plane, planes
-	uint32_t rows, folds;        // of whole rows: their number; of runs: their number, and how many lie side by side
+	uint32_t rows, folds;        // of runs: their number, and how many lie side by side
+	uint32_t first, texels;      // of texels in a row
 } ninvk_command;
 
 typedef struct {
@@ -69,9 +70,9 @@ static void ninvk_end_pass(ninvk_player *p) {
 	p->pass = p->pipeline = NULL;
 }
 
-static void ninvk_to_texture(ninvk_player *p, const ninvk_command *c, uint64_t offset, uint32_t pitch, uint32_t x, uint32_t width, uint32_t height) {
+static void ninvk_to_texture(ninvk_player *p, const ninvk_command *c, uint64_t offset, uint32_t pitch, uint32_t x, uint32_t y, uint32_t width, uint32_t height) {
 	imageBuffer from = {NULL, {NULL, offset, pitch, height}, c->from};
-	imageTexture to = {NULL, c->to, 0, x, 0, 0, 0};
+	imageTexture to = {NULL, c->to, 0, x, y, 0, 0};
 	extent size = {width, height, 1};
 	wgpuCommandEncoderCopyBufferToTexture(p->encoder, &from, &to, &size);
 }
@@ -81,8 +82,20 @@ static void ninvk_runs(ninvk_player *p, const ninvk_command *c) {
 	const uint32_t run = 16 * 16; // bytes
 	for (uint32_t plane = 0; plane < c->width; plane++)
 		for (uint32_t fold = 0; fold < c->folds && fold < c->rows; fold++)
-			ninvk_to_texture(p, c, (uint64_t)plane * c->pitch + fold * run, c->folds * run, 16 * (fold * c->width + plane), 16,
+			ninvk_to_texture(p, c, (uint64_t)plane * c->pitch + fold * run, c->folds * run, 16 * (fold * c->width + plane), 0, 16,
 			                 (c->rows - fold + c->folds - 1) / c->folds);
+}
+
+// ninvk_texels copies texels that are counted row by row: the rest of a row, whole rows, and the beginning of a row.
+static void ninvk_texels(ninvk_player *p, const ninvk_command *c) {
+	uint32_t at = c->first, end = c->first + c->texels;
+	while (at < end) {
+		uint32_t x = at % c->width, n = end - at;
+		uint32_t width = n < c->width - x ? n : c->width - x;
+		uint32_t height = width == c->width ? n / width : 1;
+		ninvk_to_texture(p, c, (uint64_t)(at - c->first) * (c->pitch / c->width), c->pitch, x, at / c->width, width, height);
+		at += width * height;
+	}
 }
 
 static void ninvk_encode_one(ninvk_player *p, const ninvk_command *c) {
@@ -106,8 +119,8 @@ static void ninvk_encode_one(ninvk_player *p, const ninvk_command *c) {
 	case CLEAR:
 		wgpuCommandEncoderClearBuffer(p->encoder, c->to, c->toOffset, c->size);
 		break;
-	case ROWS:
-		ninvk_to_texture(p, c, 0, c->pitch, 0, c->width, c->rows);
+	case TEXELS:
+		ninvk_texels(p, c);
 		break;
 	case RUNS:
 		ninvk_runs(p, c);
@@ -287,9 +300,10 @@ func newReel(commands []command) *reel {
 			to.pitch, to.width = C.uint32_t(16*c.runs.pitch), C.uint32_t(c.runs.planes)
 			to.rows, to.folds = C.uint32_t(c.runs.runs), C.uint32_t(c.runs.folds)
 		case c.texture != nil:
-			to.kind = C.ROWS
+			to.kind = C.TEXELS
 			to.from, to.to = c.src.h, handle(c.texture.t)
-			to.pitch, to.width, to.rows = C.uint32_t(c.texture.Width*c.texture.TexelSize), C.uint32_t(c.texture.Width), C.uint32_t(c.rows)
+			to.pitch, to.width = C.uint32_t(c.texture.Width*c.texture.TexelSize), C.uint32_t(c.texture.Width)
+			to.first, to.texels = C.uint32_t(c.first), C.uint32_t(c.texels)
 		case c.src != nil:
 			to.kind = C.COPY
 			to.from, to.fromOffset, to.to, to.toOffset, to.size = c.src.h, C.uint64_t(c.from), c.dst.h, C.uint64_t(c.to), C.uint64_t(c.size)

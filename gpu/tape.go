@@ -150,8 +150,9 @@ type command struct {
 	from, to uint64
 	size     uint64 // 0 with dst and no src: clear
 	texture  *Texture
-	runs     *runCopy // nil: whole rows
-	rows     int
+	runs     *runCopy // nil: texels in a row
+	first    int
+	texels   int
 
 	resources []any // bound when the tape is finished
 	split     bool
@@ -217,14 +218,13 @@ func (t *Tape) CopyRuns(src *Buffer, dst *Texture, planes, pitch, runs, folds in
 // runCopy is what CopyRuns was told.
 type runCopy struct{ planes, pitch, runs, folds int }
 
-// CopyRows records a copy of the first n texels of src, rounded up to whole rows, into the first rows of a texture.
-func (t *Tape) CopyRows(src *Buffer, dst *Texture, n int) {
-	rows := (n + dst.Width - 1) / dst.Width
-	if uint64(rows*dst.Width*dst.TexelSize) > src.Size || rows > dst.Height || dst.Width*dst.TexelSize%256 != 0 {
-		t.fail(fmt.Errorf("copy of %d texels in whole rows from buffer %q (%d bytes) to texture %q (%d×%d)", n, src.Label, src.Size, dst.Label, dst.Width, dst.Height))
+// CopyTexels records a copy of the first n texels of src into a texture whose texels are counted row by row, from texel first on.
+func (t *Tape) CopyTexels(src *Buffer, dst *Texture, first, n int) {
+	if uint64(n*dst.TexelSize) > src.Size || first+n > dst.Width*dst.Height || dst.Width*dst.TexelSize%256 != 0 {
+		t.fail(fmt.Errorf("copy of %d texels from buffer %q (%d bytes) to texel %d of texture %q (%d×%d)", n, src.Label, src.Size, first, dst.Label, dst.Width, dst.Height))
 		return
 	}
-	t.commands = append(t.commands, command{label: "copy " + src.Label, part: t.Part, src: src, texture: dst, rows: rows})
+	t.commands = append(t.commands, command{label: "copy " + src.Label, part: t.Part, src: src, texture: dst, first: first, texels: n})
 }
 
 // Split ends the submit here when the tape is submitted: what follows goes into another one.

@@ -159,6 +159,25 @@ func unfold(c ConvCall) unfolded {
 	return u
 }
 
+// unfoldedMost is the memory up to which channels are unfolded together, before they go into the texture.
+const unfoldedMost = 16 << 20
+
+func unfoldedLimit(l gpu.Limits) uint64 {
+	return min(unfoldedMost, l.MaxStorageBufferBindingSize, l.MaxBufferSize)
+}
+
+// parts are the channel groups that are unfolded together.
+func (u unfolded) parts(c ConvCall, l gpu.Limits) []span {
+	l.MaxStorageBufferBindingSize = unfoldedLimit(l)
+	return spans(c.In.Groups(), max(4*uint64(u.pitch), uint64(c.In.Plane()))*16, l, 1)
+}
+
+// bytes is the memory of the largest part, for this batch or a smaller one.
+func (u unfolded) bytes(c ConvCall, l gpu.Limits) uint64 {
+	group := 4 * uint64(u.pitch) * 16
+	return max(group, min(unfoldedLimit(l), uint64(c.In.Groups())*group))
+}
+
 // texels is the whole size.
 func (u unfolded) texels() int { return u.kernels * u.channels * u.pitch }
 
@@ -171,7 +190,7 @@ func straightWeightFits(l gpu.Limits, c ConvCall) error {
 	return firstError(
 		atMost("bytes of workgroup memory", 4*t.Staged(), int(l.MaxComputeWorkgroupStorageSize)),
 		atMost("texels a side of the scratch texture", max(e.Width, e.Height), int(l.MaxTextureDimension2D)),
-		atMost("bytes of the unfolded activation", int(unfoldedBytes(texels)), int(l.MaxBufferSize)),
+		atMost("bytes of four unfolded channels", 64*unfold(c).pitch, int(l.MaxStorageBufferBindingSize)),
 		atMost("bytes of a partial weight gradient", one+16, int(l.MaxStorageBufferBindingSize)),
 	)
 }
@@ -193,8 +212,8 @@ func (u unfolded) outTexels(c ConvCall) int {
 
 func straightWeightNeed(l gpu.Limits, c ConvCall) Need {
 	parts, one := straightParts(c, convGradTile(l, c.Conv, c.Out.Shape))
-	texels := unfold(c).texels()
-	return Need{Scratch: linearExtent(texels), Unfolded: unfoldedBytes(texels), Partial: max(uint64(parts*one+16), reduceBytes(c.Out.Shape))}
+	u := unfold(c)
+	return Need{Scratch: linearExtent(u.texels()), Unfolded: u.bytes(c, l), Partial: max(uint64(parts*one+16), reduceBytes(c.Out.Shape))}
 }
 
 func straightWeightGrad(r *Recorder, c ConvCall) error {
@@ -204,21 +223,19 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 	l := r.Dev.Limits()
 	u, dy := unfold(c), c.Out
 	uk := gpu.Kernel{Name: "unfold", Source: shaders.Source("unfold", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
-	group := 4 * u.pitch * 16 // bytes
 	for kx := range u.kernels {
-		for _, s := range spans(c.In.Groups(), max(uint64(group), uint64(c.In.Plane())*16), l, 1) {
+		for _, s := range u.parts(c, l) {
 			channels := min(4*(s.to-s.from), c.C-4*s.from)
 			params := []uint32{
 				uint32(u.rows), uint32(u.columns), uint32(u.inW), uint32(u.outW), uint32(c.In.Plane()), uint32(u.pitch), uint32(c.Stride), uint32(c.Pad),
 				uint32(channels), uint32(kx),
 			}
-			to := gpu.Slice{Buffer: r.Unfolded, Offset: uint64((kx*c.C + 4*s.from) * u.pitch * 16), Size: uint64(channels * u.pitch * 16)}
-			if err := r.dispatch(uk, 0, params, ceilDiv(u.rows*u.columns, 64), s.to-s.from, 1, c.In.slice(s), to); err != nil {
+			if err := r.dispatch(uk, 0, params, ceilDiv(u.rows*u.columns, 64), s.to-s.from, 1, c.In.slice(s), gpu.Slice{Buffer: r.Unfolded, Size: uint64(channels*u.pitch) * 16}); err != nil {
 				return err
 			}
+			r.Tape.CopyTexels(r.Unfolded, r.Scratch.tex, (kx*c.C+4*s.from)*u.pitch, channels*u.pitch)
 		}
 	}
-	r.Tape.CopyRows(r.Unfolded, r.Scratch.tex, u.texels())
 
 	t := convGradTile(l, c.Conv, r.planned(dy.Shape))
 	k := gpu.Kernel{

@@ -54,9 +54,6 @@ func linearExtent(texels int) Extent {
 	return Extent{width, ceilDiv(texels, width) + 1}
 }
 
-// unfoldedBytes is the memory of a buffer for texels in a row, with what is copied beyond them to fill a row of the texture.
-func unfoldedBytes(texels int) uint64 { return 16 * uint64(texels+1<<14) }
-
 func powerOfTwo(n int) int { return 1 << log2(2*n-1) }
 
 // log2 is the binary logarithm rounded down.
