@@ -253,6 +253,7 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 	parts, one := straightParts(r.plannedCall(c), t)
 	parts = min(parts, chunks)
 	width := r.Scratch.tex.Width
+	shift, factor := rowDivisor(width)
 	sum := gpu.Kernel{Name: "conv weight gradient sum", Source: shaders.Source("conv_grad_straight_sum", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
 	for chunk := 0; chunk < chunks; chunk += parts {
 		wave := min(parts, chunks-chunk)
@@ -262,7 +263,7 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 				uint32(texels), uint32(inH), uint32(u.pitch), r.Scratch.zero(),
 				uint32(c.C), uint32(lanes), uint32(dy.Groups()), uint32(4 * s.from),
 				uint32(s.from), uint32(chunk), uint32(c.Stride), uint32(c.Pad), uint32(s.to), uint32(c.K),
-				uint32(width - 1), uint32(log2(width)), uint32(one / 16 * parts),
+				uint32(width), uint32(shift), uint32(factor), uint32(one / 16 * parts),
 			}
 			if err := r.dispatch(k, ceilDiv(t.R*t.Q/4, t.WG)+ceilDiv(t.Texels(), t.WG), params, ceilDiv(lanes, t.WG), ceilDiv(4*(s.to-s.from), t.R), wave,
 				dy.slice(s), r.Scratch.tex, gpu.Slice{Buffer: r.Partial, Size: uint64(one*parts + 16)}); err != nil {

@@ -39,16 +39,34 @@ func (s Shape) foldShift() int {
 // strip is the width of the runs of all groups.
 func (s Shape) strip() int { return run * s.Groups() }
 
-// scratchExtent is what s takes of the scratch texture, the row of zeros included. Widths are powers of two, so that a place is found by shifts.
+// scratchExtent is what s takes of the scratch texture, the row of zeros included.
 func (s Shape) scratchExtent() Extent {
 	shift := s.foldShift()
-	return Extent{powerOfTwo(s.strip() << shift), ceilDiv(ceilDiv(s.Pixels(), run), 1<<shift) + 1}
+	return Extent{scratchWidth(s.strip() << shift), ceilDiv(ceilDiv(s.Pixels(), run), 1<<shift) + 1}
 }
 
-// linearExtent is what texels in a row take, the row of zeros included.
+// scratchWidth is the least width of at least n texels that is a power of two or three times one: by these kernels divide without dividing, see rowDivisor.
+func scratchWidth(n int) int {
+	w := powerOfTwo(n)
+	if w >= 64 && 3*w/4 >= n {
+		return 3 * w / 4
+	}
+	return w
+}
+
+// rowDivisor gives what divides a place by a scratchWidth: place/width is (place>>shift)·factor >> 17. Exact up to places of 2¹⁵ widths.
+func rowDivisor(width int) (shift, factor int) {
+	shift = log2(width)
+	if width&(width-1) != 0 {
+		return shift - 1, (1<<17 + 2) / 3
+	}
+	return shift, 1 << 17
+}
+
+// linearExtent is what texels in a row take, the row of zeros included. The widths are those of nin's widest layers, and a little higher textures hold the padding of planes.
 func linearExtent(texels int) Extent {
-	width := 1024
-	for ceilDiv(texels, width) > scratchRows {
+	width := 768
+	for ceilDiv(texels, width) > scratchRows+scratchRows/32 {
 		width *= 2
 	}
 	return Extent{width, ceilDiv(texels, width) + 1}

@@ -160,3 +160,24 @@ func TestTiles(t *testing.T) {
 		}
 	}
 }
+
+// Every place is found in the row that division gives, for all widths that textures have.
+func TestRowDivisor(t *testing.T) {
+	for n := 1; n <= 16384; n++ {
+		width := scratchWidth(n)
+		if width < n || width > 2*n {
+			t.Fatalf("width %d for %d texels", width, n)
+		}
+		if n > 1 && width == scratchWidth(n-1) {
+			continue
+		}
+		shift, factor := rowDivisor(width)
+		for row := range 16384 {
+			for _, place := range []int{row * width, row*width + width/2, (row+1)*width - 1} {
+				if got := int(uint32(place>>shift) * uint32(factor) >> 17); got != row {
+					t.Fatalf("width %d: place %d lies in row %d, not %d", width, place, row, got)
+				}
+			}
+		}
+	}
+}

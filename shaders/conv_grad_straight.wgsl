@@ -11,8 +11,8 @@ struct Q {
   texels: u32, in_h: i32, pitch: u32, zero: u32,
   c: u32, lanes: u32, all_groups: u32, m0: u32,
   group0: u32, chunk0: u32, stride: i32, pad: i32,
-  out_groups: u32, kx: u32, mask: u32, shift: u32,
-  spare: u32,
+  out_groups: u32, kx: u32, width: u32, shift: u32,
+  factor: u32, spare: u32,
 }
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
@@ -51,7 +51,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   let y{{$k}} = line[{{$k}}] + ky;
   let ok{{$k}} = y{{$k}} >= 0 && y{{$k}} < q.in_h;
   let place{{$k}} = u32(select(0, base + at[{{$k}}], ok{{$k}}));
-  let v{{$k}} = textureLoad(u, vec2<u32>(place{{$k}} & q.mask, select(q.zero, place{{$k}} >> q.shift, ok{{$k}})), 0);
+  let row{{$k}} = ((place{{$k}} >> q.shift) * q.factor) >> 17u; // of the texture: place / q.width
+  let v{{$k}} = textureLoad(u, vec2<u32>(place{{$k}} - row{{$k}} * q.width, select(q.zero, row{{$k}}, ok{{$k}})), 0);
 {{- end}}
 {{range $b := seq .Blocks}}
 {{$.Products $b}}
