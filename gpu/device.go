@@ -47,6 +47,8 @@ type Device struct {
 	mu        sync.Mutex
 	pipelines map[string]*Pipeline
 
+	making sync.Mutex // held while a pipeline is made beside other calls: the library's error scopes are a device's, not a thread's
+
 	allocated uint64
 	live      Counts
 	dead      []func() // resources freed once the queue is idle

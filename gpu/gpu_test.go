@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"slices"
@@ -283,6 +284,36 @@ func TestTape(t *testing.T) {
 	}
 }
 
+// another is double as a kernel that has to be compiled anew.
+func another(i int) Kernel {
+	return Kernel{Name: fmt.Sprintf("double %d", i), Source: fmt.Sprintf("// %d\n%s", i, double.Source), Bindings: double.Bindings}
+}
+
+// The first submit of a tape hands over commands before the kernels of later ones are compiled, in the tape's order.
+func TestFirstSubmit(t *testing.T) {
+	d := device(t)
+	x, y := newBuffer(t, "x", 1024), newBuffer(t, "y", 1024)
+	check(t, d.Write(x, 0, Bytes([]float32{3})))
+	before, tape := d.NewTape("before"), d.NewTape("first")
+	defer before.Release()
+	defer tape.Release()
+	before.Copy(x, 0, y, 0, 4)
+	for i := range 8 {
+		tape.Dispatch(another(2*i), []uint32{1, two}, 1, 1, 1, All(y), All(x))
+		tape.Dispatch(another(2*i+1), []uint32{1, two}, 1, 1, 1, All(x), All(y))
+	}
+	check(t, d.Submit(before, tape))
+	got, err := d.ReadFloats(y, 1)
+	check(t, err)
+	if want := float32(3 << 16); got[0] != want {
+		t.Errorf("%g after 16 kernels that double 3, want %g", got[0], want)
+	}
+	check(t, d.Submit(tape))
+	if got, err = d.ReadFloats(y, 1); err != nil || got[0] != 3*(1<<32) {
+		t.Errorf("%g after 16 more, error %v, want 3·2³²", got[0], err)
+	}
+}
+
 func mustPipeline(t *testing.T, k Kernel) *Pipeline {
 	t.Helper()
 	p, err := device(t).Pipeline(k)
@@ -357,6 +388,11 @@ func TestTapeErrors(t *testing.T) {
 		"too many parameters":  {func(t *Tape) { t.Dispatch(double, make([]uint32, 65), 1, 1, 1, All(x), All(y)) }, []string{"double", "65"}},
 		"does not compile": {func(t *Tape) {
 			t.Dispatch(Kernel{Name: "broken", Source: "@compute fn main() { let a = 1 + ; }"}, nil, 1, 1, 1)
+		}, []string{"broken", "does not compile", d.Adapter.Name}},
+		"does not compile, after one that does": {func(t *Tape) {
+			t.Dispatch(another(100), []uint32{1, two}, 1, 1, 1, All(x), All(y))
+			t.Dispatch(Kernel{Name: "broken", Source: "@compute fn main() { let b = 1 + ; }"}, nil, 1, 1, 1)
+			t.Dispatch(another(101), []uint32{1, two}, 1, 1, 1, All(x), All(y))
 		}, []string{"broken", "does not compile", d.Adapter.Name}},
 		"a binding that the source lacks": {func(t *Tape) {
 			t.Dispatch(Kernel{Name: "odd", Source: double.Source, Bindings: []Kind{Params, Read}}, []uint32{1, two}, 1, 1, 1, All(x))

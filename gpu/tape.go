@@ -2,11 +2,10 @@ package gpu
 
 import (
 	"fmt"
-	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/rajveermalviya/go-webgpu/wgpu"
-	"golang.org/x/sync/errgroup"
 )
 
 // Kind says how a kernel binds a resource.
@@ -41,20 +40,44 @@ func (p *Pipeline) release() { p.p.Release(); p.l.Release() }
 
 // Pipeline compiles k, or returns the pipeline compiled before from the same source. Safe for concurrent use.
 func (d *Device) Pipeline(k Kernel) (*Pipeline, error) {
-	d.mu.Lock()
-	p := d.pipelines[k.Source]
-	d.mu.Unlock()
-	if p != nil {
+	if p := d.compiled(k); p != nil {
 		return p, nil
 	}
 	start := time.Now()
-	p = &Pipeline{Name: k.Name, bindings: k.Bindings}
-	err := guard("compiling "+k.Name, func() error {
-		m, err := d.device.CreateShaderModule(&wgpu.ShaderModuleDescriptor{Label: k.Name, WGSLDescriptor: &wgpu.ShaderModuleWGSLDescriptor{Code: k.Source}})
-		if err != nil {
-			return err
-		}
-		defer m.Release()
+	m, err := d.module(k)
+	if err != nil {
+		return nil, err
+	}
+	p, err := d.pipeline(k, m)
+	if err == nil {
+		p.Compile = time.Since(start)
+	}
+	return p, err
+}
+
+// compiled is the pipeline compiled before from the same source, or nil.
+func (d *Device) compiled(k Kernel) *Pipeline {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.pipelines[k.Source]
+}
+
+// module has the library read a kernel's source.
+func (d *Device) module(k Kernel) (m *wgpu.ShaderModule, err error) {
+	err = guard("compiling "+k.Name, func() error {
+		m, err = d.device.CreateShaderModule(&wgpu.ShaderModuleDescriptor{Label: k.Name, WGSLDescriptor: &wgpu.ShaderModuleWGSLDescriptor{Code: k.Source}})
+		return err
+	})
+	return m, d.compileError(k, err)
+}
+
+// pipeline has the driver compile a module, which is released.
+func (d *Device) pipeline(k Kernel, m *wgpu.ShaderModule) (*Pipeline, error) {
+	defer m.Release()
+	p := &Pipeline{Name: k.Name, bindings: k.Bindings}
+	err := guard("compiling "+k.Name, func() (err error) {
+		d.making.Lock()
+		defer d.making.Unlock()
 		entries := make([]wgpu.BindGroupLayoutEntry, len(k.Bindings))
 		for i, kind := range k.Bindings {
 			entries[i] = layoutEntry(i, kind)
@@ -71,9 +94,8 @@ func (d *Device) Pipeline(k Kernel) (*Pipeline, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("kernel %s does not compile on %s: %w", k.Name, d.Adapter.Name, err)
+		return nil, d.compileError(k, err)
 	}
-	p.Compile = time.Since(start)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if q := d.pipelines[k.Source]; q != nil {
@@ -82,6 +104,13 @@ func (d *Device) Pipeline(k Kernel) (*Pipeline, error) {
 	}
 	d.pipelines[k.Source] = p
 	return p, nil
+}
+
+func (d *Device) compileError(k Kernel, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("kernel %s does not compile on %s: %w", k.Name, d.Adapter.Name, err)
 }
 
 func layoutEntry(i int, kind Kind) wgpu.BindGroupLayoutEntry {
@@ -255,11 +284,11 @@ func (t *Tape) Kernels() []Kernel {
 }
 
 // Finish compiles the kernels, writes the parameters to the adapter and makes the bind groups. Submit does it where it was not done.
-func (t *Tape) Finish() error {
+func (t *Tape) Finish() error { return t.finish(func(from, to int) {}) }
+
+// finish calls ready whenever the commands from one index up to another can be played and the next one waits for its kernel to be compiled.
+func (t *Tape) finish(ready func(from, to int)) error {
 	if t.err != nil || t.reel != nil {
-		return t.err
-	}
-	if t.err = t.compile(); t.err != nil {
 		return t.err
 	}
 	if t.buffer, t.err = t.d.NewBuffer(t.Label+" parameters", uint64(len(t.params))); t.err != nil {
@@ -268,43 +297,148 @@ func (t *Tape) Finish() error {
 	if t.err = t.d.Write(t.buffer, 0, t.params); t.err != nil {
 		return t.err
 	}
-	for i := range t.commands {
-		if c := &t.commands[i]; c.kernel != nil {
-			if c.group, t.err = t.bind(c); t.err != nil {
-				t.err = fmt.Errorf("binding the resources of kernel %s: %w", c.label, t.err)
-				return t.err
-			}
-			t.groups = append(t.groups, c.group)
-			t.d.live.BindGroups++
+	kernels := t.compile()
+	defer kernels.stop()
+	for from := 0; from < len(t.commands); {
+		if t.err = kernels.wait(t.commands[from].kernel); t.err != nil {
+			return t.err
 		}
+		to := from
+		t.d.making.Lock()
+		for ; to < len(t.commands) && t.err == nil && kernels.ready(t.commands[to].kernel); to++ {
+			t.err = t.bind(&t.commands[to], kernels)
+		}
+		if t.err == nil {
+			ready(from, to)
+		}
+		t.d.making.Unlock()
+		if t.err != nil {
+			return t.err
+		}
+		from = to
 	}
 	t.reel = newReel(t.commands)
 	return nil
 }
 
-// compile makes the pipelines of all kernels, as many at a time as there are cores: unrolled ones take seconds each.
-func (t *Tape) compile() error {
-	sources := map[string][]*command{}
-	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for i := range t.commands {
-		if c := &t.commands[i]; c.kernel != nil {
-			sources[c.kernel.Source] = append(sources[c.kernel.Source], c)
+// play finishes the tape and submits it. The adapter works on the commands before a kernel that is still being compiled; they are a submit of their own.
+func (t *Tape) play() error {
+	p := &t.d.player
+	err := t.finish(func(from, to int) {
+		r := newReel(t.commands[from:to])
+		p.encode(r, 0, r.n)
+		if to < len(t.commands) {
+			p.submit()
 		}
+		r.free()
+	})
+	if err != nil {
+		return err
 	}
-	for _, same := range sources {
-		group.Go(func() error {
-			p, err := t.d.Pipeline(*same[0].kernel)
-			for _, c := range same {
-				c.pipeline = p
-			}
-			return err
-		})
-	}
-	return group.Wait()
+	return p.err("submitting", t.Label)
 }
 
-func (t *Tape) bind(c *command) (*wgpu.BindGroup, error) {
+// compilations are kernels on their way to pipelines.
+type compilations struct {
+	of      map[string]*compilation // by source
+	stopped atomic.Bool
+	ended   chan struct{}
+}
+
+type compilation struct {
+	kernel   Kernel
+	module   *wgpu.ShaderModule
+	done     chan struct{} // closed once there is a pipeline or an error
+	pipeline *Pipeline
+	err      error
+}
+
+// compile begins to make the pipelines of all kernels, in the order in which they are used. The library makes one pipeline after the other; meanwhile it reads
+// the sources of the next.
+func (t *Tape) compile() *compilations {
+	c := &compilations{of: map[string]*compilation{}, ended: make(chan struct{})}
+	kernels := t.Kernels()
+	modules := make(chan *compilation, len(kernels))
+	for _, k := range kernels {
+		c.of[k.Source] = &compilation{kernel: k, done: make(chan struct{})}
+	}
+	go func() {
+		defer close(modules)
+		for _, k := range kernels {
+			if c.stopped.Load() {
+				return
+			}
+			to := c.of[k.Source]
+			if to.pipeline = t.d.compiled(k); to.pipeline == nil {
+				to.module, to.err = t.d.module(k)
+			}
+			modules <- to
+		}
+	}()
+	go func() {
+		defer close(c.ended)
+		for k := range modules {
+			switch {
+			case k.module == nil: // made before, or not to be made
+			case c.stopped.Load():
+				k.module.Release()
+			default:
+				k.pipeline, k.err = t.d.pipeline(k.kernel, k.module)
+			}
+			close(k.done)
+		}
+	}()
+	return c
+}
+
+// stop begins no other kernel, and waits for the one that is being compiled.
+func (c *compilations) stop() {
+	c.stopped.Store(true)
+	<-c.ended
+}
+
+// wait waits for the pipeline of a kernel; a command that is a copy has none.
+func (c *compilations) wait(k *Kernel) error {
+	if k == nil {
+		return nil
+	}
+	<-c.of[k.Source].done
+	return c.of[k.Source].err
+}
+
+// ready says whether a kernel has its pipeline, or will never have it.
+func (c *compilations) ready(k *Kernel) bool {
+	if k == nil {
+		return true
+	}
+	select {
+	case <-c.of[k.Source].done:
+		return true
+	default:
+		return false
+	}
+}
+
+// bind gives a command its pipeline and binds its resources.
+func (t *Tape) bind(c *command, kernels *compilations) error {
+	if c.kernel == nil {
+		return nil
+	}
+	err := kernels.wait(c.kernel)
+	if err != nil {
+		return err
+	}
+	c.pipeline = kernels.of[c.kernel.Source].pipeline
+	if c.group, err = t.group(c); err != nil {
+		return fmt.Errorf("binding the resources of kernel %s: %w", c.label, err)
+	}
+	t.groups = append(t.groups, c.group)
+	t.d.live.BindGroups++
+	return nil
+}
+
+// group binds the resources of a command.
+func (t *Tape) group(c *command) (*wgpu.BindGroup, error) {
 	limits := t.d.Limits()
 	entries := make([]wgpu.BindGroupEntry, len(c.pipeline.bindings))
 	next := 0
@@ -360,17 +494,16 @@ func (t *Tape) Release() {
 	}
 }
 
-// Submit encodes the tapes one after the other and hands them to the queue: one submit, but for marks made by Split.
-// It does not wait.
+// Submit encodes the tapes one after the other and hands them to the queue: one submit, but for marks made by Split and for kernels that a tape's first
+// submit has to wait for. It does not wait for the adapter.
 func (d *Device) Submit(tapes ...*Tape) error {
 	for _, t := range tapes {
-		if err := t.Finish(); err != nil {
+		d.last = t.Label
+		if t.reel != nil {
+			d.player.encode(t.reel, 0, t.reel.n)
+		} else if err := t.play(); err != nil {
 			return err
 		}
-	}
-	for _, t := range tapes {
-		d.last = t.Label
-		d.player.encode(t.reel, 0, t.reel.n)
 	}
 	d.player.submit()
 	return d.player.err("submitting", d.last)

@@ -221,8 +221,9 @@ func (n *Net) recorder(b int) *ops.Recorder {
 	}
 }
 
-// Compile records the step over b images and compiles its kernels, which the first step does otherwise. Afterwards Variants is complete.
-func (n *Net) Compile(images *ops.Images, b int, train bool) error {
+// Record records the step over b images, which the first step does otherwise. Afterwards Variants is complete. The first step compiles the kernels, each
+// while the adapter works on what comes before it.
+func (n *Net) Record(images *ops.Images, b int, train bool) error {
 	_, err := n.tape(images, b, train)
 	return err
 }
@@ -457,9 +458,6 @@ func (n *Net) tape(images *ops.Images, b int, train bool) (*gpu.Tape, error) {
 	}
 	t, err := n.record(images, b, train)
 	if err != nil {
-		return nil, err
-	}
-	if err := t.Finish(); err != nil {
 		return nil, err
 	}
 	n.tapes[key] = t

@@ -38,11 +38,34 @@ func (t ConvTile) Staged() int { return t.Weights() + t.R }
 // RowGroups is the number of output channel groups of four.
 func (t ConvTile) RowGroups() int { return t.R / 4 }
 
-// StagedVectors is Staged in vec4s.
-func (t ConvTile) StagedVectors() int { return t.Staged() / 4 }
+// Parts are the arrays in which the weights are staged.
+func (t ConvTile) Parts() []Part { return parts(t.Row()) }
 
-// BiasIndex is where the bias of output group g is staged.
-func (t ConvTile) BiasIndex(g int) int { return t.Weights()/4 + g }
+// Part is an array of workgroup memory that holds some of the staged rows.
+type Part struct{ Index, From, Rows int }
+
+// stages is how many arrays hold the staged values. Mesa compares each load of workgroup memory with all earlier ones of the same variable
+// (nir_opt_copy_prop_vars): with one array that was half of what it does before LLVM begins. With four, filling them costs more than a start gains.
+const stages = 2
+
+func parts(rows int) []Part {
+	var p []Part
+	for n, from := min(stages, rows), 0; n > 0; n-- {
+		k := (rows - from) / n
+		p = append(p, Part{len(p), from, k})
+		from += k
+	}
+	return p
+}
+
+// staged is the name of the k-th of rows staged rows' value for output group g of groups.
+func staged(parts []Part, k, g, groups int) string {
+	i := len(parts) - 1
+	for parts[i].From > k {
+		i--
+	}
+	return fmt.Sprintf("ws%d[%d]", i, (k-parts[i].From)*groups+g)
+}
 
 // MulAdds counts the multiply-adds in the code, which decide how long it takes to compile.
 func (t ConvTile) MulAdds() int { return t.Weights() * t.TP }
@@ -95,11 +118,12 @@ func (t ConvTile) PixelInside(p int) string {
 // of a sum, and every sign that rounding turns at a ReLU is felt by all layers before it.
 func (t ConvTile) Products(block int) string {
 	var b strings.Builder
+	parts := t.Parts()
 	for ch := range t.CH {
 		for tap := range t.Taps() {
 			k := ch*t.Taps() + tap
 			for _, g := range t.BlockGroups(block) {
-				fmt.Fprintf(&b, "  let w%d_%d = ws[%d];\n", g, k, k*t.R/4+g)
+				fmt.Fprintf(&b, "  let w%d_%d = %s;\n", g, k, staged(parts, k, g, t.R/4))
 				for p := range t.TP {
 					fmt.Fprintf(&b, "  let %s = ", sum(g, p, k))
 					if !t.begins(k) {
@@ -149,19 +173,23 @@ func (t ConvGradTile) Texels() int { return t.Q / 4 }
 // Staged is the number of floats of workgroup memory: the gradients and the texels' positions.
 func (t ConvGradTile) Staged() int { return t.R*t.Q + 2*t.Texels() }
 
+// Parts are the arrays in which the gradients are staged.
+func (t ConvGradTile) Parts() []Part { return parts(t.Q) }
+
 // Blocks is the number of accumulator blocks.
 func (t ConvGradTile) Blocks() int { return t.R / t.TM }
 
 // Products is the straight-line arithmetic of one block.
 func (t ConvGradTile) Products(block int) string {
 	var b strings.Builder
+	parts := t.Parts()
 	for k := range t.Q {
 		for _, g := range t.Groups(block) {
 			fmt.Fprintf(&b, "  let s%d_%d = ", g, k)
 			if k > 0 {
 				fmt.Fprintf(&b, "s%d_%d + ", g, k-1)
 			}
-			fmt.Fprintf(&b, "ws[%d] * v%d.%c;\n", k*t.R/4+g, k/4, "xyzw"[k%4])
+			fmt.Fprintf(&b, "%s * v%d.%c;\n", staged(parts, k, g, t.R/4), k/4, "xyzw"[k%4])
 		}
 	}
 	return b.String()

@@ -18,7 +18,9 @@ struct Q {
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(2) var u: texture_2d<f32>;
 @group(0) @binding(3) var<storage, read_write> part: array<vec4<f32>>;
-var<workgroup> ws: array<vec4<f32>, {{mul .RowGroups .Q}}>; // [pixel][output group]
+{{- range .Parts}}
+var<workgroup> ws{{.Index}}: array<vec4<f32>, {{mul .Rows $.RowGroups}}>; // [pixel][output group]
+{{- end}}
 var<workgroup> at: array<i32, {{.Texels}}>;
 var<workgroup> line: array<i32, {{.Texels}}>;
 
@@ -26,14 +28,16 @@ var<workgroup> line: array<i32, {{.Texels}}>;
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let m0 = q.m0 + wid.y * {{.R}}u;
   let t0 = (q.chunk0 + wid.z) * {{.Texels}}u;
-  for (var i = lid.x; i < {{mul .RowGroups .Q}}u; i = i + {{.WG}}u) {
-    let g = i / {{.Q}}u;
-    let k = i % {{.Q}}u;
+{{- range .Parts}}
+  for (var i = lid.x; i < {{mul .Rows $.RowGroups}}u; i = i + {{$.WG}}u) {
+    let g = i / {{.Rows}}u;
+    let k = {{.From}}u + i % {{.Rows}}u;
     let t = t0 + k / 4u;
     let column = 4u * (t % q.columns) + k % 4u;
     let ok = t < q.texels && column < q.out_w && m0 / 4u + g < q.out_groups;
-    ws[k * {{.RowGroups}}u + g] = select(vec4<f32>(), dy[select(0u, (m0 / 4u + g - q.group0) * q.out_plane + t / q.columns * q.out_w + column, ok)], ok);
+    ws{{.Index}}[(k - {{.From}}u) * {{$.RowGroups}}u + g] = select(vec4<f32>(), dy[select(0u, (m0 / 4u + g - q.group0) * q.out_plane + t / q.columns * q.out_w + column, ok)], ok);
   }
+{{- end}}
   for (var i = lid.x; i < {{.Texels}}u; i = i + {{.WG}}u) {
     let t = t0 + i;
     let row = t / q.columns;

@@ -23,28 +23,33 @@ struct Q {
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var x: texture_2d<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
-var<workgroup> ws: array<vec4<f32>, {{.StagedVectors}}>; // [channel and tap][output group], then biases
+{{- range .Parts}}
+var<workgroup> ws{{.Index}}: array<vec4<f32>, {{mul .Rows $.RowGroups}}>; // [channel and tap][output group]
+{{- end}}
+var<workgroup> bs: array<vec4<f32>, {{.RowGroups}}>; // biases
 
 @compute @workgroup_size({{.WG}})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let m0 = q.m0 + wid.y * {{.R}}u;
-  for (var i = lid.x; i < {{.Weights}}u / 4u; i = i + {{.WG}}u) {
-    let g = i / {{.Row}}u;
-    let k = i % {{.Row}}u;
+{{- range .Parts}}
+  for (var i = lid.x; i < {{mul .Rows $.RowGroups}}u; i = i + {{$.WG}}u) {
+    let g = i / {{.Rows}}u;
+    let k = {{.From}}u + i % {{.Rows}}u;
     let m = m0 + 4u * g;
-    let c = q.c0 + k / {{.Taps}}u;
-    let t = q.tap0 + k % {{.Taps}}u;
+    let c = q.c0 + k / {{$.Taps}}u;
+    let t = q.tap0 + k % {{$.Taps}}u;
     let ok = vec4<bool>(c < q.c && t < q.taps) & (vec4<u32>(m, m + 1u, m + 2u, m + 3u) < vec4<u32>(q.m));
     let at = q.w0 + i32(m) * q.wm + i32(c) * q.wc + i32(t) * q.wt;
     let four = vec4<f32>(w[select(0, at, ok.x)], w[select(0, at + q.wm, ok.y)], w[select(0, at + 2 * q.wm, ok.z)], w[select(0, at + 3 * q.wm, ok.w)]);
-    ws[k * {{.RowGroups}}u + g] = select(vec4<f32>(), four, ok);
+    ws{{.Index}}[(k - {{.From}}u) * {{$.RowGroups}}u + g] = select(vec4<f32>(), four, ok);
   }
+{{- end}}
   for (var i = lid.x; i < {{.RowGroups}}u; i = i + {{.WG}}u) {
     let m = m0 + 4u * i;
     let ok = vec4<bool>(q.has_bias == 1u) & (vec4<u32>(m, m + 1u, m + 2u, m + 3u) < vec4<u32>(q.m));
     let at = q.bias0 + m;
     let four = vec4<f32>(w[select(0u, at, ok.x)], w[select(0u, at + 1u, ok.y)], w[select(0u, at + 2u, ok.z)], w[select(0u, at + 3u, ok.w)]);
-    ws[{{.Weights}}u / 4u + i] = select(vec4<f32>(), four, ok);
+    bs[i] = select(vec4<f32>(), four, ok);
   }
   workgroupBarrier();
 
@@ -91,7 +96,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 {{- range $r := $.BlockGroups $b}}{{range $p := seq $.TP}}
   let live{{$r}}_{{$p}} = block < q.blocks && {{$.PixelInside $p}} && m0 / 4u + {{$r}}u < q.out_groups;
   let to{{$r}}_{{$p}} = select(q.out_plane - 1u, (m0 / 4u + {{$r}}u - q.out_group0) * q.out_plane + p0 + {{$p}}u, live{{$r}}_{{$p}});
-  let sum{{$r}}_{{$p}} = {{$.Sum $r $p}}{{if $.Accumulate}} + select(vec4<f32>(), y[to{{$r}}_{{$p}}], q.accumulate == 1u){{end}} + ws[{{$.BiasIndex $r}}];
+  let sum{{$r}}_{{$p}} = {{$.Sum $r $p}}{{if $.Accumulate}} + select(vec4<f32>(), y[to{{$r}}_{{$p}}], q.accumulate == 1u){{end}} + bs[{{$r}}];
   y[to{{$r}}_{{$p}}] = select(vec4<f32>(), select(sum{{$r}}_{{$p}}, sum{{$r}}_{{$p}} * q.slope, sum{{$r}}_{{$p}} < vec4<f32>()), live{{$r}}_{{$p}});
 {{- end}}{{end}}
 {{end -}}

@@ -279,7 +279,7 @@ func (l *loop) resize(step int) error {
 	if err := l.net.SetState(state); err != nil {
 		return err
 	}
-	return l.net.Compile(l.trainImages, l.Config.Batch, true)
+	return l.net.Record(l.trainImages, l.Config.Batch, true)
 }
 
 // open makes the run folder, or opens that of a saved run and puts its state back.
@@ -401,7 +401,7 @@ func (l *loop) train(ctx context.Context) error {
 			parameters += p.Len()
 		}
 	}
-	if err := l.net.Compile(l.trainImages, l.Config.Batch, true); err != nil {
+	if err := l.net.Record(l.trainImages, l.Config.Batch, true); err != nil {
 		return err
 	}
 	l.info = RunInfo{
