@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -59,8 +60,8 @@ func openDevice(t *testing.T) *gpu.Device {
 	return d
 }
 
-// followGolden trains as PyTorch did and compares every loss and every recorded weight.
-func followGolden(t *testing.T, file string) {
+// followGolden trains as PyTorch did, compares every loss and every recorded weight, and returns the variants used.
+func followGolden(t *testing.T, file string) map[string]string {
 	raw, err := os.ReadFile(filepath.Join("testdata", file))
 	if err != nil {
 		t.Fatal(err)
@@ -160,6 +161,7 @@ func followGolden(t *testing.T, file string) {
 	if compared < 18 {
 		t.Errorf("only %d tensors compared", compared)
 	}
+	return net.Variants()
 }
 
 func TestTenStepsFollowPyTorch(t *testing.T) {
@@ -169,6 +171,29 @@ func TestTenStepsFollowPyTorch(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(file, func(t *testing.T) { followGolden(t, file) })
+	}
+}
+
+// Every variant of every pass, forced, trains as PyTorch does.
+func TestTenStepsWithEachVariant(t *testing.T) {
+	if os.Getenv("NINVK_FULL") != "1" {
+		t.Skip("part of make test-full: several compilers take long over the kernels for others")
+	}
+	for _, pass := range []ops.Pass{ops.ConvForward, ops.ConvInputGrad, ops.ConvWeightGrad} {
+		for _, name := range ops.Variants(pass) {
+			t.Run(string(pass)+"="+name, func(t *testing.T) {
+				t.Setenv(ops.VariantEnv, string(pass)+"="+name)
+				used := 0
+				for call, v := range followGolden(t, "nin-8.json") {
+					if strings.HasPrefix(call, string(pass)+" ") && v == name {
+						used++
+					}
+				}
+				if used == 0 {
+					t.Errorf("no layer used the variant")
+				}
+			})
+		}
 	}
 }
 

@@ -71,7 +71,7 @@ func TestRecipesAreValidAndSayTheSameThings(t *testing.T) {
 		}
 		keys := []string{"epochs", "batch", "lr", "momentum", "nesterov", "weight-decay", "schedule", "dropout", "label-smoothing", "augment"}
 		for k := range m {
-			if !slices.Contains(append(keys, "sizes", "ema", "eval-train"), k) { // these are off where a recipe leaves them out
+			if !slices.Contains(append(keys, "model", "sizes", "ema", "eval-train"), k) { // the usual model, and off, where a recipe leaves them out
 				t.Errorf("recipe %s sets %s, which is no matter of recipes", name, k)
 			}
 		}

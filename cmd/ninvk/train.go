@@ -22,7 +22,7 @@ import (
 // trainCommand has a pointer wherever a setting not given must be told from one given: flags win over the file, the file over the recipe.
 type trainCommand struct {
 	Data        *string  `help:"Folder with data_batch_*.bin and test_batch.bin, 'sample' (embedded real images), or 'auto' (the folder data if there, else the sample)." placeholder:"DIR|sample|auto"`
-	Model       *string  `help:"nin, nin-bn or nin-imagenet." placeholder:"NAME"`
+	Model       *string  `help:"nin, nin-bn or nin-imagenet (default: nin-bn with the recipe fast, else nin)." placeholder:"NAME"`
 	Recipe      string   `help:"seed (the published script), paper or fast." placeholder:"NAME"`
 	Config      string   `help:"TOML file with settings; flags win over it." placeholder:"FILE.toml"`
 	Epochs      *int     `help:"Passes over the training images."`
