@@ -29,18 +29,30 @@ var page embed.FS
 // Server is a web server that shows one run. It is a train.Reporter; its methods only note what they are told, and each browser is sent what it lacks by a goroutine
 // of its own, so that none of them delays the run.
 type Server struct {
-	address  string // as given
-	host     string // its host
+	host     string // as given
 	listener net.Listener
 	http     http.Server
 	stopped  sync.Once
 
-	mu    sync.Mutex
-	state // what is shown
-	// The browsers that listen.
-	clients map[*client]bool
-	gone    sync.WaitGroup
+	mu      sync.Mutex
+	state                    // what is shown
+	clients map[*client]bool // the browsers that listen
+	gone    sync.WaitGroup   // until they have left
 	closed  bool
+}
+
+// parseAddress takes :PORT or HOST:PORT apart; the error says what is wrong.
+func parseAddress(address string) (host, port string, err error) {
+	if host, port, err = net.SplitHostPort(address); err != nil {
+		return "", "", errors.New("expected :PORT or HOST:PORT, such as :8080")
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return "", "", fmt.Errorf("the port is %q, expected a number from 0 to 65535, such as in :8080", port)
+	}
+	if strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || strings.ContainsRune(`/\?#@%"<>`, r) }) {
+		return "", "", fmt.Errorf("the host is %q, expected a name or address of this machine", host)
+	}
+	return host, port, nil
 }
 
 // Listen begins to serve on an address, :PORT or HOST:PORT; without a host on the loopback interface alone, and on any free port where PORT is 0. What can't be is a
@@ -49,15 +61,9 @@ func Listen(address string) (*Server, error) {
 	bad := func(problem string) (*Server, error) {
 		return nil, &train.UsageError{Flag: "--serve", Value: strconv.Quote(address), Problem: problem}
 	}
-	host, port, err := net.SplitHostPort(address)
+	host, port, err := parseAddress(address)
 	if err != nil {
-		return bad("expected :PORT or HOST:PORT, such as :8080")
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return bad(fmt.Sprintf("the port is %q, expected a number from 0 to 65535, such as in :8080", port))
-	}
-	if strings.ContainsAny(host, " \t/\\?#@%") {
-		return bad(fmt.Sprintf("the host is %q, expected a name or address of this machine", host))
+		return bad(err.Error())
 	}
 	bound := host
 	if bound == "" {
@@ -72,7 +78,7 @@ func Listen(address string) (*Server, error) {
 	case err != nil:
 		return bad(fmt.Sprintf("can't serve there: %v", err))
 	}
-	s := &Server{address: address, host: host, listener: l, clients: map[*client]bool{}}
+	s := &Server{host: host, listener: l, clients: map[*client]bool{}}
 	s.state.status.State = preparing
 	s.http = http.Server{
 		Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 1 << 14,
