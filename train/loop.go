@@ -14,6 +14,8 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/go-gl/mathgl/mgl32"
+
 	"ninvk/cifar10"
 	"ninvk/gpu"
 	"ninvk/nin"
@@ -690,7 +692,7 @@ type Evaluation struct {
 }
 
 // Evaluate runs the network over a whole split, dropout off, batch normalisation with its running statistics. When ctx ends it stops early with the figures
-// so far.
+// so far. Where the network takes pairs, each image is seen together with its mirror image.
 func Evaluate(ctx context.Context, net *nn.Net, images *ops.Images, split cifar10.Split, progress func(done, total int)) (Evaluation, error) {
 	return evaluate(ctx, net, images, split, progress, func(int, int) error { return nil })
 }
@@ -700,17 +702,23 @@ func evaluate(ctx context.Context, net *nn.Net, images *ops.Images, split cifar1
 	if err := net.ResetTotals(); err != nil {
 		return Evaluation{}, err
 	}
-	batch := net.Options.Batch
-	entries := make([]nn.Entry, 0, batch)
+	size := net.Options.Augment.Size
+	views := []mgl32.Mat3{cifar10.Transform(0, 0, 0, cifar10.AugmentNone, size)}
+	if net.Options.Pairs {
+		views = append(views, cifar10.Mirror(size))
+	}
+	batch := net.Options.Batch / len(views)
+	entries := make([]nn.Entry, 0, net.Options.Batch)
 	for from := 0; from < split.Len() && ctx.Err() == nil; from += batch {
 		entries = entries[:0]
-		for i := from; i < min(from+batch, split.Len()); i++ {
-			m := cifar10.Transform(0, 0, uint32(i), cifar10.AugmentNone, net.Options.Augment.Size)
-			entries = append(entries, ops.BatchEntry(uint32(i), uint32(split.Labels[i]), m))
+		for _, m := range views {
+			for i := from; i < min(from+batch, split.Len()); i++ {
+				entries = append(entries, ops.BatchEntry(uint32(i), uint32(split.Labels[i]), m))
+			}
 		}
 		err := net.EvalStep(images, entries)
 		if err == nil {
-			err = each(from, len(entries))
+			err = each(from, len(entries)/len(views))
 		}
 		if err != nil {
 			return Evaluation{}, err

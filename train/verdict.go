@@ -32,11 +32,15 @@ func judge(ctx context.Context, net *nn.Net, images *ops.Images, split cifar10.S
 		if from >= first {
 			return nil
 		}
-		logits, err := net.Logits(n)
+		entries := n
+		if net.Options.Pairs {
+			entries *= 2 // and the second half has the same logits
+		}
+		logits, err := net.Logits(entries)
 		if err != nil {
 			return err
 		}
-		classes := len(logits) / n
+		classes := len(logits) / entries
 		for i := range min(n, first-from) {
 			verdicts = append(verdicts, verdict(from+i, int(split.Labels[from+i]), logits[i*classes:(i+1)*classes]))
 		}

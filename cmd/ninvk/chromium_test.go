@@ -71,7 +71,7 @@ func startChromium(t *testing.T) *chromium {
 		_ = c.Wait()
 		from.Close()
 	})
-	if err := from.SetReadDeadline(time.Now().Add(5 * time.Minute)); err != nil {
+	if err := from.SetReadDeadline(time.Now().Add(30 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	var target struct{ TargetID, SessionID string }
@@ -152,7 +152,7 @@ func eval[T any](b *chromium, expression string) T {
 // until waits for a JavaScript expression to be true.
 func (b *chromium) until(expression string) {
 	b.t.Helper()
-	for deadline := time.Now().Add(4 * time.Minute); !eval[bool](b, expression); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(15 * time.Minute); !eval[bool](b, expression); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			b.t.Fatalf("in vain waited for %s; the page says\n%s", expression, eval[string](b, "document.body.innerText"))
 		}

@@ -118,7 +118,8 @@ function showSamples() {
       const ok = v.predicted === s.true;
       item.className = ok ? 'right' : 'wrong';
       said.textContent = `${ok ? '✓' : '✗'} ${run.classes[v.predicted]}`;
-      note.textContent = ok ? percent(v.probability, 0) : `${percent(v.probability, 0)}; is ${is}`;
+      note.textContent = percent(v.probability, 0);
+      if (!ok) note.append(document.createElement('br'), `is ${is}`);
     } else {
       note.textContent = `is ${is}`;
     }
