@@ -110,6 +110,9 @@ func Build(d *gpu.Device, g *Graph, out *Node, o Options) (*Net, error) {
 	if o.Batch < 1 {
 		return nil, fmt.Errorf("batch size %d: at least 1 is needed", o.Batch)
 	}
+	if o.Pairs && o.Batch < 2 {
+		return nil, fmt.Errorf("batch size %d: pairs of views need at least 2", o.Batch)
+	}
 	if err := o.Loss.Check(out.Shape); err != nil {
 		return nil, fmt.Errorf("layer %s: %w", out.Name, err)
 	}

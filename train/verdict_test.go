@@ -105,6 +105,9 @@ func TestPairs(t *testing.T) {
 			}
 			return e, verdicts, logits
 		}
+		if _, err := nn.Build(d, graph, out, nn.Options{Batch: 1, Pairs: true}); err == nil {
+			t.Error("a network is built for pairs in a batch of 1")
+		}
 		_, _, plain := evaluated(split, false)
 		_, _, flipped := evaluated(mirrored, false)
 		e, verdicts, logits := evaluated(split, true)
