@@ -41,7 +41,8 @@ type room struct {
 // rooms is the house. A new folder with Go files is a line here.
 var rooms = map[string]room{
 	".":                         {floor: 0},
-	"cmd/ninvk":                 {floor: 0, mayImport: []string{"check", "bench", "tune", "train", "nin", "onnx", "nn", "ops", "gpu", "cifar10", "rng", "pth", "safetensors", "picture"}},
+	"cmd/ninvk":                 {floor: 0, mayImport: []string{"check", "bench", "tune", "serve", "train", "nin", "onnx", "nn", "ops", "gpu", "cifar10", "rng", "pth", "safetensors", "picture"}},
+	"serve":                     {floor: 0, mayImport: []string{"train", "cifar10", "picture"}},
 	"train":                     {floor: 1, mayImport: []string{"nin", "nn", "ops", "gpu", "cifar10", "rng", "safetensors"}},
 	"check":                     {floor: 1, mayImport: []string{"nn", "ops", "gpu", "rng", "safetensors"}},
 	"bench":                     {floor: 1, mayImport: []string{"tune", "nin", "nn", "ops", "gpu", "cifar10"}},

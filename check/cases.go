@@ -46,6 +46,7 @@ var names = []string{
 	"batch norm evaluation 1×3×7×5 relu",
 	"batch norm gradient 1×3×7×5 relu",
 	"batch norm gradient 8×192×1×1",
+	"pairs forward 130×10",
 	"cross entropy forward and gradient 65×10 smoothing 0.1",
 	"gradnorm forward 6 clip 0.5",
 	"gradnorm forward 70001 clip 0",

@@ -81,6 +81,9 @@ func Transform(seed uint64, epoch int, index uint32, a Augment, out int) mgl32.M
 	return compose(flip, dx, dy, out)
 }
 
+// Mirror is Transform of the image's mirror image, not shifted.
+func Mirror(out int) mgl32.Mat3 { return compose(true, 0, 0, out) }
+
 // compose is the map of one draw: unflip, shift by (dx, dy) pixels of the
 // resized image, then to the source's pixels.
 func compose(flip bool, dx, dy, out int) mgl32.Mat3 {

@@ -23,6 +23,7 @@ type Options struct {
 	Since     int         // steps of the run before its first with this size of images: the averages of the running statistics, which depend on it, begin anew there
 	Augment   ops.Augment
 	Tuned     map[string]string // variants by ops.ConvCall.Key; what is missing is up to the heuristic
+	Pairs     bool              // evaluation makes one answer of two views of each image: the entries' second half are the other views of the images of the first half
 	Keep      []*Node           // layers whose outputs Activation reads after a step; their memory is not shared
 }
 
@@ -108,6 +109,9 @@ func Build(d *gpu.Device, g *Graph, out *Node, o Options) (*Net, error) {
 	}
 	if o.Batch < 1 {
 		return nil, fmt.Errorf("batch size %d: at least 1 is needed", o.Batch)
+	}
+	if o.Pairs && o.Batch < 2 {
+		return nil, fmt.Errorf("batch size %d: pairs of views need at least 2", o.Batch)
 	}
 	if err := o.Loss.Check(out.Shape); err != nil {
 		return nil, fmt.Errorf("layer %s: %w", out.Name, err)
@@ -495,17 +499,24 @@ func (n *Net) recordStep(r *recorder, images *ops.Images, b int, train bool) err
 			return fmt.Errorf("layer %s: %w", x.Name, err)
 		}
 	}
-	loss := n.Options.Loss
+	loss, judged := n.Options.Loss, b
 	if !train {
 		loss.Smoothing = 0 // smoothing is a means of training; what is reported is the cross entropy itself
 	}
 	logits, dLogits := n.tensor(n.out, n.plan.act[n.out.id], b), n.tensor(n.out, n.plan.grad[n.out.id], b)
+	if !train && n.Options.Pairs {
+		r.begin(Part{Layer: "loss", Operator: "pairs", Pass: forwardPass, Shape: logits.Shape.String(), Flops: float64(logits.Elements())}, logits)
+		if err := (ops.Pairs{}).Forward(r.Recorder, logits); err != nil {
+			return err
+		}
+		judged = b / 2
+	}
 	r.begin(Part{Layer: "loss", Operator: "cross entropy", Pass: forwardPass, Shape: logits.Shape.String(), Flops: 8 * float64(logits.Elements())}, logits, dLogits)
 	if err := loss.Forward(r.Recorder, logits, n.labels, dLogits, n.result); err != nil {
 		return err
 	}
-	r.begin(Part{Layer: "loss", Operator: "metrics", Pass: forwardPass, Shape: fmt.Sprint(b), Bytes: float64(8 * b)})
-	if err := ops.Metrics(r.Recorder, b, n.result, n.metrics, n.totals); err != nil {
+	r.begin(Part{Layer: "loss", Operator: "metrics", Pass: forwardPass, Shape: fmt.Sprint(judged), Bytes: float64(8 * judged)})
+	if err := ops.Metrics(r.Recorder, judged, n.result, n.metrics, n.totals); err != nil {
 		return err
 	}
 	if !train {

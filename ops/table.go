@@ -577,6 +577,13 @@ func (t *table) batchNorm(o BatchNorm, x Shape, kind string, value func(*rand.Ra
 }
 
 func (t *table) losses() {
+	for _, x := range []Shape{{2, 2, 1, 1}, {130, 10, 1, 1}, {6, 1000, 1, 1}} {
+		t.add(Case{
+			Operator: "pairs", Pass: "forward", Name: fmt.Sprintf("%d×%d", x.N, x.C), Op: Pairs{}, In: x, Flops: float64(x.Elements()),
+			Operands: []Operand{updates("v", x, unit)},
+			Record:   func(m *Memory) error { return Pairs{}.Forward(m.Recorder, m.Tensors["v"]) },
+		})
+	}
 	for _, v := range []struct {
 		n, classes int
 		kind       string

@@ -16,7 +16,7 @@ func specialisations() map[string][]string {
 	s := map[string][]string{}
 	add := func(name string, data any) { s[name] = append(s[name], shaders.Source(name, data)) }
 	for _, name := range []string{
-		"add", "augment", "average", "bias", "conv_grad_naive", "conv_grad_straight_sum", "conv_grad_sum", "conv_naive", "dropout", "loss", "metrics", "sgd", "unfold",
+		"add", "augment", "average", "bias", "conv_grad_naive", "conv_grad_straight_sum", "conv_grad_sum", "conv_naive", "dropout", "loss", "metrics", "pairs", "sgd", "unfold",
 	} {
 		add(name, nil)
 	}

@@ -14,6 +14,8 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/go-gl/mathgl/mgl32"
+
 	"ninvk/cifar10"
 	"ninvk/gpu"
 	"ninvk/nin"
@@ -35,6 +37,10 @@ type Job struct {
 	// Kernels chooses variants for the network once all input is known to be right, see nn.Options.Tuned; nil: the heuristic does.
 	Kernels func(*nn.Graph) (map[string]string, error)
 
+	// Observe is called at the end of every epoch, before Report.Epoch, and should return at once; nil: nobody looks. It costs steps nothing, and changes no
+	// result: the weights are read back then anyway, and of an evaluation the logits of the first images are.
+	Observe func(Observation)
+
 	disk disk // nil: the real one
 }
 
@@ -48,6 +54,18 @@ type Reporter interface {
 	Evaluating(split string, done, total int)
 	// Epoch comes after every epoch.
 	Epoch(e EpochRecord)
+}
+
+// ObservedImages is how many of the test split's first images an Observation tells about.
+const ObservedImages = 20
+
+// Observation is a look into the network at the end of an epoch.
+type Observation struct {
+	Epoch    int
+	Layer    string    // the first convolution's name
+	Conv     ops.Conv  // its shape
+	Filters  []float32 // its weights [M][C][K][K], the averaged ones where there are such; not to be changed
+	Verdicts []Verdict // on the first ObservedImages of the test split; nil where the epoch was not evaluated
 }
 
 // Summary is what a run came to.
@@ -498,15 +516,16 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 	}
 	e.TrainLoss = loss / float64(images)
 	e.ImagesPerSecond = float64(images) / seconds
+	var verdicts []Verdict
 	if epoch%c.EvalEvery == 0 || l.step >= total {
 		if err := l.resize(l.step - 1); err != nil { // a run that was interrupted here has the next step's already
 			return err
 		}
-		if err := l.evaluate(ctx, &e); err != nil || ctx.Err() != nil {
+		if verdicts, err = l.evaluate(ctx, &e); err != nil || ctx.Err() != nil {
 			return err
 		}
 	}
-	return l.finish(e, state)
+	return l.finish(e, state, verdicts)
 }
 
 // rateFactor is by what the rollbacks lower the learning rate.
@@ -561,30 +580,31 @@ func (l *loop) watchDead(s StepRecord) {
 	}
 }
 
-// evaluate fills in loss and accuracy over both splits, dropout off.
-func (l *loop) evaluate(ctx context.Context, e *EpochRecord) error {
+// evaluate fills in loss and accuracy over both splits, dropout off, and returns the verdicts that Observe wants.
+func (l *loop) evaluate(ctx context.Context, e *EpochRecord) ([]Verdict, error) {
 	split := l.Data.Train
 	if n := l.Config.EvalTrain; n > 0 && n < split.Len() {
 		split.Labels = split.Labels[:n]
 	}
 	train, err := Evaluate(ctx, l.net, l.trainImages, split, func(done, total int) { l.Report.Evaluating("train", done, total) })
 	if err != nil {
-		return err
+		return nil, err
 	}
-	test, err := Evaluate(ctx, l.net, l.testImages, l.Data.Test, func(done, total int) { l.Report.Evaluating("test", done, total) })
-	if err != nil {
-		return err
+	observed := 0
+	if l.Observe != nil {
+		observed = ObservedImages
 	}
-	if ctx.Err() != nil {
-		return nil // only part of the split was seen
+	test, verdicts, err := judge(ctx, l.net, l.testImages, l.Data.Test, observed, func(done, total int) { l.Report.Evaluating("test", done, total) })
+	if err != nil || ctx.Err() != nil { // then only part of the split was seen
+		return nil, err
 	}
 	e.TrainAccuracy, e.TestAccuracy = train.Accuracy, test.Accuracy
 	e.TestLoss = test.Loss
-	return nil
+	return verdicts, nil
 }
 
 // finish saves metrics, weights and plots after an epoch.
-func (l *loop) finish(e EpochRecord, state *nn.State) error {
+func (l *loop) finish(e EpochRecord, state *nn.State, verdicts []Verdict) error {
 	l.epochs = append(l.epochs, e)
 	l.epochStart = time.Now()
 	if err := l.run.WriteEpoch(e); err != nil {
@@ -597,6 +617,13 @@ func (l *loop) finish(e EpochRecord, state *nn.State) error {
 	l.summary.Last = e
 	if err := l.save(state, better); err != nil {
 		return err
+	}
+	if l.Observe != nil {
+		o := Observation{Epoch: e.Epoch, Filters: state.Final()[0], Verdicts: verdicts}
+		first := l.net.Graph.Nodes()[1]
+		o.Layer = first.Name
+		o.Conv, _ = first.Op().(ops.Conv) // every network begins with one
+		l.Observe(o)
 	}
 	l.Report.Epoch(e)
 	slog.Debug("on the adapter", "bytes", l.Device.Allocated(), "resources", l.Device.Live())
@@ -665,7 +692,7 @@ type Evaluation struct {
 }
 
 // Evaluate runs the network over a whole split, dropout off, batch normalisation with its running statistics. When ctx ends it stops early with the figures
-// so far.
+// so far. Where the network takes pairs, each image is seen together with its mirror image.
 func Evaluate(ctx context.Context, net *nn.Net, images *ops.Images, split cifar10.Split, progress func(done, total int)) (Evaluation, error) {
 	return evaluate(ctx, net, images, split, progress, func(int, int) error { return nil })
 }
@@ -675,17 +702,23 @@ func evaluate(ctx context.Context, net *nn.Net, images *ops.Images, split cifar1
 	if err := net.ResetTotals(); err != nil {
 		return Evaluation{}, err
 	}
-	batch := net.Options.Batch
-	entries := make([]nn.Entry, 0, batch)
+	size := net.Options.Augment.Size
+	views := []mgl32.Mat3{cifar10.Transform(0, 0, 0, cifar10.AugmentNone, size)}
+	if net.Options.Pairs {
+		views = append(views, cifar10.Mirror(size))
+	}
+	batch := net.Options.Batch / len(views)
+	entries := make([]nn.Entry, 0, net.Options.Batch)
 	for from := 0; from < split.Len() && ctx.Err() == nil; from += batch {
 		entries = entries[:0]
-		for i := from; i < min(from+batch, split.Len()); i++ {
-			m := cifar10.Transform(0, 0, uint32(i), cifar10.AugmentNone, net.Options.Augment.Size)
-			entries = append(entries, ops.BatchEntry(uint32(i), uint32(split.Labels[i]), m))
+		for _, m := range views {
+			for i := from; i < min(from+batch, split.Len()); i++ {
+				entries = append(entries, ops.BatchEntry(uint32(i), uint32(split.Labels[i]), m))
+			}
 		}
 		err := net.EvalStep(images, entries)
 		if err == nil {
-			err = each(from, len(entries))
+			err = each(from, len(entries)/len(views))
 		}
 		if err != nil {
 			return Evaluation{}, err

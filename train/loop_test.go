@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -106,6 +107,63 @@ func TestSameSeedSameBytes(t *testing.T) {
 		} else if !bytes.Equal(first, b) {
 			t.Error("two runs with the same seed gave different weights")
 		}
+	}
+}
+
+// A look into the network changes nothing, and shows what is kept.
+func TestObserve(t *testing.T) {
+	data := subset(t, 20, 24)
+	var weights [2][]byte
+	var seen []Observation
+	for i := range weights {
+		d, err := device()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := LoadRecipe("fast")
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := 8
+		c.Model, c.Resize, c.Sizes, c.Out = "nin-bn", &size, "", filepath.Join(t.TempDir(), "run")
+		c.Batch, c.Epochs, c.EvalEvery = 8, 3, 2
+		j := Job{Config: c, Data: data, Device: d, Version: "test", Report: silent{}}
+		if i == 1 {
+			j.Observe = func(o Observation) { seen = append(seen, o) }
+		}
+		s, err := j.Run(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if weights[i], err = os.ReadFile(filepath.Join(s.Dir, ModelFile)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(weights[0], weights[1]) {
+		t.Error("a run that is observed gives other weights")
+	}
+	if len(seen) != 3 {
+		t.Fatalf("%d observations in 3 epochs", len(seen))
+	}
+	for i, o := range seen {
+		verdicts := ObservedImages
+		if i == 0 { // not evaluated
+			verdicts = 0
+		}
+		if o.Epoch != i+1 || o.Layer != "classifier.0" || o.Conv.M != 192 || len(o.Filters) != 192*3*5*5 || len(o.Verdicts) != verdicts {
+			t.Errorf("observation %d: epoch %d, layer %s, %d weights, %d verdicts", i, o.Epoch, o.Layer, len(o.Filters), len(o.Verdicts))
+		}
+	}
+	f, err := safetensors.Decode(weights[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, ok := f.Tensor("classifier.0.weight")
+	if !ok {
+		t.Fatal("no classifier.0.weight")
+	}
+	if v, err := kept.Float32s(); err != nil || !slices.Equal(v, seen[2].Filters) {
+		t.Errorf("the last filters shown are not the ones kept (%v)", err)
 	}
 }
 

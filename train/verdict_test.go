@@ -1,11 +1,17 @@
 package train
 
 import (
+	"context"
 	"math"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"ninvk/cifar10"
+	"ninvk/nin"
+	"ninvk/nn"
+	"ninvk/ops"
 )
 
 func TestVerdict(t *testing.T) {
@@ -39,6 +45,101 @@ func TestConfusionAndWorst(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("the %d worst (-want +got):\n%s", n, diff)
+		}
+	}
+}
+
+// With pairs, the logits are the means of those of two evaluations, of the images and of their mirror images, which are here made by mirroring bytes.
+func TestPairs(t *testing.T) {
+	d, err := device()
+	if err != nil {
+		t.Fatal(err)
+	}
+	split := subset(t, 1, 11).Test // with batches of 4 images a smaller one remains
+	mirrored := split
+	mirrored.Images = make([]byte, len(split.Images))
+	for i := range split.Images {
+		row, x := i/cifar10.Width*cifar10.Width, i%cifar10.Width
+		mirrored.Images[i] = split.Images[row+cifar10.Width-1-x]
+	}
+	for _, size := range []int{16, 12} {
+		graph, out, err := nin.Build(nin.Config{Model: "nin-bn", Classes: cifar10.Classes, Size: size})
+		if err != nil {
+			t.Fatal(err)
+		}
+		evaluated := func(split cifar10.Split, pairs bool) (Evaluation, []Verdict, [][]float64) {
+			net, err := nn.Build(d, graph, out, nn.Options{Batch: 8, Augment: ops.Augment{Size: size, Mean: cifar10.Mean, Std: cifar10.Std}, Pairs: pairs})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer net.Release()
+			if err := nin.Init(net, 3); err != nil {
+				t.Fatal(err)
+			}
+			images, err := Upload(d, "images", split)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer images.Release()
+			e, verdicts, err := Judge(context.Background(), net, images, split, func(int, int) {})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var logits [][]float64
+			if _, err := evaluate(context.Background(), net, images, split, func(int, int) {}, func(_, n int) error {
+				entries := n
+				if pairs {
+					entries = 2 * n
+				}
+				v, err := net.Logits(entries)
+				for i := range n {
+					one := make([]float64, cifar10.Classes)
+					for k := range one {
+						one[k] = float64(v[i*cifar10.Classes+k])
+					}
+					logits = append(logits, one)
+				}
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			return e, verdicts, logits
+		}
+		if _, err := nn.Build(d, graph, out, nn.Options{Batch: 1, Pairs: true}); err == nil {
+			t.Error("a network is built for pairs in a batch of 1")
+		}
+		_, _, plain := evaluated(split, false)
+		_, _, flipped := evaluated(mirrored, false)
+		e, verdicts, logits := evaluated(split, true)
+		loss, right, apart := 0.0, 0, 0.0
+		var wanted []Verdict
+		for i := range plain {
+			mean := make([]float64, cifar10.Classes)
+			rounded := make([]float32, cifar10.Classes)
+			for k := range mean {
+				mean[k] = (plain[i][k] + flipped[i][k]) / 2
+				rounded[k] = float32(mean[k])
+				apart = max(apart, math.Abs(plain[i][k]-flipped[i][k]))
+				if diff := math.Abs(mean[k] - logits[i][k]); diff > 1e-4 {
+					t.Fatalf("%d pixels, image %d, class %d: logit %v, want %v", size, i, k, logits[i][k], mean[k])
+				}
+			}
+			v := verdict(i, int(split.Labels[i]), rounded)
+			wanted = append(wanted, v)
+			loss += v.Loss
+			if v.Predicted == v.True {
+				right++
+			}
+		}
+		if apart < 0.1 {
+			t.Errorf("%d pixels: mirroring changes no logit by more than %v, so this test tells nothing", size, apart)
+		}
+		n := float64(split.Len())
+		if e.Images != split.Len() || math.Abs(e.Loss-loss/n) > 1e-4 || e.Accuracy != float64(right)/n {
+			t.Errorf("%d pixels: evaluation %+v, want loss %v, %d right", size, e, loss/n, right)
+		}
+		if diff := cmp.Diff(wanted, verdicts, cmpopts.EquateApprox(0, 1e-4)); diff != "" {
+			t.Errorf("%d pixels, verdicts (-want +got):\n%s", size, diff)
 		}
 	}
 }

@@ -23,6 +23,7 @@ type evalCommand struct {
 	Split   string `default:"test" enum:"test,train" help:"test or train."`
 	Batch   int    `default:"64" help:"Images a step."`
 	Resize  *int   `help:"Pixels a side to enlarge images to; 0 for their own size (default: what the weights tell, else 224 for nin-imagenet and 0 for others)."`
+	Flip    bool   `help:"Show the network each image and its mirror image, and take the mean of its answers; twice the work."`
 	Adapter string `help:"Index, part of the name or driver, or type."`
 	NoTune  bool   `help:"Take the usual kernels rather than the measured choice, and measure none."`
 	Out     string `help:"Draw the confusion matrix (confusion.png) and the worst mistakes (mistakes.png) into this folder." placeholder:"DIR"`
@@ -57,11 +58,14 @@ func (c evalCommand) Run(ctx context.Context) error {
 	}
 	defer dev.Close()
 	batch := min(c.Batch, split.Len())
+	if c.Flip { // a batch has half as many images, each twice
+		batch = 2 * min(max(1, c.Batch/2), split.Len())
+	}
 	tuned, err := chooseKernels(ctx, dev, n.Graph, batch, false, c.NoTune)
 	if err != nil {
 		return err
 	}
-	net, err := nn.Build(dev, n.Graph, n.Logits, nn.Options{Batch: batch, Augment: ops.Augment{Size: n.Size, Mean: n.Mean, Std: n.Std}, Tuned: tuned})
+	net, err := nn.Build(dev, n.Graph, n.Logits, nn.Options{Batch: batch, Augment: ops.Augment{Size: n.Size, Mean: n.Mean, Std: n.Std}, Tuned: tuned, Pairs: c.Flip})
 	if err != nil {
 		return err
 	}
@@ -106,10 +110,10 @@ func (c evalCommand) Run(ctx context.Context) error {
 		}
 		return printJSON(map[string]any{
 			"model": n.Model, "split": c.Split, "images": e.Images, "loss": e.Loss, "accuracy": e.Accuracy,
-			"classes": classes, "confusion": confusion, "weights_sha256": sum,
+			"classes": classes, "confusion": confusion, "weights_sha256": sum, "flip": c.Flip,
 		})
 	}
-	fmt.Printf("%s, %s split, %d images: loss %.4f, accuracy %s\n", n.Model, c.Split, e.Images, e.Loss, percent(e.Accuracy))
+	fmt.Printf("%s: loss %.4f, accuracy %s\n", c.what(n, e), e.Loss, percent(e.Accuracy))
 	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "class\timages\tcorrect\taccuracy")
 	for _, k := range classes {
@@ -120,6 +124,15 @@ func (c evalCommand) Run(ctx context.Context) error {
 		fmt.Fprintf(t, "%s\t%d\t%d\t%s\n", k.Class, k.Images, k.Correct, accuracy)
 	}
 	return t.Flush()
+}
+
+// what names what was evaluated.
+func (c evalCommand) what(n *nin.Network, e train.Evaluation) string {
+	of := fmt.Sprintf("%s, %s split, %d images", n.Model, c.Split, e.Images)
+	if c.Flip {
+		of += " with their mirror images"
+	}
+	return of
 }
 
 // classFigures is how well a network does on one class.
@@ -156,7 +169,7 @@ const (
 
 // draw writes the pictures of an evaluation.
 func (c evalCommand) draw(n *nin.Network, e train.Evaluation, confusion [][]int, verdicts []train.Verdict, split cifar10.Split) error {
-	of := fmt.Sprintf("%s, %s split, %d images", n.Model, c.Split, e.Images)
+	of := c.what(n, e)
 	matrix := picture.Matrix(fmt.Sprintf("%s: accuracy %s", of, percent(e.Accuracy)), n.Classes, confusion)
 	if err := picture.WritePNG(filepath.Join(c.Out, confusionFile), matrix); err != nil {
 		return err

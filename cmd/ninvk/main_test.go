@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -138,6 +139,11 @@ func TestBadInput(t *testing.T) {
 		"saved/config.toml":     {},
 		"saved/checkpoint/step-000000000004.safetensors": whole,
 	})
+	port, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer port.Close()
 	cases := []struct {
 		name string
 		args string
@@ -174,6 +180,8 @@ func TestBadInput(t *testing.T) {
 		{"a run is there", "train --data good --model nin --batch 8 --out taken", exitUsage, []string{"taken"}},
 		{"resuming what is no run", "train --resume empty", exitUsage, []string{"--resume", "empty", "config.toml"}},
 		{"resuming from a damaged checkpoint", "train --resume saved", exitBadFile, []string{"step-000000000004.safetensors", "checksum"}},
+		{"page without a port", "train --data good --serve localhost", exitUsage, []string{"--serve", "localhost", ":PORT"}},
+		{"page on a port in use", "train --data good --serve " + port.Addr().String(), exitUsage, []string{"--serve", port.Addr().String(), "in use"}},
 		{"unknown answer to divergence", "train --data good --on-divergence pray", exitUsage, []string{"--on-divergence", "rollback"}},
 		{"no steps", "train --data good --max-steps 0", exitUsage, []string{"--max-steps"}},
 		{"no images a step", "train --data good --batch 0", exitUsage, []string{"--batch"}},

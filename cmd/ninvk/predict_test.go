@@ -212,12 +212,25 @@ func TestEvalDetails(t *testing.T) {
 		Classes      []classFigures
 		Confusion    [][]int
 		SHA256       string `json:"weights_sha256"`
+		Flip         bool
 	}
 	if err := json.Unmarshal([]byte(stdout), &got); code != 0 || err != nil {
 		t.Fatalf("exit code %d, %v\n%s%s", code, err, stdout, stderr)
 	}
 	if got.Model != "nin-bn" || got.Split != "test" || got.Images != 60 || got.Loss <= 0 || len(got.SHA256) != 64 {
 		t.Errorf("%+v", got)
+	}
+	var flipped struct {
+		Images int
+		Loss   float64
+		Flip   bool
+	}
+	code, flip, stderr := run(t, dir, strings.Fields("eval --data set --json --flip --batch 33")...) // sixteen images a batch, and twelve at last
+	if err := json.Unmarshal([]byte(flip), &flipped); code != 0 || err != nil {
+		t.Fatalf("--flip: exit code %d, %v\n%s%s", code, err, flip, stderr)
+	}
+	if got.Flip || !flipped.Flip || flipped.Images != 60 || flipped.Loss <= 0 || math.Abs(flipped.Loss-got.Loss) < 1e-6 {
+		t.Errorf("with --flip %+v; without loss %v, flip %v", flipped, got.Loss, got.Flip)
 	}
 	right := 0
 	for i, c := range got.Classes {

@@ -95,3 +95,30 @@ func (r *trainReport) end() {
 		_ = r.bar.Clear()
 	}
 }
+
+// reporters tells several the same.
+type reporters []train.Reporter
+
+func (r reporters) Begin(run *train.Run, info train.RunInfo, epochs, stepsPerEpoch, totalSteps, doneSteps int) {
+	for _, x := range r {
+		x.Begin(run, info, epochs, stepsPerEpoch, totalSteps, doneSteps)
+	}
+}
+
+func (r reporters) Step(s train.StepRecord) {
+	for _, x := range r {
+		x.Step(s)
+	}
+}
+
+func (r reporters) Evaluating(split string, done, total int) {
+	for _, x := range r {
+		x.Evaluating(split, done, total)
+	}
+}
+
+func (r reporters) Epoch(e train.EpochRecord) {
+	for _, x := range r {
+		x.Epoch(e)
+	}
+}

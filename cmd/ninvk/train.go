@@ -16,6 +16,7 @@ import (
 	"ninvk/gpu"
 	"ninvk/nin"
 	"ninvk/nn"
+	"ninvk/serve"
 	"ninvk/train"
 )
 
@@ -50,6 +51,7 @@ type trainCommand struct {
 
 	ClipNorm        *float64 `help:"Largest norm of all gradients together; they are scaled down to it (default: no limit)."`
 	CheckpointEvery *int     `help:"Steps between checkpoints, besides those of each epoch (default: every five minutes)."`
+	Serve           string   `help:"Show the run on a web page while it goes on, as :8080; on this machine alone unless a host is given (0.0.0.0:8080: all that can reach it)." placeholder:"[HOST]:PORT"`
 	NoTune          bool     `help:"Take the usual kernels rather than the measured choice, and measure none."`
 	OnDivergence    *string  `help:"What to do when loss, gradient or weights are no longer numbers: stop, or rollback (to the last good checkpoint, with half the learning rate, three times at most)." placeholder:"stop|rollback"`
 }
@@ -150,6 +152,17 @@ func (c trainCommand) Run(ctx context.Context) error {
 	if !slices.Contains(nin.Models, cfg.Model) { // before the data is read and the adapter opened
 		return &nin.UnknownModelError{Name: cfg.Model}
 	}
+	var page *serve.Server
+	if c.Serve != "" {
+		if page, err = serve.Listen(c.Serve); err != nil {
+			return err
+		}
+		defer page.Close()
+		if !page.Local() {
+			fmt.Fprintf(os.Stderr, "warning: --serve %s shows this run, without a password, to everyone who can reach this machine; --serve :PORT shows it to this machine alone\n", c.Serve)
+		}
+		fmt.Fprintf(os.Stderr, "the run is shown at %s\n", page.URL())
+	}
 	data, err := openData(cfg.Data)
 	if err != nil {
 		return err
@@ -164,6 +177,10 @@ func (c trainCommand) Run(ctx context.Context) error {
 	defer dev.Close()
 	report := newTrainReport()
 	job := train.Job{Config: cfg, Data: data, Device: dev, Version: version(), Report: report, Resume: saved}
+	if page != nil {
+		page.Describe(cfg, data)
+		job.Report, job.Observe = reporters{report, page}, page.Observe
+	}
 	job.Kernels = func(g *nn.Graph) (map[string]string, error) {
 		if saved != nil && len(saved.Run.Variants) > 0 && saved.Run.Adapter == dev.Adapter.Name {
 			return saved.Run.Variants, nil // others round differently
@@ -172,6 +189,9 @@ func (c trainCommand) Run(ctx context.Context) error {
 	}
 	s, err := job.Run(ctx)
 	report.end()
+	if page != nil {
+		page.End(s, err)
+	}
 	if err != nil {
 		return err
 	}

@@ -95,6 +95,7 @@ var Table = map[string]func(c ops.Case, in Values) Values{
 		o := c.Op.(ops.Dropout)
 		return Values{"v": ref.Dropout(uint32(in["step"][1]), o.Layer, o.P, in["v"])}
 	},
+	"pairs forward": func(c ops.Case, in Values) Values { return Values{"v": ref.Pairs(c.In.N, c.In.C, in["v"])} },
 	"cross entropy forward and gradient": func(c ops.Case, in Values) Values {
 		n, classes := c.In.N, c.In.C
 		labels := make([]int, n)

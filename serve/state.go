@@ -1,0 +1,329 @@
+package serve
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"image"
+	"image/draw"
+	"image/png"
+	"math"
+	"strconv"
+	"sync"
+	"time"
+
+	"ninvk/cifar10"
+	"ninvk/picture"
+	"ninvk/train"
+)
+
+// States of a run. The last three are final.
+const (
+	preparing   = "preparing"
+	training    = "training"
+	evaluating  = "evaluating"
+	finished    = "finished"
+	interrupted = "interrupted"
+	failed      = "failed"
+)
+
+// state is all that the page shows. Versions count the changes of what is sent as a whole.
+type state struct {
+	run      run
+	status   status
+	steps    steps
+	epochs   epochs
+	verdicts []verdict
+	filters  *filters
+
+	runVersion, verdictsVersion, filtersVersion int
+
+	begun   time.Time // when this process began to train
+	before  int       // steps done by earlier ones
+	stepped time.Time // when the last step was reported
+	ended   time.Time // zero while the run goes on
+}
+
+// run is what does not change in a run.
+type run struct {
+	train.RunInfo
+	Dir           string       `json:"dir"`
+	Settings      train.Config `json:"settings"`
+	StepsPerEpoch int          `json:"steps_per_epoch"`
+	TrainImages   int          `json:"train_images"`
+	TestImages    int          `json:"test_images"`
+	Classes       []string     `json:"classes"`
+	Samples       []sample     `json:"samples"`
+}
+
+// status is how far the run is.
+type status struct {
+	State       string   `json:"state"`
+	Message     string   `json:"message,omitempty"` // of a final state
+	Step        int      `json:"step"`
+	Steps       int      `json:"steps"`
+	Epoch       int      `json:"epoch"`
+	Epochs      int      `json:"epochs"`
+	Seconds     float64  `json:"seconds"`                // since this process began to train
+	SecondsLeft *float64 `json:"seconds_left,omitempty"` // nil: not known yet
+	Split       string   `json:"split,omitempty"`        // being evaluated
+	Done        int      `json:"done,omitempty"`         // images of it
+	Total       int      `json:"total,omitempty"`
+}
+
+// now is the status with its times.
+func (s *state) now() status {
+	x := s.status
+	if s.begun.IsZero() {
+		return x
+	}
+	if !s.ended.IsZero() {
+		x.Seconds = s.ended.Sub(s.begun).Seconds()
+		return x
+	}
+	x.Seconds = time.Since(s.begun).Seconds()
+	if done := x.Step - s.before; done > 0 && !s.stepped.IsZero() {
+		left := s.stepped.Sub(s.begun).Seconds()/float64(done)*float64(x.Steps-x.Step) - time.Since(s.stepped).Seconds()
+		left = max(0, left)
+		x.SecondsLeft = &left
+	}
+	return x
+}
+
+// steps is the curve of the steps, thinned: a point stands for width steps.
+type steps struct {
+	width  int
+	points []point
+}
+
+// mostPoints is the number of points beyond which a curve is thinned.
+const mostPoints = 2000
+
+// point is the mean of the steps from first to last.
+type point struct {
+	first, last int
+	n           float64
+	loss        float64 // sum
+	rate        float64 // learning rate of the last
+	pace        float64 // sum of seconds an image
+}
+
+// MarshalJSON writes [last step, mean loss, learning rate, images a second], null for what is no number.
+func (p point) MarshalJSON() ([]byte, error) {
+	b := strconv.AppendInt([]byte{'['}, int64(p.last), 10)
+	for _, v := range []float64{p.loss / p.n, p.rate, p.n / p.pace} {
+		b = append(b, ',')
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			b = append(b, "null"...)
+		} else {
+			b = strconv.AppendFloat(b, v, 'g', 6, 64)
+		}
+	}
+	return append(b, ']'), nil
+}
+
+func (p point) plus(q point) point {
+	return point{p.first, q.last, p.n + q.n, p.loss + q.loss, q.rate, p.pace + q.pace}
+}
+
+// add adds a step, and returns the place of the first point that has changed. Steps that are done again, after a rollback, take the place of the former ones.
+func (s *steps) add(r train.StepRecord) int {
+	s.width = max(1, s.width)
+	n := len(s.points)
+	for n > 0 && s.points[n-1].last >= r.Step {
+		n--
+	}
+	s.points = s.points[:n]
+	p := point{r.Step, r.Step, 1, r.Loss, r.LearningRate, 1 / r.ImagesPerSecond}
+	if n > 0 && s.together(s.points[n-1], p) {
+		s.points[n-1] = s.points[n-1].plus(p)
+		return n - 1
+	}
+	s.points = append(s.points, p)
+	if len(s.points) <= mostPoints {
+		return n
+	}
+	s.width *= 2
+	kept := s.points[:1]
+	for _, p := range s.points[1:] {
+		if last := &kept[len(kept)-1]; s.together(*last, p) {
+			*last = last.plus(p)
+		} else {
+			kept = append(kept, p)
+		}
+	}
+	s.points = kept
+	return 0
+}
+
+func (s *steps) together(p, q point) bool { return (p.first-1)/s.width == (q.first-1)/s.width }
+
+// epochs is the list of epochs, thinned: the numbers of all but the newest are multiples of every.
+type epochs struct {
+	every int
+	list  []epoch
+}
+
+// mostEpochs is the number of epochs beyond which half of them are dropped.
+const mostEpochs = 1000
+
+// epoch is an epoch's line; what was not measured is nil.
+type epoch struct {
+	Epoch         int      `json:"epoch"`
+	Step          int      `json:"step"` // its last
+	LearningRate  *float64 `json:"learning_rate"`
+	TrainLoss     *float64 `json:"train_loss"`
+	TrainAccuracy *float64 `json:"train_accuracy"`
+	TestLoss      *float64 `json:"test_loss"`
+	TestAccuracy  *float64 `json:"test_accuracy"`
+	ImagesPerSec  *float64 `json:"images_per_second"`
+	Seconds       float64  `json:"seconds"`
+	Size          int      `json:"size"`
+}
+
+// from drops the epochs from a number on, and returns how many are left.
+func (s *epochs) from(number int) int {
+	n := len(s.list)
+	for n > 0 && s.list[n-1].Epoch >= number {
+		n--
+	}
+	s.list = s.list[:n]
+	return n
+}
+
+// add adds an epoch, and returns the first place that has changed.
+func (s *epochs) add(e epoch) int {
+	s.every = max(1, s.every)
+	n := s.from(e.Epoch)
+	if n > 0 && s.list[n-1].Epoch%s.every != 0 {
+		n--
+	}
+	s.list = append(s.list[:n], e)
+	if len(s.list) <= mostEpochs {
+		return n
+	}
+	s.every *= 2
+	var kept []epoch
+	for i, x := range s.list {
+		if x.Epoch%s.every == 0 || i == len(s.list)-1 {
+			kept = append(kept, x)
+		}
+	}
+	s.list = kept
+	return 0
+}
+
+// measured is nil for NaN.
+func measured(v float64) *float64 {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return nil
+	}
+	return &v
+}
+
+// addStep adds a step; epochs that it begins anew, after a rollback, are dropped.
+func (s *Server) addStep(r train.StepRecord) {
+	changed, epochs := s.steps.add(r), s.epochs.from(r.Epoch)
+	for c := range s.clients {
+		c.steps, c.epochs = min(c.steps, changed), min(c.epochs, epochs)
+	}
+}
+
+func (s *Server) addEpoch(e train.EpochRecord) {
+	step := s.status.Step
+	if n := len(s.steps.points); n > 0 {
+		step = s.steps.points[n-1].last
+	}
+	if e.Epoch*s.run.StepsPerEpoch < step { // one of before
+		step = e.Epoch * s.run.StepsPerEpoch
+	}
+	changed := s.epochs.add(epoch{
+		e.Epoch, step, measured(e.LearningRate), measured(e.TrainLoss), measured(e.TrainAccuracy), measured(e.TestLoss), measured(e.TestAccuracy),
+		measured(e.ImagesPerSecond), e.Seconds, e.Size,
+	})
+	for c := range s.clients {
+		c.epochs = min(c.epochs, changed)
+	}
+}
+
+// sample is a test image.
+type sample struct {
+	Image string `json:"image"` // a PNG as a data URL
+	True  int    `json:"true"`
+}
+
+func newSamples(s cifar10.Split) []sample {
+	var out []sample
+	for i := range min(train.ObservedImages, s.Len()) {
+		img, err := picture.FromPlanes(cifar10.Width, cifar10.Height, s.Images[i*cifar10.ImageBytes:][:cifar10.ImageBytes])
+		if err != nil {
+			panic(err) // every image of a data set has that size
+		}
+		out = append(out, sample{dataURL(img), int(s.Labels[i])})
+	}
+	return out
+}
+
+// verdict is what the network says about a sample, after an epoch.
+type verdict struct {
+	Epoch       int     `json:"epoch"`
+	Predicted   int     `json:"predicted"`
+	Probability float64 `json:"probability"`
+}
+
+func newVerdicts(o train.Observation) []verdict {
+	var out []verdict
+	for _, v := range o.Verdicts {
+		out = append(out, verdict{o.Epoch, v.Predicted, v.Probability})
+	}
+	return out
+}
+
+// filters is a picture of the first layer's filters; it is drawn when the first browser asks for it.
+type filters struct {
+	epoch, m, c, k int
+	layer          string
+	weights        []float32
+	drawn          sync.Once
+	url            string
+}
+
+func newFilters(o train.Observation) *filters {
+	one := o.Conv.C * o.Conv.K * o.Conv.K
+	return &filters{epoch: o.Epoch, m: o.Conv.M, c: o.Conv.C, k: o.Conv.K, layer: o.Layer, weights: append([]float32(nil), o.Filters[:o.Conv.M*one]...)}
+}
+
+// filterColumns is how many filters stand side by side; the networks have multiples of it.
+const filterColumns = 16
+
+// draw lays the filters out in rows on nothing, so that the page's own colour shows between them.
+func (f *filters) draw() *image.NRGBA {
+	const gap = 3
+	factor := max(1, 30/f.k)
+	cell := f.k*factor + gap
+	columns := min(filterColumns, f.m)
+	rows := (f.m + columns - 1) / columns
+	out := image.NewNRGBA(image.Rect(0, 0, columns*cell-gap, rows*cell-gap))
+	one := f.c * f.k * f.k
+	for i := range f.m {
+		img := picture.Filter(f.c, f.k, f.weights[i*one:(i+1)*one], factor)
+		at := image.Pt(i%columns*cell, i/columns*cell)
+		draw.Draw(out, img.Bounds().Add(at), img, image.Point{}, draw.Src)
+	}
+	return out
+}
+
+// MarshalJSON draws the picture, once.
+func (f *filters) MarshalJSON() ([]byte, error) {
+	f.drawn.Do(func() { f.url = dataURL(f.draw()) })
+	return json.Marshal(map[string]any{"epoch": f.epoch, "layer": f.layer, "count": f.m, "size": f.k, "image": f.url})
+}
+
+// dataURL is an image as a PNG in a URL.
+func dataURL(img image.Image) string {
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		panic(err) // memory takes everything
+	}
+	return "data:image/png;base64," + base64.StdEncoding.EncodeToString(b.Bytes())
+}
