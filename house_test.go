@@ -42,7 +42,7 @@ type room struct {
 var rooms = map[string]room{
 	".":                         {floor: 0},
 	"cmd/ninvk":                 {floor: 0, mayImport: []string{"check", "bench", "tune", "train", "nin", "onnx", "nn", "ops", "gpu", "cifar10", "rng", "pth", "safetensors", "picture"}},
-	"train":                     {floor: 1, mayImport: []string{"nin", "nn", "ops", "gpu", "cifar10", "rng", "safetensors"}},
+	"train":                     {floor: 1, mayImport: []string{"nin", "nn", "ops", "gpu", "cifar10", "rng", "safetensors", "picture", "tensorboard"}},
 	"check":                     {floor: 1, mayImport: []string{"nn", "ops", "gpu", "rng", "safetensors"}},
 	"bench":                     {floor: 1, mayImport: []string{"tune", "nin", "nn", "ops", "gpu", "cifar10"}},
 	"tune":                      {floor: 2, mayImport: []string{"nn", "ops", "shaders", "gpu"}},
@@ -60,6 +60,7 @@ var rooms = map[string]room{
 	"picture":                   {floor: 6},
 	"rng":                       {floor: 6, stdlibOnly: true},
 	"safetensors":               {floor: 6},
+	"tensorboard":               {floor: 6},
 }
 
 // goFiles are the Go files of the repository by folder.

@@ -143,6 +143,9 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	}
 	defer l.release()
 	l.total = c.TotalSteps(l.stepsPerEpoch)
+	if l.samples, err = newSamples(j.Data.Test); err != nil {
+		return Summary{}, err
+	}
 	graph, _, err := l.graph(size)
 	if err != nil {
 		return Summary{}, err
@@ -193,6 +196,7 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 		return Summary{}, err
 	}
 	j.dropImages()
+	l.run.events.every = max(1, (l.total+maxStepEvents-1)/maxStepEvents)
 	err = l.train(ctx)
 	if e := l.waitWriting(); err == nil {
 		err = e
@@ -294,7 +298,7 @@ func (l *loop) open() (err error) {
 	}
 	c := l.Resume.Checkpoint
 	if c == nil {
-		l.run, err = resumeRun(d, l.Resume, l.Config, 0)
+		l.run, err = resumeRun(d, l.Resume, l.Config)
 		return err
 	}
 	if c.DataSHA256 != l.Data.SHA256 {
@@ -321,7 +325,7 @@ func (l *loop) open() (err error) {
 	if len(m.Steps) != c.Step || len(m.Epochs) != c.Epochs {
 		return &CheckpointError{c.Path, fmt.Sprintf("it stands at step %d with %d epochs done, but %s has %d steps and %d epochs up to there", c.Step, c.Epochs, MetricsFile, len(m.Steps), len(m.Epochs))}
 	}
-	if l.run, err = resumeRun(d, l.Resume, l.Config, c.MetricsBytes); err != nil {
+	if l.run, err = resumeRun(d, l.Resume, l.Config); err != nil {
 		return err
 	}
 	l.steps, l.epochs, l.rollbacks = m.Steps, m.Epochs, c.Rollbacks
@@ -367,6 +371,7 @@ type loop struct {
 	stepsPerEpoch int
 	trainImages   *ops.Images
 	testImages    *ops.Images
+	samples       *samples
 
 	info       RunInfo
 	step       int // steps submitted
@@ -410,7 +415,7 @@ func (l *loop) train(ctx context.Context) error {
 		Variants: maps.Clone(l.tuned), // also of the sizes to come, so that a resumed run stays with them
 	}
 	maps.Copy(l.info.Variants, l.net.Variants())
-	if l.run.end() == 0 {
+	if l.run.metrics.end() == 0 {
 		if err := l.run.WriteRun(l.info); err != nil {
 			return err
 		}
@@ -571,7 +576,8 @@ func (l *loop) evaluate(ctx context.Context, e *EpochRecord) error {
 	if err != nil {
 		return err
 	}
-	test, err := Evaluate(ctx, l.net, l.testImages, l.Data.Test, func(done, total int) { l.Report.Evaluating("test", done, total) })
+	test, err := evaluate(ctx, l.net, l.testImages, l.Data.Test, func(done, total int) { l.Report.Evaluating("test", done, total) },
+		func(from, n int) error { return l.samples.judge(l.net, l.Data.Test, from, n) })
 	if err != nil {
 		return err
 	}
@@ -587,6 +593,11 @@ func (l *loop) evaluate(ctx context.Context, e *EpochRecord) error {
 func (l *loop) finish(e EpochRecord, state *nn.State) error {
 	l.epochs = append(l.epochs, e)
 	l.epochStart = time.Now()
+	if picturesDue(e.Epoch, l.Config.Epochs, l.step >= l.total) {
+		if err := l.writePictures(state); err != nil {
+			return err
+		}
+	}
 	if err := l.run.WriteEpoch(e); err != nil {
 		return err
 	}
