@@ -103,7 +103,7 @@ func AppendScalars(b []byte, now time.Time, step int, scalars []Scalar) []byte {
 // AppendImage appends a picture under a tag.
 func AppendImage(b []byte, now time.Time, step int, tag string, img image.Image) ([]byte, error) {
 	var encoded bytes.Buffer
-	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&encoded, img); err != nil {
+	if err := (&png.Encoder{}).Encode(&encoded, img); err != nil {
 		return b, fmt.Errorf("the picture %s: %w", tag, err)
 	}
 	var picture, value, summary message

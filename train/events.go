@@ -174,60 +174,28 @@ func (e *events) cut(path string, size int64) error {
 	return f.Close()
 }
 
-// samples are test images whose classes are watched from epoch to epoch: the first one of each class.
-type samples struct {
-	images   []int // places in the split
-	pictures []image.Image
-	verdicts []Verdict // of the last evaluation
-}
-
-func newSamples(split cifar10.Split) (*samples, error) {
-	s := &samples{}
-	seen := map[byte]bool{}
-	for i, label := range split.Labels {
-		if seen[label] {
-			continue
-		}
-		seen[label] = true
+// samples are the test images that verdicts are shown of.
+func samples(split cifar10.Split) ([]image.Image, error) {
+	out := make([]image.Image, min(ObservedImages, split.Len()))
+	for i := range out {
 		img, err := picture.FromPlanes(cifar10.Width, cifar10.Height, split.Images[i*cifar10.ImageBytes:][:cifar10.ImageBytes])
 		if err != nil {
 			return nil, err
 		}
-		s.images, s.pictures = append(s.images, i), append(s.pictures, picture.Enlarge(img, 4))
+		out[i] = picture.Enlarge(img, 4)
 	}
-	return s, nil
+	return out, nil
 }
 
-// judge adds the verdicts on those images that are among the n from image from on, which the network has just evaluated.
-func (s *samples) judge(net *nn.Net, split cifar10.Split, from, n int) error {
-	if from == 0 {
-		s.verdicts = nil
-	}
-	var logits []float32
-	for _, i := range s.images {
-		if i < from || i >= from+n {
-			continue
-		}
-		if logits == nil {
-			var err error
-			if logits, err = net.Logits(n); err != nil {
-				return err
-			}
-		}
-		s.verdicts = append(s.verdicts, verdict(i, int(split.Labels[i]), logits[(i-from)*cifar10.Classes:][:cifar10.Classes]))
-	}
-	return nil
-}
-
-// sheet draws the images with what the network said of them.
-func (s *samples) sheet() image.Image {
-	tiles := make([]picture.Tile, len(s.verdicts))
-	for i, v := range s.verdicts {
+// samplesSheet draws images with what the network said of them.
+func samplesSheet(images []image.Image, verdicts []Verdict) image.Image {
+	tiles := make([]picture.Tile, len(verdicts))
+	for i, v := range verdicts {
 		said := picture.Line{Text: fmt.Sprintf("%s %.0f %%", cifar10.ClassNames[v.Predicted], 100*v.Probability)}
 		if v.Predicted != v.True {
 			said.Color = picture.Wrong
 		}
-		tiles[i] = picture.Tile{Image: s.pictures[i], Caption: []picture.Line{said, {Text: "is " + cifar10.ClassNames[v.True]}}}
+		tiles[i] = picture.Tile{Image: images[v.Image], Caption: []picture.Line{said, {Text: "is " + cifar10.ClassNames[v.True]}}}
 	}
 	return picture.Sheet("", 5, tiles, nil)
 }
@@ -238,17 +206,15 @@ func picturesDue(epoch, epochs int, last bool) bool {
 	return epoch == 1 || last || epoch%every == 0
 }
 
-// writePictures adds the filters of the first layer, and the samples where this epoch evaluated them.
-func (l *loop) writePictures(state *nn.State) error {
+// writePictures adds the filters of the first layer and, where the epoch was evaluated, samples with what the network said of them.
+func (l *loop) writePictures(state *nn.State, verdicts []Verdict) error {
 	first := l.net.Params()[0]
 	filters := picture.Filters(first.Shape[0], first.Shape[1], first.Shape[2], state.Final()[0])
 	if err := l.run.WritePicture(tagFilters, filters); err != nil {
 		return err
 	}
-	if l.samples.verdicts == nil {
+	if verdicts == nil {
 		return nil
 	}
-	err := l.run.WritePicture(tagPredictions, l.samples.sheet())
-	l.samples.verdicts = nil
-	return err
+	return l.run.WritePicture(tagPredictions, samplesSheet(l.samples, verdicts))
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"ninvk/cifar10"
 	"ninvk/tensorboard"
 	"ninvk/tensorboard/tbtest"
 )
@@ -114,18 +113,6 @@ func TestEventPictures(t *testing.T) {
 		if diff := cmp.Diff(steps, got); diff != "" {
 			t.Errorf("steps of %s (-want +got):\n%s", tag, diff)
 		}
-	}
-}
-
-// The samples are the first image of each class.
-func TestSamples(t *testing.T) {
-	split := cifar10.Split{Labels: []byte{3, 3, 1, 3, 0, 1}, Images: make([]byte, 6*cifar10.ImageBytes)}
-	s, err := newSamples(split)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]int{0, 2, 4}, s.images); diff != "" {
-		t.Errorf("images (-want +got):\n%s", diff)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image"
 	"log/slog"
 	"maps"
 	"math"
@@ -49,6 +50,9 @@ type Reporter interface {
 	// Epoch comes after every epoch.
 	Epoch(e EpochRecord)
 }
+
+// ObservedImages is how many of the test split's first images are looked at one by one after each evaluation.
+const ObservedImages = 20
 
 // Summary is what a run came to.
 type Summary struct {
@@ -143,7 +147,7 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	}
 	defer l.release()
 	l.total = c.TotalSteps(l.stepsPerEpoch)
-	if l.samples, err = newSamples(j.Data.Test); err != nil {
+	if l.samples, err = samples(j.Data.Test); err != nil {
 		return Summary{}, err
 	}
 	graph, _, err := l.graph(size)
@@ -371,7 +375,7 @@ type loop struct {
 	stepsPerEpoch int
 	trainImages   *ops.Images
 	testImages    *ops.Images
-	samples       *samples
+	samples       []image.Image // the first ObservedImages of the test split
 
 	info       RunInfo
 	step       int // steps submitted
@@ -503,15 +507,16 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 	}
 	e.TrainLoss = loss / float64(images)
 	e.ImagesPerSecond = float64(images) / seconds
+	var verdicts []Verdict
 	if epoch%c.EvalEvery == 0 || l.step >= total {
 		if err := l.resize(l.step - 1); err != nil { // a run that was interrupted here has the next step's already
 			return err
 		}
-		if err := l.evaluate(ctx, &e); err != nil || ctx.Err() != nil {
+		if verdicts, err = l.evaluate(ctx, &e); err != nil || ctx.Err() != nil {
 			return err
 		}
 	}
-	return l.finish(e, state)
+	return l.finish(e, state, verdicts)
 }
 
 // rateFactor is by what the rollbacks lower the learning rate.
@@ -566,35 +571,31 @@ func (l *loop) watchDead(s StepRecord) {
 	}
 }
 
-// evaluate fills in loss and accuracy over both splits, dropout off.
-func (l *loop) evaluate(ctx context.Context, e *EpochRecord) error {
+// evaluate fills in loss and accuracy over both splits, dropout off, and returns the verdicts on the first test images.
+func (l *loop) evaluate(ctx context.Context, e *EpochRecord) ([]Verdict, error) {
 	split := l.Data.Train
 	if n := l.Config.EvalTrain; n > 0 && n < split.Len() {
 		split.Labels = split.Labels[:n]
 	}
 	train, err := Evaluate(ctx, l.net, l.trainImages, split, func(done, total int) { l.Report.Evaluating("train", done, total) })
 	if err != nil {
-		return err
+		return nil, err
 	}
-	test, err := evaluate(ctx, l.net, l.testImages, l.Data.Test, func(done, total int) { l.Report.Evaluating("test", done, total) },
-		func(from, n int) error { return l.samples.judge(l.net, l.Data.Test, from, n) })
-	if err != nil {
-		return err
-	}
-	if ctx.Err() != nil {
-		return nil // only part of the split was seen
+	test, verdicts, err := judge(ctx, l.net, l.testImages, l.Data.Test, ObservedImages, func(done, total int) { l.Report.Evaluating("test", done, total) })
+	if err != nil || ctx.Err() != nil { // then only part of the split was seen
+		return nil, err
 	}
 	e.TrainAccuracy, e.TestAccuracy = train.Accuracy, test.Accuracy
 	e.TestLoss = test.Loss
-	return nil
+	return verdicts, nil
 }
 
 // finish saves metrics, weights and plots after an epoch.
-func (l *loop) finish(e EpochRecord, state *nn.State) error {
+func (l *loop) finish(e EpochRecord, state *nn.State, verdicts []Verdict) error {
 	l.epochs = append(l.epochs, e)
 	l.epochStart = time.Now()
 	if picturesDue(e.Epoch, l.Config.Epochs, l.step >= l.total) {
-		if err := l.writePictures(state); err != nil {
+		if err := l.writePictures(state, verdicts); err != nil {
 			return err
 		}
 	}

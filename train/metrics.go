@@ -459,7 +459,7 @@ type Metrics struct {
 
 // ReadMetrics reads a metrics.jsonl, also of a run that is still going or was
 // cut off: a last line that is not whole is left out. Lines of unknown type
-// are skipped. Any other fault is an error that names the file and the line.
+// are skipped. Any other fault of the content is a *MetricsError that names the file and the line.
 func ReadMetrics(path string) (*Metrics, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -467,10 +467,20 @@ func ReadMetrics(path string) (*Metrics, error) {
 	}
 	m, err := decodeMetrics(b)
 	if err != nil {
-		return nil, fmt.Errorf("%s, %w", path, err)
+		return nil, &MetricsError{path, err}
 	}
 	return m, nil
 }
+
+// MetricsError says what in a metrics.jsonl can't be read.
+type MetricsError struct {
+	Path string
+	Err  error // names the line
+}
+
+func (e *MetricsError) Error() string { return fmt.Sprintf("%s, %v", e.Path, e.Err) }
+
+func (e *MetricsError) Unwrap() error { return e.Err }
 
 // readMetricsUpTo reads the first size bytes of a metrics.jsonl. Where they are
 // not there, or not whole lines of metrics, the error is a *CheckpointError.

@@ -22,19 +22,27 @@ type Verdict struct {
 
 // Judge is Evaluate with a verdict on every image, in the split's order.
 func Judge(ctx context.Context, net *nn.Net, images *ops.Images, split cifar10.Split, progress func(done, total int)) (Evaluation, []Verdict, error) {
-	var all []Verdict
+	return judge(ctx, net, images, split, split.Len(), progress)
+}
+
+// judge is Judge with verdicts on the split's first images only.
+func judge(ctx context.Context, net *nn.Net, images *ops.Images, split cifar10.Split, first int, progress func(done, total int)) (Evaluation, []Verdict, error) {
+	var verdicts []Verdict
 	e, err := evaluate(ctx, net, images, split, progress, func(from, n int) error {
+		if from >= first {
+			return nil
+		}
 		logits, err := net.Logits(n)
 		if err != nil {
 			return err
 		}
 		classes := len(logits) / n
-		for i := range n {
-			all = append(all, verdict(from+i, int(split.Labels[from+i]), logits[i*classes:(i+1)*classes]))
+		for i := range min(n, first-from) {
+			verdicts = append(verdicts, verdict(from+i, int(split.Labels[from+i]), logits[i*classes:(i+1)*classes]))
 		}
 		return nil
 	})
-	return e, all, err
+	return e, verdicts, err
 }
 
 func verdict(image, label int, logits []float32) Verdict {

@@ -136,6 +136,8 @@ func TestBadInput(t *testing.T) {
 		"bad.toml":              []byte("epochs = \"many\"\n"),
 		"taken/metrics.jsonl":   {},
 		"saved/config.toml":     {},
+		"torn/config.toml":      {},
+		"torn/metrics.jsonl":    []byte("{\"type\":\n\n"),
 		"saved/checkpoint/step-000000000004.safetensors": whole,
 	})
 	cases := []struct {
@@ -174,6 +176,14 @@ func TestBadInput(t *testing.T) {
 		{"a run is there", "train --data good --model nin --batch 8 --out taken", exitUsage, []string{"taken"}},
 		{"resuming what is no run", "train --resume empty", exitUsage, []string{"--resume", "empty", "config.toml"}},
 		{"resuming from a damaged checkpoint", "train --resume saved", exitBadFile, []string{"step-000000000004.safetensors", "checksum"}},
+		{"runs of a missing folder", "runs nowhere", exitUsage, []string{"nowhere", "no such file"}},
+		{"runs of which one is damaged", "runs torn", exitOther, []string{"torn/", "1 of 1 run folders"}},
+		{"picture of no run", "plot --out new.png", exitUsage, []string{"run"}},
+		{"picture of what is no run", "plot good --out new.png", exitUsage, []string{"good", "config.toml"}},
+		{"picture of a damaged run", "plot torn --out new.png", exitBadFile, []string{"torn/"}},
+		{"picture of too many runs", "plot a b c d e f g h i j k l m --out new.png", exitUsage, []string{"13", "at most 12"}},
+		{"picture of runs without a name", "plot saved", exitUsage, []string{"--out"}},
+		{"picture of runs in no folder", "plot saved --out nowhere/new.png", exitUsage, []string{"--out", "nowhere"}},
 		{"unknown answer to divergence", "train --data good --on-divergence pray", exitUsage, []string{"--on-divergence", "rollback"}},
 		{"no steps", "train --data good --max-steps 0", exitUsage, []string{"--max-steps"}},
 		{"no images a step", "train --data good --batch 0", exitUsage, []string{"--batch"}},
