@@ -97,7 +97,9 @@ func (r *trainReport) Begin(run *train.Run, info train.RunInfo, epochs, stepsPer
 	if doneSteps > 0 {
 		fmt.Printf("going on after step %d\n", doneSteps)
 	}
-	fmt.Fprintln(os.Stderr, "the first step waits for the driver to compile the kernels; on a software driver that may take half a minute")
+	for _, line := range wrap("the first step waits for the driver to compile the kernels; on a software driver that may take half a minute", r.stderr.width()) {
+		fmt.Fprintln(os.Stderr, line)
+	}
 	r.table = columnsFor(r.stdout.width())
 	fmt.Println(r.stdout.paint(bold, row(r.table, func(c column) string { return c.title })))
 }
@@ -200,12 +202,14 @@ func (p progress) line(width int, paint func(code, text string) string) string {
 		share = float64(p.Step) / float64(p.Total)
 	}
 	head := fmt.Sprintf("epoch %d/%d ", p.Epoch, p.Epochs)
-	more := []string{"loss " + strconv.FormatFloat(p.Loss, 'f', 4, 64), "", fmt.Sprintf("step %d/%d", p.Step, p.Total), fmt.Sprintf("%.1f images/s", p.Speed)}
+	// Of one width from step to step, so that the bar keeps its own.
+	total := strconv.Itoa(p.Total)
+	more := []string{fmt.Sprintf("loss %.4f", p.Loss), "", fmt.Sprintf("step %*d/%s", len(total), p.Step, total), fmt.Sprintf("%6.1f images/s", p.Speed)}
 	if p.Left != "" {
-		more[1] = p.Left + " left"
+		more[1] = fmt.Sprintf("%6s left", p.Left)
 	}
 	if p.What != "" {
-		head, more = p.What+" ", []string{fmt.Sprintf("%d/%d images", p.Step, p.Total)}
+		head, more = p.What+" ", []string{fmt.Sprintf("%*d/%s images", len(total), p.Step, total)}
 	}
 	const least, most = 8, 30 // of the bar
 	tail := fmt.Sprintf(" %3.0f %%", math.Floor(100*share))
@@ -216,8 +220,12 @@ func (p progress) line(width int, paint func(code, text string) string) string {
 			used += 2 + len(m)
 		}
 	}
-	if used > width {
-		return strings.TrimSpace(tail)[:max(0, min(width, len(strings.TrimSpace(tail))))]
+	if used > width { // no room for a bar
+		short := head + strings.TrimSpace(tail)
+		if len(short) > width {
+			short = strings.TrimSpace(tail)
+		}
+		return short[:max(0, min(width, len(short)))]
 	}
 	bar := min(most, least+width-used)
 	full := int(share*float64(bar) + 1e-9)
@@ -326,8 +334,11 @@ func (r *trainReport) summary(s train.Summary) {
 		state = "interrupted"
 	}
 	did := fmt.Sprintf("step %d of %d", s.Steps, r.total)
-	if n := s.Steps - r.before; n > 0 {
-		did += fmt.Sprintf(", %d of them in %s", n, duration(time.Since(r.begun).Seconds()))
+	switch n := s.Steps - r.before; {
+	case r.before == 0:
+		did += " in " + duration(time.Since(r.begun).Seconds())
+	case n > 0:
+		did += fmt.Sprintf(", %d of them now in %s", n, duration(time.Since(r.begun).Seconds()))
 	}
 	facts := [][2]string{{state, did}}
 	if !math.IsNaN(s.Best) {

@@ -20,11 +20,12 @@ func plain(_, text string) string { return text }
 func TestProgressLine(t *testing.T) {
 	p := progress{Epoch: 2, Epochs: 30, Step: 1234, Total: 23460, Loss: 1.77619, Speed: 43.61, Left: "2h07m"}
 	for width, want := range map[int]string{
-		100: "epoch 2/30 █░░░░░░░░░░░░░░░░░░░░░░░░░   5 %  loss 1.7762  2h07m left  step 1234/23460  43.6 images/s",
-		79:  "epoch 2/30 █░░░░░░░░░░░░░░░░░░░   5 %  loss 1.7762  2h07m left  step 1234/23460",
-		59:  "epoch 2/30 ░░░░░░░░░░░░░░░░░   5 %  loss 1.7762  2h07m left",
+		100: "epoch 2/30 █░░░░░░░░░░░░░░░░░░░░░   5 %  loss 1.7762   2h07m left  step  1234/23460    43.6 images/s",
+		79:  "epoch 2/30 ░░░░░░░░░░░░░░░░░░   5 %  loss 1.7762   2h07m left  step  1234/23460",
+		59:  "epoch 2/30 ░░░░░░░░░░░░░░░░   5 %  loss 1.7762   2h07m left",
 		39:  "epoch 2/30 ░░░░░░░░░   5 %  loss 1.7762",
-		20:  "5 %",
+		20:  "epoch 2/30 5 %",
+		10:  "5 %",
 		0:   "",
 	} {
 		got := p.line(width, plain)
@@ -111,7 +112,7 @@ func TestTrainInPipes(t *testing.T) {
 	if strings.ContainsAny(stdout+stderr, "\r\x1b█") {
 		t.Errorf("there are codes for terminals in\n%q\n%q", stdout, stderr)
 	}
-	for _, part := range []string{"network     nin-bn, 969822 parameters, recipe fast\n", "data        data\n", "steps       6, 3 an epoch\n", "\n    1/2", "\n    2/2", "finished    step 6 of 6, ", "best        test accuracy ", "run folder  run\n"} {
+	for _, part := range []string{"network     nin-bn, 969822 parameters, recipe fast\n", "data        data\n", "steps       6, 3 an epoch\n", "\n    1/2", "\n    2/2", "finished    step 6 of 6 in ", "best        test accuracy ", "run folder  run\n"} {
 		if !strings.Contains(stdout, part) {
 			t.Errorf("stdout lacks %q:\n%s", part, stdout)
 		}
