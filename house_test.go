@@ -61,6 +61,7 @@ var rooms = map[string]room{
 	"rng":                       {floor: 6, stdlibOnly: true},
 	"safetensors":               {floor: 6},
 	"tensorboard":               {floor: 6},
+	"tensorboard/tbtest":        {floor: 6},
 }
 
 // goFiles are the Go files of the repository by folder.

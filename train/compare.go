@@ -18,8 +18,9 @@ import (
 
 // Curves is a run as PlotRuns draws it.
 type Curves struct {
-	Name    string // for the legend
-	Metrics *Metrics
+	Name          string // for the legend
+	Metrics       *Metrics
+	StepsPerEpoch int // 0: not known
 }
 
 // MostCurves is the number of runs that can be told apart in one picture.
@@ -56,7 +57,8 @@ func (p polygon) DrawGlyph(c *draw.Canvas, style draw.GlyphStyle, at vg.Point) {
 
 var dashes = []vg.Length{vg.Points(6), vg.Points(4)}
 
-// PlotRuns draws runs into one picture as a PNG: accuracy above, loss below, both against the epoch, or against the step where a run has no whole epoch. Lines of the test split are
+// PlotRuns draws runs into one picture as a PNG: accuracy above, loss below, both against the epoch, or against the step where it is not known of a run how many
+// are an epoch. Lines of the test split are
 // solid, those of the training split dashed (its loss smoothed). Runs that measured nothing yet are in the legend alone.
 func PlotRuns(runs []Curves, title string) ([]byte, error) {
 	if len(runs) > MostCurves {
@@ -64,7 +66,7 @@ func PlotRuns(runs []Curves, title string) ([]byte, error) {
 	}
 	axis, byEpoch := "Epoch (passes over the training images)", true
 	for _, r := range runs {
-		if len(r.Metrics.Steps) > 0 && len(r.Metrics.Epochs) == 0 {
+		if len(r.Metrics.Steps) > 0 && r.StepsPerEpoch == 0 {
 			axis, byEpoch = "Step", false
 		}
 	}
@@ -76,7 +78,7 @@ func PlotRuns(runs []Curves, title string) ([]byte, error) {
 		m := r.Metrics
 		unit := 1.0
 		if byEpoch {
-			unit = float64(max(1, m.stepsPerEpoch()))
+			unit = float64(max(1, r.StepsPerEpoch))
 		}
 		var raw, trainAccuracy, testAccuracy, testLoss plotter.XYs
 		for _, s := range m.Steps {

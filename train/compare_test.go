@@ -42,7 +42,11 @@ func TestPlotRuns(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var runs []Curves
 			for i, m := range metrics {
-				runs = append(runs, Curves{Name: fmt.Sprintf("%s %d", strings.Repeat("long ", 40), i), Metrics: m})
+				perEpoch := 0
+				if len(m.Epochs) > 0 {
+					perEpoch = 3
+				}
+				runs = append(runs, Curves{fmt.Sprintf("%s %d", strings.Repeat("long ", 40), i), m, perEpoch})
 			}
 			b, err := PlotRuns(runs, name)
 			if err != nil {

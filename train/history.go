@@ -123,17 +123,23 @@ func (r *PastRun) Seconds() float64 {
 
 // TotalSteps is the number of steps that the run was to have, 0 where it can't be told because no epoch is recorded yet.
 func (r *PastRun) TotalSteps() int {
-	if len(r.Metrics.Epochs) == 0 {
-		return 0
+	if n := r.StepsPerEpoch(); n > 0 {
+		return r.Config.TotalSteps(n)
 	}
-	return r.Config.TotalSteps(r.Metrics.stepsPerEpoch())
+	if len(r.Metrics.Epochs) > 0 {
+		return *r.Config.MaxSteps
+	}
+	return 0
 }
 
-// stepsPerEpoch is the number of steps of a whole epoch, as far as it can be seen.
-func (m *Metrics) stepsPerEpoch() int {
+// StepsPerEpoch is the number of steps of a whole epoch, 0 where it can't be told because none is recorded: one that --max-steps ended may be a part.
+func (r *PastRun) StepsPerEpoch() int {
 	n := 0
-	for _, e := range m.Epochs {
+	for _, e := range r.Metrics.Epochs {
 		n = max(n, e.Steps)
+	}
+	if limit := r.Config.MaxSteps; len(r.Metrics.Epochs) == 1 && limit != nil && n >= *limit {
+		return 0
 	}
 	return n
 }

@@ -78,6 +78,7 @@ func TestReadRun(t *testing.T) {
 		{"finished", func(*Config) {}, 4, 2, false, Finished, 0.3, 20, 4},
 		{"made longer", func(c *Config) { c.Epochs = 3 }, 4, 2, false, Stopped, 0.3, 20, 6},
 		{"ended by its steps", func(c *Config) { c.Epochs, c.MaxSteps = 9, &four }, 4, 2, false, Finished, 0.3, 20, 4},
+		{"ended by its steps within an epoch", func(c *Config) { c.Epochs, c.MaxSteps = 9, intPtr(2) }, 2, 1, false, Finished, nan, 10, 2},
 		{"an epoch not evaluated", func(c *Config) { c.Epochs = 3 }, 6, 3, false, Finished, 0.3, 30, 6},
 		{"diverged", func(c *Config) { c.Batch = 8 }, -1, 1, false, Diverged, nan, 11, 4},
 	} {

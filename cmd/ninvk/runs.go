@@ -170,7 +170,7 @@ func (c plotCommand) Run() error {
 		}
 		curves = append(curves, train.Curves{
 			Name:    fmt.Sprintf("%s: %s, recipe %s, %s%s", runName(c.Runs, i), r.Config.Model, r.Config.Recipe, duration(r.Seconds()), best),
-			Metrics: r.Metrics,
+			Metrics: r.Metrics, StepsPerEpoch: r.StepsPerEpoch(),
 		})
 	}
 	title := "One run"
