@@ -29,7 +29,7 @@ const (
 )
 
 const (
-	// maxStepEvents is the number of steps of a run in its event files; of a longer run every second, third… step is there. Each takes about 200 bytes.
+	// maxStepEvents is the number of steps of a run in its event files; of a longer run every second, third… step is there. Each takes about 150 bytes.
 	maxStepEvents = 50_000
 	// maxPictures is the number of epochs, besides the first and the last, with pictures, which take about 100 kB.
 	maxPictures = 20
