@@ -43,7 +43,7 @@ var rooms = map[string]room{
 	".":                         {floor: 0},
 	"cmd/ninvk":                 {floor: 0, mayImport: []string{"check", "bench", "tune", "serve", "train", "nin", "onnx", "nn", "ops", "gpu", "cifar10", "rng", "pth", "safetensors", "picture"}},
 	"serve":                     {floor: 0, mayImport: []string{"train", "cifar10", "picture"}},
-	"train":                     {floor: 1, mayImport: []string{"nin", "nn", "ops", "gpu", "cifar10", "rng", "safetensors"}},
+	"train":                     {floor: 1, mayImport: []string{"nin", "nn", "ops", "gpu", "cifar10", "rng", "safetensors", "picture", "tensorboard"}},
 	"check":                     {floor: 1, mayImport: []string{"nn", "ops", "gpu", "rng", "safetensors"}},
 	"bench":                     {floor: 1, mayImport: []string{"tune", "nin", "nn", "ops", "gpu", "cifar10"}},
 	"tune":                      {floor: 2, mayImport: []string{"nn", "ops", "shaders", "gpu"}},
@@ -61,6 +61,8 @@ var rooms = map[string]room{
 	"picture":                   {floor: 6},
 	"rng":                       {floor: 6, stdlibOnly: true},
 	"safetensors":               {floor: 6},
+	"tensorboard":               {floor: 6},
+	"tensorboard/tbtest":        {floor: 6},
 }
 
 // goFiles are the Go files of the repository by folder.

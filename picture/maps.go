@@ -165,3 +165,26 @@ func Grid(columns, gap int, images []image.Image) *image.RGBA {
 	}
 	return out
 }
+
+// Filters draws the weights [m][channels][k][k] of a convolution's m filters in a grid.
+func Filters(m, channels, k int, weights []float32) *image.RGBA {
+	one := channels * k * k
+	filters := make([]image.Image, m)
+	for i := range filters {
+		filters[i] = Filter(channels, k, weights[i*one:(i+1)*one], max(1, 40/k))
+	}
+	return Grid(Columns(m), 4, filters)
+}
+
+// Columns makes a grid of n pictures about half as wide again as high, without a gap at its end where that can be.
+func Columns(n int) int {
+	wanted := int(math.Round(math.Sqrt(1.5 * float64(n))))
+	for d := 0; d <= wanted/4; d++ {
+		for _, c := range []int{wanted - d, wanted + d} {
+			if n%c == 0 {
+				return c
+			}
+		}
+	}
+	return wanted
+}

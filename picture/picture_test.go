@@ -317,3 +317,11 @@ func TestWritePNG(t *testing.T) {
 		t.Errorf("%d files are left, %v", len(left), err)
 	}
 }
+
+func TestColumns(t *testing.T) {
+	for n, want := range map[int]int{1: 1, 2: 2, 3: 2, 96: 12, 160: 16, 192: 16, 10: 5, 101: 12} {
+		if got := Columns(n); got != want {
+			t.Errorf("%d pictures in %d columns, want %d", n, got, want)
+		}
+	}
+}

@@ -18,6 +18,7 @@ import (
 
 	"ninvk/nn"
 	"ninvk/safetensors"
+	"ninvk/tensorboard"
 )
 
 // CheckpointDir is the folder of a run folder that holds its checkpoints: step-NUMBER.safetensors, the newest and the one before.
@@ -49,6 +50,8 @@ type Position struct {
 	Epochs       int     `json:"epochs"`        // epochs evaluated and recorded
 	EpochSeconds float64 `json:"epoch_seconds"` // spent on the epoch under way
 	MetricsBytes int64   `json:"metrics_bytes"` // size of metrics.jsonl at this point
+	EventFile    string  `json:"event_file"`    // the newest one at this point, "" if there was none
+	EventBytes   int64   `json:"event_bytes"`   // its size
 	Best         number  `json:"best"`          // test accuracy, NaN where none was measured
 	BestEpoch    int     `json:"best_epoch"`
 	Stuck        int     `json:"stuck"` // steps in a row with the loss of a dead network
@@ -150,8 +153,11 @@ func decodeCheckpoint(b []byte) (*Checkpoint, error) {
 	if err := c.Config.Validate(); err != nil {
 		return nil, fmt.Errorf("its settings can't be right: %w", err)
 	}
-	if c.Config.Resize == nil || c.Step < 0 || c.Epochs < 0 || c.MetricsBytes < 0 || c.Stuck < 0 || c.Rollbacks < 0 || c.Tracked < 0 || !(c.EpochSeconds >= 0) {
+	if c.Config.Resize == nil || c.Step < 0 || c.Epochs < 0 || c.MetricsBytes < 0 || c.EventBytes < 0 || c.Stuck < 0 || c.Rollbacks < 0 || c.Tracked < 0 || !(c.EpochSeconds >= 0) {
 		return nil, errors.New("its position can't be right")
+	}
+	if _, ok := tensorboard.Begun(c.EventFile); !ok && c.EventFile != "" {
+		return nil, fmt.Errorf("%q is no event file of ours", c.EventFile)
 	}
 	return c, nil
 }

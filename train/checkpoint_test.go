@@ -369,7 +369,8 @@ func pretend(t *testing.T, d disk, dir string) (durable int, err error) {
 		if err := r.flush(); err != nil {
 			return err
 		}
-		p.Step, p.MetricsBytes = step, r.end()
+		p.Step = step
+		r.mark(&p)
 		_, err := r.saveCheckpoint(step, tinyCheckpoint(t, p))
 		if err == nil {
 			durable = step
@@ -409,6 +410,9 @@ func checkFolder(t *testing.T, dir string, durable int, wholeLines bool) {
 	}
 	if b, err := os.ReadFile(filepath.Join(dir, ModelFile)); err == nil && (len(b) != 1000 || b[0] != b[999]) {
 		t.Errorf("%s is torn", ModelFile)
+	}
+	if wholeLines {
+		readEvents(t, dir)
 	}
 	if b, err := os.ReadFile(filepath.Join(dir, MetricsFile)); err == nil && wholeLines && len(b) > 0 && b[len(b)-1] != '\n' {
 		t.Errorf("%s ends in a part of a line", MetricsFile)
@@ -451,6 +455,17 @@ func checkFolder(t *testing.T, dir string, durable int, wholeLines bool) {
 	}
 	if len(m.Steps) != s.Checkpoint.Step {
 		t.Errorf("%d steps of metrics belong to the checkpoint of step %d", len(m.Steps), s.Checkpoint.Step)
+	}
+	// Going on leaves the events of these steps.
+	r, err := resumeRun(osDisk{}, s, s.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(readEvents(t, dir)[tagBatchLoss]); got != s.Checkpoint.Step {
+		t.Errorf("%d steps of events belong to the checkpoint of step %d", got, s.Checkpoint.Step)
 	}
 }
 

@@ -93,7 +93,7 @@ func writeUntilKilled(t *testing.T, dir string) {
 		if s.Checkpoint != nil {
 			p = s.Checkpoint.Position
 		}
-		if r, err = resumeRun(osDisk{}, s, p.Config, p.MetricsBytes); err != nil {
+		if r, err = resumeRun(osDisk{}, s, p.Config); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -105,7 +105,7 @@ func writeUntilKilled(t *testing.T, dir string) {
 		if err := r.flush(); err != nil {
 			t.Fatal(err)
 		}
-		p.MetricsBytes = r.end()
+		r.mark(&p)
 		if _, err := r.saveCheckpoint(p.Step, tinyCheckpoint(t, p)); err != nil {
 			t.Fatal(err)
 		}

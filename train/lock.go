@@ -3,6 +3,7 @@ package train
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -70,4 +71,21 @@ func (l *folderLock) release() {
 	_ = os.Remove(l.f.Name()) // tidy; a file that stays is not locked
 	l.f.Close()
 	l.f = nil
+}
+
+// lockHeld says whether another process holds the lock of a run folder, without leaving a trace.
+func lockHeld(dir string) (bool, error) {
+	f, err := os.Open(filepath.Join(dir, LockFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close() // which gives the lock up, if it was free
+	err = tryLock(f)
+	if errors.Is(err, errHeld) {
+		return true, nil
+	}
+	return false, err
 }

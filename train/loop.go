@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image"
 	"log/slog"
 	"maps"
 	"math"
@@ -56,7 +57,7 @@ type Reporter interface {
 	Epoch(e EpochRecord)
 }
 
-// ObservedImages is how many of the test split's first images an Observation tells about.
+// ObservedImages is how many of the test split's first images are looked at one by one after each evaluation.
 const ObservedImages = 20
 
 // Observation is a look into the network at the end of an epoch.
@@ -161,6 +162,9 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	}
 	defer l.release()
 	l.total = c.TotalSteps(l.stepsPerEpoch)
+	if l.samples, err = samples(j.Data.Test); err != nil {
+		return Summary{}, err
+	}
 	graph, _, err := l.graph(size)
 	if err != nil {
 		return Summary{}, err
@@ -211,6 +215,7 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 		return Summary{}, err
 	}
 	j.dropImages()
+	l.run.events.every = max(1, (l.total+maxStepEvents-1)/maxStepEvents)
 	err = l.train(ctx)
 	if e := l.waitWriting(); err == nil {
 		err = e
@@ -312,7 +317,7 @@ func (l *loop) open() (err error) {
 	}
 	c := l.Resume.Checkpoint
 	if c == nil {
-		l.run, err = resumeRun(d, l.Resume, l.Config, 0)
+		l.run, err = resumeRun(d, l.Resume, l.Config)
 		return err
 	}
 	if c.DataSHA256 != l.Data.SHA256 {
@@ -339,7 +344,7 @@ func (l *loop) open() (err error) {
 	if len(m.Steps) != c.Step || len(m.Epochs) != c.Epochs {
 		return &CheckpointError{c.Path, fmt.Sprintf("it stands at step %d with %d epochs done, but %s has %d steps and %d epochs up to there", c.Step, c.Epochs, MetricsFile, len(m.Steps), len(m.Epochs))}
 	}
-	if l.run, err = resumeRun(d, l.Resume, l.Config, c.MetricsBytes); err != nil {
+	if l.run, err = resumeRun(d, l.Resume, l.Config); err != nil {
 		return err
 	}
 	l.steps, l.epochs, l.rollbacks = m.Steps, m.Epochs, c.Rollbacks
@@ -385,6 +390,7 @@ type loop struct {
 	stepsPerEpoch int
 	trainImages   *ops.Images
 	testImages    *ops.Images
+	samples       []image.Image // the first ObservedImages of the test split
 
 	info       RunInfo
 	step       int // steps submitted
@@ -428,7 +434,7 @@ func (l *loop) train(ctx context.Context) error {
 		Variants: maps.Clone(l.tuned), // also of the sizes to come, so that a resumed run stays with them
 	}
 	maps.Copy(l.info.Variants, l.net.Variants())
-	if l.run.end() == 0 {
+	if l.run.metrics.end() == 0 {
 		if err := l.run.WriteRun(l.info); err != nil {
 			return err
 		}
@@ -580,7 +586,7 @@ func (l *loop) watchDead(s StepRecord) {
 	}
 }
 
-// evaluate fills in loss and accuracy over both splits, dropout off, and returns the verdicts that Observe wants.
+// evaluate fills in loss and accuracy over both splits, dropout off, and returns the verdicts on the first test images.
 func (l *loop) evaluate(ctx context.Context, e *EpochRecord) ([]Verdict, error) {
 	split := l.Data.Train
 	if n := l.Config.EvalTrain; n > 0 && n < split.Len() {
@@ -590,11 +596,7 @@ func (l *loop) evaluate(ctx context.Context, e *EpochRecord) ([]Verdict, error) 
 	if err != nil {
 		return nil, err
 	}
-	observed := 0
-	if l.Observe != nil {
-		observed = ObservedImages
-	}
-	test, verdicts, err := judge(ctx, l.net, l.testImages, l.Data.Test, observed, func(done, total int) { l.Report.Evaluating("test", done, total) })
+	test, verdicts, err := judge(ctx, l.net, l.testImages, l.Data.Test, ObservedImages, func(done, total int) { l.Report.Evaluating("test", done, total) })
 	if err != nil || ctx.Err() != nil { // then only part of the split was seen
 		return nil, err
 	}
@@ -607,6 +609,11 @@ func (l *loop) evaluate(ctx context.Context, e *EpochRecord) ([]Verdict, error) 
 func (l *loop) finish(e EpochRecord, state *nn.State, verdicts []Verdict) error {
 	l.epochs = append(l.epochs, e)
 	l.epochStart = time.Now()
+	if picturesDue(e.Epoch, l.Config.Epochs, l.step >= l.total) {
+		if err := l.writePictures(state, verdicts); err != nil {
+			return err
+		}
+	}
 	if err := l.run.WriteEpoch(e); err != nil {
 		return err
 	}

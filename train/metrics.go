@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image"
 	"io"
 	"io/fs"
 	"math"
@@ -148,13 +149,61 @@ type Run struct {
 	disk    disk
 	lock    *folderLock
 	made    []string // folders that NewRun made, the innermost first
-	file    diskFile // metrics.jsonl
-	size    int64    // bytes in the file, all whole lines
-	pending []byte   // lines still to be written
+	metrics appended // metrics.jsonl
+	events  events
 }
 
-// flushBytes is how much of metrics.jsonl stays in memory at most.
+// flushBytes is how much of metrics.jsonl stays in memory at most, and of an event file.
 const flushBytes = 1 << 16
+
+// appended is a file that grows at its end by portions, each of them whole or not there.
+type appended struct {
+	path    string
+	file    diskFile // nil where it is not open
+	size    int64    // bytes in the file, all whole portions
+	pending []byte   // portions still to be written
+}
+
+// flush writes the portions still in memory. Where that fails, the file is cut back to what it was.
+func (a *appended) flush() error {
+	if len(a.pending) == 0 {
+		return nil
+	}
+	n, err := a.file.Write(a.pending)
+	if err == nil && n < len(a.pending) {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
+		_ = a.file.Truncate(a.size)
+		return a.wrap(err)
+	}
+	a.size += int64(n)
+	a.pending = a.pending[:0]
+	return nil
+}
+
+// end is the size of the file once everything written is in it.
+func (a *appended) end() int64 { return a.size + int64(len(a.pending)) }
+
+// close closes the file if it is open, with what was flushed on the disk.
+func (a *appended) close() error {
+	if a.file == nil {
+		return nil
+	}
+	err := a.file.Sync()
+	if e := a.file.Close(); err == nil {
+		err = e
+	}
+	a.file = nil
+	return a.wrap(err)
+}
+
+func (a *appended) wrap(err error) error {
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", a.path, err)
+	}
+	return nil
+}
 
 // NewRun makes the run folder, with config.toml and an empty metrics.jsonl. An
 // existing folder is fine unless a run is in it. On an error nothing is left
@@ -169,7 +218,7 @@ func newRun(d disk, dir string, cfg Config) (*Run, error) {
 	if err := noRunIn(dir); err != nil {
 		return nil, err
 	}
-	r := &Run{dir: dir, disk: d}
+	r := openRun(d, dir)
 	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
 		if _, err := os.Lstat(d); !errors.Is(err, fs.ErrNotExist) {
 			break
@@ -201,7 +250,7 @@ func newRun(d disk, dir string, cfg Config) (*Run, error) {
 	if err := r.writeFile(ConfigFile, text); err != nil {
 		return fail(err)
 	}
-	if r.file, err = d.Create(r.Path(MetricsFile)); err != nil {
+	if r.metrics.file, err = d.Create(r.metrics.path); err != nil {
 		return fail(err)
 	}
 	for _, folder := range []string{dir, filepath.Dir(filepath.Clean(dir))} {
@@ -210,6 +259,11 @@ func newRun(d disk, dir string, cfg Config) (*Run, error) {
 		}
 	}
 	return r, nil
+}
+
+// openRun is a run folder whose files are not open yet.
+func openRun(d disk, dir string) *Run {
+	return &Run{dir: dir, disk: d, metrics: appended{path: filepath.Join(dir, MetricsFile)}, events: events{dir: dir, disk: d, every: 1}}
 }
 
 // noRunIn says that a folder holds a run, if it does.
@@ -231,14 +285,18 @@ func configText(cfg Config) ([]byte, error) {
 	return append([]byte("# Every setting of this run; ninvk train --config FILE --out DIR repeats it.\n\n"), text...), nil
 }
 
-// resumeRun opens the folder of a saved run to go on after size bytes of metrics.jsonl: what was written after the checkpoint is cut off. It takes over the
-// folder's lock. cfg may differ from the settings of before in what Saved.Check allows.
-func resumeRun(d disk, s *Saved, cfg Config, size int64) (*Run, error) {
+// resumeRun opens the folder of a saved run to go on from its checkpoint, or from the start where there is none: what was written to metrics.jsonl and event
+// files after it is cut off. It takes over the folder's lock. cfg may differ from the settings of before in what Saved.Check allows.
+func resumeRun(d disk, s *Saved, cfg Config) (*Run, error) {
 	text, err := configText(cfg)
 	if err != nil {
 		return nil, err
 	}
-	r := &Run{dir: s.Dir, disk: d, size: size}
+	r := openRun(d, s.Dir)
+	var at Position
+	if s.Checkpoint != nil {
+		at = s.Checkpoint.Position
+	}
 	if err := os.MkdirAll(r.Path(CheckpointDir), 0o755); err != nil {
 		return nil, err
 	}
@@ -247,8 +305,13 @@ func resumeRun(d disk, s *Saved, cfg Config, size int64) (*Run, error) {
 			return nil, err
 		}
 	}
-	if r.file, err = d.Append(r.Path(MetricsFile), size); err != nil {
-		return nil, r.wrap(err)
+	if r.metrics.file, err = d.Append(r.metrics.path, at.MetricsBytes); err != nil {
+		return nil, r.metrics.wrap(err)
+	}
+	r.metrics.size = at.MetricsBytes
+	if err := r.events.restore(at); err != nil {
+		r.metrics.file.Close()
+		return nil, err
 	}
 	r.lock, s.lock = s.lock, nil
 	return r, nil
@@ -271,14 +334,23 @@ func (r *Run) WriteRun(info RunInfo) error {
 
 // WriteStep adds a step. It may stay in memory until the epoch's end.
 func (r *Run) WriteStep(s StepRecord) error {
-	return r.write(stepLine{"step", s.Epoch, s.Step, number(s.Loss), number(s.LearningRate), number(s.ImagesPerSecond), number(s.GradientNorm)})
+	if err := r.write(stepLine{"step", s.Epoch, s.Step, number(s.Loss), number(s.LearningRate), number(s.ImagesPerSecond), number(s.GradientNorm)}); err != nil {
+		return err
+	}
+	return r.events.addStep(s)
 }
 
-// WriteEpoch adds an epoch; it and all before it then are in the file.
+// WritePicture adds a picture, as it is after the last step, to the event file.
+func (r *Run) WritePicture(tag string, img image.Image) error { return r.events.addPicture(tag, img) }
+
+// WriteEpoch adds an epoch; it and all before it then are in the files.
 func (r *Run) WriteEpoch(e EpochRecord) error {
 	if err := r.write(epochLine{"epoch", e.Epoch, e.Steps, number(e.LearningRate),
 		number(e.TrainLoss), number(e.TrainAccuracy), number(e.TestLoss), number(e.TestAccuracy),
 		number(e.Seconds), number(e.ImagesPerSecond), e.Size}); err != nil {
+		return err
+	}
+	if err := r.events.addEpoch(e); err != nil {
 		return err
 	}
 	return r.flush()
@@ -295,53 +367,39 @@ func (r *Run) WriteRollback(b RollbackRecord) error {
 func (r *Run) write(line any) error {
 	b, err := json.Marshal(line)
 	if err != nil {
-		return r.wrap(err)
+		return r.metrics.wrap(err)
 	}
-	r.pending = append(append(r.pending, b...), '\n')
-	if len(r.pending) < flushBytes {
+	r.metrics.pending = append(append(r.metrics.pending, b...), '\n')
+	if len(r.metrics.pending) < flushBytes {
 		return nil
 	}
-	return r.flush()
+	return r.metrics.flush()
 }
 
-// flush writes the lines still in memory. Where that fails, the file is cut back to what it was: it never ends in a part of a line.
+// flush writes what is still in memory. Where that fails, the file is cut back to what it was: metrics.jsonl never ends in a part of a line.
 func (r *Run) flush() error {
-	if len(r.pending) == 0 {
-		return nil
+	if err := r.metrics.flush(); err != nil {
+		return err
 	}
-	n, err := r.file.Write(r.pending)
-	if err == nil && n < len(r.pending) {
-		err = io.ErrShortWrite
-	}
-	if err != nil {
-		_ = r.file.Truncate(r.size)
-		return r.wrap(err)
-	}
-	r.size += int64(n)
-	r.pending = r.pending[:0]
-	return nil
+	return r.events.flush()
 }
 
-// end is the size of the file once everything written is in it.
-func (r *Run) end() int64 { return r.size + int64(len(r.pending)) }
+// mark notes in a position where the files stand.
+func (r *Run) mark(p *Position) {
+	p.MetricsBytes = r.metrics.end()
+	r.events.mark(p)
+}
 
-// cut takes back all lines after the first size bytes.
-func (r *Run) cut(size int64) error {
+// goBack takes back all that was written after a position.
+func (r *Run) goBack(p Position) error {
 	if err := r.flush(); err != nil {
 		return err
 	}
-	if err := r.file.Truncate(size); err != nil {
-		return r.wrap(err)
+	if err := r.metrics.file.Truncate(p.MetricsBytes); err != nil {
+		return r.metrics.wrap(err)
 	}
-	r.size = size
-	return nil
-}
-
-func (r *Run) wrap(err error) error {
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", r.Path(MetricsFile), err)
-	}
-	return nil
+	r.metrics.size = p.MetricsBytes
+	return r.events.restore(p)
 }
 
 // writeFile writes a file of the run folder whole, or leaves the old one.
@@ -350,26 +408,24 @@ func (r *Run) writeFile(name string, b []byte) error { return writeWhole(r.disk,
 // saveCheckpoint writes a checkpoint and returns its path. The metrics it counts on, which were flushed before, are synced first. It may run beside the other
 // methods.
 func (r *Run) saveCheckpoint(step int, b []byte) (string, error) {
-	if err := r.file.Sync(); err != nil {
-		return "", r.wrap(err)
+	if err := r.metrics.file.Sync(); err != nil {
+		return "", r.metrics.wrap(err)
 	}
 	return saveCheckpoint(r.disk, r.dir, step, b)
 }
 
-// Close writes what is still in memory, closes the file and gives up the
+// Close writes what is still in memory, closes the files and gives up the
 // folder's lock. Closing twice is harmless.
 func (r *Run) Close() error {
-	if r.file == nil {
+	if r.metrics.file == nil {
 		return nil
 	}
 	err := r.flush()
-	if e := r.file.Sync(); err == nil {
-		err = r.wrap(e)
+	for _, a := range []*appended{&r.metrics, &r.events.appended} {
+		if e := a.close(); err == nil {
+			err = e
+		}
 	}
-	if e := r.file.Close(); err == nil {
-		err = r.wrap(e)
-	}
-	r.file = nil
 	r.lock.release()
 	return err
 }
@@ -377,9 +433,9 @@ func (r *Run) Close() error {
 // Discard takes back what NewRun made, for a run that fails before it begins.
 // Folders that hold anything else stay.
 func (r *Run) Discard() {
-	if r.file != nil {
-		r.file.Close()
-		r.file = nil
+	if r.metrics.file != nil {
+		r.metrics.file.Close()
+		r.metrics.file = nil
 	}
 	if r.lock != nil {
 		os.Remove(r.Path(MetricsFile))
@@ -403,7 +459,7 @@ type Metrics struct {
 
 // ReadMetrics reads a metrics.jsonl, also of a run that is still going or was
 // cut off: a last line that is not whole is left out. Lines of unknown type
-// are skipped. Any other fault is an error that names the file and the line.
+// are skipped. Any other fault of the content is a *MetricsError that names the file and the line.
 func ReadMetrics(path string) (*Metrics, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -411,10 +467,20 @@ func ReadMetrics(path string) (*Metrics, error) {
 	}
 	m, err := decodeMetrics(b)
 	if err != nil {
-		return nil, fmt.Errorf("%s, %w", path, err)
+		return nil, &MetricsError{path, err}
 	}
 	return m, nil
 }
+
+// MetricsError says what in a metrics.jsonl can't be read.
+type MetricsError struct {
+	Path string
+	Err  error // names the line
+}
+
+func (e *MetricsError) Error() string { return fmt.Sprintf("%s, %v", e.Path, e.Err) }
+
+func (e *MetricsError) Unwrap() error { return e.Err }
 
 // readMetricsUpTo reads the first size bytes of a metrics.jsonl. Where they are
 // not there, or not whole lines of metrics, the error is a *CheckpointError.

@@ -139,7 +139,7 @@ func TestWriteAfterFailureNamesTheFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.file.Close()
+	r.metrics.file.Close()
 	if err := r.WriteEpoch(EpochRecord{}); err == nil || !strings.Contains(err.Error(), MetricsFile) {
 		t.Errorf("error %v, expected one that names the file", err)
 	}

@@ -55,6 +55,7 @@ var times = regexp.MustCompile(`"(seconds|images_per_second)":[^,}]+`)
 // outcome is what two runs that are the same must agree on: the weights, the best ones, and the metrics without their times.
 func outcome(t *testing.T, dir string) map[string]string {
 	t.Helper()
+	checkEvents(t, dir)
 	out := map[string]string{}
 	for _, name := range []string{ModelFile, BestFile, MetricsFile} {
 		b, err := os.ReadFile(filepath.Join(dir, name))
@@ -317,6 +318,7 @@ func TestDivergenceRollsBack(t *testing.T) {
 			t.Errorf("rollback %d: %+v", i+1, r)
 		}
 	}
+	checkEvents(t, dir)
 	for i, s := range m.Steps { // those of the last try alone
 		if s.Step != i+1 || s.LearningRate != 1e30/8 {
 			t.Errorf("step %d: %+v", i+1, s)

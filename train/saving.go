@@ -58,9 +58,10 @@ func (l *loop) markCheckpoint(step int) {
 	}
 	l.taking.position = &Position{
 		Version: l.Version, Adapter: l.info.Adapter, Driver: l.info.Driver, DataSet: l.info.DataSet, DataSHA256: l.info.DataSHA256, Config: l.Config,
-		Step: step, Epochs: len(l.epochs), EpochSeconds: time.Since(l.epochStart).Seconds(), MetricsBytes: l.run.end(),
+		Step: step, Epochs: len(l.epochs), EpochSeconds: time.Since(l.epochStart).Seconds(),
 		Best: number(l.summary.Best), BestEpoch: l.summary.BestEpoch, Stuck: l.stuck, Rollbacks: l.rollbacks,
 	}
+	l.run.mark(l.taking.position)
 }
 
 // tendCheckpoint does what can be done without waiting, and begins a checkpoint where one is due.
@@ -210,7 +211,7 @@ func (l *loop) rollBack(d *DivergedError) error {
 	if err != nil {
 		return err
 	}
-	if err := l.run.cut(c.MetricsBytes); err != nil {
+	if err := l.run.goBack(c.Position); err != nil {
 		return err
 	}
 	epoch := l.steps[len(l.steps)-1].Epoch

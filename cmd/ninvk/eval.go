@@ -79,16 +79,7 @@ func (c evalCommand) Run(ctx context.Context) error {
 	}
 	defer images.Release()
 	report := newTrainReport()
-	if report.terminal {
-		report.bar = report.newBar(split.Len(), "evaluating")
-	}
-	e, verdicts, err := train.Judge(ctx, net, images, split, func(done, total int) {
-		if report.bar != nil {
-			_ = report.bar.Set(done)
-			return
-		}
-		report.Evaluating(c.Split, done, total)
-	})
+	e, verdicts, err := train.Judge(ctx, net, images, split, func(done, total int) { report.Evaluating(c.Split, done, total) })
 	report.end()
 	if err != nil {
 		return err

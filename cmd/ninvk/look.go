@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"image"
-	"math"
 
 	"ninvk/cifar10"
 	"ninvk/gpu"
@@ -33,14 +32,8 @@ func (c filtersCommand) Run() error {
 	if !ok {
 		return fmt.Errorf("the first layer of %s, %s, is no convolution", n.Model, first.Name)
 	}
-	weights := n.Weights.Values()[0]
-	one := conv.C * conv.K * conv.K
-	var filters []image.Image
-	for i := range conv.M {
-		filters = append(filters, picture.Filter(conv.C, conv.K, weights[i*one:(i+1)*one], max(1, 40/conv.K)))
-	}
 	title := fmt.Sprintf("The %d filters of %s, %d×%d pixels", conv.M, first.Name, conv.K, conv.K)
-	tile := picture.Tile{Image: picture.Grid(columns(len(filters)), 4, filters), Caption: []picture.Line{
+	tile := picture.Tile{Image: picture.Filters(conv.M, conv.C, conv.K, n.Weights.Values()[0]), Caption: []picture.Line{
 		{Text: n.Model + ", " + n.Path}, {Text: "grey: weight 0; a channel's light or dark: its weight, relative to the filter's largest"},
 	}}
 	if err := picture.WritePNG(c.Out, picture.Sheet(title, 1, []picture.Tile{tile}, nil)); err != nil {
@@ -48,19 +41,6 @@ func (c filtersCommand) Run() error {
 	}
 	fmt.Printf("%s: %d filters of %s\n", c.Out, conv.M, first.Name)
 	return nil
-}
-
-// columns makes a grid of n pictures about half as wide again as high, without a gap at its end where that can be.
-func columns(n int) int {
-	wanted := int(math.Round(math.Sqrt(1.5 * float64(n))))
-	for d := 0; d <= wanted/4; d++ {
-		for _, c := range []int{wanted - d, wanted + d} {
-			if n%c == 0 {
-				return c
-			}
-		}
-	}
-	return wanted
 }
 
 type activationsCommand struct {
@@ -122,7 +102,7 @@ func (c activationsCommand) Run(ctx context.Context) error {
 	if drawn < m.C {
 		title += fmt.Sprintf(", the first %d", drawn)
 	}
-	tile := picture.Tile{Image: picture.Grid(columns(drawn), 4, maps), Caption: []picture.Line{{Text: c.Image}}}
+	tile := picture.Tile{Image: picture.Grid(picture.Columns(drawn), 4, maps), Caption: []picture.Line{{Text: c.Image}}}
 	scale := picture.Scale(picture.Viridis, fmt.Sprintf("%.3g", low), "", fmt.Sprintf("%.3g", high))
 	if err := picture.WritePNG(c.Out, picture.Sheet(title, 1, []picture.Tile{tile}, scale)); err != nil {
 		return err

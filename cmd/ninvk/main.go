@@ -40,6 +40,8 @@ type cli struct {
 		List recipesListCommand `cmd:"" default:"1" help:"List the recipes, each with a line about it."`
 		Show recipesShowCommand `cmd:"" help:"Print a recipe: a TOML file, as --config takes it."`
 	} `cmd:"" help:"Sets of training settings that are part of the program."`
+	Runs        runsCommand        `cmd:"" help:"List past runs: what was trained, how far it came, and whether it can be resumed."`
+	Plot        plotCommand        `cmd:"" help:"Compare runs in one picture: accuracy and loss."`
 	Eval        evalCommand        `cmd:"" help:"Loss and accuracy of trained weights."`
 	Predict     predictCommand     `cmd:"" help:"Say what is in images, and show where in them the network sees it."`
 	Filters     filtersCommand     `cmd:"" help:"Draw the filters of the first layer."`
@@ -86,7 +88,7 @@ func main() {
 		fmt.Fprintf(os.Stderr, "ninvk: %v; see ninvk --help\n", err)
 		os.Exit(exitUsage)
 	}
-	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel})))
+	slog.SetDefault(slog.New(slog.NewTextHandler(clearing{openScreen(os.Stderr)}, &slog.HandlerOptions{Level: c.LogLevel})))
 	ctx, stop := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -101,7 +103,7 @@ func main() {
 // watchSignals ends the context at the first Ctrl-C or SIGTERM and the process at the second.
 func watchSignals(signals <-chan os.Signal, stop func()) {
 	<-signals
-	fmt.Fprintln(os.Stderr, "\nstopping after the current step; once more to leave at once")
+	fmt.Fprintln(clearing{openScreen(os.Stderr)}, "stopping after the current step; once more to leave at once")
 	stop()
 	<-signals
 	os.Exit(exitInterrupted)
@@ -129,7 +131,7 @@ func exitCode(err error) int {
 	case is(new(*train.DivergedError)):
 		return exitDiverged
 	case is(new(*cifar10.FileError)), is(new(*safetensors.FormatError)), is(new(*nin.WeightsError)), is(new(*train.ConfigError)), is(new(*bench.FileError)),
-		is(new(*pth.FormatError)), is(new(*train.CheckpointError)), is(new(*picture.FormatError)):
+		is(new(*pth.FormatError)), is(new(*train.CheckpointError)), is(new(*train.MetricsError)), is(new(*picture.FormatError)):
 		return exitBadFile
 	}
 	return exitOther

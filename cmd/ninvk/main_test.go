@@ -137,6 +137,8 @@ func TestBadInput(t *testing.T) {
 		"bad.toml":              []byte("epochs = \"many\"\n"),
 		"taken/metrics.jsonl":   {},
 		"saved/config.toml":     {},
+		"torn/config.toml":      {},
+		"torn/metrics.jsonl":    []byte("{\"type\":\n\n"),
 		"saved/checkpoint/step-000000000004.safetensors": whole,
 	})
 	port, err := net.Listen("tcp", "127.0.0.1:0")
@@ -182,6 +184,14 @@ func TestBadInput(t *testing.T) {
 		{"resuming from a damaged checkpoint", "train --resume saved", exitBadFile, []string{"step-000000000004.safetensors", "checksum"}},
 		{"page without a port", "train --data good --serve localhost", exitUsage, []string{"--serve", "localhost", ":PORT"}},
 		{"page on a port in use", "train --data good --serve " + port.Addr().String(), exitUsage, []string{"--serve", port.Addr().String(), "in use"}},
+		{"runs of a missing folder", "runs nowhere", exitUsage, []string{"nowhere", "no such file"}},
+		{"runs of which one is damaged", "runs torn", exitOther, []string{"torn/", "1 of 1 run folders"}},
+		{"picture of no run", "plot --out new.png", exitUsage, []string{"run"}},
+		{"picture of what is no run", "plot good --out new.png", exitUsage, []string{"good", "config.toml"}},
+		{"picture of a damaged run", "plot torn --out new.png", exitBadFile, []string{"torn/"}},
+		{"picture of too many runs", "plot a b c d e f g h i j k l m --out new.png", exitUsage, []string{"13", "at most 12"}},
+		{"picture of runs without a name", "plot saved", exitUsage, []string{"--out"}},
+		{"picture of runs in no folder", "plot saved --out nowhere/new.png", exitUsage, []string{"--out", "nowhere"}},
 		{"unknown answer to divergence", "train --data good --on-divergence pray", exitUsage, []string{"--on-divergence", "rollback"}},
 		{"no steps", "train --data good --max-steps 0", exitUsage, []string{"--max-steps"}},
 		{"no images a step", "train --data good --batch 0", exitUsage, []string{"--batch"}},

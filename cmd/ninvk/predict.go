@@ -63,9 +63,6 @@ func (c predictCommand) Run(ctx context.Context) error {
 	}
 	bad := 0
 	report := newTrainReport()
-	if c.JSON && report.terminal { // else the results show how far it is
-		report.bar = report.newBar(len(inputs), "classifying")
-	}
 	defer report.end()
 	for i, in := range inputs {
 		if ctx.Err() != nil {
@@ -79,20 +76,21 @@ func (c predictCommand) Run(ctx context.Context) error {
 		if err != nil {
 			bad++
 			p.results[i] = prediction{File: in.path, Error: err.Error()}
-			fmt.Fprintf(os.Stderr, "ninvk: %s: %v\n", in.path, err)
+			fmt.Fprintf(clearing{report.stderr}, "ninvk: %s: %v\n", in.path, err)
 			continue
 		}
 		if err := p.add(ctx, i, in.path, img); err != nil {
 			return err
 		}
-		if report.bar != nil {
-			_ = report.bar.Set(i + 1)
+		if c.JSON { // else the results show how far it is
+			report.working("classifying", i+1, len(inputs))
 		}
 	}
 	if err := p.flush(ctx); err != nil {
 		return err
 	}
 	if c.JSON {
+		report.end()
 		if err := printJSON(p.results); err != nil {
 			return err
 		}

@@ -261,14 +261,6 @@ func TestPerClass(t *testing.T) {
 	}
 }
 
-func TestColumns(t *testing.T) {
-	for n, want := range map[int]int{1: 1, 2: 2, 3: 2, 96: 12, 160: 16, 192: 16, 10: 5, 101: 12} {
-		if got := columns(n); got != want {
-			t.Errorf("%d pictures in %d columns, want %d", n, got, want)
-		}
-	}
-}
-
 // The accuracy that the documentation claims for the embedded weights is what eval measures on the whole test split.
 func TestPretrainedAccuracy(t *testing.T) {
 	if os.Getenv("NINVK_FULL") != "1" {

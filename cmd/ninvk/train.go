@@ -195,10 +195,7 @@ func (c trainCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !math.IsNaN(s.Best) {
-		fmt.Printf("best test accuracy %.2f %% (epoch %d)\n", 100*s.Best, s.BestEpoch)
-	}
-	fmt.Printf("run folder      %s\naccuracy plot   %s\nweights         %s\n", s.Dir, filepath.Join(s.Dir, train.AccuracyPlot), filepath.Join(s.Dir, train.ModelFile))
+	report.summary(s)
 	if s.Interrupted {
 		return &interrupted{fmt.Sprintf("interrupted after step %d; to go on: %s", s.Steps, train.ResumeCommand(s.Dir))}
 	}
