@@ -1,11 +1,13 @@
 package tune
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"ninvk/gpu"
@@ -18,6 +20,7 @@ const (
 	bounded     = 250 * time.Millisecond // a candidate that is predicted to take longer must not be hopeless to be run at full size:
 	hopeless    = 3                      // so many times the time predicted for the fastest
 	trailing    = 1.5                    // a candidate slower than so many times the leader is dropped
+	far         = 5                      // one that takes so many times as long as the leader is not tried in the pass's other layers: its kernels may take long to compile
 	leastRounds = 3
 	mostRounds  = 10
 	sampleTime  = 10 * time.Millisecond // a shorter pass is repeated within a sample
@@ -30,8 +33,10 @@ func Measure(ctx context.Context, d *gpu.Device, calls []Call, o Options) ([]Ent
 	if o.Budget == 0 {
 		o.Budget = Budget
 	}
-	m := meter{d, o}
+	m := meter{d, o, map[string]string{}}
 	var entries []Entry
+	calls = slices.Clone(calls) // the short ones first: what is far behind there is not tried on the long ones
+	slices.SortStableFunc(calls, func(a, b Call) int { return cmp.Compare(a.products(), b.products()) })
 	start := time.Now()
 	for i, c := range calls {
 		o.Progress(i, len(calls))
@@ -42,7 +47,7 @@ func Measure(ctx context.Context, d *gpu.Device, calls []Call, o Options) ([]Ent
 		}
 		small := c.In
 		small.N = min(small.N, probeBatch)
-		e, err := m.call(ctx, c.Key(), ops.Candidates(c.Pass, c.Conv, small), ops.Candidates(c.Pass, c.Conv, c.In), left/time.Duration(len(calls)-i))
+		e, err := m.call(ctx, c, ops.Candidates(c.Pass, c.Conv, small), ops.Candidates(c.Pass, c.Conv, c.In), left/time.Duration(len(calls)-i))
 		if err != nil {
 			return entries, err
 		}
@@ -57,6 +62,29 @@ func Measure(ctx context.Context, d *gpu.Device, calls []Call, o Options) ([]Ent
 type meter struct {
 	d *gpu.Device
 	Options
+	far map[string]string // by pass and variant: where the variant was far behind
+}
+
+// remember notes the variants that were far behind in a call. The naive one stays in all: it is the measure of results.
+func (m *meter) remember(c Call, all []*trial) {
+	least, predicted := math.Inf(1), math.Inf(1)
+	for _, t := range all {
+		if len(t.Milliseconds) > 0 {
+			least = min(least, t.Median())
+		}
+		if t.Predicted > 0 {
+			predicted = min(predicted, t.Predicted)
+		}
+	}
+	for _, t := range all {
+		behind := t.Predicted > far*predicted
+		if len(t.Milliseconds) > 0 {
+			behind = t.Median() > far*least
+		}
+		if behind && t.Variant != "naive" {
+			m.far[string(c.Pass)+"="+t.Variant] = c.shippedShape()
+		}
+	}
 }
 
 // trial is a candidate at one batch size.
@@ -68,7 +96,8 @@ type trial struct {
 }
 
 // call measures one call: every candidate of small runs on a few images with the kernels of the full size, and those not hopeless at the full size.
-func (m *meter) call(ctx context.Context, key string, small, full []ops.Case, share time.Duration) (Entry, error) {
+func (m *meter) call(ctx context.Context, call Call, small, full []ops.Case, share time.Duration) (Entry, error) {
+	key := call.Key()
 	e := Entry{Key: key, Candidates: make([]Candidate, len(full))}
 	var need ops.Need
 	var trials []*trial
@@ -82,6 +111,10 @@ func (m *meter) call(ctx context.Context, key string, small, full []ops.Case, sh
 			e.Candidates[i].Dropped = err.Error()
 			continue
 		}
+		if where := m.far[string(call.Pass)+"="+c.Variant]; where != "" {
+			e.Candidates[i].Dropped = fmt.Sprintf("took more than %d times as long as the fastest at %s", far, where)
+			continue
+		}
 		need = need.Max(c.Need(m.d.Limits()))
 		trials = append(trials, &trial{Candidate: &e.Candidates[i]})
 	}
@@ -91,6 +124,9 @@ func (m *meter) call(ctx context.Context, key string, small, full []ops.Case, sh
 	if len(trials) < 2 {
 		return e, nil
 	}
+	if m.d.Adapter.Llvmpipe() { // it compiles the kernels for GPUs for seconds: they come last, if there is time
+		slices.SortStableFunc(trials, func(a, b *trial) int { return cmp.Compare(forGPUs(a.Variant), forGPUs(b.Variant)) })
+	}
 	lent, err := m.lend(need)
 	defer lent.release()
 	if err != nil {
@@ -99,7 +135,7 @@ func (m *meter) call(ctx context.Context, key string, small, full []ops.Case, sh
 	}
 	from := time.Now()
 	images := full[0].In.N
-	err = m.run(ctx, lent, key, small, images, trials, func(trials []*trial) error {
+	err = m.run(ctx, lent, key, small, images, trials, from.Add(share), func(trials []*trial) error {
 		least := math.Inf(1)
 		for _, t := range trials {
 			took, err := m.sample(ctx, t, 1)
@@ -119,10 +155,11 @@ func (m *meter) call(ctx context.Context, key string, small, full []ops.Case, sh
 	if err != nil {
 		return Entry{}, err
 	}
-	err = m.run(ctx, lent, key, full, images, trials, func(trials []*trial) error { return m.roundRobin(ctx, trials, from.Add(share)) })
+	err = m.run(ctx, lent, key, full, images, trials, time.Time{}, func(trials []*trial) error { return m.roundRobin(ctx, trials, from.Add(share)) })
 	if err != nil {
 		return Entry{}, err
 	}
+	m.remember(call, trials)
 	e.choose()
 	return e, nil
 }
@@ -154,9 +191,17 @@ func (l loan) release() {
 	l.unfolded.Release()
 }
 
+// forGPUs is 1 for the variants that are made for GPUs.
+func forGPUs(variant string) int {
+	if strings.HasPrefix(variant, "tiled") {
+		return 1
+	}
+	return 0
+}
+
 // run records the candidates that are still in on one memory, runs each once, drops those whose results are wrong, and hands the others to measure. batch is
-// the largest batch, for which the kernels are made.
-func (m *meter) run(ctx context.Context, lent loan, key string, cases []ops.Case, batch int, all []*trial, measure func([]*trial) error) error {
+// the largest batch, for which the kernels are made. After end, unless it is zero, only two are tried: one alone could not be judged.
+func (m *meter) run(ctx context.Context, lent loan, key string, cases []ops.Case, batch int, all []*trial, end time.Time, measure func([]*trial) error) error {
 	trials := in(all)
 	if len(trials) == 0 {
 		return nil
@@ -172,7 +217,11 @@ func (m *meter) run(ctx context.Context, lent loan, key string, cases []ops.Case
 	if err := m.fill(mem, cases[0].Operands, false); err != nil {
 		return err
 	}
-	for _, t := range trials {
+	for i, t := range trials {
+		if i >= 2 && !end.IsZero() && time.Now().After(end) {
+			t.Dropped = "no time left to try it"
+			continue
+		}
 		c := cases[slices.IndexFunc(cases, func(c ops.Case) bool { return c.Variant == t.Variant })]
 		own := *mem.Recorder
 		t.tape = m.d.NewTape(key + " by " + t.Variant)

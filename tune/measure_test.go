@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"ninvk/gpu"
 	"ninvk/ops"
 )
@@ -77,8 +79,8 @@ func measureWith(t *testing.T, record map[string]func(*ops.Memory) error) (Entry
 	}
 	small := input
 	small.N = 2
-	m := meter{d, collect(&warned)}
-	e, err := m.call(t.Context(), tiny.Key(ops.ConvForward, input), change(small), change(input), Budget)
+	m := meter{d, collect(&warned), map[string]string{}}
+	e, err := m.call(t.Context(), Call{ops.ConvForward, tiny, input}, change(small), change(input), Budget)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,5 +196,41 @@ func TestMeasureEnds(t *testing.T) {
 	cancel()
 	if _, err := Measure(ctx, d, calls, collect(&warned)); err != context.Canceled {
 		t.Errorf("after Ctrl-C: %v", err)
+	}
+}
+
+// A variant that was far behind once is not tried in the same pass of other layers; the naive one, whose results the others are compared with, always is.
+func TestFarBehind(t *testing.T) {
+	d := open(t)
+	var warned []string
+	o := collect(&warned)
+	o.Progress = func(int, int) {}
+	layer := func(c, m int) Call {
+		return Call{ops.ConvForward, ops.Conv{C: c, M: m, K: 1, Stride: 1}, ops.Shape{N: 1, C: c, H: 2, W: 2}}
+	}
+	m := meter{d, o, map[string]string{}}
+	trials := func(naive, tiled, other float64) []*trial {
+		return []*trial{
+			{Candidate: &Candidate{Variant: "naive", Predicted: naive}}, {Candidate: &Candidate{Variant: "tiled", Milliseconds: []float64{tiled}}},
+			{Candidate: &Candidate{Variant: "tiled-8x8", Milliseconds: []float64{other}}},
+		}
+	}
+	m.remember(layer(4, 4), trials(100, 2, 1))
+	if len(m.far) != 0 {
+		t.Fatalf("%v are far behind", m.far)
+	}
+	m.remember(layer(4, 4), trials(100, 6, 1))
+	if diff := cmp.Diff(map[string]string{"conv/forward=tiled": "4×2×2 to 4 k1 s1 p0"}, m.far); diff != "" {
+		t.Fatal(diff)
+	}
+	c := layer(8, 4)
+	e, err := m.call(t.Context(), c, ops.Candidates(c.Pass, c.Conv, c.In), ops.Candidates(c.Pass, c.Conv, c.In), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range e.Candidates {
+		if skipped := strings.Contains(x.Dropped, "at 4×2×2"); skipped != (x.Variant == "tiled") || x.Variant == "naive" && x.Predicted == 0 {
+			t.Errorf("%+v", x)
+		}
 	}
 }

@@ -24,6 +24,12 @@ type Call struct {
 // Key is the call's name in tables of choices, see ops.ConvCall.Key.
 func (c Call) Key() string { return c.Conv.Key(c.Pass, c.In) }
 
+// products is the number of multiply-adds of the call.
+func (c Call) products() int {
+	out, _ := c.Conv.Out(c.In)
+	return out.Elements() * c.Conv.C * c.Conv.K * c.Conv.K
+}
+
 // Calls lists the passes of the convolutions of a network, each once: forward alone, or all that a training step runs.
 func Calls(g *nn.Graph, batch int, train bool) []Call {
 	var calls []Call
