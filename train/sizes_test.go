@@ -59,22 +59,8 @@ func TestResumeAcrossSizes(t *testing.T) {
 	if got := whole.Last.Size; got != 12 {
 		t.Errorf("the last evaluation is at size %d, want 12", got)
 	}
-	for _, stops := range [][]int{{1, 2, 4, 5}} { // losses are told some steps later: the last stop leaves room for that
-		ctx, report := stopAt(stops[0])
-		s, err := runJob(t, ctx, data, report, recipe)
-		for _, next := range stops[1:] {
-			if err != nil {
-				t.Fatal(err)
-			}
-			ctx, report = stopAt(next)
-			s, err = resume(t, ctx, s.Dir, report, nil)
-		}
-		if err != nil || !s.Interrupted {
-			t.Fatalf("interrupted %v, error %v", s.Interrupted, err)
-		}
-		if s, err = resume(t, context.Background(), s.Dir, silent{}, nil); err != nil {
-			t.Fatal(err)
-		}
+	for _, stops := range [][]int{{1, 2, 4, 5}} {
+		s := interrupted(t, data, stops, recipe)
 		if diff := cmp.Diff(want, outcome(t, s.Dir)); diff != "" {
 			t.Errorf("stops at %v (-never interrupted +resumed):\n%s", stops, diff)
 		}
