@@ -9,7 +9,7 @@ TEST_PACKAGES := 1
 TEST_TIMEOUT := 4m
 FULL_TIMEOUT := 60m
 
-.PHONY: help build setup quickstart test test-full test-adapters race soak windows onnxruntime tint bench-peers pretrained vet fmt
+.PHONY: help build setup quickstart test test-full test-adapters race soak windows onnxruntime tint full-data bench-peers pretrained vet fmt
 
 help:
 	@echo 'make quickstart    set up, build, and train on the embedded sample (about three minutes)'
@@ -45,7 +45,11 @@ test: setup
 
 test-full: export NINVK_FULL = 1
 test-full: TEST_TIMEOUT = $(FULL_TIMEOUT)
-test-full: onnxruntime tint test race test-adapters
+test-full: onnxruntime tint full-data test race test-adapters
+
+# CIFAR-10 in the folder data, for test-full alone, unless NINVK_DATA names a folder that has it.
+full-data: build
+	@[ -n "$$NINVK_DATA" ] || bin/ninvk data fetch
 
 # The tests on three software drivers, which are downloaded and unpacked beside each other.
 test-adapters: setup

@@ -49,7 +49,8 @@ func TestResumeAcrossSizes(t *testing.T) {
 	recipe := func(c *Config) {
 		resumeRecipe(c)
 		size := 12
-		c.Resize, c.Sizes, c.EMA, c.EvalEvery, c.EvalTrain = &size, "8:0.33,10:0.3", 0.9, 1, 10 // steps 1 to 3, 4 to 6, 7 to 9: as the epochs
+		c.Resize, c.Sizes, c.EMA, c.EvalEvery, c.EvalTrain = &size, "8:0.16,10:0.16", 0.9, 1, 10 // steps 1 to 3, 4 to 6, 7 to 18: by epochs
+		c.Epochs = 6
 	}
 	whole, err := runJob(t, context.Background(), data, silent{}, recipe)
 	if err != nil {
@@ -59,8 +60,22 @@ func TestResumeAcrossSizes(t *testing.T) {
 	if got := whole.Last.Size; got != 12 {
 		t.Errorf("the last evaluation is at size %d, want 12", got)
 	}
-	for _, stops := range [][]int{{1, 2, 4, 5}} {
-		s := interrupted(t, data, stops, recipe)
+	for _, stops := range [][]int{{1, 2, 4, 5}} { // losses are told some steps later: the run is long enough for that
+		ctx, report := stopAt(stops[0])
+		s, err := runJob(t, ctx, data, report, recipe)
+		for _, next := range stops[1:] {
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, report = stopAt(next)
+			s, err = resume(t, ctx, s.Dir, report, nil)
+		}
+		if err != nil || !s.Interrupted {
+			t.Fatalf("interrupted %v, error %v", s.Interrupted, err)
+		}
+		if s, err = resume(t, context.Background(), s.Dir, silent{}, nil); err != nil {
+			t.Fatal(err)
+		}
 		if diff := cmp.Diff(want, outcome(t, s.Dir)); diff != "" {
 			t.Errorf("stops at %v (-never interrupted +resumed):\n%s", stops, diff)
 		}
