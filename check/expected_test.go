@@ -10,7 +10,6 @@ import (
 	"ninvk/nn"
 	"ninvk/ops"
 	"ninvk/ops/ref"
-	"ninvk/ops/twin"
 	"ninvk/safetensors"
 )
 
@@ -31,7 +30,7 @@ func TestExpected(t *testing.T) {
 			continue
 		}
 		seen[name(c)] = true
-		in := twin.Values{}
+		in := ref.Values{}
 		for i, o := range c.Operands {
 			if v := input(c, i); v != nil {
 				in[o.Name] = v
@@ -41,13 +40,13 @@ func TestExpected(t *testing.T) {
 		for k, v := range in {
 			kept[k] = slices.Clone(v)
 		}
-		twin.AvoidKinks(c, kept)
+		ref.AvoidKinks(c, kept)
 		for k, v := range kept {
 			if !slices.Equal(v, in[k]) {
 				t.Errorf("%v: rounding decides results for these inputs: choose another shape", c)
 			}
 		}
-		out := twin.Table[twin.Key(c)](c, in)
+		out := ref.Table[ref.Key(c)](c, in)
 		for _, o := range c.Operands {
 			if o.Use == ops.Writes || o.Use == ops.Updates {
 				if len(out[o.Name]) != o.Elements() {

@@ -11,7 +11,7 @@ import (
 
 	"ninvk/gpu"
 	"ninvk/ops"
-	"ninvk/ops/twin"
+	"ninvk/ops/ref"
 )
 
 // limited makes the device of this package's tests one with lowered limits, until the test ends.
@@ -92,7 +92,7 @@ func TestLowerLimits(t *testing.T) {
 							continue
 						}
 						got, dispatches := run(t, x, values, float32(math.NaN()))
-						compare(t, x, got, twin.Table[twin.Key(x)](x, values))
+						compare(t, x, got, ref.Table[ref.Key(x)](x, values))
 						// Straight kernels and Winograd's read through a texture, which is not bound in parts.
 						if n, split := before[x.String()]; split && x.Variant != "straight" && x.Variant != "winograd" && dispatches <= n {
 							t.Errorf("%v: %d dispatches, as many as before: nothing was split", x, dispatches)

@@ -15,11 +15,10 @@ import (
 	"ninvk/gpu"
 	"ninvk/ops"
 	"ninvk/ops/ref"
-	"ninvk/ops/twin"
 )
 
 // values are the operands of a case by name: activations as NCHW.
-type values = twin.Values
+type values = ref.Values
 
 var openDevice = sync.OnceValues(func() (*gpu.Device, error) { return gpu.Open("") })
 
@@ -116,7 +115,7 @@ func inputs(c ops.Case) values {
 			in[o.Name] = v
 		}
 	}
-	twin.AvoidKinks(c, in)
+	ref.AvoidKinks(c, in)
 	return in
 }
 
@@ -324,9 +323,9 @@ func TestTable(t *testing.T) {
 			t.Errorf("two entries are called %q", c)
 		}
 		seen[c.String()] = true
-		used[twin.Key(c)] = true
-		if twin.Table[twin.Key(c)] == nil {
-			t.Errorf("%q has no twin: add one to ops/twin", twin.Key(c))
+		used[ref.Key(c)] = true
+		if ref.Table[ref.Key(c)] == nil {
+			t.Errorf("%q has no twin: add one to ops/ref/table.go", ref.Key(c))
 		}
 		outputs := 0
 		for _, o := range c.Operands {
@@ -341,20 +340,20 @@ func TestTable(t *testing.T) {
 			t.Errorf("%v: nothing to compare", c)
 		}
 	}
-	for k := range twin.Table {
+	for k := range ref.Table {
 		if !used[k] {
 			t.Errorf("the twin %q has no entry in the table", k)
 		}
 	}
 }
 
-// TestOperators compares every entry of the table with its twin.
+// TestOperators compares every entry of the table with its ref.
 func TestOperators(t *testing.T) {
 	for _, c := range cases(t) {
 		t.Run(strings.ReplaceAll(c.String(), " ", "_"), func(t *testing.T) {
-			outputs := twin.Table[twin.Key(c)]
+			outputs := ref.Table[ref.Key(c)]
 			if outputs == nil {
-				t.Fatalf("%q has no twin: add one to ops/twin", twin.Key(c))
+				t.Fatalf("%q has no twin: add one to ops/ref/table.go", ref.Key(c))
 			}
 			in := inputs(c)
 			got, _ := run(t, c, in, float32(math.NaN()))
@@ -422,7 +421,7 @@ func TestSplitAlongChannelGroups(t *testing.T) {
 		if split <= whole {
 			t.Errorf("%v: %d dispatches in parts, %d whole: nothing was split", c, split, whole)
 		}
-		compare(t, c, got, twin.Table[twin.Key(c)](c, in))
+		compare(t, c, got, ref.Table[ref.Key(c)](c, in))
 	}
 }
 
@@ -441,7 +440,7 @@ func TestLongRuns(t *testing.T) {
 		if few <= many {
 			t.Errorf("%v: %d dispatches for three runs, %d for many short ones: no run was cut", c, few, many)
 		}
-		compare(t, c, got, twin.Table[twin.Key(c)](c, in))
+		compare(t, c, got, ref.Table[ref.Key(c)](c, in))
 	}
 }
 
@@ -461,7 +460,7 @@ func TestWinogradError(t *testing.T) {
 			}
 			in := inputs(one)
 			got, _ := run(t, one, in, float32(math.NaN()))
-			for i, want := range twin.Table[twin.Key(one)](one, in)["y"] {
+			for i, want := range ref.Table[ref.Key(one)](one, in)["y"] {
 				squares[one.Variant] += math.Pow(float64(got["y"][i])-want, 2)
 			}
 		}
@@ -585,7 +584,7 @@ func TestDropoutKeepsWhatTheTwinKeeps(t *testing.T) {
 			in["v"][i] = 1
 		}
 		got, _ := run(t, c, in, 0)
-		want := twin.Table[twin.Key(c)](c, in)["v"]
+		want := ref.Table[ref.Key(c)](c, in)["v"]
 		var sum float64
 		for i, v := range got["v"] {
 			if (v == 0) != (want[i] == 0) {

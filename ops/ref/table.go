@@ -1,49 +1,46 @@
-// Package twin gives the outputs of every entry of the table of operators in float64, by the twins of ops/ref. It is for tests and for the expected results
-// that they keep.
-package twin
+package ref
 
 import (
 	"math"
 	"slices"
 
 	"ninvk/ops"
-	"ninvk/ops/ref"
 )
 
 // Values are the operands of a case by name: activations as NCHW.
 type Values map[string][]float64
 
-// Table gives the outputs of a pass from its inputs in float64, by Key. Running averages among the inputs are moved. Passes that differ only in how often they run have one entry each.
+// Table says whose twin is which: it gives the outputs of a pass from its inputs in float64, by Key. Running averages among the inputs are moved. Passes that differ only in how often they run have one entry each.
 var Table = map[string]func(c ops.Case, in Values) Values{
 	"conv forward": func(c ops.Case, in Values) Values {
-		y := ref.ConvForward(convShape(c), in["x"], in["weight"], in["bias"])
+		y := ConvForward(convShape(c), in["x"], in["weight"], in["bias"])
 		if c.Op.(ops.Conv).ReLU {
-			y = ref.ReLU(y)
+			y = ReLU(y)
 		}
 		return Values{"y": y}
 	},
 	"conv input gradient": func(c ops.Case, in Values) Values {
-		dx := ref.ConvInputGrad(convShape(c), in["dy"], in["weight"])
+		dx := ConvInputGrad(convShape(c), in["dy"], in["weight"])
 		if x, masked := in["x"]; masked {
-			dx = ref.ReLUGrad(x, dx)
+			dx = ReLUGrad(x, dx)
 		}
 		return Values{"dx": dx}
 	},
 	"conv weight gradient": func(c ops.Case, in Values) Values {
 		dy := in["dy"]
 		if y, masked := in["y"]; masked {
-			dy = ref.ReLUGrad(y, dy)
+			dy = ReLUGrad(y, dy)
 		}
-		dw, db := ref.ConvWeightGrad(convShape(c), in["x"], dy)
+		dw, db := ConvWeightGrad(convShape(c), in["x"], dy)
 		return Values{"dweight": dw, "dbias": db, "dy": dy}
 	},
 	"bias gradient": func(c ops.Case, in Values) Values { return Values{"dbias": channelSums(c.In, in["dy"])} },
 	"bias gradient through relu": func(c ops.Case, in Values) Values {
-		dy := ref.ReLUGrad(in["y"], in["dy"])
+		dy := ReLUGrad(in["y"], in["dy"])
 		return Values{"dy": dy, "dbias": channelSums(c.In, dy)}
 	},
-	"relu forward":  func(_ ops.Case, in Values) Values { return Values{"v": ref.ReLU(in["v"])} },
-	"relu gradient": func(_ ops.Case, in Values) Values { return Values{"dv": ref.ReLUGrad(in["y"], in["dv"])} },
+	"relu forward":  func(_ ops.Case, in Values) Values { return Values{"v": ReLU(in["v"])} },
+	"relu gradient": func(_ ops.Case, in Values) Values { return Values{"dv": ReLUGrad(in["y"], in["dv"])} },
 	"add forward": func(_ ops.Case, in Values) Values {
 		sum := slices.Clone(in["sum"])
 		for i, v := range in["x"] {
@@ -52,20 +49,20 @@ var Table = map[string]func(c ops.Case, in Values) Values{
 		return Values{"sum": sum}
 	},
 	"max pool forward": func(c ops.Case, in Values) Values {
-		y, _ := ref.MaxPool(poolShape(c), in["x"])
+		y, _ := MaxPool(poolShape(c), in["x"])
 		return Values{"y": y}
 	},
 	"max pool gradient": func(c ops.Case, in Values) Values {
-		_, arg := ref.MaxPool(poolShape(c), in["x"])
-		return Values{"dx": ref.MaxPoolGrad(poolShape(c), arg, in["dy"])}
+		_, arg := MaxPool(poolShape(c), in["x"])
+		return Values{"dx": MaxPoolGrad(poolShape(c), arg, in["dy"])}
 	},
-	"average pool forward":  func(c ops.Case, in Values) Values { return Values{"y": ref.AvgPool(poolShape(c), in["x"])} },
-	"average pool gradient": func(c ops.Case, in Values) Values { return Values{"dx": ref.AvgPoolGrad(poolShape(c), in["dy"])} },
+	"average pool forward":  func(c ops.Case, in Values) Values { return Values{"y": AvgPool(poolShape(c), in["x"])} },
+	"average pool gradient": func(c ops.Case, in Values) Values { return Values{"dx": AvgPoolGrad(poolShape(c), in["dy"])} },
 	"global average pool forward": func(c ops.Case, in Values) Values {
-		return Values{"y": ref.GlobalAvgPool(c.In.N, c.In.C, c.In.H, c.In.W, in["x"])}
+		return Values{"y": GlobalAvgPool(c.In.N, c.In.C, c.In.H, c.In.W, in["x"])}
 	},
 	"global average pool gradient": func(c ops.Case, in Values) Values {
-		return Values{"dx": ref.GlobalAvgPoolGrad(c.In.N, c.In.C, c.In.H, c.In.W, in["dy"])}
+		return Values{"dx": GlobalAvgPoolGrad(c.In.N, c.In.C, c.In.H, c.In.W, in["dy"])}
 	},
 	"batch norm training": func(c ops.Case, in Values) Values {
 		y, _, _ := trainNorm(c, in, 1)
@@ -78,7 +75,7 @@ var Table = map[string]func(c ops.Case, in Values) Values{
 	"batch norm evaluation": func(c ops.Case, in Values) Values {
 		y := normShape(c).Eval(in["x"], in["weight"], in["bias"], in["mean"], in["variance"])
 		if c.Op.(ops.BatchNorm).ReLU {
-			y = ref.ReLU(y)
+			y = ReLU(y)
 		}
 		return Values{"y": y}
 	},
@@ -86,33 +83,33 @@ var Table = map[string]func(c ops.Case, in Values) Values{
 		y, mean, invstd := trainNorm(c, in, 1)
 		dy := in["dy"]
 		if c.Op.(ops.BatchNorm).ReLU {
-			dy = ref.ReLUGrad(y, dy)
+			dy = ReLUGrad(y, dy)
 		}
 		dx, dweight, dbias := normShape(c).TrainGrad(in["x"], in["weight"], mean, invstd, dy)
 		return Values{"dy": dx, "dweight": dweight, "dbias": dbias, "mean": in["mean"], "variance": in["variance"]}
 	},
 	"dropout forward": func(c ops.Case, in Values) Values {
 		o := c.Op.(ops.Dropout)
-		return Values{"v": ref.Dropout(uint32(in["step"][1]), o.Layer, o.P, in["v"])}
+		return Values{"v": Dropout(uint32(in["step"][1]), o.Layer, o.P, in["v"])}
 	},
-	"pairs forward": func(c ops.Case, in Values) Values { return Values{"v": ref.Pairs(c.In.N, c.In.C, in["v"])} },
+	"pairs forward": func(c ops.Case, in Values) Values { return Values{"v": Pairs(c.In.N, c.In.C, in["v"])} },
 	"cross entropy forward and gradient": func(c ops.Case, in Values) Values {
 		n, classes := c.In.N, c.In.C
 		labels := make([]int, n)
 		for i, v := range in["labels"] {
 			labels[i] = int(v)
 		}
-		losses, dlogits, _ := ref.SoftmaxCrossEntropy(n, classes, in["logits"], labels, c.Op.(ops.CrossEntropy).Smoothing)
+		losses, dlogits, _ := SoftmaxCrossEntropy(n, classes, in["logits"], labels, c.Op.(ops.CrossEntropy).Smoothing)
 		result := make([]float64, 2*n)
 		for i, l := range losses {
-			_, _, right := ref.SoftmaxCrossEntropy(1, classes, in["logits"][i*classes:(i+1)*classes], labels[i:i+1], 0)
+			_, _, right := SoftmaxCrossEntropy(1, classes, in["logits"][i*classes:(i+1)*classes], labels[i:i+1], 0)
 			result[2*i], result[2*i+1] = l, float64(right)
 		}
 		return Values{"dlogits": dlogits, "result": result}
 	},
 	"gradnorm forward": func(c ops.Case, in Values) Values {
 		g := slices.Clone(in["dweight"])
-		norm, broken := ref.GradNorm(g, in["weight"], c.Op.(ops.GradNorm).Clip)
+		norm, broken := GradNorm(g, in["weight"], c.Op.(ops.GradNorm).Clip)
 		return Values{"dweight": g, "metrics": {in["metrics"][0], in["metrics"][1], norm, float64(broken)}}
 	},
 	"average update": func(c ops.Case, in Values) Values {
@@ -121,7 +118,7 @@ var Table = map[string]func(c ops.Case, in Values) Values{
 		if c.In.C == 6 { // as running statistics
 			word = 3
 		}
-		ref.Average(a, in["weight"], float64(math.Float32frombits(uint32(in["step"][word]))))
+		Average(a, in["weight"], float64(math.Float32frombits(uint32(in["step"][word]))))
 		return Values{"average": a}
 	},
 	"sgd 1 steps":  func(c ops.Case, in Values) Values { return descend(c, in, 1) },
@@ -131,13 +128,13 @@ var Table = map[string]func(c ops.Case, in Values) Values{
 // Key names the twin of a case.
 func Key(c ops.Case) string { return c.Operator + " " + c.Pass }
 
-func convShape(c ops.Case) ref.Conv {
+func convShape(c ops.Case) Conv {
 	o := c.Op.(ops.Conv)
-	return ref.Conv{N: c.In.N, C: o.C, H: c.In.H, W: c.In.W, M: o.M, K: o.K, Stride: o.Stride, Pad: o.Pad}
+	return Conv{N: c.In.N, C: o.C, H: c.In.H, W: c.In.W, M: o.M, K: o.K, Stride: o.Stride, Pad: o.Pad}
 }
 
-func poolShape(c ops.Case) ref.Pool {
-	p := ref.Pool{N: c.In.N, C: c.In.C, H: c.In.H, W: c.In.W}
+func poolShape(c ops.Case) Pool {
+	p := Pool{N: c.In.N, C: c.In.C, H: c.In.H, W: c.In.W}
 	switch o := c.Op.(type) {
 	case ops.MaxPool:
 		p.K, p.Stride, p.Pad, p.Ceil = o.K, o.Stride, o.Pad, o.Ceil
@@ -147,9 +144,9 @@ func poolShape(c ops.Case) ref.Pool {
 	return p
 }
 
-func normShape(c ops.Case) ref.BatchNorm {
+func normShape(c ops.Case) BatchNorm {
 	o := c.Op.(ops.BatchNorm)
-	return ref.BatchNorm{N: c.In.N, C: c.In.C, HW: c.In.H * c.In.W, Eps: o.Eps, Momentum: o.Momentum}
+	return BatchNorm{N: c.In.N, C: c.In.C, HW: c.In.H * c.In.W, Eps: o.Eps, Momentum: o.Momentum}
 }
 
 // trainNorm is the forward pass in training; it moves in["mean"] and in["variance"].
@@ -158,7 +155,7 @@ func trainNorm(c ops.Case, in Values, times int) (y, mean, invstd []float64) {
 		y, mean, invstd = normShape(c).Train(in["x"], in["weight"], in["bias"], in["mean"], in["variance"])
 	}
 	if c.Op.(ops.BatchNorm).ReLU {
-		y = ref.ReLU(y)
+		y = ReLU(y)
 	}
 	return y, mean, invstd
 }
@@ -174,7 +171,7 @@ func channelSums(s ops.Shape, v []float64) []float64 {
 func descend(c ops.Case, in Values, steps int) Values {
 	o := c.Op.(ops.SGD)
 	rate := float64(math.Float32frombits(uint32(in["step"][0])))
-	s := ref.SGD{LR: rate, Momentum: o.Momentum, WeightDecay: o.WeightDecay, Nesterov: o.Nesterov}
+	s := SGD{LR: rate, Momentum: o.Momentum, WeightDecay: o.WeightDecay, Nesterov: o.Nesterov}
 	w, v := slices.Clone(in["weight"]), slices.Clone(in["velocity"])
 	for range steps {
 		s.Step(w, in["dweight"], v)
