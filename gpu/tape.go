@@ -3,7 +3,6 @@ package gpu
 import (
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"github.com/rajveermalviya/go-webgpu/wgpu"
 )
@@ -30,7 +29,6 @@ type Kernel struct {
 // Pipeline is a compiled kernel.
 type Pipeline struct {
 	Name     string
-	Compile  time.Duration // making the pipeline; llvmpipe leaves part of its work to the first dispatch
 	bindings []Kind
 	p        *wgpu.ComputePipeline
 	l        *wgpu.BindGroupLayout
@@ -43,16 +41,11 @@ func (d *Device) Pipeline(k Kernel) (*Pipeline, error) {
 	if p := d.compiled(k); p != nil {
 		return p, nil
 	}
-	start := time.Now()
 	m, err := d.module(k)
 	if err != nil {
 		return nil, err
 	}
-	p, err := d.pipeline(k, m)
-	if err == nil {
-		p.Compile = time.Since(start)
-	}
-	return p, err
+	return d.pipeline(k, m)
 }
 
 // compiled is the pipeline compiled before from the same source, or nil.
