@@ -80,9 +80,9 @@ var variants = map[Pass][]Variant{
 	},
 }
 
-// preferred are the names that the heuristic tries in order; what none of them fits goes to the first variant that does. The straight kernels are made for
+// Preferred are the names that the heuristic tries in order; what none of them fits goes to the first variant that does. The straight kernels are made for
 // llvmpipe: other compilers take gigabytes for their unrolled code, and software drivers gain by few barriers.
-func preferred(a gpu.Adapter) []string {
+func Preferred(a gpu.Adapter) []string {
 	switch {
 	case a.Llvmpipe():
 		return []string{"straight"}
@@ -163,7 +163,7 @@ func (c ConvCall) String() string {
 // choose picks the variant for a call, by the network's largest batch: a smaller last batch runs the same kernels.
 func (r *Recorder) choose(p Pass, c ConvCall) (Variant, error) {
 	c = r.plannedCall(c)
-	wanted := append([]string{r.Choice.Forced[p], r.Choice.Tuned[c.Key(p)]}, preferred(r.Dev.Adapter)...)
+	wanted := append([]string{r.Choice.Forced[p], r.Choice.Tuned[c.Key(p)]}, Preferred(r.Dev.Adapter)...)
 	var reasons []string
 	for _, name := range append(wanted, Variants(p)...) {
 		for _, v := range variants[p] {

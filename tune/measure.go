@@ -7,7 +7,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"time"
 
 	"ninvk/gpu"
@@ -124,9 +123,15 @@ func (m *meter) call(ctx context.Context, call Call, small, full []ops.Case, sha
 	if len(trials) < 2 {
 		return e, nil
 	}
-	if m.d.Adapter.Llvmpipe() { // it compiles the kernels for GPUs for seconds: they come last, if there is time
-		slices.SortStableFunc(trials, func(a, b *trial) int { return cmp.Compare(forGPUs(a.Variant), forGPUs(b.Variant)) })
+	// What suits the adapter comes first, and what the others' results are compared with: time may be too short for the rest.
+	order := append(slices.Clone(ops.Preferred(m.d.Adapter)), "naive")
+	rank := func(t *trial) int {
+		if i := slices.Index(order, t.Variant); i >= 0 {
+			return i
+		}
+		return len(order)
 	}
+	slices.SortStableFunc(trials, func(a, b *trial) int { return cmp.Compare(rank(a), rank(b)) })
 	lent, err := m.lend(need)
 	defer lent.release()
 	if err != nil {
@@ -189,14 +194,6 @@ func (l loan) release() {
 	}
 	l.partial.Release()
 	l.unfolded.Release()
-}
-
-// forGPUs is 1 for the variants that are made for GPUs.
-func forGPUs(variant string) int {
-	if strings.HasPrefix(variant, "tiled") {
-		return 1
-	}
-	return 0
 }
 
 // run records the candidates that are still in on one memory, runs each once, drops those whose results are wrong, and hands the others to measure. batch is
