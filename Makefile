@@ -2,8 +2,8 @@
 # at 24×24 pixels they are a little more than half the work of 32×32.
 QUICKSTART := --epochs 4 --batch 32 --resize 24 --dropout 0 --augment flip
 
-# Packages tested at a time. They share one adapter, which on Lavapipe already uses every core.
-TEST_PACKAGES := 1
+# Packages tested at a time. They share one adapter, which on Lavapipe uses every core, but tests of a few small images leave half of that idle. The slow suites don't.
+TEST_PACKAGES := 2
 
 # Time limit of one package's tests.
 TEST_TIMEOUT := 4m
@@ -45,6 +45,7 @@ test: setup
 
 test-full: export NINVK_FULL = 1
 test-full: TEST_TIMEOUT = $(FULL_TIMEOUT)
+test-full: TEST_PACKAGES = 1
 test-full: onnxruntime tint full-data test race test-adapters
 
 # CIFAR-10 in the folder data, for test-full alone, unless NINVK_DATA names a folder that has it.
