@@ -173,23 +173,23 @@ func (t ConvGradTile) Texels() int { return t.Q / 4 }
 // Staged is the number of floats of workgroup memory: the gradients and the texels' positions.
 func (t ConvGradTile) Staged() int { return t.R*t.Q + 2*t.Texels() }
 
-// Parts are the arrays in which the gradients are staged.
-func (t ConvGradTile) Parts() []Part { return parts(t.Q) }
+// Parts are the arrays in which the gradients are staged, by texels.
+func (t ConvGradTile) Parts() []Part { return parts(t.Texels()) }
 
 // Blocks is the number of accumulator blocks.
 func (t ConvGradTile) Blocks() int { return t.R / t.TM }
 
-// Products is the straight-line arithmetic of one block.
+// Products is the straight-line arithmetic of one block: by texels, a matrix times a vector.
 func (t ConvGradTile) Products(block int) string {
 	var b strings.Builder
 	parts := t.Parts()
-	for k := range t.Q {
+	for k := range t.Texels() {
 		for _, g := range t.Groups(block) {
 			fmt.Fprintf(&b, "  let s%d_%d = ", g, k)
 			if k > 0 {
 				fmt.Fprintf(&b, "s%d_%d + ", g, k-1)
 			}
-			fmt.Fprintf(&b, "%s * v%d.%c;\n", staged(parts, k, g, t.R/4), k/4, "xyzw"[k%4])
+			fmt.Fprintf(&b, "%s * v%d;\n", staged(parts, k, g, t.RowGroups()), k)
 		}
 	}
 	return b.String()
@@ -205,4 +205,4 @@ func (t ConvGradTile) Groups(block int) []int {
 }
 
 // Sum is the finished sum of output group g.
-func (t ConvGradTile) Sum(g int) string { return fmt.Sprintf("s%d_%d", g, t.Q-1) }
+func (t ConvGradTile) Sum(g int) string { return fmt.Sprintf("s%d_%d", g, t.Texels()-1) }

@@ -3,7 +3,8 @@
 dw[m][c][t] = Σ over output pixels p of dy[m][p] · x[c][p at t]
 
 Lanes run over (tap, channel). A workgroup stages dy of R output channels at Q pixels, four neighbours of a row at a time; an invocation fetches its channel
-at these pixels, four to a texel (see unfold.wgsl), and keeps R sums. Every z is a chunk of pixels with a partial result of its own, which is written and not added to: a load in
+at these pixels, four to a texel (see unfold.wgsl), and keeps R sums. dy of four pixels and four output channels is a matrix, so that its products with a texel are
+one line of the kernel, not four: the compilers' first stages take time by the line. Every z is a chunk of pixels with a partial result of its own, which is written and not added to: a load in
 straight-line code costs more than the products of many pixels. conv_grad_straight_sum.wgsl adds the partial results in order, so the result is the same on
 every run. */ -}}
 struct Q {
@@ -19,7 +20,7 @@ struct Q {
 @group(0) @binding(2) var u: texture_2d<f32>;
 @group(0) @binding(3) var<storage, read_write> part: array<vec4<f32>>;
 {{- range .Parts}}
-var<workgroup> ws{{.Index}}: array<vec4<f32>, {{mul .Rows $.RowGroups}}>; // [pixel][output group]
+var<workgroup> ws{{.Index}}: array<mat4x4<f32>, {{mul .Rows $.RowGroups}}>; // [texel][output group], a column a pixel
 {{- end}}
 var<workgroup> at: array<i32, {{.Texels}}>;
 var<workgroup> line: array<i32, {{.Texels}}>;
@@ -29,13 +30,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   let m0 = q.m0 + wid.y * {{.R}}u;
   let t0 = (q.chunk0 + wid.z) * {{.Texels}}u;
 {{- range .Parts}}
-  for (var i = lid.x; i < {{mul .Rows $.RowGroups}}u; i = i + {{$.WG}}u) {
-    let g = i / {{.Rows}}u;
-    let k = {{.From}}u + i % {{.Rows}}u;
-    let t = t0 + k / 4u;
+  for (var i = lid.x; i < {{mul 4 (mul .Rows $.RowGroups)}}u; i = i + {{$.WG}}u) {
+    let g = i / {{mul 4 .Rows}}u;
+    let k = i % {{mul 4 .Rows}}u;
+    let t = t0 + {{.From}}u + k / 4u;
     let column = 4u * (t % q.columns) + k % 4u;
     let ok = t < q.texels && column < q.out_w && m0 / 4u + g < q.out_groups;
-    ws{{.Index}}[(k - {{.From}}u) * {{$.RowGroups}}u + g] = select(vec4<f32>(), dy[select(0u, (m0 / 4u + g - q.group0) * q.out_plane + t / q.columns * q.out_w + column, ok)], ok);
+    ws{{.Index}}[k / 4u * {{$.RowGroups}}u + g][k % 4u] = select(vec4<f32>(), dy[select(0u, (m0 / 4u + g - q.group0) * q.out_plane + t / q.columns * q.out_w + column, ok)], ok);
   }
 {{- end}}
   for (var i = lid.x; i < {{.Texels}}u; i = i + {{.WG}}u) {
