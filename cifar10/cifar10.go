@@ -12,7 +12,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"math"
@@ -21,6 +20,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Sizes of an image, in pixels, and of its parts, in bytes.
@@ -103,7 +103,8 @@ func Open(dir string) (*Dataset, error) {
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.New()
+	sum := newSum()
+	defer sum.end()
 	d := &Dataset{Name: filepath.Clean(dir)}
 	if d.Train, err = readSplit(train, sum); err != nil {
 		return nil, err
@@ -111,8 +112,36 @@ func Open(dir string) (*Dataset, error) {
 	if d.Test, err = readSplit([]string{test}, sum); err != nil {
 		return nil, err
 	}
-	d.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	d.SHA256 = sum.end()
 	return d, nil
+}
+
+// runningSum is the SHA-256 of blocks of bytes, taken of one while the next is read: either takes as long.
+type runningSum struct {
+	free, blocks chan []byte   // memory to read a block into, and the blocks in order
+	end          func() string // hex; no more blocks can be added
+}
+
+// blockRecords are read at a time, few enough to stay in the processor's caches until they are decoded and hashed.
+const blockRecords = 512
+
+func newSum() runningSum {
+	free, blocks, result := make(chan []byte, 2), make(chan []byte), make(chan string, 1)
+	for range cap(free) {
+		free <- make([]byte, blockRecords*RecordBytes)
+	}
+	go func() {
+		sum := sha256.New()
+		for b := range blocks {
+			sum.Write(b)
+			free <- b[:cap(b)]
+		}
+		result <- hex.EncodeToString(sum.Sum(nil))
+	}()
+	return runningSum{free, blocks, sync.OnceValue(func() string {
+		close(blocks)
+		return <-result
+	})}
 }
 
 // dataDir returns dir, or the folder of the official archive within it where
@@ -215,7 +244,7 @@ func locate(dir string) (train []string, test string, err error) {
 }
 
 // readSplit reads files one after another and adds their bytes to sum.
-func readSplit(paths []string, sum hash.Hash) (Split, error) {
+func readSplit(paths []string, sum runningSum) (Split, error) {
 	total := 0
 	for _, path := range paths { // sizes first: a wrong file is not read at all
 		info, err := os.Stat(path)
@@ -232,16 +261,40 @@ func readSplit(paths []string, sum hash.Hash) (Split, error) {
 	}
 	s := Split{Images: make([]byte, 0, total*ImageBytes), Labels: make([]byte, 0, total)}
 	for _, path := range paths {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return Split{}, &FileError{Path: path, Offset: -1, Problem: "cannot be read: " + cause(err), Err: err}
-		}
-		if err := s.parse(path, data); err != nil {
+		if err := s.read(path, sum); err != nil {
 			return Split{}, err
 		}
-		sum.Write(data)
 	}
 	return s, nil
+}
+
+// read appends the records of a file, and adds its bytes to sum.
+func (s *Split) read(path string, sum runningSum) error {
+	unreadable := func(err error) error {
+		return &FileError{Path: path, Offset: -1, Problem: "cannot be read: " + cause(err), Err: err}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return unreadable(err)
+	}
+	defer f.Close()
+	for at := int64(0); ; {
+		block := <-sum.free
+		n, err := io.ReadFull(f, block)
+		last := err == io.EOF || err == io.ErrUnexpectedEOF
+		if err != nil && !last {
+			return unreadable(err)
+		}
+		if n > 0 || at == 0 {
+			if err := s.parse(path, at, block[:n]); err != nil {
+				return err
+			}
+		}
+		sum.blocks <- block[:n]
+		if at += int64(n); last {
+			return nil
+		}
+	}
 }
 
 func checkSize(path string, size int64) error {
@@ -256,15 +309,15 @@ func checkSize(path string, size int64) error {
 	return nil
 }
 
-// parse appends the records in data; path is for errors.
-func (s *Split) parse(path string, data []byte) error {
-	if err := checkSize(path, int64(len(data))); err != nil {
+// parse appends the records in data, which begins at a whole record at byte from of the file path; both are for errors.
+func (s *Split) parse(path string, from int64, data []byte) error {
+	if err := checkSize(path, from+int64(len(data))); err != nil {
 		return err
 	}
-	for at := 0; at < len(data); at += RecordBytes {
-		record := data[at : at+RecordBytes]
-		if record[0] >= Classes {
-			return &FileError{Path: path, Offset: int64(at),
+	for i := 0; i < len(data); i += RecordBytes {
+		record := data[i : i+RecordBytes]
+		if at := from + int64(i); record[0] >= Classes {
+			return &FileError{Path: path, Offset: at,
 				Problem: fmt.Sprintf("record %d has label %d, expected 0 to 9", at/RecordBytes, record[0]), Hint: formatHint}
 		}
 		s.Labels = append(s.Labels, record[0])

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -82,6 +83,31 @@ func TestOpen(t *testing.T) {
 				t.Errorf("image %d differs", i)
 			}
 		}
+	}
+}
+
+// TestOpenBlocks reads files of whole blocks, and of whole blocks and a part of one.
+func TestOpenBlocks(t *testing.T) {
+	for _, n := range []int{blockRecords - 1, blockRecords, blockRecords + 1, 2 * blockRecords, 2*blockRecords + 3} {
+		dir := t.TempDir()
+		train, test := testRecords(n, 0, 1), testRecords(n, 1, 2)
+		writeFiles(t, dir, map[string][]byte{"data_batch_1.bin": train, testName: test})
+		d, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.SHA256 != hexSum(train, test) || d.Train.Len() != n || d.Test.Len() != n {
+			t.Fatalf("%d records: %d and %d images, SHA-256 %s", n, d.Train.Len(), d.Test.Len(), d.SHA256)
+		}
+		for i := range n {
+			if at := i * RecordBytes; d.Train.Labels[i] != train[at] || !bytes.Equal(d.Test.Images[i*ImageBytes:(i+1)*ImageBytes], test[at+1:at+RecordBytes]) {
+				t.Fatalf("%d records: record %d differs", n, i)
+			}
+		}
+		test[(n-1)*RecordBytes] = 11
+		writeFiles(t, dir, map[string][]byte{testName: test})
+		_, err = Open(dir)
+		checkFileError(t, err, testName, int64((n-1)*RecordBytes), fmt.Sprintf("record %d has label 11", n-1))
 	}
 }
 
@@ -212,7 +238,7 @@ func FuzzRecords(f *testing.F) {
 			return
 		}
 		var s Split
-		if err := s.parse("file", data); err != nil {
+		if err := s.parse("file", 0, data); err != nil {
 			checkFileError(t, err, "file", err.(*FileError).Offset)
 			return
 		}

@@ -50,7 +50,7 @@ func Sample() (*Dataset, error) {
 		if err != nil {
 			return nil, fmt.Errorf("embedded %s: %w", part.name, err)
 		}
-		if err := part.split.parse("embedded "+part.name, data); err != nil {
+		if err := part.split.parse("embedded "+part.name, 0, data); err != nil {
 			return nil, err
 		}
 		sum.Write(data)

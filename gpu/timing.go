@@ -118,6 +118,14 @@ func (d *Device) SubmitLatency(n int) ([]float64, error) {
 	return out, nil
 }
 
+// Send hands queued writes to the adapter.
+func (d *Device) Send(what string) error {
+	d.last = what
+	d.player.begin()
+	d.player.submit()
+	return d.player.err("submitting", what)
+}
+
 // Flush hands queued writes to the adapter and waits until they are done, so that what was written is no longer held for it.
 func (d *Device) Flush(what string) error {
 	_, err := d.timeSubmit(what, 0, func() {})

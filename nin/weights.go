@@ -13,8 +13,13 @@ import (
 
 // Init sets all parameters: weights normal with variance 2/fan-in (He et al., 2015, for ReLU), biases 0, scales 1, running mean 0 and variance 1.
 // The values depend on the seed and a parameter's place alone.
-func Init(n *nn.Net, seed uint64) error {
-	for i, p := range n.Params() {
+func Init(n *nn.Net, seed uint64) error { return Random(n.Graph, seed).Load(n) }
+
+// Random is what Init sets, for networks with graph g. Nothing of an adapter is needed.
+func Random(g *nn.Graph, seed uint64) *Weights {
+	specs := g.Params()
+	w := &Weights{values: make([][]float32, len(specs))}
+	for i, p := range specs {
 		v := make([]float32, p.Len())
 		switch p.Role {
 		case nn.Weight:
@@ -30,11 +35,9 @@ func Init(n *nn.Net, seed uint64) error {
 		case nn.BatchesTracked:
 			continue
 		}
-		if err := n.SetParam(i, v); err != nil {
-			return err
-		}
+		w.values[i] = v
 	}
-	return nil
+	return w
 }
 
 // WeightsError says what in a weights file does not suit the network.
@@ -42,7 +45,7 @@ type WeightsError struct{ Path, Problem string }
 
 func (e *WeightsError) Error() string { return e.Path + ": " + e.Problem }
 
-// Weights are those of a file, checked against a network.
+// Weights are values for all parameters of a network, as those of a file that was checked against it.
 type Weights struct {
 	values  [][]float32 // in the order of the graph's parameters
 	tracked int64
@@ -112,7 +115,7 @@ func CheckWeights(path string, f *safetensors.File, g *nn.Graph) (*Weights, erro
 	return w, nil
 }
 
-// Load sets all parameters of the network, which must have the graph the weights were checked against.
+// Load sets all parameters of the network, which must have the graph that the weights are for.
 func (w *Weights) Load(n *nn.Net) error {
 	for i, v := range w.values {
 		if v == nil {

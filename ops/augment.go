@@ -31,18 +31,24 @@ func NewImages(d *gpu.Device, label string, h, w int, pixels []byte) (*Images, e
 	if h*w == 0 || len(pixels) == 0 || len(pixels)%(3*h*w) != 0 {
 		return nil, fmt.Errorf("%d bytes are not a whole number of images of 3×%d×%d", len(pixels), h, w)
 	}
-	const pitch = 4 * dataWidth
-	rows := ceilDiv(len(pixels), pitch)
-	t, err := d.NewTexture(label, dataWidth, rows, 4)
+	i, err := EmptyImages(d, label, h, w, len(pixels)/(3*h*w))
 	if err != nil {
 		return nil, err
 	}
-	i := &Images{H: h, W: w, Len: len(pixels) / (3 * h * w), tex: t, dev: d}
 	if err := i.Replace(pixels); err != nil {
-		t.Release()
+		i.Release()
 		return nil, err
 	}
 	return i, nil
+}
+
+// EmptyImages has room for n images of h×w pixels, which Replace brings.
+func EmptyImages(d *gpu.Device, label string, h, w, n int) (*Images, error) {
+	t, err := d.NewTexture(label, dataWidth, ceilDiv(n*3*h*w, 4*dataWidth), 4)
+	if err != nil {
+		return nil, err
+	}
+	return &Images{H: h, W: w, Len: n, tex: t, dev: d}, nil
 }
 
 // Replace puts other images, at most Len, in the place of the first ones, for all steps submitted later. The bytes after them are undefined up to the end of the row of
@@ -52,17 +58,21 @@ func (i *Images) Replace(pixels []byte) error {
 		return fmt.Errorf("%d bytes are not up to %d images of 3×%d×%d", len(pixels), i.Len, i.H, i.W)
 	}
 	const pitch = 4 * dataWidth
-	const chunk = 512 // rows a write: 16 MiB
+	const chunk, ahead = 128, 4 // rows a write, 4 MiB; writes that the adapter is given before they are waited for
 	for y := 0; y*pitch < len(pixels); y += chunk {
 		part := pixels[y*pitch : min(len(pixels), (y+chunk)*pitch)]
 		if len(part)%pitch != 0 {
 			part = append(append([]byte(nil), part...), make([]byte, pitch-len(part)%pitch)...)
 		}
-		err := i.tex.WriteRows(y, part)
-		if err == nil {
-			err = i.dev.Flush("uploading " + i.tex.Label)
+		if err := i.tex.WriteRows(y, part); err != nil {
+			return err
 		}
-		if err != nil {
+		// While the adapter copies one part, the next is written.
+		send := i.dev.Send
+		if last := (y+chunk)*pitch >= len(pixels); last || y/chunk%ahead == ahead-1 {
+			send = i.dev.Flush
+		}
+		if err := send("uploading " + i.tex.Label); err != nil {
 			return err
 		}
 	}

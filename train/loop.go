@@ -187,19 +187,27 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if j.Resume != nil && j.Resume.Checkpoint != nil {
 		done = j.Resume.Checkpoint.Step
 	}
+	initial := make(chan *nin.Weights, 1)
+	go func() {
+		if weights == nil {
+			weights = nin.Random(graph, c.Seed)
+		}
+		initial <- weights
+	}()
 	if l.net, err = l.build(done); err != nil {
 		return Summary{}, err
 	}
-	if weights != nil {
-		err = weights.Load(l.net)
-	} else {
-		err = nin.Init(l.net, c.Seed)
+	if l.trainImages, err = ops.EmptyImages(j.Device, "training images", cifar10.Height, cifar10.Width, j.Data.Train.Len()); err != nil {
+		return Summary{}, err
 	}
-	if err != nil {
+	if err := l.net.Record(l.trainImages, c.Batch, true); err != nil {
+		return Summary{}, err
+	}
+	if err := (<-initial).Load(l.net); err != nil {
 		return Summary{}, err
 	}
 	if err = l.open(); err == nil {
-		l.trainImages, err = Upload(j.Device, "training images", j.Data.Train)
+		err = l.trainImages.Replace(j.Data.Train.Images)
 	}
 	if err == nil {
 		l.testImages, err = Upload(j.Device, "test images", j.Data.Test)
@@ -360,7 +368,7 @@ func (j *Job) dropImages() {
 	d := *j.Data
 	d.Train.Images, d.Test.Images = nil, nil
 	j.Data = &d
-	debug.FreeOSMemory()
+	go debug.FreeOSMemory() // the first step need not wait for it
 }
 
 // Upload puts the images of a split on the adapter.
@@ -424,9 +432,6 @@ func (l *loop) train(ctx context.Context) error {
 		if p.Trained() {
 			parameters += p.Len()
 		}
-	}
-	if err := l.net.Record(l.trainImages, l.Config.Batch, true); err != nil {
-		return err
 	}
 	l.info = RunInfo{
 		Version: l.Version, Model: l.Config.Model, Parameters: parameters, Recipe: l.Config.Recipe,

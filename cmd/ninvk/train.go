@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"ninvk/cifar10"
@@ -163,18 +164,24 @@ func (c trainCommand) Run(ctx context.Context) error {
 		}
 		fmt.Fprintf(os.Stderr, "the run is shown at %s\n", page.URL())
 	}
-	data, err := openData(cfg.Data)
+	var data *cifar10.Dataset
+	var badData error
+	var reading sync.WaitGroup
+	reading.Go(func() { data, badData = openData(cfg.Data) })
+	dev, err := gpu.Open(cfg.Adapter)
+	if err == nil {
+		defer dev.Close()
+	}
+	reading.Wait()
+	if badData != nil {
+		return badData
+	}
 	if err != nil {
 		return err
 	}
 	if cfg.Out == "" {
 		cfg.Out = train.DefaultRunDir(time.Now(), cfg.Model)
 	}
-	dev, err := gpu.Open(cfg.Adapter)
-	if err != nil {
-		return err
-	}
-	defer dev.Close()
 	report := newTrainReport()
 	job := train.Job{Config: cfg, Data: data, Device: dev, Version: version(), Report: report, Resume: saved}
 	if page != nil {
