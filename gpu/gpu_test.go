@@ -314,39 +314,6 @@ func TestFirstSubmit(t *testing.T) {
 	}
 }
 
-// TestBegin reads kernels before they are needed; not needing them after all leaves nothing behind.
-func TestBegin(t *testing.T) {
-	d := device(t)
-	x, y := newBuffer(t, "x", 64), newBuffer(t, "y", 64)
-	before := d.Live()
-	unused := d.NewTape("unused")
-	for i := range 8 {
-		unused.Dispatch(another(100+i), []uint32{1, two}, 1, 1, 1, All(x), All(y))
-	}
-	unused.Begin()
-	unused.Release()
-	if now := d.Live(); now != before {
-		t.Errorf("a tape begun and released leaves %+v, there were %+v", now, before)
-	}
-	check(t, d.Write(x, 0, Bytes([]float32{3})))
-	tape := d.NewTape("begun")
-	defer tape.Release()
-	tape.Dispatch(another(110), []uint32{1, two}, 1, 1, 1, All(x), All(y))
-	tape.Begin()
-	tape.Begin()
-	check(t, d.Submit(tape))
-	got, err := d.ReadFloats(y, 1)
-	check(t, err)
-	if got[0] != 6 {
-		t.Errorf("%g, want 6", got[0])
-	}
-	wrong := d.NewTape("wrong")
-	defer wrong.Release()
-	wrong.Dispatch(Kernel{Name: "wrong", Source: "not WGSL"}, nil, 1, 1, 1)
-	wrong.Begin()
-	fails(t, wrong.Finish(), "kernel wrong does not compile")
-}
-
 func mustPipeline(t *testing.T, k Kernel) *Pipeline {
 	t.Helper()
 	p, err := device(t).Pipeline(k)

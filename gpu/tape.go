@@ -154,8 +154,7 @@ type Tape struct {
 	params   []byte // slots
 	buffer   *Buffer
 	groups   []*wgpu.BindGroup
-	kernels  *compilations // once Begin was called
-	reel     *reel         // once finished
+	reel     *reel // once finished
 	err      error
 }
 
@@ -277,13 +276,6 @@ func (t *Tape) Kernels() []Kernel {
 	return kernels
 }
 
-// Begin has the library read the kernels' sources, beside what is done until the tape is finished. Nothing more must be recorded. To call it is optional.
-func (t *Tape) Begin() {
-	if t.err == nil && t.reel == nil && t.kernels == nil {
-		t.kernels = t.read()
-	}
-}
-
 // Finish compiles the kernels, writes the parameters to the adapter and makes the bind groups. Submit does it where it was not done.
 func (t *Tape) Finish() error { return t.finish(func(from, to int) {}) }
 
@@ -298,10 +290,8 @@ func (t *Tape) finish(ready func(from, to int)) error {
 	if t.err = t.d.Write(t.buffer, 0, t.params); t.err != nil {
 		return t.err
 	}
-	t.Begin()
-	kernels := t.kernels
-	kernels.compile(t.d)
-	defer t.stop()
+	kernels := t.compile()
+	defer kernels.stop()
 	for from := 0; from < len(t.commands); {
 		if t.err = kernels.wait(t.commands[from].kernel); t.err != nil {
 			return t.err
@@ -344,7 +334,6 @@ func (t *Tape) play() error {
 // compilations are kernels on their way to pipelines.
 type compilations struct {
 	of      map[string]*compilation // by source
-	read    chan *compilation       // their sources
 	stopped atomic.Bool
 	ended   chan struct{}
 }
@@ -357,15 +346,17 @@ type compilation struct {
 	err      error
 }
 
-// read begins to read the sources of all kernels, in the order in which they are used.
-func (t *Tape) read() *compilations {
+// compile begins to make the pipelines of all kernels, in the order in which they are used. The library makes one pipeline after the other; meanwhile it reads
+// the sources of the next.
+func (t *Tape) compile() *compilations {
+	c := &compilations{of: map[string]*compilation{}, ended: make(chan struct{})}
 	kernels := t.Kernels()
-	c := &compilations{of: map[string]*compilation{}, read: make(chan *compilation, len(kernels)), ended: make(chan struct{})}
+	modules := make(chan *compilation, len(kernels))
 	for _, k := range kernels {
 		c.of[k.Source] = &compilation{kernel: k, done: make(chan struct{})}
 	}
 	go func() {
-		defer close(c.read)
+		defer close(modules)
 		for _, k := range kernels {
 			if c.stopped.Load() {
 				return
@@ -374,34 +365,29 @@ func (t *Tape) read() *compilations {
 			if to.pipeline = t.d.compiled(k); to.pipeline == nil {
 				to.module, to.err = t.d.module(k)
 			}
-			c.read <- to
+			modules <- to
 		}
 	}()
-	return c
-}
-
-// compile begins to make the pipelines of the kernels that were read. The library makes one after the other.
-func (c *compilations) compile(d *Device) {
 	go func() {
 		defer close(c.ended)
-		for k := range c.read {
+		for k := range modules {
 			switch {
 			case k.module == nil: // made before, or not to be made
 			case c.stopped.Load():
 				k.module.Release()
 			default:
-				k.pipeline, k.err = d.pipeline(k.kernel, k.module)
+				k.pipeline, k.err = t.d.pipeline(k.kernel, k.module)
 			}
 			close(k.done)
 		}
 	}()
+	return c
 }
 
 // stop begins no other kernel, and waits for the one that is being compiled.
-func (t *Tape) stop() {
-	t.kernels.stopped.Store(true)
-	<-t.kernels.ended
-	t.kernels = nil
+func (c *compilations) stop() {
+	c.stopped.Store(true)
+	<-c.ended
 }
 
 // wait waits for the pipeline of a kernel; a command that is a copy has none.
@@ -487,11 +473,6 @@ func (t *Tape) group(c *command) (*wgpu.BindGroup, error) {
 
 // Release frees the tape's parameters and bind groups once the queue no longer uses them.
 func (t *Tape) Release() {
-	if t.kernels != nil { // begun, and never finished
-		t.kernels.stopped.Store(true)
-		t.kernels.compile(t.d)
-		t.stop()
-	}
 	if t.buffer != nil {
 		t.buffer.Release()
 	}

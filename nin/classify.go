@@ -101,7 +101,7 @@ func NewClassifier(dev *gpu.Device, n *Network, o Options) (*Classifier, error) 
 		return nil, err
 	}
 	if err = n.Weights.Load(c.net); err == nil {
-		c.images, err = ops.EmptyImages(dev, "images to classify", cifar10.Height, cifar10.Width, o.Batch)
+		c.images, err = ops.NewImages(dev, "images to classify", cifar10.Height, cifar10.Width, make([]byte, o.Batch*cifar10.ImageBytes))
 	}
 	if err != nil {
 		c.Close()

@@ -225,13 +225,10 @@ func (n *Net) recorder(b int) *ops.Recorder {
 	}
 }
 
-// Record records the step over b images, which the first step does otherwise. Afterwards Variants is complete, and the library reads the kernels' sources beside
-// what is done before the first step, which compiles them, each while the adapter works on what comes before it.
+// Record records the step over b images, which the first step does otherwise. Afterwards Variants is complete. The first step compiles the kernels, each
+// while the adapter works on what comes before it.
 func (n *Net) Record(images *ops.Images, b int, train bool) error {
-	t, err := n.tape(images, b, train)
-	if err == nil {
-		t.Begin()
-	}
+	_, err := n.tape(images, b, train)
 	return err
 }
 

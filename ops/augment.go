@@ -31,24 +31,18 @@ func NewImages(d *gpu.Device, label string, h, w int, pixels []byte) (*Images, e
 	if h*w == 0 || len(pixels) == 0 || len(pixels)%(3*h*w) != 0 {
 		return nil, fmt.Errorf("%d bytes are not a whole number of images of 3×%d×%d", len(pixels), h, w)
 	}
-	i, err := EmptyImages(d, label, h, w, len(pixels)/(3*h*w))
+	const pitch = 4 * dataWidth
+	rows := ceilDiv(len(pixels), pitch)
+	t, err := d.NewTexture(label, dataWidth, rows, 4)
 	if err != nil {
 		return nil, err
 	}
+	i := &Images{H: h, W: w, Len: len(pixels) / (3 * h * w), tex: t, dev: d}
 	if err := i.Replace(pixels); err != nil {
-		i.Release()
+		t.Release()
 		return nil, err
 	}
 	return i, nil
-}
-
-// EmptyImages has room for n images of h×w pixels, which Replace brings.
-func EmptyImages(d *gpu.Device, label string, h, w, n int) (*Images, error) {
-	t, err := d.NewTexture(label, dataWidth, ceilDiv(n*3*h*w, 4*dataWidth), 4)
-	if err != nil {
-		return nil, err
-	}
-	return &Images{H: h, W: w, Len: n, tex: t, dev: d}, nil
 }
 
 // Replace puts other images, at most Len, in the place of the first ones, for all steps submitted later. The bytes after them are undefined up to the end of the row of

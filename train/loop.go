@@ -174,9 +174,14 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 			return Summary{}, &UsageError{"--sizes", strconv.Quote(c.Sizes), fmt.Sprintf("%s can't take images of %d pixels a side: %v; leave this stretch out with --sizes ''", c.Model, smaller, err)}
 		}
 	}
-	var weights *nin.Weights
-	if c.Init != "" && (j.Resume == nil || j.Resume.Checkpoint == nil) {
-		if weights, err = nin.ReadWeights(c.Init, graph); err != nil {
+	var initial chan *nin.Weights // nil where a checkpoint has them
+	if j.Resume == nil || j.Resume.Checkpoint == nil {
+		initial = make(chan *nin.Weights, 1)
+		if c.Init == "" {
+			go func() { initial <- nin.Random(graph, c.Seed) }()
+		} else if w, err := nin.ReadWeights(c.Init, graph); err == nil {
+			initial <- w
+		} else {
 			return Summary{}, err
 		}
 	}
@@ -187,30 +192,17 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if j.Resume != nil && j.Resume.Checkpoint != nil {
 		done = j.Resume.Checkpoint.Step
 	}
-	initial := make(chan *nin.Weights, 1)
-	go func() {
-		if weights == nil {
-			weights = nin.Random(graph, c.Seed)
-		}
-		initial <- weights
-	}()
 	if l.net, err = l.build(done); err != nil {
 		return Summary{}, err
 	}
-	if l.trainImages, err = ops.EmptyImages(j.Device, "training images", cifar10.Height, cifar10.Width, j.Data.Train.Len()); err != nil {
-		return Summary{}, err
-	}
-	if err := l.net.Record(l.trainImages, c.Batch, true); err != nil {
-		return Summary{}, err
-	}
-	if err := (<-initial).Load(l.net); err != nil {
-		return Summary{}, err
-	}
 	if err = l.open(); err == nil {
-		err = l.trainImages.Replace(j.Data.Train.Images)
+		l.trainImages, err = Upload(j.Device, "training images", j.Data.Train)
 	}
 	if err == nil {
 		l.testImages, err = Upload(j.Device, "test images", j.Data.Test)
+	}
+	if err == nil && initial != nil {
+		err = (<-initial).Load(l.net)
 	}
 	if err != nil {
 		switch {
@@ -432,6 +424,9 @@ func (l *loop) train(ctx context.Context) error {
 		if p.Trained() {
 			parameters += p.Len()
 		}
+	}
+	if err := l.net.Record(l.trainImages, l.Config.Batch, true); err != nil {
+		return err
 	}
 	l.info = RunInfo{
 		Version: l.Version, Model: l.Config.Model, Parameters: parameters, Recipe: l.Config.Recipe,
