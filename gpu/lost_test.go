@@ -36,7 +36,7 @@ func TestLost(t *testing.T) {
 	r.Start()
 	for what, err := range map[string]error{
 		"the loss of the device": d.Lose(), "a step": d.Submit(tape), "r": r.Wait(make([]byte, 16)), "waiting": d.Wait("waiting"), "writing to x": d.Write(x, 0, make([]byte, 16)),
-		"read y": second(d.Read(y, 0, 16)), "allocating z": second(d.NewBuffer("z", 16)), "uploading": d.Flush("uploading"), "again": d.NewTape("again").Finish(),
+		"read y": second(d.Read(y, 0, 16)), "allocating z": second(d.NewBuffer("z", 16)), "uploading": d.Flush("uploading"), "sending": d.Send("sending"), "again": d.NewTape("again").Finish(),
 	} {
 		var lost *LostError
 		if !errors.As(err, &lost) || !strings.Contains(lost.During, what) {

@@ -8,7 +8,6 @@ import (
 	"text/tabwriter"
 
 	"ninvk/cifar10"
-	"ninvk/gpu"
 	"ninvk/nin"
 	"ninvk/nn"
 	"ninvk/ops"
@@ -39,10 +38,11 @@ func (c evalCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	data, err := openData(c.Data)
+	data, dev, err := openDataAndDevice(c.Data, c.Adapter)
 	if err != nil {
 		return err
 	}
+	defer dev.Close()
 	if c.Out != "" { // before the work that it is for
 		if err := os.MkdirAll(c.Out, 0o755); err != nil {
 			return &usageError{fmt.Sprintf("--out %s: %v", c.Out, err)}
@@ -52,11 +52,6 @@ func (c evalCommand) Run(ctx context.Context) error {
 	if c.Split == "train" {
 		split = data.Train
 	}
-	dev, err := gpu.Open(c.Adapter)
-	if err != nil {
-		return err
-	}
-	defer dev.Close()
 	batch := min(c.Batch, split.Len())
 	if c.Flip { // a batch has half as many images, each twice
 		batch = 2 * min(max(1, c.Batch/2), split.Len())

@@ -164,21 +164,11 @@ func (c trainCommand) Run(ctx context.Context) error {
 		}
 		fmt.Fprintf(os.Stderr, "the run is shown at %s\n", page.URL())
 	}
-	var data *cifar10.Dataset
-	var badData error
-	var reading sync.WaitGroup
-	reading.Go(func() { data, badData = openData(cfg.Data) })
-	dev, err := gpu.Open(cfg.Adapter)
-	if err == nil {
-		defer dev.Close()
-	}
-	reading.Wait()
-	if badData != nil {
-		return badData
-	}
+	data, dev, err := openDataAndDevice(cfg.Data, cfg.Adapter)
 	if err != nil {
 		return err
 	}
+	defer dev.Close()
 	if cfg.Out == "" {
 		cfg.Out = train.DefaultRunDir(time.Now(), cfg.Model)
 	}
@@ -207,6 +197,22 @@ func (c trainCommand) Run(ctx context.Context) error {
 		return &interrupted{fmt.Sprintf("interrupted after step %d; to go on: %s", s.Steps, train.ResumeCommand(s.Dir))}
 	}
 	return nil
+}
+
+// openDataAndDevice reads the data while it opens the adapter. What is wrong with the data is said first.
+func openDataAndDevice(name, adapter string) (data *cifar10.Dataset, dev *gpu.Device, err error) {
+	var noData error
+	var reading sync.WaitGroup
+	reading.Go(func() { data, noData = openData(name) })
+	dev, err = gpu.Open(adapter)
+	reading.Wait()
+	if noData != nil {
+		if err == nil {
+			dev.Close()
+		}
+		return nil, nil, noData
+	}
+	return data, dev, err
 }
 
 // openData opens what --data names.
