@@ -31,6 +31,18 @@ type Limits struct {
 	MaxComputeWorkgroupSizeX          uint32 `json:"max_compute_workgroup_size_x"`
 	MaxComputeWorkgroupStorageSize    uint32 `json:"max_compute_workgroup_storage_size"`
 	MaxComputeWorkgroupsPerDimension  uint32 `json:"max_compute_workgroups_per_dimension"`
+
+	// MaxUnrolledProducts is how many multiply-adds in one kernel, written out without a loop, its compiler is given. It is ours, not the driver's: see unrolled.
+	MaxUnrolledProducts uint32 `json:"max_unrolled_products"`
+}
+
+// unrolled is a limit by measuring. Llvmpipe gains by long kernels and compiles them within a second or two; SwiftShader takes gigabytes and crashes above some
+// 8,000 products. Nothing is known of other compilers, where such kernels gain nothing: they should cost them little.
+func unrolled(vectorWidth int) uint32 {
+	if vectorWidth > 0 {
+		return 12288
+	}
+	return 2048
 }
 
 // Adapter describes one adapter of this machine.
@@ -160,10 +172,11 @@ func enumerate() (as []Adapter, release func(), err error) {
 		})
 	}
 	for i := range as {
-		as[i].lower(limits)
 		if as[i].VectorWidth = vectorWidth(as[i].Name); as[i].VectorWidth > 0 {
 			as[i].ShaderCache = shaderCache()
 		}
+		as[i].Limits.MaxUnrolledProducts = unrolled(as[i].VectorWidth)
+		as[i].lower(limits)
 	}
 	if len(as) > 0 {
 		best := slices.MinFunc(as, func(a, b Adapter) int { return cmp.Compare(rank(a.Type), rank(b.Type)) })

@@ -12,8 +12,11 @@ import (
 )
 
 // LimitsEnv is the environment variable that lowers limits of all adapters, as maxStorageBufferBindingSize=1048576,maxComputeInvocationsPerWorkgroup=128: the
-// program then behaves as on a smaller adapter. The names are WebGPU's. A number above an adapter's own limit changes nothing.
+// program then behaves as on a smaller adapter. The names are WebGPU's, and unrolledLimit. A number above an adapter's own limit changes nothing.
 const LimitsEnv = "NINVK_LIMITS"
+
+// unrolledLimit is the one limit that is the program's own, of which the device knows nothing.
+const unrolledLimit = "maxUnrolledProducts"
 
 // LimitsError says what is wrong with a value of NINVK_LIMITS.
 type LimitsError struct{ Item, Problem string }
@@ -47,6 +50,7 @@ var lowerable = map[string]func(l *Limits, w *wgpu.Limits, v uint64){
 	"maxComputeWorkgroupsPerDimension": func(l *Limits, w *wgpu.Limits, v uint64) {
 		lower(v, &l.MaxComputeWorkgroupsPerDimension, &w.MaxComputeWorkgroupsPerDimension)
 	},
+	unrolledLimit: func(l *Limits, _ *wgpu.Limits, v uint64) { lower(v, &l.MaxUnrolledProducts) },
 }
 
 func lower[T uint32 | uint64](v uint64, limits ...*T) {

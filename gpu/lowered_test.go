@@ -52,7 +52,7 @@ func TestLowered(t *testing.T) {
 	for name, limit := range lowerable { // each by itself
 		a := own
 		limit(&a.Limits, &a.limits, 1)
-		if a.Limits == own.Limits || a.limits == own.limits {
+		if a.Limits == own.Limits || a.limits == own.limits && name != unrolledLimit {
 			t.Errorf("%s is not lowered", name)
 		}
 		limit(&a.Limits, &a.limits, 1<<40)

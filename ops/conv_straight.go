@@ -27,10 +27,7 @@ func straightForward(r *Recorder, c ConvCall) error { return r.straight(forwardG
 
 func straightInputGrad(r *Recorder, c ConvCall) error { return r.straight(inputGradGemm(c)) }
 
-// budget is the number of multiply-adds in one straight-line kernel: more reuse of each fetched texel against the time to compile.
-const budget = 12288
-
-// convTile picks the tile for a call.
+// convTile picks the tile for a call: the more products in a kernel, the more use of each fetched texel, and the longer it takes to compile.
 func convTile(r *Recorder, c gemm) shaders.ConvTile {
 	l := r.Dev.Limits()
 	c.y.Shape = r.planned(c.y.Shape)
@@ -49,7 +46,7 @@ func convTile(r *Recorder, c gemm) shaders.ConvTile {
 		}
 	}
 	t.R = min(t.R, channelsBound(l, c.y.Shape))
-	most := min(weights-t.R, budget/t.TP) / t.R // weights of one output channel in a chunk
+	most := min(weights-t.R, int(l.MaxUnrolledProducts)/t.TP) / t.R // weights of one output channel in a chunk
 	if c.x.C*c.k*c.k <= most {
 		t.KY = c.k
 	} else {
@@ -138,7 +135,7 @@ func convGradTile(l gpu.Limits, c Conv, y Shape) shaders.ConvGradTile {
 	t := shaders.ConvGradTile{TM: 4, Q: 192, R: min(40, channelsBound(l, y))}
 	// Equal blocks of rows, as few as their size allows.
 	t.R = 4 * ceilDiv(ceilDiv(c.M, ceilDiv(c.M, t.R)), 4)
-	if y.Pixels() <= 48 {
+	if y.Pixels() <= 48 || t.Q*t.R > int(l.MaxUnrolledProducts) {
 		t.Q = 48
 	}
 	most := min(1024, int(l.MaxComputeInvocationsPerWorkgroup), int(l.MaxComputeWorkgroupSizeX))
@@ -186,7 +183,7 @@ func straightWeightFits(l gpu.Limits, c ConvCall) error {
 	texels := unfold(c).texels()
 	e := linearExtent(texels)
 	t := convGradTile(l, c.Conv, c.Out.Shape)
-	_, one := straightParts(c, t)
+	_, one := straightParts(l, c, t)
 	return firstError(
 		atMost("bytes of workgroup memory", 4*t.Staged(), int(l.MaxComputeWorkgroupStorageSize)),
 		atMost("texels a side of the scratch texture", max(e.Width, e.Height), int(l.MaxTextureDimension2D)),
@@ -195,11 +192,12 @@ func straightWeightFits(l gpu.Limits, c ConvCall) error {
 	)
 }
 
-// straightParts is the number of partial weight gradients and the bytes of one.
-func straightParts(c ConvCall, t shaders.ConvGradTile) (parts, one int) {
+// straightParts is the number of partial weight gradients and the bytes of one. A binding holds them, and 16 bytes more.
+func straightParts(l gpu.Limits, c ConvCall, t shaders.ConvGradTile) (parts, one int) {
 	one = c.Out.Groups() * c.K * c.K * c.C * 16
 	u := unfold(c)
-	return max(1, min(ceilDiv(u.outTexels(c), t.Texels()), PartialBytes/one)), one
+	most := min(PartialBytes, int(l.MaxStorageBufferBindingSize)-16)
+	return max(1, min(ceilDiv(u.outTexels(c), t.Texels()), most/one)), one
 }
 
 // outTexels is the number of texels of the output.
@@ -211,7 +209,7 @@ func (u unfolded) outTexels(c ConvCall) int {
 }
 
 func straightWeightNeed(l gpu.Limits, c ConvCall) Need {
-	parts, one := straightParts(c, convGradTile(l, c.Conv, c.Out.Shape))
+	parts, one := straightParts(l, c, convGradTile(l, c.Conv, c.Out.Shape))
 	u := unfold(c)
 	return Need{Scratch: linearExtent(u.texels()), Unfolded: u.bytes(c, l), Partial: max(uint64(parts*one+16), reduceBytes(c.Out.Shape))}
 }
@@ -250,7 +248,7 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 		outH, inH = 1, 1
 	}
 	chunks := ceilDiv(texels, t.Texels())
-	parts, one := straightParts(r.plannedCall(c), t)
+	parts, one := straightParts(l, r.plannedCall(c), t)
 	parts = min(parts, chunks)
 	width := r.Scratch.tex.Width
 	shift, factor := rowDivisor(width)

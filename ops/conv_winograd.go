@@ -52,12 +52,12 @@ func winogradNeed(l gpu.Limits, c ConvCall, g gemm) Need {
 func winogradForward(r *Recorder, c ConvCall) error   { return r.winograd(forwardGemm(c)) }
 func winogradInputGrad(r *Recorder, c ConvCall) error { return r.winograd(inputGradGemm(c)) }
 
-// winogradTile picks the tile for a call of the planned batch: as many input channels a chunk as workgroup memory holds weights for.
+// winogradTile picks the tile for a call of the planned batch: as many input channels a chunk as workgroup memory holds weights for, and a kernel may have products of.
 func winogradTile(l gpu.Limits, c gemm) shaders.ConvWinogradTile {
 	t := shaders.ConvWinogradTile{Winograd: shaders.Winograd{M: winogradOutputs, K: c.k}, KY: 1}
 	t.R = min(16, 4*c.y.Groups(), channelsBound(l, c.y.Shape))
-	vectors := int(l.MaxComputeWorkgroupStorageSize) / 16
-	most := max(1, (vectors/t.RowGroups()-1)/(4*t.Points())) // channel groups a chunk
+	staged := int(l.MaxComputeWorkgroupStorageSize)/16/t.RowGroups() - 1
+	most := max(1, min(staged, int(l.MaxUnrolledProducts)/t.R)/(4*t.Points())) // channel groups a chunk
 	t.CH = 4 * ceilDiv(c.x.Groups(), ceilDiv(c.x.Groups(), most))
 	t.KY = max(1, min(c.k, 4*most/t.CH))
 	t.KY = ceilDiv(c.k, ceilDiv(c.k, t.KY))

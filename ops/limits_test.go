@@ -57,6 +57,7 @@ func TestLowerLimits(t *testing.T) {
 		{"maxComputeInvocationsPerWorkgroup=256,maxComputeWorkgroupSizeX=256", [][]string{conv}, "", nil},
 		{"maxComputeInvocationsPerWorkgroup=128", [][]string{conv, others, flat}, "", nil},
 		{"maxComputeWorkgroupStorageSize=2048", [][]string{conv}, "", []string{"straight", "tiled", "tiled-8x8"}},
+		{"maxUnrolledProducts=1024", [][]string{conv}, "", nil},
 		{"maxTextureDimension2D=512", [][]string{conv}, "", []string{"straight"}},
 		// 8 of the 10 channel groups of 65×40×7×5.
 		{fmt.Sprintf("maxStorageBufferBindingSize=%d", 8*ops.Shape{N: 65, C: 4, H: 7, W: 5}.Bytes()), [][]string{conv}, "40", nil},

@@ -99,6 +99,7 @@ func TestTiles(t *testing.T) {
 	smallest := gpu.Limits{
 		MaxComputeInvocationsPerWorkgroup: 128, MaxComputeWorkgroupSizeX: 128, MaxComputeWorkgroupStorageSize: 16 << 10,
 		MaxStorageBuffersPerShaderStage: 8, MaxComputeWorkgroupsPerDimension: 65535, MaxStorageBufferBindingSize: 128 << 20,
+		MaxUnrolledProducts: 2048,
 	}
 	check := func(tile any, divides bool, invocations, bytes int) {
 		if invocations > 128 || bytes > 16<<10 {
@@ -157,6 +158,47 @@ func TestTiles(t *testing.T) {
 	for _, err := range fits(smallest, "tiled-8x8", call(10)) {
 		if err == nil || !strings.Contains(err.Error(), "10 channels") {
 			t.Errorf("tiles of 32 for 10 channels: error %v", err)
+		}
+	}
+}
+
+// TestUnrolled: no kernel without loops has more products than its adapter's compiler is given, and on Lavapipe such kernels are worth their time to compile.
+func TestUnrolled(t *testing.T) {
+	for _, most := range []uint32{2048, 12288} {
+		l := gpu.Limits{
+			MaxComputeInvocationsPerWorkgroup: 256, MaxComputeWorkgroupSizeX: 256, MaxComputeWorkgroupStorageSize: 32 << 10,
+			MaxStorageBufferBindingSize: 128 << 20, MaxUnrolledProducts: most,
+		}
+		r := &Recorder{Dev: &gpu.Device{Adapter: gpu.Adapter{Limits: l}}, Batch: 64}
+		largest := 0
+		for _, c := range []struct {
+			Conv
+			size int
+		}{
+			{Conv{C: 3, M: 192, K: 5, Stride: 1, Pad: 2}, 32}, {Conv{C: 192, M: 160, K: 1, Stride: 1}, 32}, {Conv{C: 96, M: 192, K: 5, Stride: 1, Pad: 2}, 16},
+			{Conv{C: 192, M: 192, K: 3, Stride: 1, Pad: 1}, 8}, {Conv{C: 192, M: 10, K: 1, Stride: 1}, 8}, {Conv{C: 3, M: 96, K: 11, Stride: 4}, 224},
+			{Conv{C: 384, M: 1024, K: 3, Stride: 1, Pad: 1}, 6}, {Conv{C: 1024, M: 1000, K: 1, Stride: 1}, 6}, {Conv{C: 1, M: 1, K: 1, Stride: 1}, 1},
+		} {
+			call, err := c.call(Shape{64, c.C, c.size, c.size})
+			if err != nil {
+				t.Fatal(err)
+			}
+			grad := convGradTile(l, call.Conv, call.Out.Shape)
+			products := map[string]int{"weight gradient": grad.R * grad.Q}
+			for pass, g := range map[string]gemm{"forward": forwardGemm(call), "input gradient": inputGradGemm(call)} {
+				products[pass] = convTile(r, g).MulAdds()
+				if winogradFits(l, call, g) == nil {
+					products["winograd "+pass] = winogradTile(l, g).MulAdds()
+				}
+			}
+			for pass, n := range products {
+				if largest = max(largest, n); n > int(most) {
+					t.Errorf("%+v at %d×%d, %s: %d products in a kernel, the limit is %d", c.Conv, c.size, c.size, pass, n, most)
+				}
+			}
+		}
+		if largest < int(most)/2 {
+			t.Errorf("the largest kernel has %d products, the limit is %d", largest, most)
 		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"ninvk/cifar10"
-	"ninvk/nn"
 	"ninvk/picture"
 	"ninvk/tensorboard"
 )
@@ -207,14 +206,12 @@ func picturesDue(epoch, epochs int, last bool) bool {
 }
 
 // writePictures adds the filters of the first layer and, where the epoch was evaluated, samples with what the network said of them.
-func (l *loop) writePictures(state *nn.State, verdicts []Verdict) error {
-	first := l.net.Params()[0]
-	filters := picture.Filters(first.Shape[0], first.Shape[1], first.Shape[2], state.Final()[0])
-	if err := l.run.WritePicture(tagFilters, filters); err != nil {
+func (r *Run) writePictures(o Observation, samples []image.Image) error {
+	if err := r.WritePicture(tagFilters, picture.Filters(o.Conv.M, o.Conv.C, o.Conv.K, o.Filters)); err != nil {
 		return err
 	}
-	if verdicts == nil {
+	if o.Verdicts == nil {
 		return nil
 	}
-	return l.run.WritePicture(tagPredictions, samplesSheet(l.samples, verdicts))
+	return r.WritePicture(tagPredictions, samplesSheet(samples, o.Verdicts))
 }

@@ -609,8 +609,9 @@ func (l *loop) evaluate(ctx context.Context, e *EpochRecord) ([]Verdict, error) 
 func (l *loop) finish(e EpochRecord, state *nn.State, verdicts []Verdict) error {
 	l.epochs = append(l.epochs, e)
 	l.epochStart = time.Now()
+	o := l.observation(e.Epoch, state, verdicts)
 	if picturesDue(e.Epoch, l.Config.Epochs, l.step >= l.total) {
-		if err := l.writePictures(state, verdicts); err != nil {
+		if err := l.run.writePictures(o, l.samples); err != nil {
 			return err
 		}
 	}
@@ -626,15 +627,18 @@ func (l *loop) finish(e EpochRecord, state *nn.State, verdicts []Verdict) error 
 		return err
 	}
 	if l.Observe != nil {
-		o := Observation{Epoch: e.Epoch, Filters: state.Final()[0], Verdicts: verdicts}
-		first := l.net.Graph.Nodes()[1]
-		o.Layer = first.Name
-		o.Conv, _ = first.Op().(ops.Conv) // every network begins with one
 		l.Observe(o)
 	}
 	l.Report.Epoch(e)
 	slog.Debug("on the adapter", "bytes", l.Device.Allocated(), "resources", l.Device.Live())
 	return nil
+}
+
+// observation is what there is to look at after an epoch.
+func (l *loop) observation(epoch int, state *nn.State, verdicts []Verdict) Observation {
+	first := l.net.Graph.Nodes()[1]
+	conv, _ := first.Op().(ops.Conv) // every network begins with one
+	return Observation{Epoch: epoch, Layer: first.Name, Conv: conv, Filters: state.Final()[0], Verdicts: verdicts}
 }
 
 // save writes the weights, also as the best ones where they are, and the plots.
