@@ -11,8 +11,14 @@ import (
 // The winograd variant, for software drivers: the straight one with Winograd's algorithm along the rows, which needs 2.5 times fewer products for 5×5 kernels
 // and twice fewer for 3×3. The weights are transformed into the buffer of partial sums first.
 
-// winogradOutputs is the number of neighbouring outputs of an invocation.
-const winogradOutputs = 4
+// winogradOutputs is the number of neighbouring outputs of an invocation. Four of a 5×5 kernel have two or three times the rounding error of the direct sum, two
+// as much as that. Where channels are few on either side, products saved weigh little against transforms, and sums are too short for errors to even out.
+func winogradOutputs(c gemm) int {
+	if c.k > 3 && min(c.x.C, c.y.C) < 16 {
+		return 2
+	}
+	return 4
+}
 
 func winogradForwardFits(l gpu.Limits, c ConvCall) error {
 	return winogradFits(l, c, forwardGemm(c))
@@ -23,7 +29,7 @@ func winogradInputGradFits(l gpu.Limits, c ConvCall) error {
 }
 
 func winogradFits(l gpu.Limits, c ConvCall, g gemm) error {
-	if !(shaders.Winograd{M: winogradOutputs, K: c.K}).Fits() {
+	if !(shaders.Winograd{M: winogradOutputs(g), K: c.K}).Fits() {
 		return fmt.Errorf("no points for kernels of %d×%d", c.K, c.K)
 	}
 	if c.Stride != 1 {
@@ -54,7 +60,7 @@ func winogradInputGrad(r *Recorder, c ConvCall) error { return r.winograd(inputG
 
 // winogradTile picks the tile for a call of the planned batch: as many input channels a chunk as workgroup memory holds weights for, and a kernel may have products of.
 func winogradTile(l gpu.Limits, c gemm) shaders.ConvWinogradTile {
-	t := shaders.ConvWinogradTile{Winograd: shaders.Winograd{M: winogradOutputs, K: c.k}, KY: 1}
+	t := shaders.ConvWinogradTile{Winograd: shaders.Winograd{M: winogradOutputs(c), K: c.k}, KY: 1}
 	t.R = min(16, 4*c.y.Groups(), channelsBound(l, c.y.Shape))
 	staged := int(l.MaxComputeWorkgroupStorageSize)/16/t.RowGroups() - 1
 	most := max(1, min(staged, int(l.MaxUnrolledProducts)/t.R)/(4*t.Points())) // channel groups a chunk
@@ -69,8 +75,8 @@ func winogradTile(l gpu.Limits, c gemm) shaders.ConvWinogradTile {
 	return t
 }
 
-// winogradBlocks is the number of invocations: one for every four neighbouring output pixels of a row.
-func winogradBlocks(c gemm) int { return c.y.N * c.y.H * ceilDiv(c.y.W, winogradOutputs) }
+// winogradBlocks is the number of invocations: one for some neighbouring output pixels of a row.
+func winogradBlocks(c gemm) int { return c.y.N * c.y.H * ceilDiv(c.y.W, winogradOutputs(c)) }
 
 // winogradChunks is the number of chunks of input channels and kernel rows.
 func winogradChunks(t shaders.ConvWinogradTile, c gemm) int {
