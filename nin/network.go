@@ -64,6 +64,9 @@ func OpenNetwork(path, model string, size int) (*Network, error) {
 	return NewNetwork(path, f, model, size)
 }
 
+// mostClasses bounds what a broken file can ask for; ImageNet in full has 21,841.
+const mostClasses = 100_000
+
 // NewNetwork builds the network of a weights file that was read from path: model, or if that is empty the one that the file tells, for an input of size×size pixels, or if
 // that is 0 of the size that the file tells, else of the model's own. Nothing of an adapter is needed. What in the file does not suit is a *WeightsError.
 func NewNetwork(path string, f *safetensors.File, model string, size int) (*Network, error) {
@@ -80,6 +83,9 @@ func NewNetwork(path string, f *safetensors.File, model string, size int) (*Netw
 	n := &Network{Path: path, File: f, Model: model, Size: size, Mean: cifar10.Mean, Std: cifar10.Std}
 	if classes == 0 {
 		classes = cifar10.Classes
+	}
+	if classes < 1 || classes > mostClasses {
+		return nil, &WeightsError{path, fmt.Sprintf("its last layer has %d classes; from 1 to %d are read", classes, mostClasses)}
 	}
 	if err := n.metadata(classes); err != nil {
 		return nil, &WeightsError{path, "its metadata: " + err.Error()}

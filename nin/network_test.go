@@ -128,6 +128,17 @@ func TestUntoldModel(t *testing.T) {
 	}
 }
 
+// TestTooManyClasses: a file that asks for more classes than memory holds names of is refused, not served.
+func TestTooManyClasses(t *testing.T) {
+	f := &safetensors.File{
+		Metadata: map[string]string{nin.ModelKey: "nin"},
+		Tensors:  []safetensors.Tensor{safetensors.FromFloat32s("classifier.20.weight", []int{1 << 30, 0, 1, 1}, nil)},
+	}
+	if _, err := nin.NewNetwork("w.safetensors", f, "", 0); !errors.As(err, new(*nin.WeightsError)) || !strings.Contains(err.Error(), "1073741824 classes") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestLayer(t *testing.T) {
 	n := pretrained(t)
 	x, err := n.Layer("classifier.0")

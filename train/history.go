@@ -85,8 +85,10 @@ func (r *PastRun) state(held bool) State {
 		return Running
 	case recorded > 0 && recorded == len(m.Steps) && (len(m.Epochs) >= c.Epochs || c.MaxSteps != nil && recorded >= *c.MaxSteps):
 		return Finished
-	case len(m.Steps) > 0 && math.IsNaN(m.Steps[len(m.Steps)-1].Loss):
-		return Diverged
+	case len(m.Steps) > 0:
+		if last := m.Steps[len(m.Steps)-1]; broken(last.Loss) || broken(last.GradientNorm) {
+			return Diverged
+		}
 	}
 	return Stopped
 }

@@ -60,6 +60,8 @@ func TestReadRun(t *testing.T) {
 	four := 4
 	bad := stepsTo(3)
 	bad[2].Loss = nan
+	steep := stepsTo(3) // the gradient is infinite before the loss is
+	steep[2].GradientNorm = math.Inf(1)
 	for _, c := range []struct {
 		name    string
 		change  func(*Config)
@@ -81,10 +83,13 @@ func TestReadRun(t *testing.T) {
 		{"ended by its steps within an epoch", func(c *Config) { c.Epochs, c.MaxSteps = 9, intPtr(2) }, 2, 1, false, Finished, nan, 10, 2},
 		{"an epoch not evaluated", func(c *Config) { c.Epochs = 3 }, 6, 3, false, Finished, 0.3, 30, 6},
 		{"diverged", func(c *Config) { c.Batch = 8 }, -1, 1, false, Diverged, nan, 11, 4},
+		{"diverged by its gradient", func(c *Config) { c.Batch = 8 }, -2, 1, false, Diverged, nan, 11, 4},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			steps := bad
-			if c.steps >= 0 {
+			if c.steps == -2 {
+				steps = steep
+			} else if c.steps >= 0 {
 				steps = stepsTo(c.steps)
 			}
 			dir := filepath.Join(t.TempDir(), "run")

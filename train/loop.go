@@ -296,6 +296,9 @@ func (l *loop) resize(step int) error {
 	}
 	l.net.Release()
 	l.net = nil
+	if err := l.Device.Wait("the change of the images' size"); err != nil { // which frees the old network before there is a new one
+		return err
+	}
 	if l.net, err = l.build(step); err != nil {
 		return err
 	}
@@ -561,9 +564,10 @@ func (l *loop) collect(results []nn.StepResult, err error) error {
 	return err
 }
 
+func broken(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }
+
 // divergence says what in a step's result is no longer a number, "" where all is well.
 func divergence(r nn.StepResult) string {
-	broken := func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }
 	switch {
 	case broken(r.Loss):
 		return fmt.Sprintf("the loss is %v", r.Loss)

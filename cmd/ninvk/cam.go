@@ -31,10 +31,21 @@ type cam struct {
 	written map[string]bool // files in a folder
 }
 
-// openCam checks --cam before any work.
-func (c predictCommand) openCam(n *nin.Network, images int) (*cam, error) {
+// openCam checks --cam before any work. No image that was given is written over.
+func (c predictCommand) openCam(n *nin.Network, inputs []input) (*cam, error) {
 	if c.Cam == "" {
 		return nil, nil
+	}
+	for _, in := range inputs {
+		if in.path == stdin {
+			continue
+		}
+		if sameFile(in.path, c.Cam) {
+			return nil, &train.UsageError{Flag: "--cam", Value: c.Cam, Problem: "is one of the images; name another file"}
+		}
+		if sameFile(filepath.Dir(in.path), c.Cam) {
+			return nil, &train.UsageError{Flag: "--cam", Value: c.Cam, Problem: fmt.Sprintf("%s is in this folder, where a map might take its place; name another folder", in.path)}
+		}
 	}
 	m := &cam{out: c.Cam, model: n.Model, class: slices.Index(n.Classes, c.Class), name: c.Class, written: map[string]bool{}, sheet: strings.EqualFold(filepath.Ext(c.Cam), ".png")}
 	if !m.sheet {
@@ -43,10 +54,20 @@ func (c predictCommand) openCam(n *nin.Network, images int) (*cam, error) {
 		}
 		return m, nil
 	}
-	if images > mostOnCam {
+	if images := len(inputs); images > mostOnCam {
 		return nil, &train.UsageError{Flag: "--cam", Value: c.Cam, Problem: fmt.Sprintf("%d images are too many for one picture (at most %d); name a folder instead of a .png file", images, mostOnCam)}
 	}
 	return m, checkPicture("--cam", c.Cam)
+}
+
+// sameFile says whether two paths lead to one file or folder.
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
 }
 
 // checkPicture says whether the folder of a picture that a flag names is there.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"text/tabwriter"
@@ -81,6 +82,9 @@ func (c evalCommand) Run(ctx context.Context) error {
 	}
 	if ctx.Err() != nil {
 		return &interrupted{"interrupted; no figures, as only part of the split was seen"}
+	}
+	if math.IsNaN(e.Loss) || math.IsInf(e.Loss, 0) {
+		return &nin.WeightsError{Path: n.Path, Problem: fmt.Sprintf("with these weights the loss is %v: their outputs are not numbers to compare", e.Loss)}
 	}
 	confusion := train.Confusion(verdicts, len(n.Classes))
 	classes := perClass(n.Classes, confusion)

@@ -23,6 +23,9 @@ func (c exportCommand) Run() error {
 	if c.FoldBN && c.Format != "onnx" {
 		return &usageError{"--fold-bn: goes with --format onnx only, as folded weights no longer fit the network's names"}
 	}
+	if c.Resize != nil && c.Format != "onnx" {
+		return &usageError{"--resize: goes with --format onnx only, as weights are the same for every size"}
+	}
 	n, err := openNetwork(c.Weights, c.Model, c.Resize)
 	if err != nil {
 		return err

@@ -52,7 +52,7 @@ func (c predictCommand) Run(ctx context.Context) error {
 		return err
 	}
 	inputs := findImages(c.Images)
-	cam, err := c.openCam(n, len(inputs))
+	cam, err := c.openCam(n, inputs)
 	if err != nil {
 		return err
 	}
