@@ -104,27 +104,8 @@ type bound struct {
 
 // Build allocates the network on d. It checks everything that can be checked before any work of the adapter.
 func Build(d *gpu.Device, g *Graph, out *Node, o Options) (*Net, error) {
-	if g.err != nil {
-		return nil, g.err
-	}
-	if o.Batch < 1 {
-		return nil, fmt.Errorf("batch size %d: at least 1 is needed", o.Batch)
-	}
-	if o.Pairs && o.Batch < 2 {
-		return nil, fmt.Errorf("batch size %d: pairs of views need at least 2", o.Batch)
-	}
-	if err := o.Loss.Check(out.Shape); err != nil {
-		return nil, fmt.Errorf("layer %s: %w", out.Name, err)
-	}
-	forced, err := ops.ForcedVariants()
+	n, err := planned(d, g, out, o)
 	if err != nil {
-		return nil, err
-	}
-	n := &Net{
-		Graph: g, Options: o, dev: d, out: out, plan: g.makePlan(o.Batch, out, o.Train, o.Keep...), tapes: map[tapeKey]*gpu.Tape{},
-		choice: ops.Choice{Forced: forced, Tuned: o.Tuned}, used: map[string]string{},
-	}
-	if err := n.checkSizes(); err != nil {
 		return nil, err
 	}
 	if n.need, err = n.needs(o.Batch); err != nil {
@@ -152,6 +133,37 @@ func Build(d *gpu.Device, g *Graph, out *Node, o Options) (*Net, error) {
 		return nil, err
 	}
 	return n, nil
+}
+
+// Check says what Build would refuse before it allocates anything, a batch too large among it.
+func Check(d *gpu.Device, g *Graph, out *Node, o Options) error {
+	_, err := planned(d, g, out, o)
+	return err
+}
+
+// planned is a network without memory, all of whose input is right.
+func planned(d *gpu.Device, g *Graph, out *Node, o Options) (*Net, error) {
+	if g.err != nil {
+		return nil, g.err
+	}
+	if o.Batch < 1 {
+		return nil, fmt.Errorf("batch size %d: at least 1 is needed", o.Batch)
+	}
+	if o.Pairs && o.Batch < 2 {
+		return nil, fmt.Errorf("batch size %d: pairs of views need at least 2", o.Batch)
+	}
+	if err := o.Loss.Check(out.Shape); err != nil {
+		return nil, fmt.Errorf("layer %s: %w", out.Name, err)
+	}
+	forced, err := ops.ForcedVariants()
+	if err != nil {
+		return nil, err
+	}
+	n := &Net{
+		Graph: g, Options: o, dev: d, out: out, plan: g.makePlan(o.Batch, out, o.Train, o.Keep...), tapes: map[tapeKey]*gpu.Tape{},
+		choice: ops.Choice{Forced: forced, Tuned: o.Tuned}, used: map[string]string{},
+	}
+	return n, n.checkSizes()
 }
 
 // MemoryError says that a batch does not fit the adapter.

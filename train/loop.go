@@ -188,6 +188,15 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if err := l.chooseKernels(); err != nil {
 		return Summary{}, err
 	}
+	for _, s := range append([]int{size}, sizes.Below(size)...) { // a batch too large for a later size is said now
+		g, out, err := l.graph(s)
+		if err != nil {
+			return Summary{}, err
+		}
+		if err := nn.Check(j.Device, g, out, l.options(s, 0)); err != nil {
+			return Summary{}, err
+		}
+	}
 	done := 0
 	if j.Resume != nil && j.Resume.Checkpoint != nil {
 		done = j.Resume.Checkpoint.Step
@@ -260,8 +269,13 @@ func (l *loop) build(step int) (*nn.Net, error) {
 	if err != nil {
 		return nil, err
 	}
+	return nn.Build(l.Device, graph, out, l.options(size, since))
+}
+
+// options are those of the network for images of size pixels a side, from a step on.
+func (l *loop) options(size, since int) nn.Options {
 	c := l.Config
-	return nn.Build(l.Device, graph, out, nn.Options{
+	return nn.Options{
 		Batch: c.Batch, Train: true,
 		Loss:      ops.CrossEntropy{Smoothing: c.LabelSmoothing},
 		Clip:      ops.GradNorm{Clip: c.ClipNorm},
@@ -270,7 +284,7 @@ func (l *loop) build(step int) (*nn.Net, error) {
 		Since:     since,
 		Augment:   ops.Augment{Size: size, Mean: cifar10.Mean, Std: cifar10.Std},
 		Tuned:     l.tuned,
-	})
+	}
 }
 
 // resize makes the network one for the images of a step, which counts from 0, with the same state. All steps so far are waited for.

@@ -414,9 +414,11 @@ func TestLimits(t *testing.T) {
 	if code != 0 || !strings.Contains(stdout, "workgroup: 128 invocations") || !strings.Contains(stdout, "largest buffer 32 MiB") || !strings.Contains(stdout, gpu.LimitsEnv+"=max") {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
-	code, _, stderr = run(t, dir, "train", "--data", "good", "--model", "nin", "--batch", "64")
-	if code != exitLost || !strings.Contains(stderr, "64 images does not fit the adapter") || !regexp.MustCompile(`largest that fits is --batch (3\d|4[0-2])\n`).MatchString(stderr) {
-		t.Errorf("exit code %d\n%s", code, stderr) // 192 channels of 1024 floats are 0.79 MB an image
+	for _, sizes := range []string{"", "8:0.5"} { // too large for the second half only
+		code, _, stderr = run(t, dir, "train", "--data", "good", "--model", "nin", "--batch", "64", "--sizes", sizes)
+		if code != exitLost || !strings.Contains(stderr, "64 images does not fit the adapter") || !regexp.MustCompile(`largest that fits is --batch (3\d|4[0-2])\n`).MatchString(stderr) {
+			t.Errorf("sizes %q: exit code %d\n%s", sizes, code, stderr) // 192 channels of 1024 floats are 0.79 MB an image
+		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, "runs")); err == nil {
 		t.Error("a run folder was made")
