@@ -32,7 +32,7 @@ func guaranteed(l gpu.Limits) gpu.Limits {
 	l.MaxComputeInvocationsPerWorkgroup = 256
 	l.MaxComputeWorkgroupSizeX = 256
 	l.MaxComputeWorkgroupStorageSize = 16 << 10
-	l.MaxUnrolledProducts = 2048
+	l.MaxUnrolledProducts = gpu.UnrolledElsewhere
 	return l
 }
 

@@ -32,18 +32,16 @@ type Limits struct {
 	MaxComputeWorkgroupStorageSize    uint32 `json:"max_compute_workgroup_storage_size"`
 	MaxComputeWorkgroupsPerDimension  uint32 `json:"max_compute_workgroups_per_dimension"`
 
-	// MaxUnrolledProducts is how many multiply-adds in one kernel, written out without a loop, its compiler is given. It is ours, not the driver's: see unrolled.
+	// MaxUnrolledProducts is how many multiply-adds in one kernel, written out without a loop, its compiler is given: UnrolledOnLlvmpipe or UnrolledElsewhere. It is ours, not the driver's.
 	MaxUnrolledProducts uint32 `json:"max_unrolled_products"`
 }
 
-// unrolled is a limit by measuring. Llvmpipe gains by long kernels and compiles them within a second or two; SwiftShader takes gigabytes and crashes above some
-// 8,000 products. Nothing is known of other compilers, where such kernels gain nothing: they should cost them little.
-func unrolled(vectorWidth int) uint32 {
-	if vectorWidth > 0 {
-		return 12288
-	}
-	return 2048
-}
+// Values of MaxUnrolledProducts, by measuring. Llvmpipe gains by long kernels. SwiftShader takes gigabytes of memory to compile them, and crashed on one of
+// 6,912 products. Nothing is known of other compilers, where such kernels should cost little, as nothing speaks for a gain.
+const (
+	UnrolledOnLlvmpipe = 12288
+	UnrolledElsewhere  = 2048
+)
 
 // Adapter describes one adapter of this machine.
 type Adapter struct {
@@ -172,10 +170,11 @@ func enumerate() (as []Adapter, release func(), err error) {
 		})
 	}
 	for i := range as {
-		if as[i].VectorWidth = vectorWidth(as[i].Name); as[i].VectorWidth > 0 {
+		as[i].Limits.MaxUnrolledProducts = UnrolledElsewhere
+		if as[i].VectorWidth = vectorWidth(as[i].Name); as[i].Llvmpipe() {
 			as[i].ShaderCache = shaderCache()
+			as[i].Limits.MaxUnrolledProducts = UnrolledOnLlvmpipe
 		}
-		as[i].Limits.MaxUnrolledProducts = unrolled(as[i].VectorWidth)
 		as[i].lower(limits)
 	}
 	if len(as) > 0 {

@@ -84,8 +84,8 @@ func NewNetwork(path string, f *safetensors.File, model string, size int) (*Netw
 	if classes == 0 {
 		classes = cifar10.Classes
 	}
-	if classes < 1 || classes > mostClasses {
-		return nil, &WeightsError{path, fmt.Sprintf("its last layer has %d classes; from 1 to %d are read", classes, mostClasses)}
+	if classes > mostClasses {
+		return nil, &WeightsError{path, fmt.Sprintf("its last layer has %d classes; at most %d are read", classes, mostClasses)}
 	}
 	if err := n.metadata(classes); err != nil {
 		return nil, &WeightsError{path, "its metadata: " + err.Error()}

@@ -136,11 +136,12 @@ func (r *Recorder) straight(c gemm) error {
 
 // convGradTile picks the tile of the weight gradient: as much workgroup memory as every adapter with straight kernels has.
 func convGradTile(l gpu.Limits, c Conv, y Shape) shaders.ConvGradTile {
-	t := shaders.ConvGradTile{TM: 4, Q: 192, R: min(40, channelsBound(l, y))}
+	const short = 48 // pixels
+	t := shaders.ConvGradTile{TM: 4, Q: 192, R: min(40, channelsBound(l, y), max(4, int(l.MaxUnrolledProducts)/short/4*4))}
 	// Equal blocks of rows, as few as their size allows.
 	t.R = 4 * ceilDiv(ceilDiv(c.M, ceilDiv(c.M, t.R)), 4)
-	if y.Pixels() <= 48 || t.Q*t.R > int(l.MaxUnrolledProducts) {
-		t.Q = 48
+	if y.Pixels() <= short || t.Q*t.R > int(l.MaxUnrolledProducts) {
+		t.Q = short
 	}
 	most := min(1024, int(l.MaxComputeInvocationsPerWorkgroup), int(l.MaxComputeWorkgroupSizeX))
 	lanes := c.K * c.K * c.C

@@ -99,7 +99,7 @@ func TestTiles(t *testing.T) {
 	smallest := gpu.Limits{
 		MaxComputeInvocationsPerWorkgroup: 128, MaxComputeWorkgroupSizeX: 128, MaxComputeWorkgroupStorageSize: 16 << 10,
 		MaxStorageBuffersPerShaderStage: 8, MaxComputeWorkgroupsPerDimension: 65535, MaxStorageBufferBindingSize: 128 << 20,
-		MaxUnrolledProducts: 2048,
+		MaxUnrolledProducts: gpu.UnrolledElsewhere,
 	}
 	check := func(tile any, divides bool, invocations, bytes int) {
 		if invocations > 128 || bytes > 16<<10 {
@@ -164,7 +164,7 @@ func TestTiles(t *testing.T) {
 
 // TestUnrolled: no kernel without loops has more products than its adapter's compiler is given, and on Lavapipe such kernels are worth their time to compile.
 func TestUnrolled(t *testing.T) {
-	for _, most := range []uint32{2048, 12288} {
+	for _, most := range []uint32{1200, gpu.UnrolledElsewhere, gpu.UnrolledOnLlvmpipe} {
 		l := gpu.Limits{
 			MaxComputeInvocationsPerWorkgroup: 256, MaxComputeWorkgroupSizeX: 256, MaxComputeWorkgroupStorageSize: 32 << 10,
 			MaxStorageBufferBindingSize: 128 << 20, MaxUnrolledProducts: most,

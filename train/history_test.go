@@ -65,7 +65,7 @@ func TestReadRun(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		change  func(*Config)
-		steps   int
+		steps   []StepRecord
 		epochs  int
 		open    bool // the run is going on
 		state   State
@@ -73,27 +73,21 @@ func TestReadRun(t *testing.T) {
 		seconds float64
 		total   int
 	}{
-		{"not begun", func(*Config) {}, 0, 0, false, Stopped, nan, 0, 0},
-		{"within the first epoch", func(c *Config) { c.Batch = 8 }, 1, 0, false, Stopped, nan, 1, 0},
-		{"after an epoch", func(c *Config) { c.Batch = 8 }, 3, 1, false, Stopped, nan, 11, 4},
-		{"going on", func(*Config) {}, 2, 1, true, Running, nan, 10, 4},
-		{"finished", func(*Config) {}, 4, 2, false, Finished, 0.3, 20, 4},
-		{"made longer", func(c *Config) { c.Epochs = 3 }, 4, 2, false, Stopped, 0.3, 20, 6},
-		{"ended by its steps", func(c *Config) { c.Epochs, c.MaxSteps = 9, &four }, 4, 2, false, Finished, 0.3, 20, 4},
-		{"ended by its steps within an epoch", func(c *Config) { c.Epochs, c.MaxSteps = 9, intPtr(2) }, 2, 1, false, Finished, nan, 10, 2},
-		{"an epoch not evaluated", func(c *Config) { c.Epochs = 3 }, 6, 3, false, Finished, 0.3, 30, 6},
-		{"diverged", func(c *Config) { c.Batch = 8 }, -1, 1, false, Diverged, nan, 11, 4},
-		{"diverged by its gradient", func(c *Config) { c.Batch = 8 }, -2, 1, false, Diverged, nan, 11, 4},
+		{"not begun", func(*Config) {}, nil, 0, false, Stopped, nan, 0, 0},
+		{"within the first epoch", func(c *Config) { c.Batch = 8 }, stepsTo(1), 0, false, Stopped, nan, 1, 0},
+		{"after an epoch", func(c *Config) { c.Batch = 8 }, stepsTo(3), 1, false, Stopped, nan, 11, 4},
+		{"going on", func(*Config) {}, stepsTo(2), 1, true, Running, nan, 10, 4},
+		{"finished", func(*Config) {}, stepsTo(4), 2, false, Finished, 0.3, 20, 4},
+		{"made longer", func(c *Config) { c.Epochs = 3 }, stepsTo(4), 2, false, Stopped, 0.3, 20, 6},
+		{"ended by its steps", func(c *Config) { c.Epochs, c.MaxSteps = 9, &four }, stepsTo(4), 2, false, Finished, 0.3, 20, 4},
+		{"ended by its steps within an epoch", func(c *Config) { c.Epochs, c.MaxSteps = 9, intPtr(2) }, stepsTo(2), 1, false, Finished, nan, 10, 2},
+		{"an epoch not evaluated", func(c *Config) { c.Epochs = 3 }, stepsTo(6), 3, false, Finished, 0.3, 30, 6},
+		{"diverged", func(c *Config) { c.Batch = 8 }, bad, 1, false, Diverged, nan, 11, 4},
+		{"diverged by its gradient", func(c *Config) { c.Batch = 8 }, steep, 1, false, Diverged, nan, 11, 4},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			steps := bad
-			if c.steps == -2 {
-				steps = steep
-			} else if c.steps >= 0 {
-				steps = stepsTo(c.steps)
-			}
 			dir := filepath.Join(t.TempDir(), "run")
-			w := pastRun(t, dir, c.change, steps, epochs[:c.epochs])
+			w := pastRun(t, dir, c.change, c.steps, epochs[:c.epochs])
 			if !c.open {
 				if err := w.Close(); err != nil {
 					t.Fatal(err)

@@ -165,7 +165,7 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if l.samples, err = samples(j.Data.Test); err != nil {
 		return Summary{}, err
 	}
-	graph, _, err := l.graph(size)
+	graph, out, err := l.graph(size)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -188,14 +188,9 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if err := l.chooseKernels(); err != nil {
 		return Summary{}, err
 	}
-	for _, s := range append([]int{size}, sizes.Below(size)...) { // a batch too large for a later size is said now
-		g, out, err := l.graph(s)
-		if err != nil {
-			return Summary{}, err
-		}
-		if err := nn.Check(j.Device, g, out, l.options(s, 0)); err != nil {
-			return Summary{}, err
-		}
+	// The run may begin with smaller images: a batch too large for its own size is said now.
+	if err := nn.Check(j.Device, graph, out, l.options(size, 0)); err != nil {
+		return Summary{}, err
 	}
 	done := 0
 	if j.Resume != nil && j.Resume.Checkpoint != nil {

@@ -31,21 +31,13 @@ type cam struct {
 	written map[string]bool // files in a folder
 }
 
-// openCam checks --cam before any work. No image that was given is written over.
+// openCam checks --cam before any work.
 func (c predictCommand) openCam(n *nin.Network, inputs []input) (*cam, error) {
 	if c.Cam == "" {
 		return nil, nil
 	}
-	for _, in := range inputs {
-		if in.path == stdin {
-			continue
-		}
-		if sameFile(in.path, c.Cam) {
-			return nil, &train.UsageError{Flag: "--cam", Value: c.Cam, Problem: "is one of the images; name another file"}
-		}
-		if sameFile(filepath.Dir(in.path), c.Cam) {
-			return nil, &train.UsageError{Flag: "--cam", Value: c.Cam, Problem: fmt.Sprintf("%s is in this folder, where a map might take its place; name another folder", in.path)}
-		}
+	if err := c.overwrites(inputs); err != nil {
+		return nil, err
 	}
 	m := &cam{out: c.Cam, model: n.Model, class: slices.Index(n.Classes, c.Class), name: c.Class, written: map[string]bool{}, sheet: strings.EqualFold(filepath.Ext(c.Cam), ".png")}
 	if !m.sheet {
@@ -60,14 +52,22 @@ func (c predictCommand) openCam(n *nin.Network, inputs []input) (*cam, error) {
 	return m, checkPicture("--cam", c.Cam)
 }
 
-// sameFile says whether two paths lead to one file or folder.
-func sameFile(a, b string) bool {
-	x, err := os.Stat(a)
-	if err != nil {
-		return false
+// overwrites says where --cam might write over an image.
+func (c predictCommand) overwrites(inputs []input) error {
+	out, err := os.Stat(c.Cam)
+	if err != nil { // nothing is there
+		return nil
 	}
-	y, err := os.Stat(b)
-	return err == nil && os.SameFile(x, y)
+	for _, in := range inputs {
+		path, problem := in.path, "is one of the images; name another file"
+		if out.IsDir() {
+			path, problem = filepath.Dir(in.path), in.path+" is in this folder, where a map might take its place; name another folder"
+		}
+		if info, err := os.Stat(path); in.path != stdin && err == nil && os.SameFile(info, out) {
+			return &train.UsageError{Flag: "--cam", Value: c.Cam, Problem: problem}
+		}
+	}
+	return nil
 }
 
 // checkPicture says whether the folder of a picture that a flag names is there.

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -125,6 +126,11 @@ func TestBadInput(t *testing.T) {
 		"nan.safetensors": weights(t, func(f *safetensors.File) {
 			f.Tensors[1] = safetensors.FromFloat32s(f.Tensors[1].Name, f.Tensors[1].Shape, append(make([]float32, 191), float32(math.NaN())))
 		}),
+		"steep.safetensors": weights(t, func(f *safetensors.File) { // finite, but what a layer makes of them is not
+			for i, x := range f.Tensors {
+				f.Tensors[i] = safetensors.FromFloat32s(x.Name, x.Shape, slices.Repeat([]float32{1e30}, len(x.Data)/4))
+			}
+		}),
 		"truncated.safetensors": whole[:300],
 		"whole.safetensors":     whole,
 		"code.pth":              testdata(t, "code.pth"),
@@ -215,6 +221,7 @@ func TestBadInput(t *testing.T) {
 		{"import of another network as nin", "import --weights state.pth --model nin --out new.safetensors", exitBadFile, []string{"state.pth", "classifier.0.weight", "[192 3 5 5]"}},
 		{"import of a missing file", "import --weights nowhere.pth --out new.safetensors", exitOther, []string{"nowhere.pth"}},
 		{"evaluation of a size that is none", "eval --data good --weights size.safetensors", exitBadFile, []string{"size.safetensors", "ninvk.size", "huge"}},
+		{"evaluation of outputs that are no numbers", "eval --data good --model nin --weights steep.safetensors", exitBadFile, []string{"steep.safetensors", "not numbers"}},
 		{"evaluation into a file", "eval --data good --out file", exitUsage, []string{"--out", "file"}},
 		{"prediction of nothing", "predict", exitUsage, []string{"image"}},
 		{"prediction of what is not there", "predict nowhere.png", exitOther, []string{"nowhere.png: no such file", "1 of 1 images"}},
