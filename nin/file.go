@@ -1,25 +1,35 @@
 package nin
 
 import (
-	"fmt"
+	"errors"
+	"io/fs"
 	"os"
 
 	"ninvk/pth"
 	"ninvk/safetensors"
 )
 
-// ReadFile reads a weights file of either format: safetensors, or a checkpoint of PyTorch's torch.save (see package pth).
+// ReadFile reads a weights file of either format: safetensors, or a checkpoint of PyTorch's torch.save (see package pth). A file that
+// can't be read is a *WeightsError.
 func ReadFile(path string) (*safetensors.File, error) {
 	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading weights: %w", err)
+	if err == nil {
+		defer f.Close()
+		start := make([]byte, 4)
+		n, _ := f.Read(start) // what can't be read, the readers report
+		read := safetensors.Read
+		if pth.Is(start[:n]) {
+			read = pth.Read
+		}
+		var content *safetensors.File
+		if content, err = read(path); err == nil {
+			return content, nil
+		}
 	}
-	defer f.Close()
-	start := make([]byte, 4)
-	if n, _ := f.Read(start); pth.Is(start[:n]) { // what can't be read, the readers report
-		return pth.Read(path)
+	if e := (*fs.PathError)(nil); errors.As(err, &e) {
+		err = &WeightsError{path, e.Err.Error()}
 	}
-	return safetensors.Read(path)
+	return nil, err
 }
 
 // Values are the weights in the order of the graph's parameters; nil for counts.

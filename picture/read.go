@@ -41,11 +41,11 @@ func (e *FormatError) Error() string { return e.Problem }
 
 func bad(format string, a ...any) error { return &FormatError{fmt.Sprintf(format, a...)} }
 
-// ReadFile is Decode for a file.
+// ReadFile is Decode for a file; one that can't be opened is a *FormatError too.
 func ReadFile(path string) (image.Image, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, reason(err)
+		return nil, &FormatError{reason(err).Error()}
 	}
 	defer f.Close()
 	return Decode(f)

@@ -287,7 +287,7 @@ func observation(epoch int) train.Observation {
 	conv := ops.Conv{C: 3, M: 20, K: 2}
 	return train.Observation{
 		Epoch: epoch, Layer: "classifier.0", Conv: conv, Filters: make([]float32, conv.M*conv.C*conv.K*conv.K),
-		Verdicts: []train.Verdict{{Image: 0, True: 3, Predicted: 3, Probability: 0.75}, {Image: 1, True: 8, Predicted: 1, Probability: 0.5}},
+		Verdicts: []train.Verdict{{Image: 0, True: 3, Predicted: 3, Probability: 0.75}, {Image: 1, True: 8, Predicted: 1, Probability: 0.5}, {Image: 2, True: 8, Probability: math.NaN()}},
 	}
 }
 
@@ -322,7 +322,7 @@ func TestStream(t *testing.T) {
 		if diff := cmp.Diff([]epoch{{Epoch: 1, Step: 3, LearningRate: f(0), TrainLoss: f(2.2), TestLoss: f(2), TestAccuracy: f(0.25), ImagesPerSec: f(0), Size: 32}}, b.epochs); diff != "" {
 			t.Errorf("%s, epochs (-want +got):\n%s", name, diff)
 		}
-		if diff := cmp.Diff([]verdict{{1, 3, 0.75}, {1, 1, 0.5}}, b.current.Verdicts); diff != "" {
+		if diff := cmp.Diff([]verdict{{1, 3, f(0.75)}, {1, 1, f(0.5)}, {1, 0, nil}}, b.current.Verdicts); diff != "" {
 			t.Errorf("%s, verdicts (-want +got):\n%s", name, diff)
 		}
 		r := b.current.Run

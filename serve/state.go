@@ -266,15 +266,15 @@ func newSamples(s cifar10.Split) []sample {
 
 // verdict is what the network says about a sample, after an epoch.
 type verdict struct {
-	Epoch       int     `json:"epoch"`
-	Predicted   int     `json:"predicted"`
-	Probability float64 `json:"probability"`
+	Epoch       int      `json:"epoch"`
+	Predicted   int      `json:"predicted"`
+	Probability *float64 `json:"probability"` // nil where the logits are no numbers
 }
 
 func newVerdicts(o train.Observation) []verdict {
 	var out []verdict
 	for _, v := range o.Verdicts {
-		out = append(out, verdict{o.Epoch, v.Predicted, v.Probability})
+		out = append(out, verdict{o.Epoch, v.Predicted, measured(v.Probability)})
 	}
 	return out
 }

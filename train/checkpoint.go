@@ -259,6 +259,22 @@ func checkpoints(dir string) ([]string, error) {
 	return paths, err
 }
 
+// removeTorn removes what a killed process left of the checkpoint that it was writing.
+func removeTorn(d disk, dir string) error {
+	entries, err := os.ReadDir(filepath.Join(dir, CheckpointDir))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if checkpointName.MatchString(strings.TrimSuffix(e.Name(), temporary)) && strings.HasSuffix(e.Name(), temporary) {
+			if err := d.Remove(filepath.Join(dir, CheckpointDir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // saveCheckpoint writes a checkpoint whole, or leaves those that were there, and returns its path. Then all but the newest two are removed.
 func saveCheckpoint(d disk, dir string, step int, b []byte) (string, error) {
 	path := filepath.Join(dir, CheckpointDir, fmt.Sprintf("step-%012d.safetensors", step))

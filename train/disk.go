@@ -26,20 +26,36 @@ type diskFile interface {
 // osDisk is the real one.
 type osDisk struct{}
 
-func (osDisk) Create(path string) (diskFile, error) {
-	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|os.O_APPEND, 0o644)
+// osFile goes on at its end after it was cut. Windows opens no file both for cutting and for appending (O_APPEND), and nobody else writes to it.
+type osFile struct{ *os.File }
+
+func (f osFile) Truncate(size int64) error {
+	if err := f.File.Truncate(size); err != nil {
+		return err
+	}
+	_, err := f.Seek(size, io.SeekStart)
+	return err
 }
 
-func (osDisk) Append(path string, size int64) (diskFile, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+func (osDisk) Create(path string) (diskFile, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.Truncate(size); err != nil {
+	return osFile{f}, nil
+}
+
+func (osDisk) Append(path string, size int64) (diskFile, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	file := osFile{f}
+	if err := file.Truncate(size); err != nil {
 		f.Close()
 		return nil, err
 	}
-	return f, nil
+	return file, nil
 }
 
 func (osDisk) Rename(from, to string) error { return os.Rename(from, to) }

@@ -167,7 +167,7 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	}
 	graph, out, err := l.graph(size)
 	if err != nil {
-		return Summary{}, err
+		return Summary{}, &UsageError{"--resize", fmt.Sprint(size), fmt.Sprintf("%s can't take images of this size: %v", c.Model, err)}
 	}
 	for _, smaller := range sizes.Below(size) {
 		if _, _, err := l.graph(smaller); err != nil {

@@ -300,6 +300,9 @@ func resumeRun(d disk, s *Saved, cfg Config) (*Run, error) {
 	if err := os.MkdirAll(r.Path(CheckpointDir), 0o755); err != nil {
 		return nil, err
 	}
+	if err := removeTorn(d, s.Dir); err != nil {
+		return nil, err
+	}
 	if old, err := os.ReadFile(r.Path(ConfigFile)); err != nil || !bytes.Equal(old, text) {
 		if err := r.writeFile(ConfigFile, text); err != nil {
 			return nil, err

@@ -282,6 +282,9 @@ func (c Config) TotalSteps(stepsPerEpoch int) int {
 	return total
 }
 
+// maxEpochs keeps the number of steps countable.
+const maxEpochs = 1_000_000
+
 // What --resize takes, in pixels a side: smaller leaves a network nothing to
 // pool, larger is surely a slip.
 const (
@@ -301,6 +304,12 @@ func (c Config) Validate() error {
 		}
 		return nil
 	}
+	epochs := func(v int) error {
+		if v > maxEpochs {
+			return usage("epochs", v, fmt.Sprintf("at most %d are supported", maxEpochs))
+		}
+		return atLeastOne("epochs", v)
+	}
 	// Written so that NaN, for which every comparison is false, is refused.
 	fraction := func(flag string, v float64) error {
 		if !(v >= 0 && v < 1) {
@@ -313,7 +322,7 @@ func (c Config) Validate() error {
 		maxSteps = *c.MaxSteps
 	}
 	if err := errors.Join(
-		atLeastOne("epochs", c.Epochs),
+		epochs(c.Epochs),
 		atLeastOne("max-steps", maxSteps),
 		atLeastOne("batch", c.Batch),
 		fraction("momentum", c.Momentum),

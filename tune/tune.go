@@ -108,7 +108,7 @@ func Choose(ctx context.Context, d *gpu.Device, calls []Call, o Options) (map[st
 	}
 	if err != nil {
 		again := "they are measured again"
-		if d.Adapter.CPU() {
+		if d.Adapter.CPU() || o.KeptOnly {
 			again = "the usual kernels are used until ninvk tune measures again"
 			if path != "" {
 				_ = Save(path, d.Adapter, nil) // so that it is told once

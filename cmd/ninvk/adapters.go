@@ -18,16 +18,19 @@ func (c adaptersCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		return printJSON(as)
-	}
 	chosen, err := gpu.Select(as, os.Getenv(gpu.AdapterEnv))
 	if err != nil {
 		return err
 	}
+	for i := range as {
+		as[i].Default = as[i].Index == chosen.Index
+	}
+	if c.JSON {
+		return printJSON(as)
+	}
 	for _, a := range as {
 		mark := " "
-		if a.Index == chosen.Index {
+		if a.Default {
 			mark = "*"
 		}
 		l := a.Limits

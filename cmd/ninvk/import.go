@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 
+	"ninvk/nin"
 	"ninvk/pth"
 	"ninvk/safetensors"
 )
@@ -16,6 +19,9 @@ type importCommand struct {
 // Run imports: no code of the file is run, and nothing is written that does not fit the network.
 func (c importCommand) Run() error {
 	checkpoint, err := pth.Read(c.Weights)
+	if e := (*fs.PathError)(nil); errors.As(err, &e) {
+		return &nin.WeightsError{Path: c.Weights, Problem: e.Err.Error()}
+	}
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -347,7 +348,13 @@ func (r *trainReport) summary(s train.Summary) {
 	if e := s.Last; !math.IsNaN(e.TestAccuracy) && e.Epoch > 0 && e.Epoch != s.BestEpoch {
 		facts = append(facts, [2]string{"last", fmt.Sprintf("test accuracy %s (epoch %d)", percent(e.TestAccuracy), e.Epoch)})
 	}
-	r.facts(append(facts, [2]string{"run folder", s.Dir}, [2]string{"in it", strings.Join([]string{train.ModelFile, train.BestFile, train.AccuracyPlot, train.LossPlot, train.MetricsFile}, ", ")}))
+	var files []string
+	for _, name := range []string{train.ModelFile, train.BestFile, train.AccuracyPlot, train.LossPlot, train.MetricsFile} {
+		if _, err := os.Stat(filepath.Join(s.Dir, name)); err == nil { // there are no best weights before the first evaluation
+			files = append(files, name)
+		}
+	}
+	r.facts(append(facts, [2]string{"run folder", s.Dir}, [2]string{"in it", strings.Join(files, ", ")}))
 }
 
 // reporters tells several the same.

@@ -40,6 +40,11 @@ func newNetwork(path string, f *safetensors.File, model string, resize *int) (*n
 		}
 	}
 	n, err := nin.NewNetwork(path, f, model, size)
+	if err != nil && resize != nil {
+		if _, e := nin.NewNetwork(path, f, model, 0); e == nil { // it is the size alone
+			return nil, &train.UsageError{Flag: "--resize", Value: fmt.Sprint(*resize), Problem: err.Error()}
+		}
+	}
 	if err == nil && len(n.Classes) != cifar10.Classes {
 		return nil, &nin.WeightsError{Path: path, Problem: fmt.Sprintf("the network has %d classes, CIFAR-10 has %d", len(n.Classes), cifar10.Classes)}
 	}
