@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/google/renameio/v2/maybe"
+	"github.com/moby/sys/atomicwriter"
 	xfont "golang.org/x/image/font"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -84,7 +84,7 @@ func (r Result) Plot(path string) error {
 	if _, err := (vgimg.PngCanvas{Canvas: canvas}).WriteTo(&png); err != nil {
 		return fmt.Errorf("drawing %s: %w", path, err)
 	}
-	if err := maybe.WriteFile(path, png.Bytes(), 0o644); err != nil {
+	if err := atomicwriter.WriteFile(path, png.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	return nil

@@ -9,7 +9,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/google/renameio/v2/maybe"
+	"github.com/moby/sys/atomicwriter"
 
 	"ninvk/nn"
 	"ninvk/ops"
@@ -42,7 +42,7 @@ func Write(path string, g *nn.Graph, out *nn.Node, values [][]float32, o Options
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
-	if err := maybe.WriteFile(path, b, 0o644); err != nil {
+	if err := atomicwriter.WriteFile(path, b, 0o644); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	return nil

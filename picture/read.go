@@ -41,11 +41,11 @@ func (e *FormatError) Error() string { return e.Problem }
 
 func bad(format string, a ...any) error { return &FormatError{fmt.Sprintf(format, a...)} }
 
-// ReadFile is Decode for a file; one that can't be opened is a *FormatError too.
+// ReadFile is Decode for a file.
 func ReadFile(path string) (image.Image, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, &FormatError{reason(err).Error()}
+		return nil, reason(err)
 	}
 	defer f.Close()
 	return Decode(f)

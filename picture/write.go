@@ -6,7 +6,7 @@ import (
 	"image"
 	"image/png"
 
-	"github.com/google/renameio/v2/maybe"
+	"github.com/moby/sys/atomicwriter"
 )
 
 // WritePNG writes a picture as a whole: the file is the old one or the new one, never a part.
@@ -15,7 +15,7 @@ func WritePNG(path string, img image.Image) error {
 	encoder := png.Encoder{CompressionLevel: png.BestCompression}
 	err := encoder.Encode(&b, img)
 	if err == nil {
-		err = maybe.WriteFile(path, b.Bytes(), 0o644)
+		err = atomicwriter.WriteFile(path, b.Bytes(), 0o644)
 	}
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)

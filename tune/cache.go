@@ -17,7 +17,7 @@ import (
 	"slices"
 
 	"github.com/gofrs/flock"
-	"github.com/google/renameio/v2/maybe"
+	"github.com/moby/sys/atomicwriter"
 
 	"ninvk/gpu"
 	"ninvk/ops"
@@ -184,5 +184,5 @@ func Save(path string, a gpu.Adapter, entries []Entry) (err error) {
 	if err != nil {
 		return err
 	}
-	return maybe.WriteFile(path, append(b, '\n'), 0o600)
+	return atomicwriter.WriteFile(path, append(b, '\n'), 0o600)
 }

@@ -248,7 +248,7 @@ func TestBadInput(t *testing.T) {
 		{"activations of no layer", "activations broken.png --out new.png", exitUsage, []string{"name one", "classifier.0", "conv 5×5"}},
 		{"activations of an unknown layer", "activations broken.png --layer conv1 --out new.png", exitUsage, []string{`"conv1"`, "classifier.0", "conv 5×5"}},
 		{"activations of what is no image", "activations broken.png --layer classifier.0 --out new.png", exitBadFile, []string{"broken.png", "damaged PNG"}},
-		{"activations of what is not there", "activations nowhere.png --layer classifier.0 --out new.png", exitBadFile, []string{"nowhere.png"}},
+		{"activations of what is not there", "activations nowhere.png --layer classifier.0 --out new.png", exitOther, []string{"nowhere.png"}},
 		{"activations in no folder", "activations broken.png --layer classifier.0 --out nowhere/new.png", exitUsage, []string{"--out", "nowhere"}},
 		{"unknown split", "eval --weights extra.safetensors --split both", exitUsage, []string{"both"}},
 		{"verify of a smaller set", "data verify good", exitBadFile, []string{"data_batch_1.bin"}},

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/google/renameio/v2/maybe"
+	"github.com/moby/sys/atomicwriter"
 
 	"ninvk/train"
 )
@@ -181,7 +181,7 @@ func (c plotCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	if err := maybe.WriteFile(c.Out, png, 0o644); err != nil {
+	if err := atomicwriter.WriteFile(c.Out, png, 0o644); err != nil {
 		return fmt.Errorf("writing %s: %w", c.Out, err)
 	}
 	fmt.Printf("%s: %d runs\n", c.Out, len(curves))
