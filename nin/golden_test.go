@@ -136,7 +136,7 @@ func followGolden(t *testing.T, file string) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	compared := 0
+	compared, nearest, nearestName := 0, 0.0, ""
 	for i, p := range net.Params() {
 		if p.Role == nn.BatchesTracked {
 			if net.Tracked() != int64(len(g.Losses)) {
@@ -156,8 +156,12 @@ func followGolden(t *testing.T, file string) map[string]string {
 		if relative := math.Sqrt(diff / norm); worst > most || relative > mostRelative {
 			t.Errorf("%s: greatest error %.1e (bound %.0e), relative %.1e (bound %.1e)", p.Name, worst, most, relative, mostRelative)
 		}
+		if share := max(worst/most, math.Sqrt(diff/norm)/mostRelative); share > nearest {
+			nearest, nearestName = share, p.Name
+		}
 		compared++
 	}
+	t.Logf("%s is nearest to a bound: it has %.0f %% of it", nearestName, 100*nearest)
 	if compared < 18 {
 		t.Errorf("only %d tensors compared", compared)
 	}

@@ -12,7 +12,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   let vectors = (q.m + 3u) / 4u * lanes;
   if (i >= vectors) { return; }
   var sum = vec4<f32>();
-  for (var z = 0u; z < q.parts; z = z + 1u) { sum = sum + part[z * vectors + i]; }
+  for (var z0 = 0u; z0 < q.parts; z0 = z0 + 16u) { // in short chains: the error grows with their length
+    var some = vec4<f32>();
+    for (var z = z0; z < min(z0 + 16u, q.parts); z = z + 1u) { some = some + part[z * vectors + i]; }
+    sum = sum + some;
+  }
   let lane = i % lanes;
   let m = i / lanes * 4u;
   for (var j = 0u; j < 4u; j = j + 1u) {

@@ -14,7 +14,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   let at = i + select(0u, q.parts * vectors - vectors, bias);
   let step = select(vectors, q.bias_groups, bias);
   var sum = vec4<f32>();
-  for (var z = 0u; z < q.parts; z = z + 1u) { sum = sum + part[at + z * step]; }
+  for (var z0 = 0u; z0 < q.parts; z0 = z0 + 16u) { // in short chains: the error grows with their length
+    var some = vec4<f32>();
+    for (var z = z0; z < min(z0 + 16u, q.parts); z = z + 1u) { some = some + part[at + z * step]; }
+    sum = sum + some;
+  }
   let m = i / q.lanes;
   let lane = i % q.lanes;
   let c = select((lane % q.groups) * 4u, 4u * (i - vectors), bias);
