@@ -49,6 +49,7 @@ type Device struct {
 
 	making sync.Mutex // held while a pipeline is made beside other calls: the library's error scopes are a device's, not a thread's
 
+	pages     pages
 	allocated uint64
 	live      Counts
 	dead      []func() // resources freed once the queue is idle

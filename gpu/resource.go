@@ -41,7 +41,15 @@ func (d *Device) newBuffer(label string, size uint64, usage wgpu.BufferUsage) (*
 	}
 	d.allocated += size
 	d.live.Buffers++
+	d.touch(size)
 	return &Buffer{Label: label, Size: size, d: d, b: b, h: handle(b)}, nil
+}
+
+// touch has the pages of newly allocated memory come before they are used, where that pays.
+func (d *Device) touch(size uint64) {
+	if size >= 1<<20 && d.Adapter.Llvmpipe() {
+		d.pages.want()
+	}
 }
 
 // oneLine is what the library says in several lines.
@@ -216,6 +224,7 @@ func (d *Device) NewTexture(label string, width, height, texelSize int) (*Textur
 	x := &Texture{Label: label, Width: width, Height: height, TexelSize: texelSize, d: d, t: t, v: v}
 	d.allocated += x.size()
 	d.live.Textures++
+	d.touch(x.size())
 	return x, nil
 }
 

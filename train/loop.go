@@ -196,14 +196,15 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if j.Resume != nil && j.Resume.Checkpoint != nil {
 		done = j.Resume.Checkpoint.Step
 	}
-	if l.net, err = l.build(done); err != nil {
-		return Summary{}, err
+	if l.trainImages, err = Upload(j.Device, "training images", j.Data.Train); err == nil {
+		l.testImages, err = Upload(j.Device, "test images", j.Data.Test)
 	}
-	if err = l.open(); err == nil {
-		l.trainImages, err = Upload(j.Device, "training images", j.Data.Train)
+	j.dropImages() // before there is more on the adapter
+	if err == nil {
+		l.net, err = l.build(done)
 	}
 	if err == nil {
-		l.testImages, err = Upload(j.Device, "test images", j.Data.Test)
+		err = l.open()
 	}
 	if err == nil && initial != nil {
 		err = (<-initial).Load(l.net)
@@ -218,7 +219,6 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 		}
 		return Summary{}, err
 	}
-	j.dropImages()
 	l.run.events.every = max(1, (l.total+maxStepEvents-1)/maxStepEvents)
 	err = l.train(ctx)
 	if e := l.waitWriting(); err == nil {

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package gpu
+
+type pages struct{}
+
+func (*pages) want() {}
