@@ -31,6 +31,7 @@ func (d *Device) newBuffer(label string, size uint64, usage wgpu.BufferUsage) (*
 	if d.player.lost() {
 		return nil, &LostError{"allocating " + label, gone}
 	}
+	touch := d.touching(size)
 	var b *wgpu.Buffer
 	err := guard("allocating "+label, func() (err error) {
 		b, err = d.device.CreateBuffer(&wgpu.BufferDescriptor{Label: label, Usage: usage, Size: size})
@@ -41,15 +42,17 @@ func (d *Device) newBuffer(label string, size uint64, usage wgpu.BufferUsage) (*
 	}
 	d.allocated += size
 	d.live.Buffers++
-	d.touch(size)
+	touch()
 	return &Buffer{Label: label, Size: size, d: d, b: b, h: handle(b)}, nil
 }
 
-// touch has the pages of newly allocated memory come before they are used, where that pays.
-func (d *Device) touch(size uint64) {
-	if size >= 1<<20 && d.Adapter.Llvmpipe() {
-		d.pages.want()
+// touching is called before an allocation, and what it returns after it: its pages come before they are used, where that pays.
+func (d *Device) touching(size uint64) func() {
+	if size < 4<<20 || !d.Adapter.Llvmpipe() {
+		return func() {}
 	}
+	before := mapped()
+	return func() { d.pages.touch(before, size) }
 }
 
 // oneLine is what the library says in several lines.
@@ -205,6 +208,7 @@ func (d *Device) NewTexture(label string, width, height, texelSize int) (*Textur
 	if texelSize == 4 {
 		format = wgpu.TextureFormat_R32Uint
 	}
+	touch := d.touching(uint64(width) * uint64(height) * uint64(texelSize))
 	var t *wgpu.Texture
 	var v *wgpu.TextureView
 	err := guard("allocating "+label, func() (err error) {
@@ -224,7 +228,7 @@ func (d *Device) NewTexture(label string, width, height, texelSize int) (*Textur
 	x := &Texture{Label: label, Width: width, Height: height, TexelSize: texelSize, d: d, t: t, v: v}
 	d.allocated += x.size()
 	d.live.Textures++
-	d.touch(x.size())
+	touch()
 	return x, nil
 }
 
