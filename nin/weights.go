@@ -80,7 +80,11 @@ func CheckWeights(path string, f *safetensors.File, g *nn.Graph) (*Weights, erro
 			continue
 		}
 		if !slices.Equal(t.Shape, p.Shape) {
-			return bad("tensor %s has shape %v, the network needs %v", p.Name, t.Shape, p.Shape)
+			of := ""
+			if model := f.Metadata[ModelKey]; model != "" {
+				of = fmt.Sprintf("; the file says that it has weights of %s: choose that by --model", model)
+			}
+			return bad("tensor %s has shape %v, the network needs %v%s", p.Name, t.Shape, p.Shape, of)
 		}
 		if p.Role == nn.BatchesTracked {
 			count, err := t.Int64()

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"math"
+	"os"
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
@@ -353,6 +355,10 @@ func (l *loop) open() (err error) {
 	if err != nil {
 		return err
 	}
+	best, err := l.evaluated(c, state)
+	if err != nil {
+		return err
+	}
 	if len(m.Steps) != c.Step || len(m.Epochs) != c.Epochs {
 		return &CheckpointError{c.Path, fmt.Sprintf("it stands at step %d with %d epochs done, but %s has %d steps and %d epochs up to there", c.Step, c.Epochs, MetricsFile, len(m.Steps), len(m.Epochs))}
 	}
@@ -364,7 +370,30 @@ func (l *loop) open() (err error) {
 		l.summary.Last = l.epochs[len(l.epochs)-1]
 	}
 	l.good = written{path: c.Path, step: c.Step}
-	return l.restore(c, state)
+	if err := l.restore(c, state); err != nil {
+		return err
+	}
+	if best != nil {
+		l.summary.Best, l.summary.BestEpoch = best.TestAccuracy, best.Epoch
+	}
+	return nil
+}
+
+// evaluated is the record of an evaluation of the state that a checkpoint holds, where the run has kept its weights as the best; else nil. The checkpoint is of before the
+// evaluation and knows of neither.
+func (l *loop) evaluated(c *Checkpoint, state *nn.State) (*EpochRecord, error) {
+	m, err := ReadMetrics(filepath.Join(l.Resume.Dir, MetricsFile))
+	if err != nil || len(m.Steps) != c.Step || len(m.Epochs) <= c.Epochs {
+		return nil, nil
+	}
+	weights, err := l.weights(state)
+	if err != nil {
+		return nil, err
+	}
+	if best, err := os.ReadFile(filepath.Join(l.Resume.Dir, BestFile)); err != nil || !bytes.Equal(best, weights) {
+		return nil, nil
+	}
+	return &m.Epochs[len(m.Epochs)-1], nil
 }
 
 // dropImages lets go of the images in host memory, which the adapter now has: on a software driver both are the same memory.
@@ -542,6 +571,9 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 		if verdicts, err = l.evaluate(ctx, &e); err != nil || ctx.Err() != nil {
 			return err
 		}
+		if broken(e.TestLoss) {
+			return l.diverged(l.step, fmt.Sprintf("the loss over the test split is %v", e.TestLoss))
+		}
 	}
 	return l.finish(e, state, verdicts)
 }
@@ -654,9 +686,14 @@ func (l *loop) observation(epoch int, state *nn.State, verdicts []Verdict) Obser
 	return Observation{Epoch: epoch, Layer: first.Name, Conv: conv, Filters: state.Final()[0], Verdicts: verdicts}
 }
 
+// weights is the weights file of a state.
+func (l *loop) weights(state *nn.State) ([]byte, error) {
+	return safetensors.Encode(nin.Export(l.Config.Model, l.size, l.net.Params(), state))
+}
+
 // save writes the weights, also as the best ones where they are, and the plots.
 func (l *loop) save(state *nn.State, best bool) error {
-	weights, err := safetensors.Encode(nin.Export(l.Config.Model, l.size, l.net.Params(), state))
+	weights, err := l.weights(state)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package train
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -154,24 +155,25 @@ func defaults() Config {
 // afterwards. An empty file name means none. An empty recipe means the one the
 // file names, or else DefaultRecipe.
 func LoadConfig(recipe, file string) (Config, error) {
-	if recipe == "" {
-		recipe = DefaultRecipe
-		if file != "" {
-			var inFile Config
-			if err := MergeFile(file, &inFile); err != nil {
-				return Config{}, err
-			}
-			if inFile.Recipe != "" {
-				recipe = inFile.Recipe
-			}
+	var text []byte
+	if file != "" {
+		var err error
+		if text, err = os.ReadFile(file); err != nil { // once: it may be a pipe
+			return Config{}, &ConfigError{file, err}
 		}
+		var inFile Config
+		if err := merge(text, &inFile); err != nil {
+			return Config{}, &ConfigError{file, err}
+		}
+		recipe = cmp.Or(recipe, inFile.Recipe)
 	}
+	recipe = cmp.Or(recipe, DefaultRecipe)
 	c, err := LoadRecipe(recipe)
-	if err != nil || file == "" {
-		return c, err
-	}
-	if err := MergeFile(file, &c); err != nil {
+	if err != nil {
 		return Config{}, err
+	}
+	if err := merge(text, &c); err != nil {
+		return Config{}, &ConfigError{file, err}
 	}
 	c.Recipe = recipe
 	return c, nil

@@ -203,11 +203,19 @@ func TestResumeLonger(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err = resume(t, context.Background(), s.Dir, silent{}, func(j *Job) { j.Config.Epochs, j.Config.MaxSteps = 3, nil }); err != nil {
+		end := outcome(t, s.Dir)
+		longer, err := resume(t, context.Background(), s.Dir, silent{}, func(j *Job) { j.Config.Epochs, j.Config.MaxSteps = 3, nil })
+		if err != nil {
 			t.Fatal(err)
 		}
 		got := outcome(t, s.Dir)
-		delete(got, BestFile) // the shorter run's last evaluation may be the best one
+		switch { // the shorter run's last evaluation may be the best one
+		case longer.Best < s.Best:
+			t.Errorf("%+v made longer: the best accuracy is %v, it was %v", short, longer.Best, s.Best)
+		case longer.Best == s.Best && got[BestFile] != end[BestFile]:
+			t.Errorf("%+v made longer: the best weights are others, with the same accuracy", short)
+		}
+		delete(got, BestFile)
 		if diff := cmp.Diff(map[string]string{ModelFile: want[ModelFile], MetricsFile: want[MetricsFile]}, got); diff != "" {
 			t.Errorf("%+v made longer (-long from the start +resumed):\n%s", short, diff)
 		}
@@ -336,6 +344,18 @@ func TestDivergenceRollsBack(t *testing.T) {
 		if s.Step != i+1 || s.LearningRate != 1e30/8 {
 			t.Errorf("step %d: %+v", i+1, s)
 		}
+	}
+}
+
+// A network whose weights are finite but so large that its outputs are not has diverged as well.
+func TestDivergedEvaluation(t *testing.T) {
+	_, err := runJob(t, context.Background(), subset(t, 20, 10), silent{}, func(c *Config) {
+		one := 1
+		c.Batch, c.LR, c.Schedule, c.Seed, c.MaxSteps = 8, 1e30, "constant", 7, &one
+	})
+	var d *DivergedError
+	if !errors.As(err, &d) || d.Step != 1 || !strings.Contains(d.Reason, "test split") {
+		t.Errorf("got %v, want a DivergedError about the test split after step 1", err)
 	}
 }
 

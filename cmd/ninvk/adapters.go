@@ -34,22 +34,22 @@ func (c adaptersCommand) Run() error {
 			mark = "*"
 		}
 		l := a.Limits
-		fmt.Printf("%s %d  %s\n", mark, a.Index, a.Name)
-		fmt.Printf("     %s, %s, driver %s\n", a.Type, a.Backend, a.Driver)
-		fmt.Printf("     workgroup: %d invocations, %d KiB of memory; largest buffer %d MiB, binding %d MiB, texture side %d\n",
+		fmt.Fprintf(stdout, "%s %d  %s\n", mark, a.Index, a.Name)
+		fmt.Fprintf(stdout, "     %s, %s, driver %s\n", a.Type, a.Backend, a.Driver)
+		fmt.Fprintf(stdout, "     workgroup: %d invocations, %d KiB of memory; largest buffer %d MiB, binding %d MiB, texture side %d\n",
 			l.MaxComputeInvocationsPerWorkgroup, l.MaxComputeWorkgroupStorageSize>>10, l.MaxBufferSize>>20, l.MaxStorageBufferBindingSize>>20, l.MaxTextureDimension2D)
 		if a.VectorWidth > 0 {
-			fmt.Printf("     vectors of %d bits; compiled kernels %s\n", a.VectorWidth, kept(a.ShaderCache))
+			fmt.Fprintf(stdout, "     vectors of %d bits; compiled kernels %s\n", a.VectorWidth, kept(a.ShaderCache))
 		}
-		fmt.Println()
+		fmt.Fprintln(stdout)
 	}
 	if os.Getenv(gpu.AdapterEnv) != "" {
-		fmt.Printf("* the default, chosen by %s=%s\n", gpu.AdapterEnv, os.Getenv(gpu.AdapterEnv))
+		fmt.Fprintf(stdout, "* the default, chosen by %s=%s\n", gpu.AdapterEnv, os.Getenv(gpu.AdapterEnv))
 	} else {
-		fmt.Printf("* the default: the first %s adapter (discrete before integrated before virtual before cpu); --adapter or %s choose another\n", chosen.Type, gpu.AdapterEnv)
+		fmt.Fprintf(stdout, "* the default: the first %s adapter (discrete before integrated before virtual before cpu); --adapter or %s choose another\n", chosen.Type, gpu.AdapterEnv)
 	}
 	if v := os.Getenv(gpu.LimitsEnv); v != "" {
-		fmt.Printf("limits lowered by %s=%s\n", gpu.LimitsEnv, v)
+		fmt.Fprintf(stdout, "limits lowered by %s=%s\n", gpu.LimitsEnv, v)
 	}
 	return nil
 }
@@ -63,7 +63,7 @@ func kept(folder string) string {
 }
 
 func printJSON(v any) error {
-	e := json.NewEncoder(os.Stdout)
+	e := json.NewEncoder(stdout)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
 }

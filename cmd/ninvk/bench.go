@@ -88,9 +88,9 @@ func (c benchCommand) Run(ctx context.Context) error {
 	case c.JSON:
 		err = printJSON(r)
 	case c.Go:
-		err = r.WriteGo(os.Stdout)
+		err = r.WriteGo(stdout)
 	default:
-		err = r.WriteTable(os.Stdout, c.Operators)
+		err = r.WriteTable(stdout, c.Operators)
 	}
 	if err == nil && c.Compare != "" {
 		out := os.Stdout

@@ -70,6 +70,13 @@ func (c predictCommand) overwrites(inputs []input) error {
 	return nil
 }
 
+// sameFile says whether two paths, if anything is there, name one file.
+func sameFile(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return errX == nil && errY == nil && os.SameFile(x, y)
+}
+
 // checkPicture says whether the folder of a picture that a flag names is there.
 func checkPicture(flag, path string) error {
 	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {

@@ -76,7 +76,7 @@ func (c checkCommand) Run(ctx context.Context) error {
 	if c.JSON {
 		err = printJSON(r)
 	} else {
-		err = r.WriteTable(os.Stdout)
+		err = r.WriteTable(stdout)
 	}
 	if err == nil && !r.Right {
 		err = &check.WrongError{Verdict: r.Verdict}
@@ -98,6 +98,6 @@ func (c checkCommand) child(ctx context.Context) error {
 		return err
 	}
 	defer dev.Close()
-	out := json.NewEncoder(os.Stdout)
+	out := json.NewEncoder(stdout)
 	return check.Child(ctx, dev, o, func(m check.Message) error { return out.Encode(m) })
 }

@@ -28,7 +28,7 @@ func (c fetchCommand) Run(ctx context.Context) error {
 		}
 		return err
 	}
-	fmt.Printf("CIFAR-10 is in %s, all six files as published; next: ninvk train --data %s\n", c.Out, c.Out)
+	fmt.Fprintf(stdout, "CIFAR-10 is in %s, all six files as published; next: ninvk train --data %s\n", c.Out, c.Out)
 	return nil
 }
 
@@ -77,11 +77,11 @@ func (c verifyCommand) Run() error {
 		if !f.OK {
 			verdict = f.Problem
 		}
-		fmt.Printf("%-20s %s\n", f.Name, verdict)
+		fmt.Fprintf(stdout, "%-20s %s\n", f.Name, verdict)
 	}
 	if err != nil {
 		return err
 	}
-	fmt.Println("all files are as published")
+	fmt.Fprintln(stdout, "all files are as published")
 	return nil
 }

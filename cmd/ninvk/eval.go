@@ -103,8 +103,8 @@ func (c evalCommand) Run(ctx context.Context) error {
 			"classes": classes, "confusion": confusion, "weights_sha256": sum, "flip": c.Flip,
 		})
 	}
-	fmt.Printf("%s: loss %.4f, accuracy %s\n", c.what(n, e), e.Loss, percent(e.Accuracy))
-	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(stdout, "%s: loss %.4f, accuracy %s\n", c.what(n, e), e.Loss, percent(e.Accuracy))
+	t := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "class\timages\tcorrect\taccuracy")
 	for _, k := range classes {
 		accuracy := "-"

@@ -7,6 +7,7 @@ import (
 	"ninvk/cifar10"
 	"ninvk/onnx"
 	"ninvk/safetensors"
+	"ninvk/train"
 )
 
 type exportCommand struct {
@@ -26,6 +27,9 @@ func (c exportCommand) Run() error {
 	if c.Resize != nil && c.Format != "onnx" {
 		return &usageError{"--resize: goes with --format onnx only, as weights are the same for every size"}
 	}
+	if c.Format == "onnx" && sameFile(c.Weights, c.Out) {
+		return &train.UsageError{Flag: "--out", Value: c.Out, Problem: "is the weights file itself; name another file"}
+	}
 	n, err := openNetwork(c.Weights, c.Model, c.Resize)
 	if err != nil {
 		return err
@@ -38,7 +42,7 @@ func (c exportCommand) Run() error {
 		if err := safetensors.Write(c.Out, f); err != nil {
 			return err
 		}
-		fmt.Printf("%s: the weights of %s as safetensors, %d tensors\n", c.Out, n.Model, len(f.Tensors))
+		fmt.Fprintf(stdout, "%s: the weights of %s as safetensors, %d tensors\n", c.Out, n.Model, len(f.Tensors))
 		return nil
 	}
 	metadata := map[string]string{"model": n.Model, "version": version()}
@@ -56,6 +60,6 @@ func (c exportCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s: %s as ONNX, opset %d, %s [N, 3, %d, %d] to %s [N, %d]\n", c.Out, n.Model, onnx.Opset, onnx.InputName, n.Size, n.Size, onnx.OutputName, cifar10.Classes)
+	fmt.Fprintf(stdout, "%s: %s as ONNX, opset %d, %s [N, 3, %d, %d] to %s [N, %d]\n", c.Out, n.Model, onnx.Opset, onnx.InputName, n.Size, n.Size, onnx.OutputName, cifar10.Classes)
 	return nil
 }

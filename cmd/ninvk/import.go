@@ -36,6 +36,6 @@ func (c importCommand) Run() error {
 	if err := safetensors.Write(c.Out, f); err != nil {
 		return err
 	}
-	fmt.Printf("%s: the weights of %s, %d tensors\n", c.Out, n.Model, len(f.Tensors))
+	fmt.Fprintf(stdout, "%s: the weights of %s, %d tensors\n", c.Out, n.Model, len(f.Tensors))
 	return nil
 }

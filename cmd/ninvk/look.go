@@ -10,6 +10,7 @@ import (
 	"ninvk/nin"
 	"ninvk/ops"
 	"ninvk/picture"
+	"ninvk/train"
 )
 
 type filtersCommand struct {
@@ -39,7 +40,7 @@ func (c filtersCommand) Run() error {
 	if err := picture.WritePNG(c.Out, picture.Sheet(title, 1, []picture.Tile{tile}, nil)); err != nil {
 		return err
 	}
-	fmt.Printf("%s: %d filters of %s\n", c.Out, conv.M, first.Name)
+	fmt.Fprintf(stdout, "%s: %d filters of %s\n", c.Out, conv.M, first.Name)
 	return nil
 }
 
@@ -60,6 +61,9 @@ const mostMaps = 256
 func (c activationsCommand) Run(ctx context.Context) error {
 	if err := checkPicture("--out", c.Out); err != nil {
 		return err
+	}
+	if c.Image != stdin && sameFile(c.Image, c.Out) {
+		return &train.UsageError{Flag: "--out", Value: c.Out, Problem: "is the image; name another file"}
 	}
 	n, err := openNetwork(c.Weights, c.Model, c.Resize)
 	if err != nil {
@@ -107,6 +111,6 @@ func (c activationsCommand) Run(ctx context.Context) error {
 	if err := picture.WritePNG(c.Out, picture.Sheet(title, 1, []picture.Tile{tile}, scale)); err != nil {
 		return err
 	}
-	fmt.Printf("%s: %d feature maps of %s, %d×%d\n", c.Out, drawn, c.Layer, m.H, m.W)
+	fmt.Fprintf(stdout, "%s: %d feature maps of %s, %d×%d\n", c.Out, drawn, c.Layer, m.H, m.W)
 	return nil
 }

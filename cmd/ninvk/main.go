@@ -92,18 +92,41 @@ func main() {
 	ctx, stop := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signal.Notify(signals, syscall.SIGHUP) // the terminal is gone
+	}
 	go watchSignals(signals, stop)
 	command.BindTo(ctx, (*context.Context)(nil))
-	if err := command.Run(); err != nil {
+	err = command.Run()
+	if err == nil && stdout.err != nil {
+		err = fmt.Errorf("writing the results to stdout: %w", stdout.err)
+	}
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "ninvk: %v\n", err)
 		os.Exit(exitCode(err))
 	}
 }
 
-// watchSignals ends the context at the first Ctrl-C or SIGTERM and the process at the second.
+// results are a command's, on stdout. The first error of writing them ends it with exit code 1 at the latest when its work is done.
+type results struct {
+	file *os.File
+	err  error
+}
+
+var stdout = &results{file: os.Stdout}
+
+func (r *results) Write(b []byte) (int, error) {
+	n, err := r.file.Write(b)
+	if r.err == nil {
+		r.err = err
+	}
+	return n, err
+}
+
+// watchSignals ends the context at the first Ctrl-C, SIGTERM or SIGHUP and the process at the second.
 func watchSignals(signals <-chan os.Signal, stop func()) {
 	<-signals
-	fmt.Fprintln(clearing{openScreen(os.Stderr)}, "stopping after the current step; once more to leave at once")
+	fmt.Fprintln(clearing{openScreen(os.Stderr)}, "stopping as soon as what is under way is saved; once more to leave at once")
 	stop()
 	<-signals
 	os.Exit(exitInterrupted)
@@ -141,7 +164,7 @@ type versionCommand struct{}
 
 // Run prints the version.
 func (versionCommand) Run() error {
-	fmt.Println("ninvk", version())
+	fmt.Fprintln(stdout, "ninvk", version())
 	return nil
 }
 

@@ -279,7 +279,7 @@ func (p *predictor) flush(ctx context.Context) error {
 			for _, x := range top {
 				texts = append(texts, x.Class+" "+percent(x.Probability))
 			}
-			fmt.Printf("%-*s  %s\n", p.width, w.path, strings.Join(texts, ", "))
+			fmt.Fprintf(stdout, "%-*s  %s\n", p.width, w.path, strings.Join(texts, ", "))
 		}
 		if p.cam != nil {
 			if err := p.cam.add(w.path, w.large, e); err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"text/tabwriter"
 
 	"ninvk/train"
@@ -12,7 +11,7 @@ type recipesListCommand struct{}
 
 // Run prints a line for every recipe.
 func (recipesListCommand) Run() error {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	for _, name := range train.Recipes() {
 		text, err := train.RecipeText(name)
 		if err != nil {
@@ -33,6 +32,6 @@ func (c recipesShowCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	_, err = os.Stdout.WriteString(text)
+	_, err = fmt.Fprint(stdout, text)
 	return err
 }

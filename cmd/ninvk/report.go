@@ -96,13 +96,13 @@ func (r *trainReport) Begin(run *train.Run, info train.RunInfo, epochs, stepsPer
 		{"run folder", run.Dir()},
 	})
 	if doneSteps > 0 {
-		fmt.Printf("going on after step %d\n", doneSteps)
+		fmt.Fprintf(stdout, "going on after step %d\n", doneSteps)
 	}
 	for _, line := range wrap("the first step waits for the driver to compile the kernels; on a software driver that may take half a minute", r.stderr.width()) {
 		fmt.Fprintln(os.Stderr, line)
 	}
 	r.table = columnsFor(r.stdout.width())
-	fmt.Println(r.stdout.paint(bold, row(r.table, func(c column) string { return c.title })))
+	fmt.Fprintln(stdout, r.stdout.paint(bold, row(r.table, func(c column) string { return c.title })))
 }
 
 // facts prints names and values; values too long for a terminal's line go on in the next one, below their beginning.
@@ -114,7 +114,7 @@ func (r *trainReport) facts(facts [][2]string) {
 			if i > 0 {
 				name = strings.Repeat(" ", names)
 			}
-			fmt.Println(r.stdout.paint(faint, name) + line)
+			fmt.Fprintln(stdout, r.stdout.paint(faint, name)+line)
 		}
 	}
 }
@@ -320,7 +320,7 @@ func (r *trainReport) Epoch(e train.EpochRecord) {
 		}
 		r.best = e.TestAccuracy
 	}
-	fmt.Println(line)
+	fmt.Fprintln(stdout, line)
 }
 
 // end leaves the screen to what comes next.

@@ -184,20 +184,23 @@ func TestKilledAndInterruptedProcess(t *testing.T) {
 	}
 	t.Logf("killed %d times, %d of them within a checkpoint", killed, within)
 
-	// Ctrl-C: the current step, a checkpoint, and the command that goes on.
-	p := start(t, dir, args...)
-	p.until(func() bool {
-		return strings.Contains(fileText(filepath.Join(folder, train.LockFile)), fmt.Sprint(p.Process.Pid))
-	})
-	if err := p.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
+	// Ctrl-C, or a terminal that goes away: the current step, a checkpoint, and the command that goes on.
+	for _, stop := range []os.Signal{os.Interrupt, syscall.SIGHUP} {
+		p := start(t, dir, args...)
+		p.until(func() bool {
+			return strings.Contains(fileText(filepath.Join(folder, train.LockFile)), fmt.Sprint(p.Process.Pid))
+		})
+		if err := p.Process.Signal(stop); err != nil {
+			t.Fatal(err)
+		}
+		<-p.ended
+		command := regexp.MustCompile(`ninvk (train --resume \S+)`).FindStringSubmatch(p.stderr.String())
+		if p.ProcessState.ExitCode() != exitInterrupted || command == nil {
+			t.Fatalf("%v: exit code %d\n%s", stop, p.ProcessState.ExitCode(), p.stderr.String())
+		}
+		args = strings.Fields(command[1])
 	}
-	<-p.ended
-	command := regexp.MustCompile(`ninvk (train --resume \S+)`).FindStringSubmatch(p.stderr.String())
-	if p.ProcessState.ExitCode() != exitInterrupted || command == nil {
-		t.Fatalf("interrupted: exit code %d\n%s", p.ProcessState.ExitCode(), p.stderr.String())
-	}
-	if code, _, stderr := run(t, dir, strings.Fields(command[1])...); code != 0 {
+	if code, _, stderr := run(t, dir, args...); code != 0 {
 		t.Fatalf("exit code %d\n%s", code, stderr)
 	}
 	same(t, filepath.Join(dir, "whole"), folder)

@@ -100,7 +100,7 @@ func describe(r *train.PastRun) pastRun {
 }
 
 func printRuns(dir string, list []pastRun) error {
-	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	t := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	shown := 0
 	for _, p := range list {
 		if p.Error != "" {
@@ -184,7 +184,7 @@ func (c plotCommand) Run() error {
 	if err := atomicwriter.WriteFile(c.Out, png, 0o644); err != nil {
 		return fmt.Errorf("writing %s: %w", c.Out, err)
 	}
-	fmt.Printf("%s: %d runs\n", c.Out, len(curves))
+	fmt.Fprintf(stdout, "%s: %s\n", c.Out, strings.ToLower(title))
 	return nil
 }
 

@@ -7,10 +7,13 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"ninvk/cifar10"
@@ -39,7 +42,7 @@ type trainCommand struct {
 	Dropout     *float64 `help:"Probability that an activation is dropped."`
 	Augment     *string  `help:"none, flip or flip-crop."`
 	Resize      *int     `help:"Pixels a side to enlarge images to; 0 for their own size."`
-	Sizes       *string  `help:"Smaller images in the first part of the run, as 16:0.6,24:0.3 (pixels a side, share of the steps); '' for none." placeholder:"SIZE:SHARE,…"`
+	Sizes       *string  `help:"Smaller images in the first part of the run, as 16:0.6,24:0.3 (pixels a side, share of the steps), below the size of the run; an empty string for none." placeholder:"SIZE:SHARE,…"`
 	EMA         *float64 `name:"ema" help:"Decay a step of averaged weights, which are then evaluated and kept; 0 for no averaging."`
 	NoShuffle   bool     `help:"Take images in file order."`
 	Seed        *uint64  `help:"Seed of all random numbers."`
@@ -172,6 +175,8 @@ func (c trainCommand) Run(ctx context.Context) error {
 	if cfg.Out == "" {
 		cfg.Out = train.DefaultRunDir(time.Now(), cfg.Model)
 	}
+	debug.SetGCPercent(50)         // steps allocate nothing: a smaller heap costs no time
+	signal.Ignore(syscall.SIGPIPE) // a reader that leaves, as head does, must not end a run
 	report := newTrainReport()
 	job := train.Job{Config: cfg, Data: data, Device: dev, Version: version(), Report: report, Resume: saved}
 	if page != nil {

@@ -82,7 +82,7 @@ func (c tuneCommand) Run(ctx context.Context) error {
 	if c.JSON {
 		return printJSON(map[string]any{"adapter": dev.Adapter, "model": c.Model, "batch": c.Batch, "file": path, "calls": calls(entries)})
 	}
-	if err := writeTuned(os.Stdout, entries); err != nil {
+	if err := writeTuned(stdout, entries); err != nil {
 		return err
 	}
 	fmt.Fprintln(os.Stderr, "kept in", path)
