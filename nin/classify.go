@@ -222,7 +222,7 @@ func (c *Classifier) predictions(n int) ([][]Prediction, error) {
 	}
 	for _, v := range logits {
 		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-			return nil, &WeightsError{c.Network.Path, fmt.Sprintf("with these weights the network's output is %v, not a number to compare", v)}
+			return nil, &WeightsError{Path: c.Network.Path, Problem: fmt.Sprintf("with these weights the network's output is %v, not a number to compare", v)}
 		}
 	}
 	classes := len(c.Network.Classes)

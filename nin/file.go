@@ -27,7 +27,7 @@ func ReadFile(path string) (*safetensors.File, error) {
 		}
 	}
 	if e := (*fs.PathError)(nil); errors.As(err, &e) {
-		err = &WeightsError{path, e.Err.Error()}
+		err = &WeightsError{Path: path, Problem: e.Err.Error(), Err: err}
 	}
 	return nil, err
 }

@@ -85,10 +85,10 @@ func NewNetwork(path string, f *safetensors.File, model string, size int) (*Netw
 		classes = cifar10.Classes
 	}
 	if classes > mostClasses {
-		return nil, &WeightsError{path, fmt.Sprintf("its last layer has %d classes; at most %d are read", classes, mostClasses)}
+		return nil, &WeightsError{Path: path, Problem: fmt.Sprintf("its last layer has %d classes; at most %d are read", classes, mostClasses)}
 	}
 	if err := n.metadata(classes); err != nil {
-		return nil, &WeightsError{path, "its metadata: " + err.Error()}
+		return nil, &WeightsError{Path: path, Problem: "its metadata: " + err.Error()}
 	}
 	if n.Graph, n.Logits, err = Build(Config{Model: n.Model, Classes: len(n.Classes), Size: n.Size}); err != nil {
 		return nil, err
@@ -156,7 +156,7 @@ func (n *Network) SHA256() (string, error) {
 	sorted := slices.SortedFunc(slices.Values(n.File.Tensors), func(a, b safetensors.Tensor) int { return strings.Compare(a.Name, b.Name) })
 	b, err := safetensors.Encode(&safetensors.File{Tensors: sorted})
 	if err != nil {
-		return "", &WeightsError{n.Path, err.Error()}
+		return "", &WeightsError{Path: n.Path, Problem: err.Error()}
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:]), nil

@@ -19,7 +19,7 @@ const PretrainedPath = "embedded nin-bn-cifar10.safetensors"
 func Pretrained() (*Network, error) {
 	f, err := safetensors.Decode(pretrained)
 	if err != nil {
-		return nil, &WeightsError{PretrainedPath, err.Error()}
+		return nil, &WeightsError{Path: PretrainedPath, Problem: err.Error()}
 	}
 	return NewNetwork(PretrainedPath, f, "", 0)
 }

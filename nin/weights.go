@@ -40,10 +40,16 @@ func Random(g *nn.Graph, seed uint64) *Weights {
 	return w
 }
 
-// WeightsError says what in a weights file does not suit the network.
-type WeightsError struct{ Path, Problem string }
+// WeightsError says that a weights file can't be read, or what in it does not suit the network.
+type WeightsError struct {
+	Path, Problem string
+	Err           error // the operating system's; nil where the content is at fault
+}
 
 func (e *WeightsError) Error() string { return e.Path + ": " + e.Problem }
+
+// Unwrap returns the cause.
+func (e *WeightsError) Unwrap() error { return e.Err }
 
 // Weights are values for all parameters of a network, as those of a file that was checked against it.
 type Weights struct {
@@ -64,7 +70,7 @@ func ReadWeights(path string, g *nn.Graph) (*Weights, error) {
 // CheckWeights is ReadWeights for a file that was read before.
 func CheckWeights(path string, f *safetensors.File, g *nn.Graph) (*Weights, error) {
 	bad := func(format string, a ...any) (*Weights, error) {
-		return nil, &WeightsError{path, fmt.Sprintf(format, a...)}
+		return nil, &WeightsError{Path: path, Problem: fmt.Sprintf(format, a...)}
 	}
 	specs := g.Params()
 	w := &Weights{values: make([][]float32, len(specs))}
@@ -150,7 +156,7 @@ func Export(model string, size int, params []nn.Param, s *nn.State) *safetensors
 func ModelOf(path string, f *safetensors.File) (model string, classes int, err error) {
 	model = f.Metadata[ModelKey]
 	if model != "" && !slices.Contains(Models, model) {
-		return "", 0, &WeightsError{path, fmt.Sprintf("its metadata names the unknown model %q; known are %s", model, strings.Join(Models, ", "))}
+		return "", 0, &WeightsError{Path: path, Problem: fmt.Sprintf("its metadata names the unknown model %q; known are %s", model, strings.Join(Models, ", "))}
 	}
 	for _, m := range Models {
 		g, _, err := Build(Config{Model: m, Classes: 10, Size: 64})

@@ -20,7 +20,7 @@ type importCommand struct {
 func (c importCommand) Run() error {
 	checkpoint, err := pth.Read(c.Weights)
 	if e := (*fs.PathError)(nil); errors.As(err, &e) {
-		return &nin.WeightsError{Path: c.Weights, Problem: e.Err.Error()}
+		return &nin.WeightsError{Path: c.Weights, Problem: e.Err.Error(), Err: err}
 	}
 	if err != nil {
 		return err
