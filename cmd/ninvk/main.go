@@ -85,7 +85,11 @@ func main() {
 	}
 	command, err := parser.Parse(os.Args[1:])
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "ninvk: %v; see ninvk --help\n", err)
+		of := "ninvk"
+		if p := (*kong.ParseError)(nil); errors.As(err, &p) && p.Context.Selected() != nil {
+			of = p.Context.Selected().FullPath()
+		}
+		fmt.Fprintf(os.Stderr, "ninvk: %v; see %s --help\n", err, of)
 		os.Exit(exitUsage)
 	}
 	slog.SetDefault(slog.New(slog.NewTextHandler(clearing{openScreen(os.Stderr)}, &slog.HandlerOptions{Level: c.LogLevel})))
