@@ -13,23 +13,30 @@ import (
 // can't be read is a *WeightsError.
 func ReadFile(path string) (*safetensors.File, error) {
 	f, err := os.Open(path)
-	if err == nil {
-		defer f.Close()
-		start := make([]byte, 4)
-		n, _ := f.Read(start) // what can't be read, the readers report
-		read := safetensors.Read
-		if pth.Is(start[:n]) {
-			read = pth.Read
-		}
-		var content *safetensors.File
-		if content, err = read(path); err == nil {
-			return content, nil
-		}
+	if err != nil {
+		return nil, unreadable(path, err)
 	}
+	defer f.Close()
+	start := make([]byte, 4)
+	if n, _ := f.Read(start); pth.Is(start[:n]) { // what can't be read, the readers report
+		return ReadCheckpoint(path)
+	}
+	content, err := safetensors.Read(path)
+	return content, unreadable(path, err)
+}
+
+// ReadCheckpoint is ReadFile for checkpoints of PyTorch alone.
+func ReadCheckpoint(path string) (*safetensors.File, error) {
+	content, err := pth.Read(path)
+	return content, unreadable(path, err)
+}
+
+// unreadable is an error of the operating system about a weights file as a *WeightsError; others it leaves as they are.
+func unreadable(path string, err error) error {
 	if e := (*fs.PathError)(nil); errors.As(err, &e) {
-		err = &WeightsError{Path: path, Problem: e.Err.Error(), Err: err}
+		return &WeightsError{Path: path, Problem: e.Err.Error(), Err: err}
 	}
-	return nil, err
+	return err
 }
 
 // Values are the weights in the order of the graph's parameters; nil for counts.

@@ -266,7 +266,7 @@ func removeTorn(d disk, dir string) error {
 		return err
 	}
 	for _, e := range entries {
-		if checkpointName.MatchString(strings.TrimSuffix(e.Name(), temporary)) && strings.HasSuffix(e.Name(), temporary) {
+		if name, torn := strings.CutSuffix(e.Name(), temporary); torn && checkpointName.MatchString(name) {
 			if err := d.Remove(filepath.Join(dir, CheckpointDir, e.Name())); err != nil {
 				return err
 			}

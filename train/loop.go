@@ -134,7 +134,7 @@ func ResumeCommand(dir string) string {
 	return "ninvk train --resume " + dir
 }
 
-// Run trains. Everything about the input that can be wrong is checked before the run folder is made and before the adapter works. When ctx ends, the
+// Run trains. Everything about the input that can be wrong is checked before the run folder is made, and all but what is wrong with that folder before the adapter works. When ctx ends, the
 // current step is finished, checkpoint, weights and plots are written, and the summary says Interrupted.
 func (j *Job) Run(ctx context.Context) (Summary, error) {
 	c := j.Config
@@ -355,12 +355,12 @@ func (l *loop) open() (err error) {
 	if err != nil {
 		return err
 	}
+	if len(m.Steps) != c.Step || len(m.Epochs) != c.Epochs {
+		return &CheckpointError{c.Path, fmt.Sprintf("it stands at step %d with %d epochs done, but %s has %d steps and %d epochs up to there", c.Step, c.Epochs, MetricsFile, len(m.Steps), len(m.Epochs))}
+	}
 	best, err := l.evaluated(c, state)
 	if err != nil {
 		return err
-	}
-	if len(m.Steps) != c.Step || len(m.Epochs) != c.Epochs {
-		return &CheckpointError{c.Path, fmt.Sprintf("it stands at step %d with %d epochs done, but %s has %d steps and %d epochs up to there", c.Step, c.Epochs, MetricsFile, len(m.Steps), len(m.Epochs))}
 	}
 	if l.run, err = resumeRun(d, l.Resume, l.Config); err != nil {
 		return err

@@ -63,18 +63,25 @@ func (c predictCommand) overwrites(inputs []input) error {
 		if out.IsDir() {
 			path, problem = filepath.Dir(in.path), in.path+" is in this folder, where a map might take its place; name another folder"
 		}
-		if info, err := os.Stat(path); in.path != stdin && err == nil && os.SameFile(info, out) {
+		if in.path != stdin && isFile(out, path) {
 			return &train.UsageError{Flag: "--cam", Value: c.Cam, Problem: problem}
 		}
 	}
 	return nil
 }
 
-// sameFile says whether two paths, if anything is there, name one file.
-func sameFile(a, b string) bool {
-	x, errX := os.Stat(a)
-	y, errY := os.Stat(b)
-	return errX == nil && errY == nil && os.SameFile(x, y)
+// isFile says whether a path leads to the file or folder that info is of.
+func isFile(info os.FileInfo, path string) bool {
+	other, err := os.Stat(path)
+	return path != stdin && err == nil && os.SameFile(info, other)
+}
+
+// keeps refuses to write over what is read; what says what that is.
+func keeps(flag, out, in, what string) error {
+	if info, err := os.Stat(out); err == nil && isFile(info, in) {
+		return &train.UsageError{Flag: flag, Value: out, Problem: "is " + what + "; name another file"}
+	}
+	return nil
 }
 
 // checkPicture says whether the folder of a picture that a flag names is there.

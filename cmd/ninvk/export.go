@@ -7,7 +7,6 @@ import (
 	"ninvk/cifar10"
 	"ninvk/onnx"
 	"ninvk/safetensors"
-	"ninvk/train"
 )
 
 type exportCommand struct {
@@ -27,8 +26,8 @@ func (c exportCommand) Run() error {
 	if c.Resize != nil && c.Format != "onnx" {
 		return &usageError{"--resize: goes with --format onnx only, as weights are the same for every size"}
 	}
-	if c.Format == "onnx" && sameFile(c.Weights, c.Out) {
-		return &train.UsageError{Flag: "--out", Value: c.Out, Problem: "is the weights file itself; name another file"}
+	if err := keeps("--out", c.Out, c.Weights, "the weights file itself"); err != nil {
+		return err
 	}
 	n, err := openNetwork(c.Weights, c.Model, c.Resize)
 	if err != nil {

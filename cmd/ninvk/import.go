@@ -1,12 +1,9 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 
 	"ninvk/nin"
-	"ninvk/pth"
 	"ninvk/safetensors"
 )
 
@@ -18,10 +15,10 @@ type importCommand struct {
 
 // Run imports: no code of the file is run, and nothing is written that does not fit the network.
 func (c importCommand) Run() error {
-	checkpoint, err := pth.Read(c.Weights)
-	if e := (*fs.PathError)(nil); errors.As(err, &e) {
-		return &nin.WeightsError{Path: c.Weights, Problem: e.Err.Error(), Err: err}
+	if err := keeps("--out", c.Out, c.Weights, "the checkpoint itself"); err != nil {
+		return err
 	}
+	checkpoint, err := nin.ReadCheckpoint(c.Weights)
 	if err != nil {
 		return err
 	}

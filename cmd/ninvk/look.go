@@ -10,7 +10,6 @@ import (
 	"ninvk/nin"
 	"ninvk/ops"
 	"ninvk/picture"
-	"ninvk/train"
 )
 
 type filtersCommand struct {
@@ -62,8 +61,8 @@ func (c activationsCommand) Run(ctx context.Context) error {
 	if err := checkPicture("--out", c.Out); err != nil {
 		return err
 	}
-	if c.Image != stdin && sameFile(c.Image, c.Out) {
-		return &train.UsageError{Flag: "--out", Value: c.Out, Problem: "is the image; name another file"}
+	if err := keeps("--out", c.Out, c.Image, "the image"); err != nil {
+		return err
 	}
 	n, err := openNetwork(c.Weights, c.Model, c.Resize)
 	if err != nil {

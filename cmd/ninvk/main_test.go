@@ -209,6 +209,7 @@ func TestBadInput(t *testing.T) {
 		{"epochs without number", "train --data good --epochs 9223372036854775807", exitUsage, []string{"--epochs", "9223372036854775807", "1000000"}},
 		{"weights that are a folder", "eval --data good --weights good", exitBadFile, []string{"good: is a directory"}},
 		{"export over the weights", "export --weights whole.safetensors --model nin --format onnx --out ./whole.safetensors", exitUsage, []string{"--out", "weights file itself"}},
+		{"import over the checkpoint", "import --weights state.pth --model nin --out ./state.pth", exitUsage, []string{"--out", "checkpoint itself"}},
 		{"activations over the image", "activations broken.png --layer classifier.0 --out ./broken.png", exitUsage, []string{"--out", "is the image"}},
 		{"weights that say they are another network's", "predict --model nin broken.png", exitBadFile, []string{"weights of nin-bn", "--model"}},
 		{"unknown flag", "train --speed 9", exitUsage, []string{"--speed"}},
