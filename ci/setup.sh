@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes a machine ready to build, run and test ninvk: Go, a C compiler (for cgo), a Vulkan loader and a Vulkan driver.
 # On Debian and Ubuntu it installs what is missing, says what that is, and asks nothing; elsewhere it says what is needed.
-# Where nothing is missing it prints one line and changes nothing.
+# Where nothing is missing it prints one line and changes nothing. With the word full: for make test-full, which has a browser open train's page.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 shopt -s nullglob
@@ -53,9 +53,12 @@ compiles "${compiler[@]}" || packages+=(gcc libc6-dev)
 # Not grep -q, which would end ldconfig by a broken pipe.
 ldconfig -p 2>/dev/null | grep -F libvulkan.so.1 >/dev/null || packages+=(libvulkan1)
 has_driver || packages+=(mesa-vulkan-drivers)
+if [ "${1:-}" = full ] && ! command -v chromium chromium-browser google-chrome >/dev/null; then
+	packages+=(chromium)
+fi
 
 if [ ${#packages[@]} -eq 0 ]; then
-	echo "setup: $(go env GOVERSION), a C compiler, the Vulkan loader and a Vulkan driver are here; nothing to install"
+	echo "setup: $(go env GOVERSION), a C compiler, the Vulkan loader and a Vulkan driver${1:+, a browser} are here; nothing to install"
 	exit 0
 fi
 if ! command -v apt-get >/dev/null; then
