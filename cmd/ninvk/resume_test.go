@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -184,7 +185,10 @@ func TestKilledAndInterruptedProcess(t *testing.T) {
 	}
 	t.Logf("killed %d times, %d of them within a checkpoint", killed, within)
 
-	// Ctrl-C, or a terminal that goes away: the current step, a checkpoint, and the command that goes on.
+	// Ctrl-C, or a terminal that goes away: the current step, a checkpoint, and the command that goes on. A signal that the tests were told to ignore, as by nohup, a
+	// process begun by them would ignore as well, but not one that they receive.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	defer signal.Reset(syscall.SIGHUP)
 	for _, stop := range []os.Signal{os.Interrupt, syscall.SIGHUP} {
 		p := start(t, dir, args...)
 		p.until(func() bool {
