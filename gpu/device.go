@@ -59,6 +59,15 @@ type Device struct {
 // Open opens the adapter that selector names (see Select; "" looks at NINVK_ADAPTER first) with the adapter's own limits, as
 // far as NINVK_LIMITS does not lower them.
 func Open(selector string) (*Device, error) {
+	d, err := open(selector)
+	if err != nil || d.tryPages() {
+		return d, err
+	}
+	d.Close()
+	return open(selector)
+}
+
+func open(selector string) (*Device, error) {
 	as, release, err := enumerate()
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package gpu
 
 import (
+	"bytes"
 	"slices"
 	"testing"
 	"time"
@@ -9,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A new allocation in memory of the driver's name gets its pages without being used; what lies beside it does not.
+// A new allocation in memory of the driver's name becomes memory of the process alone, zeros as before, and gets its pages without being used. One that was used stays as it
+// is, and so does what lies beside it.
 func TestPages(t *testing.T) {
 	resident := func(memory []byte) (n int) {
 		state := make([]byte, len(memory)/unix.Getpagesize())
@@ -22,34 +24,94 @@ func TestPages(t *testing.T) {
 		}
 		return n
 	}
-	allocate := func(name string) []byte {
+	const size = 4 << 20
+	allocate := func(name string) (memory, same []byte) {
 		fd, err := unix.MemfdCreate(name, 0)
 		check(t, err)
 		defer unix.Close(fd)
-		const size = 4 << 20
 		check(t, unix.Ftruncate(fd, size))
-		memory, err := unix.Mmap(fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-		check(t, err)
-		t.Cleanup(func() { check(t, unix.Munmap(memory)) })
-		return memory
+		for _, m := range []*[]byte{&memory, &same} {
+			*m, err = unix.Mmap(fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+			check(t, err)
+			t.Cleanup(func() { check(t, unix.Munmap(*m)) })
+		}
+		return memory, same
 	}
-	before := mapped()
-	drivers, other := allocate("allocation fd"), allocate("another")
-	all := len(drivers) / unix.Getpagesize()
-	var p pages
-	p.touch(before, 3<<20) // another's
-	if n := resident(drivers); n != 0 {
-		t.Fatalf("%d pages are there that nobody asked for", n)
+	replaced := func(memory, same []byte) bool {
+		memory[5]++
+		return same[5] != memory[5]
 	}
-	p.touch(before, 4<<20)
+	all := size / unix.Getpagesize()
+
+	p := pages{on: true}
+	allocated := p.allocating(size)
+	drivers, view := allocate("allocation fd") // both of this name, and both are replaced
+	other, otherView := allocate("another")
+	allocated()
+	if p.replaced == 0 {
+		t.Fatal("the driver's memory was left as it was")
+	}
+	p.back()
 	for begun := time.Now(); resident(drivers) < all && time.Since(begun) < 10*time.Second; {
 		time.Sleep(time.Millisecond)
 	}
 	if n := resident(drivers); n != all {
 		t.Errorf("%d of %d pages of the driver's memory are there", n, all)
 	}
+	if slices.ContainsFunc(drivers, func(b byte) bool { return b != 0 }) {
+		t.Error("the driver's memory is not zeros")
+	}
 	if n := resident(other); n != 0 {
 		t.Errorf("%d pages of other memory are there", n)
+	}
+	if !replaced(drivers, view) {
+		t.Error("the driver's memory is still that of the file")
+	}
+	if replaced(other, otherView) {
+		t.Error("other memory was replaced")
+	}
+
+	allocated = p.allocating(size)
+	drivers, view = allocate("allocation fd")
+	drivers[size-1] = 1
+	allocated()
+	if replaced(drivers, view) || drivers[size-1] != 1 {
+		t.Error("memory that was used is replaced")
+	}
+
+	n := p.replaced
+	allocated = p.allocating(leastPaged - 1)
+	allocate("allocation fd")
+	allocated()
+	p.on = false
+	allocated = p.allocating(size)
+	allocate("allocation fd")
+	allocated()
+	if p.replaced != n {
+		t.Error("memory is replaced for what is too small, or where that is off")
+	}
+}
+
+// Where Lavapipe allocates from a file in memory, a large buffer has large pages, and what is written to it is read from it.
+func TestLargeBuffer(t *testing.T) {
+	d := device(t)
+	const size = 48 << 20
+	before := d.pages.replaced
+	b, err := d.NewBuffer("large", size)
+	check(t, err)
+	defer b.Release()
+	if d.pages.on && d.pages.replaced == before {
+		t.Error("its memory was not replaced")
+	}
+	want := make([]byte, size)
+	for i := range want {
+		want[i] = byte(i >> 12)
+	}
+	check(t, d.Write(b, 0, want))
+	got, err := d.Read(b, 0, size)
+	check(t, err)
+	if !bytes.Equal(got, want) {
+		t.Error("what is read is not what was written")
 	}
 }
 

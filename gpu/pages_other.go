@@ -4,6 +4,8 @@ package gpu
 
 type pages struct{}
 
-func mapped() []struct{} { return nil }
+func (*pages) allocating(uint64) func() { return func() {} }
 
-func (*pages) touch([]struct{}, uint64) {}
+func (*pages) back() {}
+
+func (*Device) tryPages() bool { return true }

@@ -31,7 +31,7 @@ func (d *Device) newBuffer(label string, size uint64, usage wgpu.BufferUsage) (*
 	if d.player.lost() {
 		return nil, &LostError{"allocating " + label, gone}
 	}
-	touch := d.touching(size)
+	allocated := d.pages.allocating(size)
 	var b *wgpu.Buffer
 	err := guard("allocating "+label, func() (err error) {
 		b, err = d.device.CreateBuffer(&wgpu.BufferDescriptor{Label: label, Usage: usage, Size: size})
@@ -42,17 +42,8 @@ func (d *Device) newBuffer(label string, size uint64, usage wgpu.BufferUsage) (*
 	}
 	d.allocated += size
 	d.live.Buffers++
-	touch()
+	allocated()
 	return &Buffer{Label: label, Size: size, d: d, b: b, h: handle(b)}, nil
-}
-
-// touching is called before an allocation, and what it returns after it: its pages come before they are used, where that pays.
-func (d *Device) touching(size uint64) func() {
-	if size < 4<<20 || !d.Adapter.Llvmpipe() {
-		return func() {}
-	}
-	before := mapped()
-	return func() { d.pages.touch(before, size) }
 }
 
 // oneLine is what the library says in several lines.
@@ -208,7 +199,7 @@ func (d *Device) NewTexture(label string, width, height, texelSize int) (*Textur
 	if texelSize == 4 {
 		format = wgpu.TextureFormat_R32Uint
 	}
-	touch := d.touching(uint64(width) * uint64(height) * uint64(texelSize))
+	allocated := d.pages.allocating(uint64(width) * uint64(height) * uint64(texelSize))
 	var t *wgpu.Texture
 	var v *wgpu.TextureView
 	err := guard("allocating "+label, func() (err error) {
@@ -228,7 +219,7 @@ func (d *Device) NewTexture(label string, width, height, texelSize int) (*Textur
 	x := &Texture{Label: label, Width: width, Height: height, TexelSize: texelSize, d: d, t: t, v: v}
 	d.allocated += x.size()
 	d.live.Textures++
-	touch()
+	allocated()
 	return x, nil
 }
 

@@ -52,7 +52,7 @@ func (i *Images) Replace(pixels []byte) error {
 		return fmt.Errorf("%d bytes are not up to %d images of 3×%d×%d", len(pixels), i.Len, i.H, i.W)
 	}
 	const pitch = 4 * dataWidth
-	const chunk, ahead = 128, 4 // rows a write, 4 MiB; writes that the adapter is given before they are waited for
+	const chunk, ahead = 32, 4 // rows a write, 1 MiB, for which the library uses the same memory again and again; writes that the adapter is given before they are waited for
 	for y := 0; y*pitch < len(pixels); y += chunk {
 		part := pixels[y*pitch : min(len(pixels), (y+chunk)*pitch)]
 		if len(part)%pitch != 0 {
