@@ -162,7 +162,7 @@ func unfold(c ConvCall) unfolded {
 }
 
 // unfoldedMost is the memory up to which channels are unfolded together, before they go into the texture.
-const unfoldedMost = 16 << 20
+const unfoldedMost = 12 << 20
 
 func unfoldedLimit(l gpu.Limits) uint64 {
 	return min(unfoldedMost, l.MaxStorageBufferBindingSize, l.MaxBufferSize)
@@ -197,11 +197,14 @@ func straightWeightFits(l gpu.Limits, c ConvCall) error {
 	)
 }
 
+// straightPartialBytes is less than a pass may ask for: ten partial gradients of nin's largest layer are work enough for every core.
+const straightPartialBytes = 20 << 20
+
 // straightParts is the number of partial weight gradients and the bytes of one. A binding holds them, and 16 bytes more.
 func straightParts(l gpu.Limits, c ConvCall, t shaders.ConvGradTile) (parts, one int) {
 	one = c.Out.Groups() * c.K * c.K * c.C * 16
 	u := unfold(c)
-	most := min(PartialBytes, int(l.MaxStorageBufferBindingSize)-16)
+	most := min(straightPartialBytes, int(l.MaxStorageBufferBindingSize)-16)
 	return max(1, min(ceilDiv(u.outTexels(c), t.Texels()), most/one)), one
 }
 
