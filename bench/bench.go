@@ -96,15 +96,13 @@ func (b *Bench) build(ctx context.Context, batch int, train bool) (*subject, err
 		return nil, err
 	}
 	s.tune = time.Since(start)
+	initial := make(chan *nin.Weights, 1)
+	go func() { initial <- nin.Random(graph, 1) }() // beside the allocation, as train does
 	s.net, err = nn.Build(b.dev, graph, out, nn.Options{
 		Batch: batch, Train: train, Optimiser: ops.SGD{Momentum: 0.9, WeightDecay: 0.0005},
 		Augment: ops.Augment{Size: size, Mean: cifar10.Mean, Std: cifar10.Std}, Tuned: tuned,
 	})
 	if err != nil {
-		return nil, err
-	}
-	if err := nin.Init(s.net, 1); err != nil {
-		s.release()
 		return nil, err
 	}
 	start = time.Now()
@@ -113,6 +111,10 @@ func (b *Bench) build(ctx context.Context, batch int, train bool) (*subject, err
 		return nil, err
 	}
 	s.upload = time.Since(start)
+	if err := (<-initial).Load(s.net); err != nil {
+		s.release()
+		return nil, err
+	}
 	scale := float32(cifar10.Width) / float32(size)
 	m := mgl32.Mat3{scale, 0, 0, 0, scale, 0, (scale - 1) / 2, (scale - 1) / 2, 1}
 	for i := range batch {
