@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -61,8 +60,8 @@ func (c benchCommand) Run(ctx context.Context) error {
 		}
 	}
 	if c.Plot != "" {
-		if i, err := os.Stat(filepath.Dir(c.Plot)); err != nil || !i.IsDir() {
-			return &train.UsageError{Flag: "--plot", Value: c.Plot, Problem: "there is no folder " + filepath.Dir(c.Plot)}
+		if err := checkPicture("--plot", c.Plot); err != nil {
+			return err
 		}
 	}
 	if _, err := gpu.Choose(c.Adapter); err != nil { // before the measuring processes ask for it

@@ -49,7 +49,7 @@ func (c predictCommand) openCam(n *nin.Network, inputs []input) (*cam, error) {
 	if images := len(inputs); images > mostOnCam {
 		return nil, &train.UsageError{Flag: "--cam", Value: c.Cam, Problem: fmt.Sprintf("%d images are too many for one picture (at most %d); name a folder instead of a .png file", images, mostOnCam)}
 	}
-	return m, checkPicture("--cam", c.Cam)
+	return m, checkFolder("--cam", c.Cam)
 }
 
 // overwrites says where --cam might write over an image.
@@ -84,8 +84,16 @@ func keeps(flag, out, in, what string) error {
 	return nil
 }
 
-// checkPicture says whether the folder of a picture that a flag names is there.
+// checkPicture says what is wrong with the name of a picture to be written, before anything is computed for it.
 func checkPicture(flag, path string) error {
+	if !strings.EqualFold(filepath.Ext(path), ".png") {
+		return &train.UsageError{Flag: flag, Value: path, Problem: "the picture is a PNG: name a file that ends in .png"}
+	}
+	return checkFolder(flag, path)
+}
+
+// checkFolder says that there is no folder for a file to be written.
+func checkFolder(flag, path string) error {
 	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
 		return &train.UsageError{Flag: flag, Value: path, Problem: "there is no folder " + filepath.Dir(path)}
 	}
