@@ -46,7 +46,6 @@ test: setup
 test-full: export NINVK_FULL = 1
 test-full: TEST_TIMEOUT = $(FULL_TIMEOUT)
 test-full: TEST_PACKAGES = 1
-test-full: ADAPTERS = $(OTHERS)
 test-full: setup-full onnxruntime tint full-data test race test-adapters
 
 setup-full:
@@ -61,9 +60,8 @@ test-adapters: setup
 	@$(MAKE) --no-print-directory build
 	@ci/adapters.sh $(ADAPTERS)
 
-# Names known to ci/adapters.sh; without any, all of them. The one that is the machine's own has just run the whole suite when make test-full comes to them.
+# Names known to ci/adapters.sh; without any, all of them.
 ADAPTERS :=
-OTHERS = $(if $(findstring Mesa 22.3.6,$(shell bin/ninvk adapters)),lavapipe-backports swiftshader)
 
 # The packages that need no adapter, or use one from several goroutines, with Go's race detector, which makes them several times slower: without the slow suites.
 race: setup

@@ -197,7 +197,7 @@ func straightWeightFits(l gpu.Limits, c ConvCall) error {
 	)
 }
 
-// straightPartialBytes is less than a pass may ask for: ten partial gradients of nin's largest layer are work enough for every core.
+// straightPartialBytes is less than a pass may ask for: eleven partial gradients of nin's largest layer are work enough for every core.
 const straightPartialBytes = 20 << 20
 
 // straightParts is the number of partial weight gradients and the bytes of one. A binding holds them, and 16 bytes more.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -92,7 +93,7 @@ func (c benchCommand) Run(ctx context.Context) error {
 		err = r.WriteTable(stdout, c.Operators)
 	}
 	if err == nil && c.Compare != "" {
-		out := os.Stdout
+		out := io.Writer(stdout)
 		if c.JSON || c.Go { // stdout is for machines
 			out = os.Stderr
 		}
