@@ -199,7 +199,7 @@ var companions = map[string]struct {
 	"tensor":        {}, // what all operators share
 	"variant":       {},
 	"conv":          {[]string{"conv_grad_sum"}, "conv"}, // its variants have the shaders
-	"conv_tiled":    {[]string{"conv_tiled", "conv_grad_tiled"}, "conv"},
+	"conv_tiled":    {[]string{"conv_tiled", "conv_tiled_weights", "conv_grad_tiled"}, "conv"},
 	"conv_naive":    {[]string{"conv_naive", "conv_grad_naive"}, "conv"},
 	"conv_straight": {[]string{"conv_straight", "conv_grad_straight", "conv_grad_straight_sum", "unfold"}, "conv"},
 	"conv_winograd": {[]string{"conv_winograd", "conv_winograd_weights"}, "conv"},

@@ -167,11 +167,10 @@ func (d *Device) Wait(what string) error {
 	return d.poll(what, func(idle bool) bool { return idle })
 }
 
-// poll drives the queue until done(queue is idle) holds. The pause grows from 20 µs to 1 ms, so that short waits stay short and long
+// poll drives the queue until done(queue is idle) holds. The pause is a fiftieth of the wait so far, from 20 µs to 1 ms: short waits stay short, and long
 // ones leave the CPU to a software driver.
 func (d *Device) poll(what string, done func(idle bool) bool) error {
 	start := time.Now()
-	pause := 20 * time.Microsecond
 	for {
 		idle := d.player.poll()
 		if d.player.lost() {
@@ -186,8 +185,7 @@ func (d *Device) poll(what string, done func(idle bool) bool) error {
 		if time.Since(start) > WaitLimit {
 			return &LostError{what, fmt.Sprintf("no progress for %v (last submitted: %s)", WaitLimit, d.last)}
 		}
-		time.Sleep(pause)
-		pause = min(pause*5/4, time.Millisecond)
+		sleep(max(20*time.Microsecond, min(time.Since(start)/50, time.Millisecond)))
 	}
 }
 

@@ -58,11 +58,11 @@ func (d *Device) Time(ctx context.Context, t *Tape, o TimingOptions) (Timings, e
 	}
 	idle := time.Duration(median(latency) * float64(time.Second))
 	least := make([]time.Duration, len(commands)) // of a single run, so far
-	run := func(i, repeats int, sleep time.Duration) (time.Duration, error) {
+	run := func(i, repeats int, wait time.Duration) (time.Duration, error) {
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
-		took, err := d.timeSubmit(r.Commands[i].Label, sleep, func() {
+		took, err := d.timeSubmit(r.Commands[i].Label, wait, func() {
 			for range repeats {
 				d.player.encode(t.reel, commands[i], commands[i]+1)
 			}
@@ -132,8 +132,8 @@ func (d *Device) Flush(what string) error {
 	return err
 }
 
-// timeSubmit encodes commands, submits them and waits. It sleeps before it begins to look: Wait looks the less often the longer it waits.
-func (d *Device) timeSubmit(what string, sleep time.Duration, encode func()) (time.Duration, error) {
+// timeSubmit encodes commands, submits them and waits. It waits before it begins to look: Wait looks the less often the longer it waits.
+func (d *Device) timeSubmit(what string, wait time.Duration, encode func()) (time.Duration, error) {
 	d.last = what
 	d.player.begin()
 	encode()
@@ -142,7 +142,7 @@ func (d *Device) timeSubmit(what string, sleep time.Duration, encode func()) (ti
 	if err := d.player.err("submitting", what); err != nil {
 		return 0, err
 	}
-	time.Sleep(sleep)
+	sleep(wait)
 	if err := d.Wait(what); err != nil {
 		return 0, err
 	}

@@ -42,7 +42,7 @@ const normPixels = 16
 func (o BatchNorm) params(x Shape, runs int, p BatchNormParams, s span) []uint32 {
 	return []uint32{
 		uint32(x.Pixels()), uint32(x.Plane()), uint32(runs), uint32(x.C), uint32(p.Weight.Offset), uint32(p.Bias.Offset),
-		uint32(p.Mean.Offset), uint32(p.Variance.Offset), bits(float32(o.Momentum)), bits(float32(o.Eps)), uint32(s.from), uint32(s.to - s.from), normPixels,
+		uint32(p.Mean.Offset), uint32(p.Variance.Offset), bits(float32(o.Momentum)), bits(float32(o.Eps)), uint32(s.from), uint32(s.to - s.from), normPixels, bits(0),
 	}
 }
 

@@ -27,9 +27,6 @@ func straightForward(r *Recorder, c ConvCall) error { return r.straight(forwardG
 
 func straightInputGrad(r *Recorder, c ConvCall) error { return r.straight(inputGradGemm(c)) }
 
-// longestChain is the most products that are added up one after the other, see ConvTile.Chains.
-const longestChain = 256
-
 // convTile picks the tile for a call: the more products in a kernel, the more use of each fetched texel, and the longer it takes to compile.
 func convTile(r *Recorder, c gemm) shaders.ConvTile {
 	l := r.Dev.Limits()
@@ -59,7 +56,7 @@ func convTile(r *Recorder, c gemm) shaders.ConvTile {
 		t.KY = max(1, min(c.k, most/(t.CH*c.k)))
 		t.KY = ceilDiv(c.k, ceilDiv(c.k, t.KY))
 	}
-	t.Chains = max(t.Chains, ceilDiv(t.Row(), longestChain))
+	t.Chains = max(t.Chains, ceilDiv(t.Row(), shaders.LongestChain))
 	t.Accumulate = t.CH < c.x.C || t.KY < c.k
 	// Wide workgroups spread the staging over many invocations, but every core needs some workgroups.
 	t.WG = min(1024, int(l.MaxComputeInvocationsPerWorkgroup), int(l.MaxComputeWorkgroupSizeX))

@@ -12,8 +12,8 @@ import (
 // convTiles are the tiles of forward pass and input gradient, those that do more arithmetic for each value fetched first. The last ones are for few
 // output channels, of which the others would compute mostly padding. None needs more than WebGPU guarantees (256 invocations, 16 KiB), nor more than 128 invocations.
 var convTiles = []shaders.ConvTiled{
-	{BM: 64, BN: 64, TM: 8, TN: 4, GC: 4},
-	{BM: 32, BN: 128, TM: 8, TN: 4, GC: 4},
+	{BM: 32, BN: 64, TM: 8, TN: 4, GC: 4},
+	{BM: 32, BN: 64, TM: 4, TN: 4, GC: 4},
 	{BM: 16, BN: 128, TM: 4, TN: 4, GC: 4},
 	{BM: 12, BN: 256, TM: 12, TN: 4, GC: 2},
 	{BM: 4, BN: 256, TM: 4, TN: 4, GC: 2},
@@ -21,8 +21,8 @@ var convTiles = []shaders.ConvTiled{
 
 // convGradTiles are those of the weight gradient, in the same order.
 var convGradTiles = []shaders.ConvGradTiled{
-	{BM: 64, BN: 16, TM: 8, TN: 1, BP: 16},
-	{BM: 32, BN: 32, TM: 8, TN: 1, BP: 16},
+	{BM: 64, BN: 16, TM: 8, TN: 1, BP: 8, Double: true},
+	{BM: 32, BN: 24, TM: 8, TN: 1, BP: 16},
 	{BM: 16, BN: 32, TM: 4, TN: 1, BP: 16},
 	{BM: 12, BN: 64, TM: 12, TN: 1, BP: 8},
 	{BM: 4, BN: 64, TM: 4, TN: 1, BP: 8},
@@ -39,6 +39,7 @@ func tiledForward(name string, tiles []shaders.ConvTiled) Variant {
 	return Variant{
 		Name:   name,
 		Fits:   func(l gpu.Limits, c ConvCall) error { return tiledFits(l, tiles, c.K, c.In.Shape, c.Out.Shape) },
+		Need:   func(l gpu.Limits, c ConvCall) Need { return tiledNeed(l, tiles, forwardGemm(c)) },
 		Record: func(r *Recorder, c ConvCall) error { return r.tiled(tiles, forwardGemm(c)) },
 	}
 }
@@ -47,6 +48,7 @@ func tiledInputGrad(name string, tiles []shaders.ConvTiled) Variant {
 	return Variant{
 		Name:   name,
 		Fits:   func(l gpu.Limits, c ConvCall) error { return tiledFits(l, tiles, c.K, c.Out.Shape, c.In.Shape) },
+		Need:   func(l gpu.Limits, c ConvCall) Need { return tiledNeed(l, tiles, inputGradGemm(c)) },
 		Record: func(r *Recorder, c ConvCall) error { return r.tiled(tiles, inputGradGemm(c)) },
 		Masks:  true,
 	}
@@ -67,40 +69,46 @@ func tiledWeightGrad(name string, tiles []shaders.ConvGradTiled) Variant {
 	}
 }
 
-// enough is the number of workgroups that keeps a large GPU busy; below it smaller tiles are better.
-const enough = 256
+// enough is the number of invocations that keeps a large GPU busy; below it smaller tiles are better.
+const enough = 48_000
 
-// tileSize is what the choice among tiles looks at: output channels, invocations, bytes of workgroup memory, and how many workgroups the call makes.
-type tileSize struct{ rows, invocations, bytes, workgroups int }
+// tileSize is what the choice among tiles looks at: the output with what is computed beyond its edges, output channels of a tile, invocations, bytes of workgroup
+// memory, and how many workgroups the call makes.
+type tileSize struct{ padded, rows, invocations, bytes, workgroups int }
 
-// pickTile is the index of the first tile that wastes at most a tenth more output channels than the best, fits the adapter, and makes enough workgroups;
+// pickTile is the index of the first tile that computes at most a tenth more than the best, fits the adapter, and makes enough invocations;
 // where none makes enough, that which makes most.
 func pickTile(l gpu.Limits, channels int, tiles []tileSize) (int, error) {
 	fits := func(t tileSize) bool {
 		return t.invocations <= int(min(l.MaxComputeInvocationsPerWorkgroup, l.MaxComputeWorkgroupSizeX)) && t.bytes <= int(l.MaxComputeWorkgroupStorageSize)
 	}
-	padded := func(t tileSize) int { return ceilDiv(channels, t.rows) * t.rows }
-	least := 0
+	least, rows := 0, 0
 	for _, t := range tiles {
-		if fits(t) && (least == 0 || padded(t) < least) {
-			least = padded(t)
+		if !fits(t) {
+			continue
+		}
+		if least == 0 || t.padded < least {
+			least = t.padded
+		}
+		if padded := ceilDiv(channels, t.rows) * t.rows; rows == 0 || padded < rows {
+			rows = padded
 		}
 	}
 	switch {
 	case least == 0:
 		return 0, fmt.Errorf("no tile fits %d invocations and %d bytes of workgroup memory", l.MaxComputeInvocationsPerWorkgroup, l.MaxComputeWorkgroupStorageSize)
-	case least >= 2*channels && least > 4:
+	case rows >= 2*channels && rows > 4:
 		return 0, fmt.Errorf("%d channels leave half of every tile empty", channels)
 	}
 	best := -1
 	for i, t := range tiles {
-		if !fits(t) || 10*padded(t) > 11*least {
+		if !fits(t) || 10*t.padded > 11*least {
 			continue
 		}
-		if t.workgroups >= enough {
+		if t.workgroups*t.invocations >= enough {
 			return i, nil
 		}
-		if best < 0 || t.workgroups > tiles[best].workgroups {
+		if best < 0 || t.workgroups*t.invocations > tiles[best].workgroups*tiles[best].invocations {
 			best = i
 		}
 	}
@@ -111,7 +119,7 @@ func pickTile(l gpu.Limits, channels int, tiles []tileSize) (int, error) {
 func convTiled(l gpu.Limits, tiles []shaders.ConvTiled, in, out Shape) (shaders.ConvTiled, error) {
 	sizes := make([]tileSize, len(tiles))
 	for i, t := range tiles {
-		sizes[i] = tileSize{t.BM, t.WG(), t.Bytes(), ceilDiv(out.C, t.BM) * ceilDiv(out.Pixels(), t.BN)}
+		sizes[i] = tileSize{ceilDiv(out.C, t.BM) * t.BM, t.BM, t.WG(), t.Bytes(), ceilDiv(out.C, t.BM) * ceilDiv(out.Pixels(), t.BN)}
 	}
 	i, err := pickTile(l, out.C, sizes)
 	return tiles[i], err
@@ -156,9 +164,38 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-// tiledPasses counts the loop passes of an invocation: the steps over pairs of tap and channel group, with the products of each, and the sums that are stored.
+// tiledPasses counts the loop passes of an invocation: the steps over pairs of tap and channel group and one more, with the products of each, and the sums that are stored.
 func tiledPasses(t shaders.ConvTiled, pairs int) int {
-	return ceilDiv(pairs, t.GC)*(1+t.GC) + t.TM*t.TN/4
+	return (ceilDiv(pairs, t.GC)+1)*(1+t.GC) + t.TM*t.TN/4
+}
+
+// packed says whether the weights of a call with this tile are put in order first. It pays where they have many taps, over which neighbouring weights lie apart; the
+// kernel then takes one more buffer.
+func packed(l gpu.Limits, t shaders.ConvTiled, c gemm) bool {
+	return c.k > 1 && c.x.Groups()%t.GC == 0 && l.MaxStorageBuffersPerShaderStage > 4 && packedBytes(c) <= l.MaxStorageBufferBindingSize
+}
+
+// packedBytes is the memory of the weights in order.
+func packedBytes(c gemm) uint64 { return 16 * uint64(packedVectors(c)) }
+
+func packedVectors(c gemm) int { return c.k * c.k * 4 * c.x.Groups() * c.y.Groups() }
+
+func tiledNeed(l gpu.Limits, tiles []shaders.ConvTiled, c gemm) Need {
+	t, err := convTiled(l, tiles, c.x.Shape, c.y.Shape)
+	if err != nil || !packed(l, t, c) {
+		return Need{} // where it does not fit, it is not recorded
+	}
+	return Need{Unfolded: packedBytes(c)}
+}
+
+// packWeights records that the weights are put in order.
+func (r *Recorder) packWeights(c gemm, ordered gpu.Slice) error {
+	k := gpu.Kernel{Name: "conv weights in order", Source: shaders.Source("conv_tiled_weights", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
+	wgs := ceilDiv(packedVectors(c), 64)
+	return r.dispatch(k, 0, []uint32{
+		uint32(c.y.C), uint32(c.x.C), uint32(c.k * c.k), uint32(c.x.Groups()), uint32(c.y.Groups()),
+		uint32(int32(c.w0)), uint32(int32(c.wm)), uint32(int32(c.wc)), uint32(int32(c.wt)),
+	}, min(wgs, 65535), ceilDiv(wgs, 65535), 1, gpu.All(r.Weights), ordered)
 }
 
 func (r *Recorder) tiled(tiles []shaders.ConvTiled, c gemm) error {
@@ -169,16 +206,29 @@ func (r *Recorder) tiled(tiles []shaders.ConvTiled, c gemm) error {
 	}
 	t.K, t.Turned, t.Dilated = c.k, c.turned, c.dilate > 1
 	t.Pointwise = c.pointwise()
+	ordered := gpu.Slice{Buffer: r.Unfolded, Size: packedBytes(c)}
+	order := packed(l, t, c)
+	if order {
+		if err := r.packWeights(c, ordered); err != nil {
+			return err
+		}
+	}
 	inputs := c.x.spans(l, 1)
 	for i, in := range inputs {
 		last := i == len(inputs)-1
 		masked := last && c.mask != nil
+		pairs := (in.to - in.from) * c.k * c.k
+		t.Whole = !t.Pointwise && (in.to-in.from)%t.GC == 0
+		t.Packed = t.Whole && order
+		t.Chained = t.Chains(pairs)
 		kernel := gpu.Kernel{
 			Name: fmt.Sprintf("%s %d×%d tiled %d×%d", c.name, c.k, c.k, t.BM, t.BN), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write, gpu.Read},
 		}
-		pairs := (in.to - in.from) * c.k * c.k
+		if t.Packed {
+			kernel.Bindings = append(kernel.Bindings, gpu.Read)
+		}
 		for _, out := range c.y.spans(l, 1) {
-			t.Aligned = c.x.C%4 == 0 && pairs%t.GC == 0 && (min(4*out.to, c.y.C)-4*out.from)%t.BM == 0
+			t.Aligned = !t.Packed && c.x.C%4 == 0 && pairs%t.GC == 0 && (min(4*out.to, c.y.C)-4*out.from)%t.BM == 0
 			kernel.Source = t.Source()
 			params := []uint32{
 				uint32(c.y.Pixels()), uint32(c.y.Plane()), uint32(c.y.W), uint32(c.y.H),
@@ -187,14 +237,18 @@ func (r *Recorder) tiled(tiles []shaders.ConvTiled, c gemm) error {
 				uint32(4 * in.from), flag(i > 0), uint32(c.bias.Offset), flag(last && c.bias.Len > 0),
 				uint32(int32(c.w0)), uint32(int32(c.wm)), uint32(int32(c.wc)), uint32(int32(c.wt)),
 				bits(c.slopeOf(last)), uint32(c.stride), uint32(int32(c.pad)), uint32(c.dilate),
-				uint32(t.TM * t.TN / 4), flag(masked),
+				uint32(t.TM * t.TN / 4), flag(masked), uint32(c.x.Groups()), uint32(c.y.Groups()),
 			}
 			mask := c.x.slice(in) // bound, not read
 			if masked {
 				mask = c.mask.slice(out)
 			}
+			bound := []any{gpu.All(r.Weights), c.x.slice(in), c.y.slice(out), mask}
+			if t.Packed {
+				bound = append(bound, ordered)
+			}
 			rows := ceilDiv(4*(out.to-out.from), t.BM)
-			if err := r.dispatch(kernel, tiledPasses(t, pairs), params, ceilDiv(c.y.Pixels(), t.BN), rows, 1, gpu.All(r.Weights), c.x.slice(in), c.y.slice(out), mask); err != nil {
+			if err := r.dispatch(kernel, tiledPasses(t, pairs), params, ceilDiv(c.y.Pixels(), t.BN), rows, 1, bound...); err != nil {
 				return err
 			}
 			r.spend(8 * float64(pairs) * float64(rows*t.BM) * float64(c.y.Pixels()))
@@ -209,6 +263,9 @@ type gradSplit struct {
 	run, parts int
 }
 
+// partWorkgroups is the number of workgroups of a weight gradient among which its pixels are divided.
+const partWorkgroups = 1024
+
 // convGradSplit picks tile and runs, for the planned batch; a smaller one makes fewer runs of the same length.
 func convGradSplit(l gpu.Limits, tiles []shaders.ConvGradTiled, c ConvCall) (gradSplit, error) {
 	pixels, pairs := c.Out.Pixels(), c.K*c.K*c.In.Groups()
@@ -216,7 +273,8 @@ func convGradSplit(l gpu.Limits, tiles []shaders.ConvGradTiled, c ConvCall) (gra
 	most := max(1, min(ceilDiv(pixels, 256), int(PartialBytes/convGradBytes(c, 1)), int(l.MaxComputeWorkgroupsPerDimension)))
 	sizes := make([]tileSize, len(tiles))
 	for i, t := range tiles {
-		sizes[i] = tileSize{t.BM, t.WG(), t.Bytes(), most * ceilDiv(c.M, t.BM) * ceilDiv(pairs, t.BN)}
+		rows, columns := ceilDiv(c.M, t.BM), ceilDiv(pairs, t.BN)
+		sizes[i] = tileSize{rows * t.BM * columns * t.BN, t.BM, t.WG(), t.Bytes(), most * rows * columns}
 	}
 	i, err := pickTile(l, c.M, sizes)
 	if err != nil {
@@ -224,15 +282,15 @@ func convGradSplit(l gpu.Limits, tiles []shaders.ConvGradTiled, c ConvCall) (gra
 	}
 	s := gradSplit{tile: tiles[i]}
 	s.tile.K = c.K
-	parts := min(most, ceilDiv(4*enough, sizes[i].workgroups/most))
+	parts := min(most, ceilDiv(partWorkgroups, sizes[i].workgroups/most))
 	s.run = ceilDiv(ceilDiv(pixels, parts), s.tile.BP) * s.tile.BP
 	s.parts = ceilDiv(pixels, s.run)
 	return s, nil
 }
 
-// passes counts the loop passes of an invocation over n pixels of a run: the steps, with the products and the bias of each, and the sums that are stored.
+// passes counts the loop passes of an invocation over n pixels of a run: the steps and one more, with the products and the bias of each, and the sums that are stored.
 func (s gradSplit) passes(n int) int {
-	return ceilDiv(n, s.tile.BP)*(1+2*s.tile.BP) + s.tile.TM*s.tile.TN
+	return (ceilDiv(n, s.tile.BP)+1)*(1+2*s.tile.BP) + s.tile.TM*s.tile.TN
 }
 
 // stretch is the most pixels of a run that one dispatch may walk over.
@@ -283,7 +341,7 @@ func (r *Recorder) tiledWeightGrad(tiles []shaders.ConvGradTiled, c ConvCall) er
 					uint32(x.Plane()), uint32(x.W), uint32(x.H), uint32(in.from),
 					uint32(in.to - in.from), uint32(x.Groups()), uint32(parts * vectors), flag(i == 0 && c.Bias.Len > 0),
 					uint32(c.Stride), uint32(c.Pad), uint32(from), uint32(n),
-					uint32(t.TM * t.TN),
+					uint32(t.TM * t.TN), uint32(t.BP % dy.W), uint32(t.BP / dy.W % dy.H), uint32(t.BP / (dy.W * dy.H)),
 				}
 				if err := r.dispatch(kernel, s.passes(n), params, ceilDiv(pairs, t.BN), rows, parts, dy.slice(out), x.slice(in), partial); err != nil {
 					return err

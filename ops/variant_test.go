@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ninvk/gpu"
+	"ninvk/shaders"
 )
 
 func TestForcedVariants(t *testing.T) {
@@ -110,11 +111,11 @@ func TestTiles(t *testing.T) {
 		}
 	}
 	for _, c := range slices.Concat(convTiles, convTiles8) {
-		even := c.BM%c.TM == 0 && c.BN%c.TN == 0 && c.TM%4 == 0 && (c.BN%c.WG() == 0 || c.WG()%c.BN == 0) && c.Staging()*c.WG() == c.BN*c.GC
+		even := c.BM%c.TM == 0 && c.BN%c.TN == 0 && c.TM%4 == 0 && c.TN%4 == 0 && (c.BN%c.WG() == 0 || c.WG()%c.BN == 0) && c.Staging()*c.WG() == c.BN*c.GC
 		check(c, even, c.WG(), c.Bytes())
 	}
 	for _, c := range slices.Concat(convGradTiles, convGradTiles8) {
-		even := c.BM%c.TM == 0 && c.BN%c.TN == 0 && c.TM%4 == 0 && c.WG()%c.BP == 0 && c.Staging()*c.WG() == c.BN*c.BP && 64%c.BP == 0
+		even := c.BM%c.TM == 0 && c.BN%c.TN == 0 && c.TM%4 == 0 && c.WG()%c.BP == 0 && c.Staging()*c.WG() == c.BN*c.BP && c.BP%8 == 0 && shaders.LongestChain%c.BP == 0
 		check(c, even, c.WG(), c.Bytes())
 	}
 	fits := func(l gpu.Limits, name string, c ConvCall) []error {

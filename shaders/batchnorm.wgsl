@@ -6,8 +6,9 @@ Mode "running": from the running statistics (evaluation).  Mode "apply": x to y.
 Mode "grad-sums": dweight = Σ dy·x̂, dbias = Σ dy, and their means into norm2.  Mode "grad-apply": in place on dy,
 dx = scale·(dy - mean(dy) - x̂·mean(dy·x̂)).
 
+The slope of ReLU's negative half comes at run time, although it is 0: else drivers make one maximum of comparison and choice, which hides NaN.
 The bound of the loops over pixels comes at run time, so that no compiler unrolls them: see reduce.wgsl. */ -}}
-struct Q { pixels: u32, plane: u32, runs: u32, channels: u32, weight: u32, bias: u32, mean: u32, variance: u32, momentum: f32, eps: f32, group0: u32, groups: u32, each: u32 }
+struct Q { pixels: u32, plane: u32, runs: u32, channels: u32, weight: u32, bias: u32, mean: u32, variance: u32, momentum: f32, eps: f32, group0: u32, groups: u32, each: u32, slope: f32 }
 @group(0) @binding(0) var<uniform> q: Q;
 {{if eq .Mode "statistics" -}}
 @group(0) @binding(1) var<storage, read> part: array<vec4<f32>>;
@@ -89,7 +90,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
     if (p < q.pixels) {
       let i = wid.y * q.plane + p;
       let v = (x[i] - mean) * scale + shift;
-      y[i] = {{if .ReLU}}select(v, vec4<f32>(), v < vec4<f32>()){{else}}v{{end}};
+      y[i] = {{if .ReLU}}select(v, v * q.slope, v < vec4<f32>()){{else}}v{{end}};
     }
   }
 }

@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// LongestChain is the most products of a convolution that are added up one after the other before their sum joins another: rounding errors grow with the length.
+const LongestChain = 256
+
 // ConvTile is the shape of one straight-line convolution kernel (conv_straight.wgsl). Equal tiles share one pipeline.
 type ConvTile struct {
 	R          int  // output channels a workgroup computes, a multiple of 4

@@ -2,13 +2,14 @@
 
 y[m][p] = bias[m] + Σ over channel c and tap t of w[m][c][t] · x[c][p at t]
 
-A workgroup computes BM output channels × BN pixels of the whole batch. It walks over the pairs u of channel group and tap (taps fastest, so that
-neighbouring steps fetch neighbouring pixels), GC pairs a step: the pixels' vectors of four channels and the weights, transposed into vectors of four output
-channels, go to workgroup memory, then each invocation adds up TM channels × TN pixels in registers. Its pixels lie BN/TN apart, so that
-neighbouring invocations read and write neighbouring vectors. Products are added up in chains of Chain steps, and the chains' sums apart: rounding errors
-grow with the length of a chain. Bias, ReLU and mask are applied as the sums are stored.
+A workgroup computes BM output channels × BN pixels of the whole batch. It walks over the pairs u of channel group and tap, GC pairs a step (taps fastest, so
+that neighbouring steps fetch neighbouring pixels; where groups fill the steps, all pairs of one have the same tap). Both tiles lie in workgroup memory as
+rows of an input channel: pixels by four, output channels by four. Each invocation adds up TM channels × TN pixels in registers, which takes four fetches for
+64 products; while it does, what the next step needs is on its way from memory. Products are added up in chains of Chain steps, and the chains' sums apart:
+rounding errors grow with the length of a chain. Bias, ReLU and mask are applied as the sums are stored.
 
-The structure is that of ggml's conv2d_mm.comp, with vectors along the channels instead of unfolded scalars. */ -}}
+The tiles are arrays of arrays, so that the bounds that are put on every index are of single rows and columns, and don't stand in the way of the loop.
+The structure is that of ggml's conv2d_mm.comp and of CUTLASS's SIMT kernels. */ -}}
 struct Q {
   out_pixels: u32, out_plane: u32, out_w: u32, out_h: u32,
   out_group0: u32, out_groups: u32, m: u32, pairs: u32,
@@ -16,15 +17,19 @@ struct Q {
   c0: u32, accumulate: u32, bias0: u32, has_bias: u32,
   w0: i32, wm: i32, wc: i32, wt: i32,
   slope: f32, stride: i32, pad: i32, dilate: i32,
-  sums: u32, masked: u32,
+  sums: u32, masked: u32, in_groups: u32, rows: u32,
 }
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> mask: array<vec4<f32>>;
-var<workgroup> xs: array<vec4<f32>, {{mul .GC .BN}}>;
-var<workgroup> ws: array<vec4<f32>, {{mul (mul 4 .GC) .Row}}>;
+{{- if .Packed}}
+@group(0) @binding(5) var<storage, read> ordered: array<vec4<f32>>; // the weights, see conv_tiled_weights.wgsl
+{{- end}}
+var<workgroup> xs: array<array<vec4<f32>, {{div .BN 4}}>, {{mul 4 .GC}}>;
+var<workgroup> ws: array<array<vec4<f32>, {{.Row}}>, {{mul 4 .GC}}>;
+{{- if not .Packed}}
 
 fn weight(m: u32, at: i32, ok: bool) -> f32 {
 {{- if .Aligned}}
@@ -34,6 +39,7 @@ fn weight(m: u32, at: i32, ok: bool) -> f32 {
   return select(0.0, w[select(0, q.w0 + i32(m) * q.wm + at, there)], there);
 {{- end}}
 }
+{{- end}}
 
 fn bias(m: u32) -> f32 {
   let there = q.has_bias == 1u && m < q.m;
@@ -44,10 +50,31 @@ fn bias(m: u32) -> f32 {
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
   let pixel0 = wid.x * {{.BN}}u;
   let group0 = q.out_group0 + wid.y * {{div .BM 4}}u;
+{{- if .Square}}
+  // 32 invocations side by side take 8 columns × 4 rows, which fetches the fewest different vectors.
+  let column = lid % 8u + lid / 32u % {{div .Columns 8}}u * 8u;
+  let row = lid / 8u % 4u + lid / {{mul 4 .Columns}}u * 4u;
+{{- else}}
   let column = lid % {{.Columns}}u;
   let row = lid / {{.Columns}}u;
+{{- end}}
+{{- range $i := seq (div .TN 4)}}
+  let column{{$i}} = column + {{mul $i $.Columns}}u;
+{{- end}}
+{{- range $j := seq (div .TM 4)}}
+  let row{{$j}} = row * {{div $.TM 4}}u + {{$j}}u;
+{{- end}}
+  // What this invocation brings to workgroup memory.
+{{- range $e := seq .Staging}}
+  let k{{$e}} = (lid + {{mul $e $.WG}}u) / {{$.BN}}u;
+  var px{{$e}} = vec4<f32>();
+{{- end}}
+{{- range $e := seq .StagingW}}
+  var pw{{$e}} = vec4<f32>();
+{{- end}}
 {{- range $i := seq .Fetched}}
-  let p{{$i}} = pixel0 + (lid + {{mul $i $.WG}}u) % {{$.BN}}u;
+  let c{{$i}} = (lid + {{mul $i $.WG}}u) % {{$.BN}}u;
+  let p{{$i}} = pixel0 + c{{$i}};
 {{- if not $.Pointwise}}
   let left{{$i}} = i32(p{{$i}} % q.out_w) * q.stride - q.pad;
   let top{{$i}} = select(-1000000, i32(p{{$i}} / q.out_w % q.out_h) * q.stride - q.pad, p{{$i}} < q.out_pixels);
@@ -56,81 +83,145 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 {{- end}}
 {{- range $i := seq .TN}}{{range $j := seq (div $.TM 4)}}
   var a{{$i}}_{{$j}} = vec4<f32>();
+{{- if $.Chained}}
   var s{{$i}}_{{$j}} = vec4<f32>();
+{{- end}}
 {{- end}}{{end}}
-  for (var u0 = 0u; u0 < q.pairs; u0 = u0 + {{.GC}}u) {
-{{- range $e := seq .Staging}}
-    {
-      let u = u0 + (lid + {{mul $e $.WG}}u) / {{$.BN}}u;
+{{- if .Whole}}
+  var group = 0u;
+  var tap = 0u;
+  var kx = 0;
+  var ky = 0;
+{{- end}}
+  for (var u0 = 0u; u0 < q.pairs + {{.GC}}u; u0 = u0 + {{.GC}}u) { // fetches a step and computes the one before
+    if (u0 < q.pairs) {
+{{- if .Whole}}{{range $i := seq .Fetched}}
+{{- if $.Dilated}}
+      let ty{{$i}} = top{{$i}} + ky;
+      let tx{{$i}} = left{{$i}} + kx;
+      let iy{{$i}} = ty{{$i}} / q.dilate;
+      let ix{{$i}} = tx{{$i}} / q.dilate;
+      let ok{{$i}} = ty{{$i}} >= 0 && tx{{$i}} >= 0 && ty{{$i}} % q.dilate == 0 && tx{{$i}} % q.dilate == 0 && iy{{$i}} < i32(q.in_h) && ix{{$i}} < i32(q.in_w);
+{{- else}}
+      let iy{{$i}} = top{{$i}} + ky;
+      let ix{{$i}} = left{{$i}} + kx;
+      let ok{{$i}} = iy{{$i}} >= 0 && ix{{$i}} >= 0 && iy{{$i}} < i32(q.in_h) && ix{{$i}} < i32(q.in_w);
+{{- end}}
+      let at{{$i}} = select(0u, group * q.in_plane + u32(image{{$i}} + iy{{$i}} * i32(q.in_w) + ix{{$i}}), ok{{$i}});
+{{- end}}{{range $e := seq .Staging}}
+      px{{$e}} = select(vec4<f32>(), x[at{{mod $e $.Fetched}} + k{{$e}} * q.in_plane], ok{{mod $e $.Fetched}});
+{{- end}}
+{{- else}}{{range $e := seq .Staging}}
+      {
+        let u = u0 + k{{$e}};
 {{- $i := mod $e $.Fetched}}
 {{- if $.Pointwise}}
-      let ok = u < q.pairs && p{{$i}} < q.out_pixels;
-      xs[lid + {{mul $e $.WG}}u] = select(vec4<f32>(), x[select(0u, u * q.in_plane + p{{$i}}, ok)], ok);
+        let ok = u < q.pairs && p{{$i}} < q.out_pixels;
+        px{{$e}} = select(vec4<f32>(), x[select(0u, u * q.in_plane + p{{$i}}, ok)], ok);
 {{- else}}
-      let t = i32(u % {{$.Taps}}u);
+        let t = i32(u % {{$.Taps}}u);
 {{- if $.Dilated}}
-      let ty = top{{$i}} + t / {{$.K}};
-      let tx = left{{$i}} + t % {{$.K}};
-      let iy = ty / q.dilate;
-      let ix = tx / q.dilate;
-      let ok = u < q.pairs && ty >= 0 && tx >= 0 && ty % q.dilate == 0 && tx % q.dilate == 0 && iy < i32(q.in_h) && ix < i32(q.in_w);
+        let ty = top{{$i}} + t / {{$.K}};
+        let tx = left{{$i}} + t % {{$.K}};
+        let iy = ty / q.dilate;
+        let ix = tx / q.dilate;
+        let ok = u < q.pairs && ty >= 0 && tx >= 0 && ty % q.dilate == 0 && tx % q.dilate == 0 && iy < i32(q.in_h) && ix < i32(q.in_w);
 {{- else}}
-      let iy = top{{$i}} + t / {{$.K}};
-      let ix = left{{$i}} + t % {{$.K}};
-      let ok = u < q.pairs && iy >= 0 && ix >= 0 && iy < i32(q.in_h) && ix < i32(q.in_w);
+        let iy = top{{$i}} + t / {{$.K}};
+        let ix = left{{$i}} + t % {{$.K}};
+        let ok = u < q.pairs && iy >= 0 && ix >= 0 && iy < i32(q.in_h) && ix < i32(q.in_w);
 {{- end}}
-      let at = i32(u / {{$.Taps}}u * q.in_plane) + image{{$i}} + iy * i32(q.in_w) + ix;
-      xs[lid + {{mul $e $.WG}}u] = select(vec4<f32>(), x[select(0, at, ok)], ok);
+        let at = i32(u / {{$.Taps}}u * q.in_plane) + image{{$i}} + iy * i32(q.in_w) + ix;
+        px{{$e}} = select(vec4<f32>(), x[select(0, at, ok)], ok);
+{{- end}}
+      }
+{{- end}}{{end}}
+{{- range $e := seq .StagingW}}
+      {{if lt $.Weights (mul $.StagingW $.WG)}}if (lid + {{mul $e $.WG}}u < {{$.Weights}}u) {{end}}{
+        let i = lid + {{mul $e $.WG}}u;
+{{- if $.Packed}}
+        let k = i / {{div $.BM 4}}u;
+        let g = group0 + i % {{div $.BM 4}}u;
+        let ok = g < q.rows;
+        pw{{$e}} = select(vec4<f32>(), ordered[select(0u, ((tap * q.in_groups + q.c0 / 4u + group) * 4u + k) * q.rows + g, ok)], ok);
+{{- else}}
+{{- if $.Turned}}
+        let k = i / {{div $.BM 4}}u;
+        let g = i % {{div $.BM 4}}u;
+{{- else}}
+        let k = i % {{mul 4 $.GC}}u;
+        let g = i / {{mul 4 $.GC}}u;
+{{- end}}
+{{- if $.Whole}}
+        let c = q.c0 + 4u * group + k;
+        let ok = {{if $.Aligned}}true{{else}}c < q.c{{end}};
+        let at = i32(c) * q.wc + i32(tap) * q.wt;
+{{- else}}
+        let u = u0 + k / 4u;
+        let c = q.c0 + u / {{$.Taps}}u * 4u + k % 4u;
+        let ok = {{if $.Aligned}}true{{else}}u < q.pairs && c < q.c{{end}};
+        let at = i32(c) * q.wc + i32(u % {{$.Taps}}u) * q.wt;
+{{- end}}
+        let m = 4u * (group0 + g);
+        pw{{$e}} = vec4<f32>(weight(m, at, ok), weight(m + 1u, at, ok), weight(m + 2u, at, ok), weight(m + 3u, at, ok));
+{{- end}}
+      }
+{{- end}}
+{{- if .Whole}}
+      tap = tap + 1u;
+      kx = kx + 1;
+      if (kx == {{.K}}) { kx = 0; ky = ky + 1; }
+      if (tap == {{.Taps}}u) { tap = 0u; ky = 0; group = group + {{.GC}}u; }
 {{- end}}
     }
+    if (u0 > 0u) {
+      for (var k = 0u; k < {{.GC}}u; k = k + 1u) {
+{{- range $c := seq 4}}
+        let line{{$c}} = 4u * k + {{$c}}u;
+{{- range $i := seq (div $.TN 4)}}
+        let x{{$c}}_{{$i}} = xs[line{{$c}}][column{{$i}}];
 {{- end}}
+{{- range $j := seq (div $.TM 4)}}
+        let w{{$c}}_{{$j}} = ws[line{{$c}}][row{{$j}}];
+{{- end}}{{range $i := seq $.TN}}{{range $j := seq (div $.TM 4)}}
+        a{{$i}}_{{$j}} = a{{$i}}_{{$j}} + w{{$c}}_{{$j}} * x{{$c}}_{{div $i 4}}.{{comp $i}};
+{{- end}}{{end}}{{end}}
+      }
+{{- if .Chained}}
+      if (u0 % {{mul .GC .Chain}}u == 0u) {
+{{- range $i := seq .TN}}{{range $j := seq (div $.TM 4)}}
+        s{{$i}}_{{$j}} = s{{$i}}_{{$j}} + a{{$i}}_{{$j}};
+        a{{$i}}_{{$j}} = vec4<f32>();
+{{- end}}{{end}}
+      }
+{{- end}}
+    }
+    workgroupBarrier();
+{{- range $e := seq .Staging}}{{$i := mod $e $.Fetched}}{{range $c := seq 4}}
+    xs[4u * k{{$e}} + {{$c}}u][c{{$i}} / 4u][c{{$i}} % 4u] = px{{$e}}.{{comp $c}};
+{{- end}}{{end}}
 {{- range $e := seq .StagingW}}
     {{if lt $.Weights (mul $.StagingW $.WG)}}if (lid + {{mul $e $.WG}}u < {{$.Weights}}u) {{end}}{
       let i = lid + {{mul $e $.WG}}u;
-{{- if $.Turned}}
-      let k = i / {{div $.BM 4}}u;
-      let g = i % {{div $.BM 4}}u;
+{{- if or $.Turned $.Packed}}
+      ws[i / {{div $.BM 4}}u][i % {{div $.BM 4}}u] = pw{{$e}};
 {{- else}}
-      let k = i % {{mul 4 $.GC}}u;
-      let g = i / {{mul 4 $.GC}}u;
+      ws[i % {{mul 4 $.GC}}u][i / {{mul 4 $.GC}}u] = pw{{$e}};
 {{- end}}
-      let u = u0 + k / 4u;
-      let c = q.c0 + u / {{$.Taps}}u * 4u + k % 4u;
-      let ok = {{if $.Aligned}}true{{else}}u < q.pairs && c < q.c{{end}};
-      let m = 4u * (group0 + g);
-      let at = i32(c) * q.wc + i32(u % {{$.Taps}}u) * q.wt;
-      ws[k * {{$.Row}}u + g] = vec4<f32>(weight(m, at, ok), weight(m + 1u, at, ok), weight(m + 2u, at, ok), weight(m + 3u, at, ok));
     }
 {{- end}}
-    workgroupBarrier();
-    for (var k = 0u; k < {{.GC}}u; k = k + 1u) {
-{{- range $i := seq .TN}}
-      let x{{$i}} = xs[k * {{$.BN}}u + column + {{mul $i $.Columns}}u];
-{{- end}}
-{{- range $c := seq 4}}{{range $j := seq (div $.TM 4)}}
-      let w{{$c}}_{{$j}} = ws[(4u * k + {{$c}}u) * {{$.Row}}u + row * {{div $.TM 4}}u + {{$j}}u];
-{{- end}}{{range $i := seq $.TN}}{{range $j := seq (div $.TM 4)}}
-      a{{$i}}_{{$j}} = a{{$i}}_{{$j}} + w{{$c}}_{{$j}} * x{{$i}}.{{comp $c}};
-{{- end}}{{end}}{{end}}
-    }
-    if (u0 % {{mul .GC .Chain}}u == {{mul .GC (add .Chain -1)}}u) {
-{{- range $i := seq .TN}}{{range $j := seq (div $.TM 4)}}
-      s{{$i}}_{{$j}} = s{{$i}}_{{$j}} + a{{$i}}_{{$j}};
-      a{{$i}}_{{$j}} = vec4<f32>();
-{{- end}}{{end}}
-    }
     workgroupBarrier();
   }
 
   // One loop for all sums, not unrolled because its bound is a parameter: drivers for CPUs take long over many loads and stores.
   var sums = array<vec4<f32>, {{div (mul .TM .TN) 4}}>(
 {{- range $j := seq (div .TM 4)}}{{range $i := seq $.TN}}
-    s{{$i}}_{{$j}} + a{{$i}}_{{$j}},
+    a{{$i}}_{{$j}}{{if $.Chained}} + s{{$i}}_{{$j}}{{end}},
 {{- end}}{{end}}
   );
   for (var o = 0u; o < q.sums; o = o + 1u) {
     let g = group0 + row * {{div .TM 4}}u + o / {{.TN}}u;
-    let p = pixel0 + column + o % {{.TN}}u * {{.Columns}}u;
+    let p = pixel0 + 4u * column + o % {{.TN}}u / 4u * {{mul 4 .Columns}}u + o % 4u;
     if (g < q.out_groups && p < q.out_pixels) {
       let m = 4u * g;
       let at = (g - q.out_group0) * q.out_plane + p;

@@ -16,7 +16,7 @@ func specialisations() map[string][]string {
 	s := map[string][]string{}
 	add := func(name string, data any) { s[name] = append(s[name], shaders.Source(name, data)) }
 	for _, name := range []string{
-		"add", "augment", "average", "bias", "conv_grad_naive", "conv_grad_straight_sum", "conv_grad_sum", "conv_naive", "dropout", "loss", "metrics", "pairs", "sgd", "unfold",
+		"add", "augment", "average", "bias", "conv_grad_naive", "conv_grad_straight_sum", "conv_grad_sum", "conv_naive", "conv_tiled_weights", "dropout", "loss", "metrics", "pairs", "sgd", "unfold",
 	} {
 		add(name, nil)
 	}
@@ -60,8 +60,9 @@ func specialisations() map[string][]string {
 		s["conv_grad_straight"] = append(s["conv_grad_straight"], t.Source())
 	}
 	for _, t := range []shaders.ConvTiled{
-		{BM: 64, BN: 128, TM: 8, TN: 8, GC: 4, K: 5, Aligned: true},
-		{BM: 32, BN: 128, TM: 8, TN: 4, GC: 4, K: 1, Pointwise: true},
+		{BM: 64, BN: 128, TM: 8, TN: 8, GC: 4, K: 5, Whole: true, Packed: true, Chained: true},
+		{BM: 32, BN: 64, TM: 8, TN: 4, GC: 4, K: 1, Pointwise: true, Aligned: true},
+		{BM: 32, BN: 64, TM: 4, TN: 4, GC: 4, K: 3, Whole: true, Dilated: true},
 		{BM: 12, BN: 256, TM: 12, TN: 4, GC: 2, K: 3, Turned: true},
 		{BM: 4, BN: 256, TM: 4, TN: 4, GC: 2, K: 3, Turned: true, Dilated: true},
 	} {
@@ -69,6 +70,7 @@ func specialisations() map[string][]string {
 	}
 	for _, t := range []shaders.ConvGradTiled{
 		{BM: 64, BN: 32, TM: 8, TN: 2, BP: 16, K: 5},
+		{BM: 32, BN: 24, TM: 8, TN: 1, BP: 16, K: 3},
 		{BM: 12, BN: 64, TM: 12, TN: 1, BP: 8, K: 1, Pointwise: true},
 	} {
 		s["conv_grad_tiled"] = append(s["conv_grad_tiled"], t.Source())
