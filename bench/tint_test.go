@@ -165,7 +165,7 @@ func set[T any](to *T) func(T, error) error {
 }
 
 // Tint, Chrome's compiler of WGSL, accepts every kernel that the program can make: those of the networks by every variant, those of the table of operators, and
-// those that measure an adapter's limits; for this adapter's limits, and for the smallest that WebGPU allows.
+// those that measure an adapter's limits; for this adapter's limits, and for the smallest that WebGPU allows, as for a CPU and as for a GPU.
 func TestTintAcceptsEveryShader(t *testing.T) {
 	if os.Getenv("NINVK_FULL") != "1" {
 		t.Skip("needs Dawn for Node; make test-full runs it")
@@ -191,12 +191,15 @@ func TestTintAcceptsEveryShader(t *testing.T) {
 	defer images.Release()
 
 	all := shaderSet{seen: map[string]*tintShader{}}
-	own := dev.Adapter.Limits
-	defer func() { dev.Adapter.Limits = own }()
-	for _, l := range []gpu.Limits{guaranteed(own), own} {
-		dev.Adapter.Limits = l
-		all.networks(t, dev, images, l != own)
-		all.table(t, dev, l != own)
+	own := dev.Adapter
+	defer func() { dev.Adapter = own }()
+	for _, a := range []struct {
+		kind   string
+		limits gpu.Limits
+	}{{own.Type, guaranteed(own.Limits)}, {own.Type, own.Limits}, {"discrete", guaranteed(own.Limits)}} {
+		dev.Adapter.Type, dev.Adapter.Limits = a.kind, a.limits
+		all.networks(t, dev, images, a.limits != own.Limits)
+		all.table(t, dev, a.limits != own.Limits)
 	}
 	for _, f := range arithmeticForms {
 		all.add("limits", true, arithmeticKernel(f.sums, f.fused))

@@ -164,9 +164,9 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-// tiledPasses counts the loop passes of an invocation: the steps over pairs of tap and channel group and one more, with the products of each, and the sums that are stored.
+// tiledPasses counts the loop passes of an invocation: the steps over pairs of tap and channel group, with the products of each, and the sums that are stored.
 func tiledPasses(t shaders.ConvTiled, pairs int) int {
-	return (ceilDiv(pairs, t.GC)+1)*(1+t.GC) + t.TM*t.TN/4
+	return ceilDiv(pairs, t.GC)*(1+t.GC) + t.TM*t.TN/4
 }
 
 // packed says whether the weights of a call with this tile are put in order first. It pays where they have many taps, over which neighbouring weights lie apart; the
@@ -205,7 +205,7 @@ func (r *Recorder) tiled(tiles []shaders.ConvTiled, c gemm) error {
 		return err
 	}
 	t.K, t.Turned, t.Dilated = c.k, c.turned, c.dilate > 1
-	t.Pointwise = c.pointwise()
+	t.Pointwise, t.Rolled = c.pointwise(), r.Dev.Adapter.CPU()
 	ordered := gpu.Slice{Buffer: r.Unfolded, Size: packedBytes(c)}
 	order := packed(l, t, c)
 	if order {
@@ -288,9 +288,9 @@ func convGradSplit(l gpu.Limits, tiles []shaders.ConvGradTiled, c ConvCall) (gra
 	return s, nil
 }
 
-// passes counts the loop passes of an invocation over n pixels of a run: the steps and one more, with the products and the bias of each, and the sums that are stored.
+// passes counts the loop passes of an invocation over n pixels of a run: the steps, with the products and the bias of each, and the sums that are stored.
 func (s gradSplit) passes(n int) int {
-	return (ceilDiv(n, s.tile.BP)+1)*(1+2*s.tile.BP) + s.tile.TM*s.tile.TN
+	return max(1, ceilDiv(n, s.tile.BP))*(1+2*s.tile.BP) + s.tile.TM*s.tile.TN
 }
 
 // stretch is the most pixels of a run that one dispatch may walk over.
@@ -322,7 +322,8 @@ func (r *Recorder) tiledWeightGrad(tiles []shaders.ConvGradTiled, c ConvCall) er
 		return err
 	}
 	x, dy, t := c.In, c.Out, s.tile
-	t.Pointwise = c.pointwise()
+	t.Pointwise, t.Rolled = c.pointwise(), r.Dev.Adapter.CPU()
+	t.Chained = min(s.run, s.stretch()) > shaders.LongestChain
 	parts := ceilDiv(dy.Pixels(), s.run)
 	kernel := gpu.Kernel{
 		Name: fmt.Sprintf("conv weight gradient %d×%d tiled %d×%d", c.K, c.K, t.BM, 4*t.BN), Source: t.Source(), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write},

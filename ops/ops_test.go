@@ -554,6 +554,30 @@ func TestLoopBound(t *testing.T) {
 	}
 }
 
+// TestTiledStoresAsOnGPUs runs the tiled variants as GPUs get them: there their kernels store the sums without a loop, see shaders.ConvTiled.Rolled.
+func TestTiledStoresAsOnGPUs(t *testing.T) {
+	d := device(t)
+	kind := d.Adapter.Type
+	d.Adapter.Type = "discrete"
+	defer func() { d.Adapter.Type = kind }()
+	ran := 0
+	for _, shape := range []string{"65×40×7×5 to 3 k3 s1 p1", "1×192×7×5 to 10 k3 s1 p1 relu", "1×96×7×5 to 192 k1 s1 p0"} {
+		for _, pass := range []string{"forward", "input gradient", "weight gradient"} {
+			for _, c := range ops.Cases() {
+				if strings.HasPrefix(c.Name, shape+" [") && c.Pass == pass && strings.HasPrefix(c.Variant, "tiled") && fits(t, c) {
+					in := inputs(c)
+					got, _ := run(t, c, in, 0)
+					compare(t, c, got, ref.Table[ref.Key(c)](c, in))
+					ran++
+				}
+			}
+		}
+	}
+	if ran < 3 {
+		t.Errorf("only %d cases", ran)
+	}
+}
+
 // TestNaN checks that a NaN is not hidden: a diverged network must be seen.
 func TestNaN(t *testing.T) {
 	for _, test := range []struct{ c, in, out string }{

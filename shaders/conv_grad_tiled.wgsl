@@ -22,6 +22,44 @@ struct Q {
 var<workgroup> ds: array<array<array<vec4<f32>, {{.RowD}}>, {{.BP}}>, {{.Buffers}}>;
 var<workgroup> xs: array<array<array<vec4<f32>, {{.Row}}>, {{.BP}}>, {{.Buffers}}>;
 
+{{define "tiled grad fetch"}}
+    {
+{{- if not .Pointwise}}
+      let left = i32(ox) * q.stride - q.pad;
+      let top = i32(oy) * q.stride - q.pad;
+      let image = i32(n * q.in_w * q.in_h);
+{{- end}}
+{{- range $e := seq .Staging}}
+      {
+{{- if $.Pointwise}}
+        let ok = p < end && u{{$e}} < pairs;
+        px{{$e}} = select(vec4<f32>(), x[select(0u, plane{{$e}} + p, ok)], ok);
+{{- else}}
+        let ix = left + kx{{$e}};
+        let iy = top + ky{{$e}};
+        let ok = p < end && u32(iy) < q.in_h && u32(ix) < q.in_w;
+        px{{$e}} = select(vec4<f32>(), x[select(0, plane{{$e}} + image + iy * i32(q.in_w) + ix, ok)], ok);
+{{- end}}
+      }
+{{- end}}
+{{- range $e := seq .StagingD}}
+      {
+        let g = group0 + line + {{mul $e $.Lines}}u;
+        let ok = p < end && g < q.out_groups;
+        pd{{$e}} = select(vec4<f32>(), dy[select(0u, (g - q.out_group0) * q.out_plane + p, ok)], ok);
+      }
+{{- end}}
+      p = p + {{.BP}}u;
+{{- if not .Pointwise}}
+      ox = ox + q.right;
+      oy = oy + q.down;
+      n = n + q.images;
+      if (ox >= q.out_w) { ox = ox - q.out_w; oy = oy + 1u; }
+      if (oy >= q.out_h) { oy = oy - q.out_h; n = n + 1u; }
+{{- end}}
+    }
+{{- end -}}
+
 @compute @workgroup_size({{.WG}})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
   let group0 = q.out_group0 + wid.y * {{div .BM 4}}u;
@@ -52,11 +90,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 {{- end}}
 {{- range $j := seq .TM}}{{range $i := seq $.TN}}
   var a{{$j}}_{{$i}} = vec4<f32>();
+{{- if $.Chained}}
   var s{{$j}}_{{$i}} = vec4<f32>();
+{{- end}}
 {{- end}}{{end}}
 {{- range $j := seq (div .TM 4)}}
   var b{{$j}} = vec4<f32>();
+{{- if $.Chained}}
   var t{{$j}} = vec4<f32>();
+{{- end}}
 {{- end}}
   let with_bias = q.has_bias == 1u && wid.x == 0u && column == 0u;
   let begin = wid.z * q.run + q.start;
@@ -69,82 +111,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   oy = oy - n * q.out_h;
 {{- end}}
   var turn = 0u; // of the tiles in workgroup memory
-  for (var p0 = begin; p0 < end + {{.BP}}u; p0 = p0 + {{.BP}}u) { // fetches a step and computes the one before
-    if (p0 < end) {
-{{- if not .Pointwise}}
-      let left = i32(ox) * q.stride - q.pad;
-      let top = i32(oy) * q.stride - q.pad;
-      let image = i32(n * q.in_w * q.in_h);
-{{- end}}
-{{- range $e := seq .Staging}}
-      {
-{{- if $.Pointwise}}
-        let ok = p < end && u{{$e}} < pairs;
-        px{{$e}} = select(vec4<f32>(), x[select(0u, plane{{$e}} + p, ok)], ok);
-{{- else}}
-        let ix = left + kx{{$e}};
-        let iy = top + ky{{$e}};
-        let ok = p < end && iy >= 0 && ix >= 0 && iy < i32(q.in_h) && ix < i32(q.in_w);
-        px{{$e}} = select(vec4<f32>(), x[select(0, plane{{$e}} + image + iy * i32(q.in_w) + ix, ok)], ok);
-{{- end}}
-      }
-{{- end}}
-{{- range $e := seq .StagingD}}
-      {
-        let g = group0 + line + {{mul $e $.Lines}}u;
-        let ok = p < end && g < q.out_groups;
-        pd{{$e}} = select(vec4<f32>(), dy[select(0u, (g - q.out_group0) * q.out_plane + p, ok)], ok);
-      }
-{{- end}}
-      p = p + {{.BP}}u;
-{{- if not .Pointwise}}
-      ox = ox + q.right;
-      oy = oy + q.down;
-      n = n + q.images;
-      if (ox >= q.out_w) { ox = ox - q.out_w; oy = oy + 1u; }
-      if (oy >= q.out_h) { oy = oy - q.out_h; n = n + 1u; }
-{{- end}}
-    }
-    if (p0 > begin) {
-      for (var k0 = 0u; k0 < {{.BP}}u; k0 = k0 + 8u) {
-{{- range $k := seq 8}}
-        {
-          let k = k0 + {{$k}}u;
-{{- range $i := seq $.TN}}
-          let x{{$i}} = xs[turn][k][column{{$i}}];
-{{- end}}
-{{- range $g := seq (div $.TM 4)}}
-          let d{{$g}} = ds[turn][k][row{{$g}}];
-{{- range $c := seq 4}}{{range $i := seq $.TN}}
-          a{{add (mul 4 $g) $c}}_{{$i}} = a{{add (mul 4 $g) $c}}_{{$i}} + d{{$g}}.{{comp $c}} * x{{$i}};
-{{- end}}{{end}}{{end}}
-        }
-{{- end}}
-      }
-      if (with_bias) {
-        for (var k = 0u; k < {{.BP}}u; k = k + 1u) {
-{{- range $g := seq (div .TM 4)}}
-          b{{$g}} = b{{$g}} + ds[turn][k][row{{$g}}];
-{{- end}}
-        }
-      }
-      if ((p0 - begin) % {{mul .BP .Chain}}u == 0u) {
-{{- range $j := seq .TM}}{{range $i := seq $.TN}}
-        s{{$j}}_{{$i}} = s{{$j}}_{{$i}} + a{{$j}}_{{$i}};
-        a{{$j}}_{{$i}} = vec4<f32>();
-{{- end}}{{end}}
-{{- range $g := seq (div .TM 4)}}
-        t{{$g}} = t{{$g}} + b{{$g}};
-        b{{$g}} = vec4<f32>();
-{{- end}}
-      }
-{{- if .Double}}
-      turn = 1u - turn;
-{{- end}}
-    }
-{{- if not .Double}}
-    workgroupBarrier();
-{{- end}}
+  var p0 = begin; // the step fetched last
+{{- template "tiled grad fetch" .}}
+  loop {
 {{- range $e := seq .Staging}}
     {{if lt $.BN (mul $.Staging $.Lines)}}if (line + {{mul $e $.Lines}}u < {{$.BN}}u) {{end}}{ xs[turn][pixel][line + {{mul $e $.Lines}}u] = px{{$e}}; }
 {{- end}}
@@ -152,12 +121,56 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     {{if lt (div $.BM 4) (mul $.StagingD $.Lines)}}if (line + {{mul $e $.Lines}}u < {{div $.BM 4}}u) {{end}}{ ds[turn][pixel][line + {{mul $e $.Lines}}u] = pd{{$e}}; }
 {{- end}}
     workgroupBarrier();
+    p0 = p0 + {{.BP}}u;
+    if (p0 < end) {
+{{- template "tiled grad fetch" .}}
+    }
+    for (var k0 = 0u; k0 < {{.BP}}u; k0 = k0 + 8u) {
+{{- range $k := seq 8}}
+      {
+        let k = k0 + {{$k}}u;
+{{- range $i := seq $.TN}}
+        let x{{$i}} = xs[turn][k][column{{$i}}];
+{{- end}}
+{{- range $g := seq (div $.TM 4)}}
+        let d{{$g}} = ds[turn][k][row{{$g}}];
+{{- range $c := seq 4}}{{range $i := seq $.TN}}
+        a{{add (mul 4 $g) $c}}_{{$i}} = a{{add (mul 4 $g) $c}}_{{$i}} + d{{$g}}.{{comp $c}} * x{{$i}};
+{{- end}}{{end}}{{end}}
+      }
+{{- end}}
+    }
+    if (with_bias) {
+      for (var k = 0u; k < {{.BP}}u; k = k + 1u) {
+{{- range $g := seq (div .TM 4)}}
+        b{{$g}} = b{{$g}} + ds[turn][k][row{{$g}}];
+{{- end}}
+      }
+    }
+{{- if .Chained}}
+    if ((p0 - begin) % {{mul .BP .Chain}}u == 0u) {
+{{- range $j := seq .TM}}{{range $i := seq $.TN}}
+      s{{$j}}_{{$i}} = s{{$j}}_{{$i}} + a{{$j}}_{{$i}};
+      a{{$j}}_{{$i}} = vec4<f32>();
+{{- end}}{{end}}
+{{- range $g := seq (div .TM 4)}}
+      t{{$g}} = t{{$g}} + b{{$g}};
+      b{{$g}} = vec4<f32>();
+{{- end}}
+    }
+{{- end}}
+    if (p0 >= end) { break; }
+{{- if .Double}}
+    turn = 1u - turn;
+{{- else}}
+    workgroupBarrier();
+{{- end}}
   }
-  // One loop for all sums, not unrolled because its bound is a parameter: drivers for CPUs take long over many loads and stores.
   let lanes = q.groups * {{mul .K .K}}u;
+{{if .Rolled}}  // One loop for all sums, not unrolled because its bound is a parameter: drivers for CPUs take long over many loads and stores.
   var sums = array<vec4<f32>, {{mul .TM .TN}}>(
 {{- range $i := seq .TN}}{{range $j := seq $.TM}}
-    s{{$j}}_{{$i}} + a{{$j}}_{{$i}},
+    a{{$j}}_{{$i}}{{if $.Chained}} + s{{$j}}_{{$i}}{{end}},
 {{- end}}{{end}}
   );
   for (var o = 0u; o < q.sums; o = o + 1u) {
@@ -168,13 +181,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
       part[at] = sums[o] + select(vec4<f32>(), part[at], q.start > 0u);
     }
   }
+{{- else}}
+{{- range $i := seq .TN}}
+  {
+    let u = wid.x * {{$.BN}}u + column{{$i}};
+    let at0 = wid.z * q.m * lanes + u / q.span * q.groups + q.in_group0 + u % q.span;
+{{- range $j := seq $.TM}}
+    {
+      let m = 4u * group0 + row * {{$.TM}}u + {{$j}}u;
+      if (u < pairs && m < q.m && m < 4u * q.out_groups) {
+        let at = at0 + m * lanes;
+        part[at] = a{{$j}}_{{$i}}{{if $.Chained}} + s{{$j}}_{{$i}}{{end}} + select(vec4<f32>(), part[at], q.start > 0u);
+      }
+    }
+{{- end}}
+  }
+{{- end}}
+{{- end}}
   if (with_bias) {
 {{- range $g := seq (div .TM 4)}}
     {
       let g = group0 + row{{$g}};
       if (g < q.out_groups) {
         let at = q.bias0 + wid.z * ((q.m + 3u) / 4u) + g;
-        part[at] = t{{$g}} + b{{$g}} + select(vec4<f32>(), part[at], q.start > 0u);
+        part[at] = b{{$g}}{{if $.Chained}} + t{{$g}}{{end}} + select(vec4<f32>(), part[at], q.start > 0u);
       }
     }
 {{- end}}

@@ -13,6 +13,7 @@ type ConvTiled struct {
 	Whole     bool // channel groups fill the steps, so that all pairs of a step have the same tap
 	Packed    bool // Whole, and the weights come in order (conv_tiled_weights.wgsl)
 	Chained   bool // a sum is longer than a chain
+	Rolled    bool // sums are stored in a loop, for drivers of CPUs
 }
 
 // Source is the kernel's WGSL.
@@ -65,6 +66,8 @@ type ConvGradTiled struct {
 	Double    bool // workgroup memory holds two steps, so that one barrier a step is enough
 	K         int  // kernel side
 	Pointwise bool // 1×1, stride 1, no padding: a pixel needs just itself
+	Chained   bool // a sum is longer than a chain
+	Rolled    bool // sums are stored in a loop, for drivers of CPUs
 }
 
 // Source is the kernel's WGSL.

@@ -46,6 +46,89 @@ fn bias(m: u32) -> f32 {
   return select(0.0, w[select(0u, q.bias0 + m, there)], there);
 }
 
+{{define "tiled fetch"}}
+    {
+{{- if .Whole}}{{range $i := seq .Fetched}}
+{{- if $.Dilated}}
+      let ty{{$i}} = top{{$i}} + ky;
+      let tx{{$i}} = left{{$i}} + kx;
+      let iy{{$i}} = ty{{$i}} / q.dilate;
+      let ix{{$i}} = tx{{$i}} / q.dilate;
+      let ok{{$i}} = ty{{$i}} >= 0 && tx{{$i}} >= 0 && ty{{$i}} % q.dilate == 0 && tx{{$i}} % q.dilate == 0 && iy{{$i}} < i32(q.in_h) && ix{{$i}} < i32(q.in_w);
+{{- else}}
+      let iy{{$i}} = top{{$i}} + ky;
+      let ix{{$i}} = left{{$i}} + kx;
+      let ok{{$i}} = u32(iy{{$i}}) < q.in_h && u32(ix{{$i}}) < q.in_w;
+{{- end}}
+      let at{{$i}} = select(0u, group * q.in_plane + u32(image{{$i}} + iy{{$i}} * i32(q.in_w) + ix{{$i}}), ok{{$i}});
+{{- end}}{{range $e := seq .Staging}}
+      px{{$e}} = select(vec4<f32>(), x[at{{mod $e $.Fetched}} + k{{$e}} * q.in_plane], ok{{mod $e $.Fetched}});
+{{- end}}
+{{- else}}{{range $e := seq .Staging}}
+      {
+        let u = u0 + k{{$e}};
+{{- $i := mod $e $.Fetched}}
+{{- if $.Pointwise}}
+        let ok = u < q.pairs && p{{$i}} < q.out_pixels;
+        px{{$e}} = select(vec4<f32>(), x[select(0u, u * q.in_plane + p{{$i}}, ok)], ok);
+{{- else}}
+        let t = i32(u % {{$.Taps}}u);
+{{- if $.Dilated}}
+        let ty = top{{$i}} + t / {{$.K}};
+        let tx = left{{$i}} + t % {{$.K}};
+        let iy = ty / q.dilate;
+        let ix = tx / q.dilate;
+        let ok = u < q.pairs && ty >= 0 && tx >= 0 && ty % q.dilate == 0 && tx % q.dilate == 0 && iy < i32(q.in_h) && ix < i32(q.in_w);
+{{- else}}
+        let iy = top{{$i}} + t / {{$.K}};
+        let ix = left{{$i}} + t % {{$.K}};
+        let ok = u < q.pairs && u32(iy) < q.in_h && u32(ix) < q.in_w;
+{{- end}}
+        let at = i32(u / {{$.Taps}}u * q.in_plane) + image{{$i}} + iy * i32(q.in_w) + ix;
+        px{{$e}} = select(vec4<f32>(), x[select(0, at, ok)], ok);
+{{- end}}
+      }
+{{- end}}{{end}}
+{{- range $e := seq .StagingW}}
+      {{if lt $.Weights (mul $.StagingW $.WG)}}if (lid + {{mul $e $.WG}}u < {{$.Weights}}u) {{end}}{
+        let i = lid + {{mul $e $.WG}}u;
+{{- if $.Packed}}
+        let k = i / {{div $.BM 4}}u;
+        let g = group0 + i % {{div $.BM 4}}u;
+        let ok = g < q.rows;
+        pw{{$e}} = select(vec4<f32>(), ordered[select(0u, ((tap * q.in_groups + q.c0 / 4u + group) * 4u + k) * q.rows + g, ok)], ok);
+{{- else}}
+{{- if $.Turned}}
+        let k = i / {{div $.BM 4}}u;
+        let g = i % {{div $.BM 4}}u;
+{{- else}}
+        let k = i % {{mul 4 $.GC}}u;
+        let g = i / {{mul 4 $.GC}}u;
+{{- end}}
+{{- if $.Whole}}
+        let c = q.c0 + 4u * group + k;
+        let ok = {{if $.Aligned}}true{{else}}c < q.c{{end}};
+        let at = i32(c) * q.wc + i32(tap) * q.wt;
+{{- else}}
+        let u = u0 + k / 4u;
+        let c = q.c0 + u / {{$.Taps}}u * 4u + k % 4u;
+        let ok = {{if $.Aligned}}true{{else}}u < q.pairs && c < q.c{{end}};
+        let at = i32(c) * q.wc + i32(u % {{$.Taps}}u) * q.wt;
+{{- end}}
+        let m = 4u * (group0 + g);
+        pw{{$e}} = vec4<f32>(weight(m, at, ok), weight(m + 1u, at, ok), weight(m + 2u, at, ok), weight(m + 3u, at, ok));
+{{- end}}
+      }
+{{- end}}
+{{- if .Whole}}
+      tap = tap + 1u;
+      kx = kx + 1;
+      if (kx == {{.K}}) { kx = 0; ky = ky + 1; }
+      if (tap == {{.Taps}}u) { tap = 0u; ky = 0; group = group + {{.GC}}u; }
+{{- end}}
+    }
+{{- end -}}
+
 @compute @workgroup_size({{.WG}})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
   let pixel0 = wid.x * {{.BN}}u;
@@ -93,110 +176,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   var kx = 0;
   var ky = 0;
 {{- end}}
-  for (var u0 = 0u; u0 < q.pairs + {{.GC}}u; u0 = u0 + {{.GC}}u) { // fetches a step and computes the one before
-    if (u0 < q.pairs) {
-{{- if .Whole}}{{range $i := seq .Fetched}}
-{{- if $.Dilated}}
-      let ty{{$i}} = top{{$i}} + ky;
-      let tx{{$i}} = left{{$i}} + kx;
-      let iy{{$i}} = ty{{$i}} / q.dilate;
-      let ix{{$i}} = tx{{$i}} / q.dilate;
-      let ok{{$i}} = ty{{$i}} >= 0 && tx{{$i}} >= 0 && ty{{$i}} % q.dilate == 0 && tx{{$i}} % q.dilate == 0 && iy{{$i}} < i32(q.in_h) && ix{{$i}} < i32(q.in_w);
-{{- else}}
-      let iy{{$i}} = top{{$i}} + ky;
-      let ix{{$i}} = left{{$i}} + kx;
-      let ok{{$i}} = iy{{$i}} >= 0 && ix{{$i}} >= 0 && iy{{$i}} < i32(q.in_h) && ix{{$i}} < i32(q.in_w);
-{{- end}}
-      let at{{$i}} = select(0u, group * q.in_plane + u32(image{{$i}} + iy{{$i}} * i32(q.in_w) + ix{{$i}}), ok{{$i}});
-{{- end}}{{range $e := seq .Staging}}
-      px{{$e}} = select(vec4<f32>(), x[at{{mod $e $.Fetched}} + k{{$e}} * q.in_plane], ok{{mod $e $.Fetched}});
-{{- end}}
-{{- else}}{{range $e := seq .Staging}}
-      {
-        let u = u0 + k{{$e}};
-{{- $i := mod $e $.Fetched}}
-{{- if $.Pointwise}}
-        let ok = u < q.pairs && p{{$i}} < q.out_pixels;
-        px{{$e}} = select(vec4<f32>(), x[select(0u, u * q.in_plane + p{{$i}}, ok)], ok);
-{{- else}}
-        let t = i32(u % {{$.Taps}}u);
-{{- if $.Dilated}}
-        let ty = top{{$i}} + t / {{$.K}};
-        let tx = left{{$i}} + t % {{$.K}};
-        let iy = ty / q.dilate;
-        let ix = tx / q.dilate;
-        let ok = u < q.pairs && ty >= 0 && tx >= 0 && ty % q.dilate == 0 && tx % q.dilate == 0 && iy < i32(q.in_h) && ix < i32(q.in_w);
-{{- else}}
-        let iy = top{{$i}} + t / {{$.K}};
-        let ix = left{{$i}} + t % {{$.K}};
-        let ok = u < q.pairs && iy >= 0 && ix >= 0 && iy < i32(q.in_h) && ix < i32(q.in_w);
-{{- end}}
-        let at = i32(u / {{$.Taps}}u * q.in_plane) + image{{$i}} + iy * i32(q.in_w) + ix;
-        px{{$e}} = select(vec4<f32>(), x[select(0, at, ok)], ok);
-{{- end}}
-      }
-{{- end}}{{end}}
-{{- range $e := seq .StagingW}}
-      {{if lt $.Weights (mul $.StagingW $.WG)}}if (lid + {{mul $e $.WG}}u < {{$.Weights}}u) {{end}}{
-        let i = lid + {{mul $e $.WG}}u;
-{{- if $.Packed}}
-        let k = i / {{div $.BM 4}}u;
-        let g = group0 + i % {{div $.BM 4}}u;
-        let ok = g < q.rows;
-        pw{{$e}} = select(vec4<f32>(), ordered[select(0u, ((tap * q.in_groups + q.c0 / 4u + group) * 4u + k) * q.rows + g, ok)], ok);
-{{- else}}
-{{- if $.Turned}}
-        let k = i / {{div $.BM 4}}u;
-        let g = i % {{div $.BM 4}}u;
-{{- else}}
-        let k = i % {{mul 4 $.GC}}u;
-        let g = i / {{mul 4 $.GC}}u;
-{{- end}}
-{{- if $.Whole}}
-        let c = q.c0 + 4u * group + k;
-        let ok = {{if $.Aligned}}true{{else}}c < q.c{{end}};
-        let at = i32(c) * q.wc + i32(tap) * q.wt;
-{{- else}}
-        let u = u0 + k / 4u;
-        let c = q.c0 + u / {{$.Taps}}u * 4u + k % 4u;
-        let ok = {{if $.Aligned}}true{{else}}u < q.pairs && c < q.c{{end}};
-        let at = i32(c) * q.wc + i32(u % {{$.Taps}}u) * q.wt;
-{{- end}}
-        let m = 4u * (group0 + g);
-        pw{{$e}} = vec4<f32>(weight(m, at, ok), weight(m + 1u, at, ok), weight(m + 2u, at, ok), weight(m + 3u, at, ok));
-{{- end}}
-      }
-{{- end}}
-{{- if .Whole}}
-      tap = tap + 1u;
-      kx = kx + 1;
-      if (kx == {{.K}}) { kx = 0; ky = ky + 1; }
-      if (tap == {{.Taps}}u) { tap = 0u; ky = 0; group = group + {{.GC}}u; }
-{{- end}}
-    }
-    if (u0 > 0u) {
-      for (var k = 0u; k < {{.GC}}u; k = k + 1u) {
-{{- range $c := seq 4}}
-        let line{{$c}} = 4u * k + {{$c}}u;
-{{- range $i := seq (div $.TN 4)}}
-        let x{{$c}}_{{$i}} = xs[line{{$c}}][column{{$i}}];
-{{- end}}
-{{- range $j := seq (div $.TM 4)}}
-        let w{{$c}}_{{$j}} = ws[line{{$c}}][row{{$j}}];
-{{- end}}{{range $i := seq $.TN}}{{range $j := seq (div $.TM 4)}}
-        a{{$i}}_{{$j}} = a{{$i}}_{{$j}} + w{{$c}}_{{$j}} * x{{$c}}_{{div $i 4}}.{{comp $i}};
-{{- end}}{{end}}{{end}}
-      }
-{{- if .Chained}}
-      if (u0 % {{mul .GC .Chain}}u == 0u) {
-{{- range $i := seq .TN}}{{range $j := seq (div $.TM 4)}}
-        s{{$i}}_{{$j}} = s{{$i}}_{{$j}} + a{{$i}}_{{$j}};
-        a{{$i}}_{{$j}} = vec4<f32>();
-{{- end}}{{end}}
-      }
-{{- end}}
-    }
-    workgroupBarrier();
+  var u0 = 0u; // the step fetched last
+{{- template "tiled fetch" .}}
+  loop {
 {{- range $e := seq .Staging}}{{$i := mod $e $.Fetched}}{{range $c := seq 4}}
     xs[4u * k{{$e}} + {{$c}}u][c{{$i}} / 4u][c{{$i}} % 4u] = px{{$e}}.{{comp $c}};
 {{- end}}{{end}}
@@ -211,9 +193,35 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     }
 {{- end}}
     workgroupBarrier();
+    u0 = u0 + {{.GC}}u;
+    if (u0 < q.pairs) {
+{{- template "tiled fetch" .}}
+    }
+    for (var k = 0u; k < {{.GC}}u; k = k + 1u) {
+{{- range $c := seq 4}}
+      let line{{$c}} = 4u * k + {{$c}}u;
+{{- range $i := seq (div $.TN 4)}}
+      let x{{$c}}_{{$i}} = xs[line{{$c}}][column{{$i}}];
+{{- end}}
+{{- range $j := seq (div $.TM 4)}}
+      let w{{$c}}_{{$j}} = ws[line{{$c}}][row{{$j}}];
+{{- end}}{{range $i := seq $.TN}}{{range $j := seq (div $.TM 4)}}
+      a{{$i}}_{{$j}} = a{{$i}}_{{$j}} + w{{$c}}_{{$j}} * x{{$c}}_{{div $i 4}}.{{comp $i}};
+{{- end}}{{end}}{{end}}
+    }
+{{- if .Chained}}
+    if (u0 % {{mul .GC .Chain}}u == 0u) {
+{{- range $i := seq .TN}}{{range $j := seq (div $.TM 4)}}
+      s{{$i}}_{{$j}} = s{{$i}}_{{$j}} + a{{$i}}_{{$j}};
+      a{{$i}}_{{$j}} = vec4<f32>();
+{{- end}}{{end}}
+    }
+{{- end}}
+    if (u0 >= q.pairs) { break; }
+    workgroupBarrier();
   }
 
-  // One loop for all sums, not unrolled because its bound is a parameter: drivers for CPUs take long over many loads and stores.
+{{if .Rolled}}  // One loop for all sums, not unrolled because its bound is a parameter: drivers for CPUs take long over many loads and stores. On GPUs the array would leave the registers.
   var sums = array<vec4<f32>, {{div (mul .TM .TN) 4}}>(
 {{- range $j := seq (div .TM 4)}}{{range $i := seq $.TN}}
     a{{$i}}_{{$j}}{{if $.Chained}} + s{{$i}}_{{$j}}{{end}},
@@ -232,4 +240,26 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
       y[at] = sum;
     }
   }
+{{- else}}
+{{- range $j := seq (div .TM 4)}}
+  {
+    let g = group0 + row{{$j}};
+    let m = 4u * g;
+    let shift = vec4<f32>(bias(m), bias(m + 1u), bias(m + 2u), bias(m + 3u));
+{{- range $i := seq $.TN}}
+    {
+      let p = pixel0 + 4u * column{{div $i 4}} + {{mod $i 4}}u;
+      if (g < q.out_groups && p < q.out_pixels) {
+        let at = (g - q.out_group0) * q.out_plane + p;
+        var sum = a{{$i}}_{{$j}}{{if $.Chained}} + s{{$i}}_{{$j}}{{end}} + shift;
+        if (q.accumulate == 1u) { sum = sum + y[at]; }
+        sum = select(sum, sum * q.slope, sum < vec4<f32>());
+        if (q.masked == 1u) { sum = select(sum, vec4<f32>(), mask[at] <= vec4<f32>()); }
+        y[at] = sum;
+      }
+    }
+{{- end}}
+  }
+{{- end}}
+{{- end}}
 }

@@ -61,7 +61,7 @@ func specialisations() map[string][]string {
 	}
 	for _, t := range []shaders.ConvTiled{
 		{BM: 64, BN: 128, TM: 8, TN: 8, GC: 4, K: 5, Whole: true, Packed: true, Chained: true},
-		{BM: 32, BN: 64, TM: 8, TN: 4, GC: 4, K: 1, Pointwise: true, Aligned: true},
+		{BM: 32, BN: 64, TM: 8, TN: 4, GC: 4, K: 1, Pointwise: true, Aligned: true, Rolled: true},
 		{BM: 32, BN: 64, TM: 4, TN: 4, GC: 4, K: 3, Whole: true, Dilated: true},
 		{BM: 12, BN: 256, TM: 12, TN: 4, GC: 2, K: 3, Turned: true},
 		{BM: 4, BN: 256, TM: 4, TN: 4, GC: 2, K: 3, Turned: true, Dilated: true},
@@ -70,7 +70,8 @@ func specialisations() map[string][]string {
 	}
 	for _, t := range []shaders.ConvGradTiled{
 		{BM: 64, BN: 32, TM: 8, TN: 2, BP: 16, K: 5},
-		{BM: 32, BN: 24, TM: 8, TN: 1, BP: 16, K: 3},
+		{BM: 32, BN: 24, TM: 8, TN: 1, BP: 16, K: 3, Chained: true, Rolled: true},
+		{BM: 64, BN: 16, TM: 8, TN: 1, BP: 8, K: 3, Double: true, Chained: true},
 		{BM: 12, BN: 64, TM: 12, TN: 1, BP: 8, K: 1, Pointwise: true},
 	} {
 		s["conv_grad_tiled"] = append(s["conv_grad_tiled"], t.Source())
