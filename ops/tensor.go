@@ -116,7 +116,7 @@ type Recorder struct {
 	Dev      *gpu.Device
 	Tape     *gpu.Tape
 	Scratch  *Scratch
-	Unfolded *gpu.Buffer // an activation as a straight weight gradient reads it
+	Unfolded *gpu.Buffer // an activation as a straight weight gradient reads it, or weights as a tiled kernel does
 	Partial  *gpu.Buffer // partial sums of the reductions
 	Weights  *gpu.Buffer // all parameters
 	Grads    *gpu.Buffer // their gradients, at the same offsets

@@ -47,7 +47,7 @@ type Variant struct {
 // Need is memory that a pass takes from the recorder while it runs; all passes share it.
 type Need struct {
 	Scratch  Extent // of the scratch texture
-	Unfolded uint64 // bytes of an unfolded activation
+	Unfolded uint64 // bytes of an unfolded activation, or of weights in order
 	Partial  uint64 // bytes of partial sums
 }
 
