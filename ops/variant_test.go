@@ -111,7 +111,7 @@ func TestTiles(t *testing.T) {
 		}
 	}
 	for _, c := range slices.Concat(convTiles, convTiles8) {
-		even := c.BM%c.TM == 0 && c.BN%c.TN == 0 && c.TM%4 == 0 && c.TN%4 == 0 && (c.BN%c.WG() == 0 || c.WG()%c.BN == 0) && c.Staging()*c.WG() == c.BN*c.GC
+		even := c.BM%c.TM == 0 && c.BN%c.TN == 0 && c.TM%4 == 0 && (c.BN%c.WG() == 0 || c.WG()%c.BN == 0) && c.Staging()*c.WG() == c.BN*c.GC
 		check(c, even, c.WG(), c.Bytes())
 	}
 	for _, c := range slices.Concat(convGradTiles, convGradTiles8) {

@@ -3,7 +3,7 @@ package shaders
 // ConvTiled is the shape of one tiled convolution kernel (conv_tiled.wgsl). Equal tiles share one pipeline.
 type ConvTiled struct {
 	BM, BN    int  // output channels and output pixels of a workgroup
-	TM, TN    int  // those of an invocation; multiples of 4
+	TM, TN    int  // those of an invocation; TM is a multiple of 4
 	GC        int  // pairs of kernel tap and input channel group a step
 	K         int  // kernel side
 	Turned    bool // input gradient: weights are fetched along output channels

@@ -3,10 +3,10 @@
 y[m][p] = bias[m] + Σ over channel c and tap t of w[m][c][t] · x[c][p at t]
 
 A workgroup computes BM output channels × BN pixels of the whole batch. It walks over the pairs u of channel group and tap, GC pairs a step (taps fastest, so
-that neighbouring steps fetch neighbouring pixels; where groups fill the steps, all pairs of one have the same tap). Both tiles lie in workgroup memory as
-rows of an input channel: pixels by four, output channels by four. Each invocation adds up TM channels × TN pixels in registers, which takes four fetches for
-64 products; while it does, what the next step needs is on its way from memory. Products are added up in chains of Chain steps, and the chains' sums apart:
-rounding errors grow with the length of a chain. Bias, ReLU and mask are applied as the sums are stored.
+that neighbouring steps fetch neighbouring pixels; where groups fill the steps, all pairs of one have the same tap): the pixels' vectors of four channels and the
+weights, transposed into vectors of four output channels, go to workgroup memory, then each invocation adds up TM channels × TN pixels in registers. While it does,
+what the next step needs is on its way from memory. Its pixels lie BN/TN apart, so that neighbouring invocations read and write neighbouring vectors. Products are
+added up in chains of Chain steps, and the chains' sums apart: rounding errors grow with the length of a chain. Bias, ReLU and mask are applied as the sums are stored.
 
 The tiles are arrays of arrays, so that the bounds that are put on every index are of single rows and columns, and don't stand in the way of the loop.
 The structure is that of ggml's conv2d_mm.comp and of CUTLASS's SIMT kernels. */ -}}
@@ -27,7 +27,7 @@ struct Q {
 {{- if .Packed}}
 @group(0) @binding(5) var<storage, read> ordered: array<vec4<f32>>; // the weights, see conv_tiled_weights.wgsl
 {{- end}}
-var<workgroup> xs: array<array<vec4<f32>, {{div .BN 4}}>, {{mul 4 .GC}}>;
+var<workgroup> xs: array<array<array<vec4<f32>, {{.Columns}}>, {{.TN}}>, {{.GC}}>;
 var<workgroup> ws: array<array<vec4<f32>, {{.Row}}>, {{mul 4 .GC}}>;
 {{- if not .Packed}}
 
@@ -141,9 +141,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   let column = lid % {{.Columns}}u;
   let row = lid / {{.Columns}}u;
 {{- end}}
-{{- range $i := seq (div .TN 4)}}
-  let column{{$i}} = column + {{mul $i $.Columns}}u;
-{{- end}}
 {{- range $j := seq (div .TM 4)}}
   let row{{$j}} = row * {{div $.TM 4}}u + {{$j}}u;
 {{- end}}
@@ -179,9 +176,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   var u0 = 0u; // the step fetched last
 {{- template "tiled fetch" .}}
   loop {
-{{- range $e := seq .Staging}}{{$i := mod $e $.Fetched}}{{range $c := seq 4}}
-    xs[4u * k{{$e}} + {{$c}}u][c{{$i}} / 4u][c{{$i}} % 4u] = px{{$e}}.{{comp $c}};
-{{- end}}{{end}}
+{{- range $e := seq .Staging}}{{$i := mod $e $.Fetched}}
+    xs[k{{$e}}][c{{$i}} / {{$.Columns}}u][c{{$i}} % {{$.Columns}}u] = px{{$e}};
+{{- end}}
 {{- range $e := seq .StagingW}}
     {{if lt $.Weights (mul $.StagingW $.WG)}}if (lid + {{mul $e $.WG}}u < {{$.Weights}}u) {{end}}{
       let i = lid + {{mul $e $.WG}}u;
@@ -198,15 +195,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 {{- template "tiled fetch" .}}
     }
     for (var k = 0u; k < {{.GC}}u; k = k + 1u) {
-{{- range $c := seq 4}}
-      let line{{$c}} = 4u * k + {{$c}}u;
-{{- range $i := seq (div $.TN 4)}}
-      let x{{$c}}_{{$i}} = xs[line{{$c}}][column{{$i}}];
+{{- range $i := seq .TN}}
+      let x{{$i}} = xs[k][{{$i}}][column];
 {{- end}}
+{{- range $c := seq 4}}
 {{- range $j := seq (div $.TM 4)}}
-      let w{{$c}}_{{$j}} = ws[line{{$c}}][row{{$j}}];
+      let w{{$c}}_{{$j}} = ws[4u * k + {{$c}}u][row{{$j}}];
 {{- end}}{{range $i := seq $.TN}}{{range $j := seq (div $.TM 4)}}
-      a{{$i}}_{{$j}} = a{{$i}}_{{$j}} + w{{$c}}_{{$j}} * x{{$c}}_{{div $i 4}}.{{comp $i}};
+      a{{$i}}_{{$j}} = a{{$i}}_{{$j}} + w{{$c}}_{{$j}} * x{{$i}}.{{comp $c}};
 {{- end}}{{end}}{{end}}
     }
 {{- if .Chained}}
@@ -229,7 +225,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   );
   for (var o = 0u; o < q.sums; o = o + 1u) {
     let g = group0 + row * {{div .TM 4}}u + o / {{.TN}}u;
-    let p = pixel0 + 4u * column + o % {{.TN}}u / 4u * {{mul 4 .Columns}}u + o % 4u;
+    let p = pixel0 + column + o % {{.TN}}u * {{.Columns}}u;
     if (g < q.out_groups && p < q.out_pixels) {
       let m = 4u * g;
       let at = (g - q.out_group0) * q.out_plane + p;
@@ -248,7 +244,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let shift = vec4<f32>(bias(m), bias(m + 1u), bias(m + 2u), bias(m + 3u));
 {{- range $i := seq $.TN}}
     {
-      let p = pixel0 + 4u * column{{div $i 4}} + {{mod $i 4}}u;
+      let p = pixel0 + column + {{mul $i $.Columns}}u;
       if (g < q.out_groups && p < q.out_pixels) {
         let at = (g - q.out_group0) * q.out_plane + p;
         var sum = a{{$i}}_{{$j}}{{if $.Chained}} + s{{$i}}_{{$j}}{{end}} + shift;
