@@ -33,12 +33,13 @@ func limited(t *testing.T, limits string) {
 	})
 }
 
-// TestLowerLimits runs cases on devices that are asked for less, as NINVK_LIMITS says: workgroups of 256 and of 128 invocations, little workgroup memory, and
+// TestLowerLimits runs cases on devices that are asked for less, as NINVK_LIMITS says: workgroups of 256 and of 128 invocations, little workgroup memory, few buffers, and
 // bindings so small that activations are bound in parts. Everything that still says it fits must run and be right, and be split where that is the point.
 func TestLowerLimits(t *testing.T) {
 	conv := []string{
 		"conv forward 65×40×7×5 to 3 k3 s1 p1", "conv input gradient 65×3×7×5 to 40 k3 s1 p1", "conv weight gradient 65×3×7×5 to 40 k3 s1 p1",
 	}
+	many := []string{"conv forward 2×16×7×5 to 64 k3 s1 p1", "conv input gradient 2×16×7×5 to 64 k3 s1 p1"} // channels that fill the tiled kernels' steps
 	others := []string{
 		"batch norm training 65×10×7×5 relu", "batch norm evaluation 65×10×7×5", "batch norm gradient 65×10×7×5 relu", "global average pool forward 65×10×7×5", "bias gradient through relu 65×10×7×5", "relu forward 65×10×7×5", "relu gradient 65×10×7×5", "add forward 65×10×7×5",
 		"dropout forward 65×10×7×5 p0.5",
@@ -57,6 +58,7 @@ func TestLowerLimits(t *testing.T) {
 		{"maxComputeInvocationsPerWorkgroup=256,maxComputeWorkgroupSizeX=256", [][]string{conv}, "", nil},
 		{"maxComputeInvocationsPerWorkgroup=128", [][]string{conv, others, flat}, "", nil},
 		{"maxComputeWorkgroupStorageSize=2048", [][]string{conv}, "", []string{"straight", "tiled", "tiled-8x8"}},
+		{"maxStorageBuffersPerShaderStage=4", [][]string{conv, many}, "", nil}, // too few for weights in order
 		{"maxUnrolledProducts=1024", [][]string{conv}, "", nil},
 		{"maxTextureDimension2D=512", [][]string{conv}, "", []string{"straight"}},
 		// 8 of the 10 channel groups of 65×40×7×5.
