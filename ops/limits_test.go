@@ -40,6 +40,7 @@ func TestLowerLimits(t *testing.T) {
 		"conv forward 65×40×7×5 to 3 k3 s1 p1", "conv input gradient 65×3×7×5 to 40 k3 s1 p1", "conv weight gradient 65×3×7×5 to 40 k3 s1 p1",
 	}
 	many := []string{"conv forward 2×16×7×5 to 64 k3 s1 p1", "conv input gradient 2×16×7×5 to 64 k3 s1 p1"} // channels that fill the tiled kernels' steps
+	ordered := []string{"conv forward 65×32×7×5 to 32 k3 s1 p1", "conv input gradient 65×32×7×5 to 32 k3 s1 p1"}
 	others := []string{
 		"batch norm training 65×10×7×5 relu", "batch norm evaluation 65×10×7×5", "batch norm gradient 65×10×7×5 relu", "global average pool forward 65×10×7×5", "bias gradient through relu 65×10×7×5", "relu forward 65×10×7×5", "relu gradient 65×10×7×5", "add forward 65×10×7×5",
 		"dropout forward 65×10×7×5 p0.5",
@@ -63,6 +64,8 @@ func TestLowerLimits(t *testing.T) {
 		{"maxTextureDimension2D=512", [][]string{conv}, "", []string{"straight"}},
 		// 8 of the 10 channel groups of 65×40×7×5.
 		{fmt.Sprintf("maxStorageBufferBindingSize=%d", 8*ops.Shape{N: 65, C: 4, H: 7, W: 5}.Bytes()), [][]string{conv}, "40", nil},
+		// 4 of the 8 channel groups of 65×32×7×5.
+		{fmt.Sprintf("maxStorageBufferBindingSize=%d", 4*ops.Shape{N: 65, C: 4, H: 7, W: 5}.Bytes()), [][]string{ordered}, "32", nil},
 		// 2 of the 3 channel groups.
 		{fmt.Sprintf("maxStorageBufferBindingSize=%d", 2*ops.Shape{N: 65, C: 4, H: 7, W: 5}.Bytes()), [][]string{others}, "×10×", nil},
 	} {

@@ -252,6 +252,7 @@ func (t *table) convolutions() {
 		{n: 1, h: 7, w: 5, o: Conv{C: 96, M: 192, K: 1, Stride: 1}},
 		{n: 2, h: 7, w: 5, o: Conv{C: 16, M: 64, K: 3, Stride: 1, Pad: 1}},     // whole tiles
 		{n: 2, h: 7, w: 5, o: Conv{C: 32, M: 32, K: 1, Stride: 1, ReLU: true}}, // whole tiles that compile fast
+		{n: 65, h: 7, w: 5, o: Conv{C: 32, M: 32, K: 3, Stride: 1, Pad: 1}},    // weights in order, which a small binding cuts
 		{n: 1, h: 7, w: 5, o: Conv{C: 192, M: 10, K: 3, Stride: 1, Pad: 1, ReLU: true}},
 		{n: 65, h: 7, w: 5, o: Conv{C: 192, M: 96, K: 1, Stride: 1}, large: true},
 		{n: 2, h: 7, w: 5, o: Conv{C: 96, M: 192, K: 5, Stride: 1, Pad: 2}, large: true},
