@@ -157,10 +157,9 @@ func convGradSum(r *Recorder, c ConvCall, parts int, bias bool) error {
 	if bias {
 		biasGroups = c.Out.Groups()
 	}
-	wgs := ceilDiv(vectors+biasGroups, 64)
-	return r.dispatch(k, parts, []uint32{
+	return r.dispatchEach(k, parts, []uint32{
 		uint32(c.M), uint32(lanes), uint32(c.In.Groups()), uint32(c.C), uint32(c.K * c.K), uint32(parts), uint32(c.Weight.Offset), uint32(c.Bias.Offset), uint32(biasGroups),
-	}, min(wgs, 65535), ceilDiv(wgs, 65535), 1, gpu.Slice{Buffer: r.Partial, Size: convGradBytes(c, parts)}, gpu.All(r.Grads))
+	}, vectors+biasGroups, gpu.Slice{Buffer: r.Partial, Size: convGradBytes(c, parts)}, gpu.All(r.Grads))
 }
 
 // convGradBytes is the size of parts partial weight and bias gradients.

@@ -274,9 +274,8 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 			}
 			r.spend(2 * float64(lanes) * float64(4*(s.to-s.from)) * float64(t.Q*wave))
 		}
-		wgs := ceilDiv(dy.Groups()*lanes, 64)
-		if err := r.dispatch(sum, wave+4, []uint32{uint32(c.M), uint32(c.C), uint32(c.K * c.K), uint32(wave), uint32(c.Weight.Offset), flag(chunk > 0)},
-			min(wgs, 65535), ceilDiv(wgs, 65535), 1, gpu.Slice{Buffer: r.Partial, Size: uint64(one * parts)}, gpu.All(r.Grads)); err != nil {
+		if err := r.dispatchEach(sum, wave+4, []uint32{uint32(c.M), uint32(c.C), uint32(c.K * c.K), uint32(wave), uint32(c.Weight.Offset), flag(chunk > 0)},
+			dy.Groups()*lanes, gpu.Slice{Buffer: r.Partial, Size: uint64(one * parts)}, gpu.All(r.Grads)); err != nil {
 			return err
 		}
 	}

@@ -169,33 +169,32 @@ func tiledPasses(t shaders.ConvTiled, pairs int) int {
 	return ceilDiv(pairs, t.GC)*(1+t.GC) + t.TM*t.TN/4
 }
 
-// packed says whether the weights of a call with this tile are put in order first. It pays where they have many taps, over which neighbouring weights lie apart; the
+// orders says whether the weights of a call with this tile are put in order first. It pays where they have many taps, over which neighbouring weights lie apart; the
 // kernel then takes one more buffer.
-func packed(l gpu.Limits, t shaders.ConvTiled, c gemm) bool {
-	return c.k > 1 && c.x.Groups()%t.GC == 0 && l.MaxStorageBuffersPerShaderStage > 4 && packedBytes(c) <= l.MaxStorageBufferBindingSize
+func orders(l gpu.Limits, t shaders.ConvTiled, c gemm) bool {
+	return c.k > 1 && c.x.Groups()%t.GC == 0 && l.MaxStorageBuffersPerShaderStage > 4 && orderedBytes(c) <= l.MaxStorageBufferBindingSize
 }
 
-// packedBytes is the memory of the weights in order.
-func packedBytes(c gemm) uint64 { return 16 * uint64(packedVectors(c)) }
+// orderedBytes is the memory of the weights in order.
+func orderedBytes(c gemm) uint64 { return 16 * uint64(orderedVectors(c)) }
 
-func packedVectors(c gemm) int { return c.k * c.k * 4 * c.x.Groups() * c.y.Groups() }
+func orderedVectors(c gemm) int { return c.k * c.k * 4 * c.x.Groups() * c.y.Groups() }
 
 func tiledNeed(l gpu.Limits, tiles []shaders.ConvTiled, c gemm) Need {
 	t, err := convTiled(l, tiles, c.x.Shape, c.y.Shape)
-	if err != nil || !packed(l, t, c) {
+	if err != nil || !orders(l, t, c) {
 		return Need{} // where it does not fit, it is not recorded
 	}
-	return Need{Unfolded: packedBytes(c)}
+	return Need{Unfolded: orderedBytes(c)}
 }
 
-// packWeights records that the weights are put in order.
-func (r *Recorder) packWeights(c gemm, ordered gpu.Slice) error {
+// orderWeights records that the weights are put in order.
+func (r *Recorder) orderWeights(c gemm, ordered gpu.Slice) error {
 	k := gpu.Kernel{Name: "conv weights in order", Source: shaders.Source("conv_tiled_weights", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
-	wgs := ceilDiv(packedVectors(c), 64)
-	return r.dispatch(k, 0, []uint32{
+	return r.dispatchEach(k, 0, []uint32{
 		uint32(c.y.C), uint32(c.x.C), uint32(c.k * c.k), uint32(c.x.Groups()), uint32(c.y.Groups()),
 		uint32(int32(c.w0)), uint32(int32(c.wm)), uint32(int32(c.wc)), uint32(int32(c.wt)),
-	}, min(wgs, 65535), ceilDiv(wgs, 65535), 1, gpu.All(r.Weights), ordered)
+	}, orderedVectors(c), gpu.All(r.Weights), ordered)
 }
 
 func (r *Recorder) tiled(tiles []shaders.ConvTiled, c gemm) error {
@@ -206,10 +205,10 @@ func (r *Recorder) tiled(tiles []shaders.ConvTiled, c gemm) error {
 	}
 	t.K, t.Turned, t.Dilated = c.k, c.turned, c.dilate > 1
 	t.Pointwise, t.Rolled = c.pointwise(), r.Dev.Adapter.CPU()
-	ordered := gpu.Slice{Buffer: r.Unfolded, Size: packedBytes(c)}
-	order := packed(l, t, c)
-	if order {
-		if err := r.packWeights(c, ordered); err != nil {
+	ordered := gpu.Slice{Buffer: r.Unfolded, Size: orderedBytes(c)}
+	inOrder := orders(l, t, c)
+	if inOrder {
+		if err := r.orderWeights(c, ordered); err != nil {
 			return err
 		}
 	}
@@ -219,16 +218,16 @@ func (r *Recorder) tiled(tiles []shaders.ConvTiled, c gemm) error {
 		masked := last && c.mask != nil
 		pairs := (in.to - in.from) * c.k * c.k
 		t.Whole = !t.Pointwise && (in.to-in.from)%t.GC == 0
-		t.Packed = t.Whole && order
-		t.Chained = t.Chains(pairs)
+		t.Ordered = t.Whole && inOrder
+		t.Chained = 4*pairs > shaders.LongestChain
 		kernel := gpu.Kernel{
 			Name: fmt.Sprintf("%s %d×%d tiled %d×%d", c.name, c.k, c.k, t.BM, t.BN), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write, gpu.Read},
 		}
-		if t.Packed {
+		if t.Ordered {
 			kernel.Bindings = append(kernel.Bindings, gpu.Read)
 		}
 		for _, out := range c.y.spans(l, 1) {
-			t.Aligned = !t.Packed && c.x.C%4 == 0 && pairs%t.GC == 0 && (min(4*out.to, c.y.C)-4*out.from)%t.BM == 0
+			t.Aligned = !t.Ordered && c.x.C%4 == 0 && pairs%t.GC == 0 && (min(4*out.to, c.y.C)-4*out.from)%t.BM == 0
 			kernel.Source = t.Source()
 			params := []uint32{
 				uint32(c.y.Pixels()), uint32(c.y.Plane()), uint32(c.y.W), uint32(c.y.H),
@@ -244,7 +243,7 @@ func (r *Recorder) tiled(tiles []shaders.ConvTiled, c gemm) error {
 				mask = c.mask.slice(out)
 			}
 			bound := []any{gpu.All(r.Weights), c.x.slice(in), c.y.slice(out), mask}
-			if t.Packed {
+			if t.Ordered {
 				bound = append(bound, ordered)
 			}
 			rows := ceilDiv(4*(out.to-out.from), t.BM)
@@ -290,7 +289,7 @@ func convGradSplit(l gpu.Limits, tiles []shaders.ConvGradTiled, c ConvCall) (gra
 
 // passes counts the loop passes of an invocation over n pixels of a run: the steps, with the products and the bias of each, and the sums that are stored.
 func (s gradSplit) passes(n int) int {
-	return max(1, ceilDiv(n, s.tile.BP))*(1+2*s.tile.BP) + s.tile.TM*s.tile.TN
+	return ceilDiv(n, s.tile.BP)*(1+2*s.tile.BP) + s.tile.TM*s.tile.TN
 }
 
 // stretch is the most pixels of a run that one dispatch may walk over.

@@ -166,6 +166,13 @@ func (r *Recorder) dispatch(k gpu.Kernel, passes int, params []uint32, x, y, z i
 	return r.Tape.Err()
 }
 
+// dispatchEach records one run of a kernel of 64 invocations a workgroup that has one for each of n values, and numbers them by workgroups in lines of 65,535.
+func (r *Recorder) dispatchEach(k gpu.Kernel, passes int, params []uint32, n int, resources ...any) error {
+	const line = 65535 // workgroups that every adapter takes side by side
+	wgs := ceilDiv(n, 64)
+	return r.dispatch(k, passes, params, min(wgs, line), ceilDiv(wgs, line), 1, resources...)
+}
+
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
 
 func bits(f float32) uint32 { return math.Float32bits(f) }

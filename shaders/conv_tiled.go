@@ -11,7 +11,7 @@ type ConvTiled struct {
 	Pointwise bool // 1×1, stride 1, no padding: a pixel needs just itself
 	Aligned   bool // channels and pairs fill all tiles, so that the weights need no bounds
 	Whole     bool // channel groups fill the steps, so that all pairs of a step have the same tap
-	Packed    bool // Whole, and the weights come in order (conv_tiled_weights.wgsl)
+	Ordered   bool // Whole, and the weights come in order (conv_tiled_weights.wgsl)
 	Chained   bool // a sum is longer than a chain
 	Rolled    bool // sums are stored in a loop, for drivers of CPUs
 }
@@ -21,9 +21,6 @@ func (t ConvTiled) Source() string { return Source("conv_tiled", t) }
 
 // Chain is the number of steps whose products are added up before the sum joins the total.
 func (t ConvTiled) Chain() int { return LongestChain / 4 / t.GC }
-
-// Chains says whether the sums over so many pairs of tap and channel group are longer than a chain.
-func (t ConvTiled) Chains(pairs int) bool { return pairs > t.Chain()*t.GC }
 
 // Columns is the number of invocations side by side along the pixels.
 func (t ConvTiled) Columns() int { return t.BN / t.TN }
@@ -49,7 +46,7 @@ func (t ConvTiled) Weights() int { return t.GC * t.BM }
 
 // Row is the distance in vectors between the weights of neighbouring input channels. Where neighbouring invocations store those, the odd one keeps them out of one bank.
 func (t ConvTiled) Row() int {
-	if t.Turned || t.Packed {
+	if t.Turned || t.Ordered {
 		return t.BM / 4
 	}
 	return t.BM/4 + 1

@@ -24,12 +24,12 @@ struct Q {
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> mask: array<vec4<f32>>;
-{{- if .Packed}}
+{{- if .Ordered}}
 @group(0) @binding(5) var<storage, read> ordered: array<vec4<f32>>; // the weights, see conv_tiled_weights.wgsl
 {{- end}}
 var<workgroup> xs: array<array<array<vec4<f32>, {{.Columns}}>, {{.TN}}>, {{.GC}}>;
 var<workgroup> ws: array<array<vec4<f32>, {{.Row}}>, {{mul 4 .GC}}>;
-{{- if not .Packed}}
+{{- if not .Ordered}}
 
 fn weight(m: u32, at: i32, ok: bool) -> f32 {
 {{- if .Aligned}}
@@ -44,6 +44,22 @@ fn weight(m: u32, at: i32, ok: bool) -> f32 {
 fn bias(m: u32) -> f32 {
   let there = q.has_bias == 1u && m < q.m;
   return select(0.0, w[select(0u, q.bias0 + m, there)], there);
+}
+
+fn biases(g: u32) -> vec4<f32> {
+  return vec4<f32>(bias(4u * g), bias(4u * g + 1u), bias(4u * g + 2u), bias(4u * g + 3u));
+}
+
+// put finishes the sum of output channels 4g to 4g+3 at pixel p.
+fn put(g: u32, p: u32, all: vec4<f32>) {
+  if (g < q.out_groups && p < q.out_pixels) {
+    let at = (g - q.out_group0) * q.out_plane + p;
+    var sum = all;
+    if (q.accumulate == 1u) { sum = sum + y[at]; }
+    sum = select(sum, sum * q.slope, sum < vec4<f32>());
+    if (q.masked == 1u) { sum = select(sum, vec4<f32>(), mask[at] <= vec4<f32>()); }
+    y[at] = sum;
+  }
 }
 
 {{define "tiled fetch"}}
@@ -92,7 +108,7 @@ fn bias(m: u32) -> f32 {
 {{- range $e := seq .StagingW}}
       {{if lt $.Weights (mul $.StagingW $.WG)}}if (lid + {{mul $e $.WG}}u < {{$.Weights}}u) {{end}}{
         let i = lid + {{mul $e $.WG}}u;
-{{- if $.Packed}}
+{{- if $.Ordered}}
         let k = i / {{div $.BM 4}}u;
         let g = group0 + i % {{div $.BM 4}}u;
         let ok = g < q.rows;
@@ -182,7 +198,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 {{- range $e := seq .StagingW}}
     {{if lt $.Weights (mul $.StagingW $.WG)}}if (lid + {{mul $e $.WG}}u < {{$.Weights}}u) {{end}}{
       let i = lid + {{mul $e $.WG}}u;
-{{- if or $.Turned $.Packed}}
+{{- if or $.Turned $.Ordered}}
       ws[i / {{div $.BM 4}}u][i % {{div $.BM 4}}u] = pw{{$e}};
 {{- else}}
       ws[i % {{mul 4 $.GC}}u][i / {{mul 4 $.GC}}u] = pw{{$e}};
@@ -225,37 +241,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   );
   for (var o = 0u; o < q.sums; o = o + 1u) {
     let g = group0 + row * {{div .TM 4}}u + o / {{.TN}}u;
-    let p = pixel0 + column + o % {{.TN}}u * {{.Columns}}u;
-    if (g < q.out_groups && p < q.out_pixels) {
-      let m = 4u * g;
-      let at = (g - q.out_group0) * q.out_plane + p;
-      var sum = sums[o] + vec4<f32>(bias(m), bias(m + 1u), bias(m + 2u), bias(m + 3u));
-      if (q.accumulate == 1u) { sum = sum + y[at]; }
-      sum = select(sum, sum * q.slope, sum < vec4<f32>());
-      if (q.masked == 1u) { sum = select(sum, vec4<f32>(), mask[at] <= vec4<f32>()); }
-      y[at] = sum;
-    }
+    put(g, pixel0 + column + o % {{.TN}}u * {{.Columns}}u, sums[o] + biases(g));
   }
 {{- else}}
 {{- range $j := seq (div .TM 4)}}
-  {
-    let g = group0 + row{{$j}};
-    let m = 4u * g;
-    let shift = vec4<f32>(bias(m), bias(m + 1u), bias(m + 2u), bias(m + 3u));
+  let g{{$j}} = group0 + row{{$j}};
+  let bias{{$j}} = biases(g{{$j}});
 {{- range $i := seq $.TN}}
-    {
-      let p = pixel0 + column + {{mul $i $.Columns}}u;
-      if (g < q.out_groups && p < q.out_pixels) {
-        let at = (g - q.out_group0) * q.out_plane + p;
-        var sum = a{{$i}}_{{$j}}{{if $.Chained}} + s{{$i}}_{{$j}}{{end}} + shift;
-        if (q.accumulate == 1u) { sum = sum + y[at]; }
-        sum = select(sum, sum * q.slope, sum < vec4<f32>());
-        if (q.masked == 1u) { sum = select(sum, vec4<f32>(), mask[at] <= vec4<f32>()); }
-        y[at] = sum;
-      }
-    }
+  put(g{{$j}}, pixel0 + column + {{mul $i $.Columns}}u, a{{$i}}_{{$j}}{{if $.Chained}} + s{{$i}}_{{$j}}{{end}} + bias{{$j}});
 {{- end}}
-  }
 {{- end}}
 {{- end}}
 }

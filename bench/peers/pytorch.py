@@ -1,8 +1,5 @@
 #!/usr/bin/python3
-"""Images a second that PyTorch trains and evaluates NIN with: pytorch.py BATCH THREADS [cuda|cuda-tf32]. Prints a JSON object.
-
-Without a third argument it runs on the CPU. On an NVIDIA GPU, cuda computes as ninvk does, in float32; cuda-tf32 lets the tensor cores round the factors to 10 bits.
-"""
+"""Images a second that PyTorch trains and evaluates NIN with on the CPU: pytorch.py BATCH THREADS. Prints a JSON object."""
 import json
 import statistics
 import sys
@@ -12,10 +9,6 @@ import torch
 from torch import nn
 
 batch, threads = int(sys.argv[1]), int(sys.argv[2])
-device = sys.argv[3] if len(sys.argv) > 3 else "cpu"
-cuda = device.startswith("cuda")
-torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = device == "cuda-tf32"
-torch.backends.cudnn.benchmark = cuda
 torch.set_num_threads(threads)
 torch.manual_seed(1)
 
@@ -29,10 +22,7 @@ net = nn.Sequential(
     *conv(96, 192, 5), *conv(192, 192, 1), *conv(192, 192, 1), nn.AvgPool2d(3, 2, 1), nn.Dropout(0.5),
     *conv(192, 192, 3), *conv(192, 192, 1), *conv(192, 10, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
 )
-net.to("cuda" if cuda else "cpu")
 x, labels = torch.randn(batch, 3, 32, 32), torch.randint(10, (batch,))
-if cuda:
-    x, labels = x.cuda(), labels.cuda()
 optimiser = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=0.0005)
 loss = nn.CrossEntropyLoss()
 
@@ -51,17 +41,13 @@ def infer():
 
 
 def rate(step):
-    steps = 50 if cuda else 1  # a GPU is waited for once in many steps, as in training
     for _ in range(2):
         step()
     rates, begun = [], time.perf_counter()
     while len(rates) < 3 or time.perf_counter() - begun < 5:
         start = time.perf_counter()
-        for _ in range(steps):
-            step()
-        if cuda:
-            torch.cuda.synchronize()
-        rates.append(batch * steps / (time.perf_counter() - start))
+        step()
+        rates.append(batch / (time.perf_counter() - start))
     return statistics.median(rates)
 
 
