@@ -72,19 +72,19 @@ func (o AvgPool) Grad(r *Recorder, dy, dx Tensor) error {
 	return r.pool("avgpool", true, o.K, o.Stride, o.Pad, dx, dy, nil)
 }
 
-// pool dispatches a pooling kernel: one invocation a pixel of the tensor that is written. x is the image or its gradient, y the pooled one.
+// pool dispatches a pooling kernel: one invocation a pixel of y, or a block of 2×2 pixels of the gradient of x. x is the image or its gradient, y the pooled one.
 func (r *Recorder) pool(file string, grad bool, k, stride, pad int, x, y Tensor, places *gpu.Buffer) error {
 	kernel := gpu.Kernel{
 		Name:     file,
 		Source:   shaders.Source(file, map[string]any{"Grad": grad, "K": k, "Stride": stride, "Pad": pad}),
 		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write},
 	}
-	written := y
-	passes := k * (k + 1)
+	invocations, passes := y.Pixels(), k*(k+1)
+	rows, columns := ceilDiv(x.H+pad%2, 2), ceilDiv(x.W+pad%2, 2)
 	if grad {
 		kernel.Name += " gradient"
-		written = x
-		n := ceilDiv(k, stride)
+		invocations = x.N * rows * columns
+		n := ceilDiv(k+1, stride)
 		passes = n * (n + 1)
 	}
 	if places != nil {
@@ -93,7 +93,9 @@ func (r *Recorder) pool(file string, grad bool, k, stride, pad int, x, y Tensor,
 			kernel.Bindings = []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write}
 		}
 	}
-	params := []uint32{uint32(written.Pixels()), uint32(y.Plane()), uint32(x.Plane()), uint32(x.H), uint32(x.W), uint32(y.H), uint32(y.W)}
+	params := []uint32{
+		uint32(invocations), uint32(y.Plane()), uint32(x.Plane()), uint32(x.H), uint32(x.W), uint32(y.H), uint32(y.W), uint32(rows), uint32(columns),
+	}
 	larger := x.Shape // padding can make the pooled one larger
 	if y.Plane() > x.Plane() {
 		larger = y.Shape
@@ -114,7 +116,7 @@ func (r *Recorder) pool(file string, grad bool, k, stride, pad int, x, y Tensor,
 		default:
 			resources = []any{x.slice(s), y.slice(s)}
 		}
-		if err := r.dispatch(kernel, passes, params, ceilDiv(written.Pixels(), 64), s.to-s.from, 1, resources...); err != nil {
+		if err := r.dispatch(kernel, passes, params, ceilDiv(invocations, 64), s.to-s.from, 1, resources...); err != nil {
 			return err
 		}
 	}

@@ -1,5 +1,5 @@
 {{- /* Average pooling and its gradient. The divisor is the kernel's area, padding included. */ -}}
-struct Q { pixels: u32, plane: u32, in_plane: u32, in_h: i32, in_w: i32, out_h: i32, out_w: i32 }
+struct Q { invocations: u32, plane: u32, in_plane: u32, in_h: i32, in_w: i32, out_h: i32, out_w: i32, rows: i32, columns: i32 }
 @group(0) @binding(0) var<uniform> q: Q;
 {{if .Grad -}}
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
@@ -7,22 +7,35 @@ struct Q { pixels: u32, plane: u32, in_plane: u32, in_h: i32, in_w: i32, out_h: 
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
-  let p = wid.x * 64u + lid.x;
-  if (p >= q.pixels) { return; }
-  let ix = i32(p) % q.in_w;
-  let iy = (i32(p) / q.in_w) % q.in_h;
-  let n = i32(p) / (q.in_w * q.in_h);
-  var sum = vec4<f32>();
+  // A block of 2×2 pixels, which share most of the windows that hold them. It begins where windows of stride 2 do.
+  let b = wid.x * 64u + lid.x;
+  if (b >= q.invocations) { return; }
+  let ix = 2 * (i32(b) % q.columns) - {{mod .Pad 2}};
+  let iy = 2 * ((i32(b) / q.columns) % q.rows) - {{mod .Pad 2}};
+  let n = i32(b) / (q.columns * q.rows);
+{{- range $i := seq 2}}{{range $j := seq 2}}
+  var sum{{$i}}{{$j}} = vec4<f32>();
+{{- end}}{{end}}
+  // The windows: from the one whose last row or column is the block's first to the one whose first is its last.
   let first_y = max(0, (iy + {{.Pad}} - {{.K}} + {{.Stride}}) / {{.Stride}});
   let first_x = max(0, (ix + {{.Pad}} - {{.K}} + {{.Stride}}) / {{.Stride}});
-  let last_y = min(q.out_h - 1, (iy + {{.Pad}}) / {{.Stride}});
-  let last_x = min(q.out_w - 1, (ix + {{.Pad}}) / {{.Stride}});
+  let last_y = min(q.out_h - 1, (iy + 1 + {{.Pad}}) / {{.Stride}});
+  let last_x = min(q.out_w - 1, (ix + 1 + {{.Pad}}) / {{.Stride}});
   for (var oy = first_y; oy <= last_y; oy = oy + 1) {
     for (var ox = first_x; ox <= last_x; ox = ox + 1) {
-      sum = sum + dy[wid.y * q.plane + u32((n * q.out_h + oy) * q.out_w + ox)];
+      let o = wid.y * q.plane + u32((n * q.out_h + oy) * q.out_w + ox);
+      let ky = iy + {{.Pad}} - oy * {{.Stride}};
+      let kx = ix + {{.Pad}} - ox * {{.Stride}};
+      let v = dy[o];
+{{- range $i := seq 2}}{{range $j := seq 2}}
+      sum{{$i}}{{$j}} = sum{{$i}}{{$j}} + select(vec4<f32>(), v, ky + {{$i}} >= 0 && ky + {{$i}} < {{$.K}} && kx + {{$j}} >= 0 && kx + {{$j}} < {{$.K}});
+{{- end}}{{end}}
     }
   }
-  dx[wid.y * q.in_plane + p] = sum / {{mul .K .K}}.0;
+  let to = i32(wid.y * q.in_plane) + (n * q.in_h + iy) * q.in_w + ix;
+{{- range $i := seq 2}}{{range $j := seq 2}}
+  if (iy + {{$i}} >= 0 && iy + {{$i}} < q.in_h && ix + {{$j}} >= 0 && ix + {{$j}} < q.in_w) { dx[to + {{$i}} * q.in_w + {{$j}}] = sum{{$i}}{{$j}} / {{mul $.K $.K}}.0; }
+{{- end}}{{end}}
 }
 {{- else -}}
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
@@ -31,7 +44,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let p = wid.x * 64u + lid.x;
-  if (p >= q.pixels) { return; }
+  if (p >= q.invocations) { return; }
   let left = (i32(p) % q.out_w) * {{.Stride}} - {{.Pad}};
   let top = ((i32(p) / q.out_w) % q.out_h) * {{.Stride}} - {{.Pad}};
   let image = i32(p) / (q.out_w * q.out_h) * q.in_h * q.in_w;
