@@ -52,6 +52,8 @@ type traits struct {
 
 	// need is the memory, shared by all layers, that recording takes for input shape in; nil for none
 	need func(r *ops.Recorder, in ops.Shape, train bool) (ops.Need, error)
+	// marksReLU: where the (only) input is the output of a ReLU, forward notes where that is 0, and backward masks its gradient (bound.masksInput)
+	marksReLU bool
 	// masksInput says whether backward can mask the gradient of the (only) input by that input's ReLU; nil for never
 	masksInput func(r *ops.Recorder, in ops.Shape) bool
 }
@@ -150,6 +152,15 @@ func (g *Graph) add(name string, l layer, inputs ...*Node) *Node {
 		n.params = append(n.params, p)
 	}
 	return n
+}
+
+// soleAfterReLU says whether x alone takes the output of a layer with a ReLU.
+func (g *Graph) soleAfterReLU(x *Node) bool {
+	if len(x.inputs) != 1 {
+		return false
+	}
+	in := x.inputs[0]
+	return g.consumers()[in.id] == 1 && in.layer.traits(in.inputShapes()).relu
 }
 
 func (n *Node) inputShapes() []ops.Shape {

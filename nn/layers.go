@@ -138,10 +138,12 @@ type maxPool struct{ op ops.MaxPool }
 
 func (maxPool) params([]ops.Shape) []ParamSpec          { return nil }
 func (l maxPool) out(in []ops.Shape) (ops.Shape, error) { return l.op.Out(in[0]) }
-func (l maxPool) traits(in []ops.Shape) traits          { return traits{aux: l.op.Places} }
+func (l maxPool) traits(in []ops.Shape) traits          { return traits{aux: l.op.Places, marksReLU: true} }
 func (l maxPool) forward(r *recorder, b *bound, _ bool) error {
 	r.pass(b, "max pool", forwardPass, float64(l.op.K*l.op.K*b.out.Elements()), b.in[0], b.out)
-	return l.op.Forward(r.Recorder, b.in[0], b.out, b.aux)
+	op := l.op
+	op.AfterReLU = b.masksInput
+	return op.Forward(r.Recorder, b.in[0], b.out, b.aux)
 }
 func (l maxPool) backward(r *recorder, b *bound) error {
 	if b.dIn[0].Buf == nil {

@@ -503,6 +503,7 @@ func (n *Net) recordStep(r *recorder, images *ops.Images, b int, train bool) err
 	}
 	for _, x := range n.Graph.nodes {
 		w := n.bind(x, b)
+		w.masksInput = n.masksInput(r, x, b)
 		if t := x.layer.traits(x.inputShapes()); t.inPlace && w.out.Buf != w.in[0].Buf {
 			r.pass(w, "copy", forwardPass, 0, w.in[0], w.out)
 			r.Tape.Copy(w.in[0].Buf, 0, w.out.Buf, 0, w.out.Bytes())
@@ -562,6 +563,15 @@ func (n *Net) recordStep(r *recorder, images *ops.Images, b int, train bool) err
 	return nil
 }
 
+// masksInput says whether node x hands back the gradient of its input masked by the ReLU that the input is the output of.
+func (n *Net) masksInput(r *recorder, x *Node, b int) bool {
+	if !n.Graph.soleAfterReLU(x) {
+		return false
+	}
+	t := x.layer.traits(x.inputShapes())
+	return t.marksReLU || t.masksInput != nil && t.masksInput(r.Recorder, x.inputs[0].batch(b))
+}
+
 func (n *Net) recordBackward(r *recorder, b int) error {
 	written := map[*Node]bool{n.out: true}
 	masked, centred := map[*Node]bool{}, map[*Node]bool{}
@@ -592,9 +602,8 @@ func (n *Net) recordBackward(r *recorder, b int) error {
 			}
 			written[in] = true
 			centred[in] = consumers[in.id] == 1 && t.centresGrad
-			if consumers[in.id] == 1 && t.masksInput != nil && in.layer.traits(in.inputShapes()).relu && t.masksInput(r.Recorder, in.batch(b)) {
-				w.masksInput, masked[in] = true, true
-			}
+			w.masksInput = n.masksInput(r, x, b)
+			masked[in] = w.masksInput
 		}
 		if err := x.layer.backward(r, w); err != nil {
 			return fmt.Errorf("layer %s, backward: %w", x.Name, err)

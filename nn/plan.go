@@ -32,6 +32,12 @@ func (g *Graph) makePlan(n int, out *Node, train bool, keep ...*Node) *plan {
 	p := &plan{act: make([]int, count), grad: make([]int, count), aux: make([]int, count), spare: -1}
 	back := func(id int) int { return 2*count - 1 - id }
 	consumers := g.consumers()
+	marked := map[*Node]bool{} // the layer after it keeps where the output is 0
+	for _, x := range g.nodes {
+		if x.layer.traits(x.inputShapes()).marksReLU && g.soleAfterReLU(x) {
+			marked[x.inputs[0]] = true
+		}
+	}
 	for _, x := range g.nodes {
 		size := x.batch(n).Bytes()
 		t := x.layer.traits(x.inputShapes())
@@ -48,7 +54,7 @@ func (g *Graph) makePlan(n int, out *Node, train bool, keep ...*Node) *plan {
 				p.use(p.act[in.id], back(x.id))
 			}
 		}
-		if train && t.needsOutput {
+		if train && t.needsOutput && !marked[x] {
 			p.use(p.act[x.id], back(x.id))
 		}
 		if t.aux != nil {

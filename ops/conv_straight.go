@@ -98,16 +98,28 @@ func (c gemm) blocks(t shaders.ConvTile) int {
 func (r *Recorder) straight(c gemm) error {
 	l := r.Dev.Limits()
 	t := convTile(r, c)
-	k := gpu.Kernel{
-		Name:     fmt.Sprintf("conv %d×%d r%d p%d c%d×%d", c.k, c.k, t.R, t.TP, t.CH, t.KY),
-		Source:   t.Source(),
-		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.TextureF32, gpu.Write},
+	kernel := func() gpu.Kernel {
+		k := gpu.Kernel{
+			Name:     fmt.Sprintf("conv %d×%d r%d p%d c%d×%d", c.k, c.k, t.R, t.TP, t.CH, t.KY),
+			Source:   t.Source(),
+			Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.TextureF32, gpu.Write},
+		}
+		if t.Masked {
+			k.Name += " masked"
+			k.Bindings = append(k.Bindings, gpu.Read)
+		}
+		return k
 	}
+	k := kernel()
 	r.stage(c.x)
 	first := true
 	for c0 := 0; c0 < c.x.C; c0 += t.CH {
 		for ky := 0; ky < c.k; ky += t.KY {
 			last := c0+t.CH >= c.x.C && ky+t.KY >= c.k
+			if last && c.mask != nil {
+				t.Masked = true
+				k = kernel()
+			}
 			for _, s := range c.y.spans(l, t.R/4) {
 				params := []uint32{
 					uint32(c.blocks(t)), uint32(ceilDiv(c.y.W, t.TP)), uint32(c.y.W), uint32(c.y.H),
@@ -119,8 +131,11 @@ func (r *Recorder) straight(c gemm) error {
 					uint32(c.bias.Offset), flag(last && c.bias.Len > 0), bits(c.slopeOf(last)), uint32(c.stride),
 					uint32(int32(c.pad)), uint32(c.dilate), 1<<c.x.foldShift() - 1, uint32(c.x.foldShift()), uint32(c.x.Groups()),
 				}
-				if err := r.dispatch(k, ceilDiv(t.Staged(), t.WG)+2, params, ceilDiv(c.blocks(t), t.WG), ceilDiv(4*(s.to-s.from), t.R), 1,
-					gpu.All(r.Weights), r.Scratch.tex, c.y.slice(s)); err != nil {
+				bound := []any{gpu.All(r.Weights), r.Scratch.tex, c.y.slice(s)}
+				if t.Masked {
+					bound = append(bound, c.mask.slice(s))
+				}
+				if err := r.dispatch(k, ceilDiv(t.Staged(), t.WG)+2, params, ceilDiv(c.blocks(t), t.WG), ceilDiv(4*(s.to-s.from), t.R), 1, bound...); err != nil {
 					return err
 				}
 				r.spend(2 * float64(t.MulAdds()/t.TP) * float64(ceilDiv(4*(s.to-s.from), t.R)*c.y.Pixels()))
@@ -132,7 +147,8 @@ func (r *Recorder) straight(c gemm) error {
 }
 
 // convGradTile picks the tile of the weight gradient: as much workgroup memory as every adapter with straight kernels has.
-func convGradTile(l gpu.Limits, c Conv, y Shape) shaders.ConvGradTile {
+func convGradTile(l gpu.Limits, c ConvCall) shaders.ConvGradTile {
+	y := c.Out.Shape
 	const short = 48 // pixels
 	t := shaders.ConvGradTile{TM: 4, Q: 192, R: min(40, channelsBound(l, y), max(4, int(l.MaxUnrolledProducts)/short/4*4))}
 	// Equal blocks of rows, as few as their size allows.
@@ -141,10 +157,13 @@ func convGradTile(l gpu.Limits, c Conv, y Shape) shaders.ConvGradTile {
 		t.Q = short
 	}
 	most := min(1024, int(l.MaxComputeInvocationsPerWorkgroup), int(l.MaxComputeWorkgroupSizeX))
-	lanes := c.K * c.K * c.C
+	lanes := straightLanes(c)
 	t.WG = min(most, 16*ceilDiv(lanes, 16*ceilDiv(lanes, most)))
 	return t
 }
+
+// straightLanes is the number of sums of an output channel in a weight gradient: one for each of its weights, and one for its bias.
+func straightLanes(c ConvCall) int { return c.K*c.K*c.C + min(1, c.Bias.Len) }
 
 // unfolded is the activation that the weight gradient reads: rows × columns texels a channel, pitch apart, for each of kernel columns.
 type unfolded struct{ rows, columns, inW, outW, pitch, kernels, channels int }
@@ -184,7 +203,7 @@ func (u unfolded) texels() int { return u.kernels * u.channels * u.pitch }
 func straightWeightFits(l gpu.Limits, c ConvCall) error {
 	texels := unfold(c).texels()
 	e := linearExtent(texels)
-	t := convGradTile(l, c.Conv, c.Out.Shape)
+	t := convGradTile(l, c)
 	_, one := straightParts(l, c, t)
 	return firstError(
 		atMost("bytes of workgroup memory", 4*t.Staged(), int(l.MaxComputeWorkgroupStorageSize)),
@@ -199,7 +218,7 @@ const straightPartialBytes = 20 << 20
 
 // straightParts is the number of partial weight gradients and the bytes of one. A binding holds them, and 16 bytes more.
 func straightParts(l gpu.Limits, c ConvCall, t shaders.ConvGradTile) (parts, one int) {
-	one = c.Out.Groups() * c.K * c.K * c.C * 16
+	one = c.Out.Groups() * straightLanes(c) * 16
 	u := unfold(c)
 	most := min(straightPartialBytes, int(l.MaxStorageBufferBindingSize)-16)
 	return max(1, min(ceilDiv(u.outTexels(c), t.Texels()), most/one)), one
@@ -214,14 +233,16 @@ func (u unfolded) outTexels(c ConvCall) int {
 }
 
 func straightWeightNeed(l gpu.Limits, c ConvCall) Need {
-	parts, one := straightParts(l, c, convGradTile(l, c.Conv, c.Out.Shape))
+	parts, one := straightParts(l, c, convGradTile(l, c))
 	u := unfold(c)
-	return Need{Scratch: linearExtent(u.texels()), Unfolded: u.bytes(c, l), Partial: max(uint64(parts*one+16), reduceBytes(c.Out.Shape))}
+	return Need{Scratch: linearExtent(u.texels()), Unfolded: u.bytes(c, l), Partial: uint64(parts*one + 16)}
 }
 
 func straightWeightGrad(r *Recorder, c ConvCall) error {
-	if err := r.biasGrad(c); err != nil {
-		return err
+	if c.Mask != nil {
+		if err := (ReLU{}).Grad(r, *c.Mask, c.Out); err != nil {
+			return err
+		}
 	}
 	l := r.Dev.Limits()
 	u, dy := unfold(c), c.Out
@@ -240,13 +261,13 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 		}
 	}
 
-	t := convGradTile(l, c.Conv, r.planned(dy.Shape))
+	t := convGradTile(l, r.plannedCall(c))
 	k := gpu.Kernel{
 		Name:     fmt.Sprintf("conv weight gradient r%d q%d wg%d", t.R, t.Q, t.WG),
 		Source:   t.Source(),
 		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.TextureF32, gpu.Write},
 	}
-	lanes := c.K * c.K * c.C
+	lanes := straightLanes(c)
 	texels := u.outTexels(c)
 	outH, inH := dy.H, c.In.H
 	if u.rows == 1 {
@@ -264,9 +285,9 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 			params := []uint32{
 				uint32(dy.Plane()), uint32(u.outW), uint32(outH), uint32(u.columns),
 				uint32(texels), uint32(inH), uint32(u.pitch), r.Scratch.zero(),
-				uint32(c.C), uint32(lanes), uint32(dy.Groups()), uint32(4 * s.from),
+				uint32(c.C), uint32(c.K * c.K * c.C), uint32(dy.Groups()), uint32(4 * s.from),
 				uint32(s.from), uint32(chunk), uint32(c.Stride), uint32(c.Pad), uint32(s.to), uint32(c.K),
-				uint32(width), uint32(shift), uint32(factor), uint32(one / 16 * parts),
+				uint32(width), uint32(shift), uint32(factor), uint32(one / 16 * parts), uint32(lanes),
 			}
 			if err := r.dispatch(k, ceilDiv(t.R*t.Q/4, t.WG)+ceilDiv(t.Texels(), t.WG), params, ceilDiv(lanes, t.WG), ceilDiv(4*(s.to-s.from), t.R), wave,
 				dy.slice(s), r.Scratch.tex, gpu.Slice{Buffer: r.Partial, Size: uint64(one*parts + 16)}); err != nil {
@@ -274,8 +295,10 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 			}
 			r.spend(2 * float64(lanes) * float64(4*(s.to-s.from)) * float64(t.Q*wave))
 		}
-		if err := r.dispatchEach(sum, wave+4, []uint32{uint32(c.M), uint32(c.C), uint32(c.K * c.K), uint32(wave), uint32(c.Weight.Offset), flag(chunk > 0)},
-			dy.Groups()*lanes, gpu.Slice{Buffer: r.Partial, Size: uint64(one * parts)}, gpu.All(r.Grads)); err != nil {
+		params := []uint32{
+			uint32(c.M), uint32(c.C), uint32(c.K * c.K), uint32(wave), uint32(c.Weight.Offset), flag(chunk > 0), uint32(lanes), uint32(c.Bias.Offset),
+		}
+		if err := r.dispatchEach(sum, wave+4, params, dy.Groups()*lanes, gpu.Slice{Buffer: r.Partial, Size: uint64(one * parts)}, gpu.All(r.Grads)); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 type MaxPool struct {
 	K, Stride, Pad int
 	Ceil           bool
+	AfterReLU      bool // x is the output of a ReLU, and its gradient is that before the ReLU: 0 where x is 0
 }
 
 // Out is the output shape for input x.
@@ -48,12 +49,12 @@ func (MaxPool) Places(y Shape) uint64 { return y.Bytes() / 2 }
 
 // Forward records y and the places of the maxima.
 func (o MaxPool) Forward(r *Recorder, x, y Tensor, places *gpu.Buffer) error {
-	return r.pool("maxpool", false, o.K, o.Stride, o.Pad, x, y, places)
+	return r.pool("maxpool", map[string]any{"Grad": false, "AfterReLU": o.AfterReLU}, o.K, o.Stride, o.Pad, x, y, places)
 }
 
 // Grad records dx from dy and the places that Forward kept.
 func (o MaxPool) Grad(r *Recorder, dy Tensor, places *gpu.Buffer, dx Tensor) error {
-	return r.pool("maxpool", true, o.K, o.Stride, o.Pad, dx, dy, places)
+	return r.pool("maxpool", map[string]any{"Grad": true}, o.K, o.Stride, o.Pad, dx, dy, places)
 }
 
 // AvgPool takes the mean of K×K windows; the divisor is K², padding included.
@@ -64,19 +65,21 @@ func (o AvgPool) Out(x Shape) (Shape, error) { return poolOut(x, o.K, o.Stride, 
 
 // Forward records y.
 func (o AvgPool) Forward(r *Recorder, x, y Tensor) error {
-	return r.pool("avgpool", false, o.K, o.Stride, o.Pad, x, y, nil)
+	return r.pool("avgpool", map[string]any{"Grad": false}, o.K, o.Stride, o.Pad, x, y, nil)
 }
 
 // Grad records dx from dy.
 func (o AvgPool) Grad(r *Recorder, dy, dx Tensor) error {
-	return r.pool("avgpool", true, o.K, o.Stride, o.Pad, dx, dy, nil)
+	return r.pool("avgpool", map[string]any{"Grad": true}, o.K, o.Stride, o.Pad, dx, dy, nil)
 }
 
 // pool dispatches a pooling kernel: one invocation a pixel of y, or a block of 2×2 pixels of the gradient of x. x is the image or its gradient, y the pooled one.
-func (r *Recorder) pool(file string, grad bool, k, stride, pad int, x, y Tensor, places *gpu.Buffer) error {
+func (r *Recorder) pool(file string, mode map[string]any, k, stride, pad int, x, y Tensor, places *gpu.Buffer) error {
+	grad := mode["Grad"] == true
+	mode["K"], mode["Stride"], mode["Pad"] = k, stride, pad
 	kernel := gpu.Kernel{
 		Name:     file,
-		Source:   shaders.Source(file, map[string]any{"Grad": grad, "K": k, "Stride": stride, "Pad": pad}),
+		Source:   shaders.Source(file, mode),
 		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write},
 	}
 	invocations, passes := y.Pixels(), k*(k+1)

@@ -400,7 +400,9 @@ func (t *table) pools() {
 				continue
 			}
 			for _, ceil := range []bool{false, true} {
-				t.maxPool(MaxPool{K: p.k, Stride: p.stride, Pad: p.pad, Ceil: ceil}, p.x, values.name, values.value)
+				for _, relu := range []bool{false, true} {
+					t.maxPool(MaxPool{K: p.k, Stride: p.stride, Pad: p.pad, Ceil: ceil, AfterReLU: relu}, p.x, values.name, values.value)
+				}
 			}
 		}
 		t.avgPool(AvgPool{K: p.k, Stride: p.stride, Pad: p.pad}, p.x)
@@ -428,6 +430,9 @@ func (t *table) maxPool(o MaxPool, x Shape, kind string, value func(*rand.Rand) 
 			return
 		}
 		name += " ceil"
+	}
+	if o.AfterReLU {
+		name += " after relu"
 	}
 	places := Operand{Name: "places", Place: Words, Len: int(o.Places(y) / 4), Use: Internal}
 	forward := func(m *Memory) error {

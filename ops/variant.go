@@ -66,7 +66,7 @@ var variants = map[Pass][]Variant{
 		{Name: "naive", Fits: naiveForwardFits, Record: naiveForward},
 	},
 	ConvInputGrad: {
-		{Name: "straight", Fits: straightFits, Need: straightNeed, Record: straightInputGrad},
+		{Name: "straight", Fits: straightFits, Need: straightNeed, Record: straightInputGrad, Masks: true},
 		{Name: "winograd", Fits: winogradInputGradFits, Need: winogradInputGradNeed, Record: winogradInputGrad},
 		tiledInputGrad("tiled", convTiles),
 		tiledInputGrad("tiled-8x8", convTiles8),

@@ -184,7 +184,7 @@ func TestUnrolled(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			grad := convGradTile(l, call.Conv, call.Out.Shape)
+			grad := convGradTile(l, call)
 			products := map[string]int{"weight gradient": grad.R * grad.Q}
 			for pass, g := range map[string]gemm{"forward": forwardGemm(call), "input gradient": inputGradGemm(call)} {
 				products[pass] = convTile(r, g).MulAdds()

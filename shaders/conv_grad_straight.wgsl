@@ -3,7 +3,7 @@
 dw[m][c][t] = Σ over output pixels p of dy[m][p] · x[c][p at t]
 
 Lanes run over (tap, channel). A workgroup stages dy of R output channels at Q pixels, four neighbours of a row at a time; an invocation fetches its channel
-at these pixels, four to a texel (see unfold.wgsl), and keeps R sums. dy of four pixels and four output channels is a matrix, so that its products with a texel are
+at these pixels, four to a texel (see unfold.wgsl), and keeps R sums. The lane after the last takes ones for its channel: its sums are the gradient of the bias. dy of four pixels and four output channels is a matrix, so that its products with a texel are
 one line of the kernel, not four: the compilers' first stages take time by the line. Every z is a chunk of pixels with a partial result of its own, which is written and not added to: a load in
 straight-line code costs more than the products of many pixels. conv_grad_straight_sum.wgsl adds the partial results in order, so the result is the same on
 every run. */ -}}
@@ -13,7 +13,7 @@ struct Q {
   c: u32, lanes: u32, all_groups: u32, m0: u32,
   group0: u32, chunk0: u32, stride: i32, pad: i32,
   out_groups: u32, kx: u32, width: u32, shift: u32,
-  factor: u32, spare: u32,
+  factor: u32, spare: u32, all_lanes: u32,
 }
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
@@ -51,18 +51,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   let lane = wid.x * {{.WG}}u + lid.x;
   let tap = min(lane, q.lanes - 1u) / q.c;
   let ky = i32(tap / q.kx);
+  let bias = lane >= q.lanes;
   let base = i32((tap % q.kx * q.c + lane % q.c) * q.pitch) + ky * i32(q.columns);
 {{- range $k := seq .Texels}}
   let y{{$k}} = line[{{$k}}] + ky;
   let ok{{$k}} = y{{$k}} >= 0 && y{{$k}} < q.in_h;
   let place{{$k}} = u32(select(0, base + at[{{$k}}], ok{{$k}}));
   let row{{$k}} = ((place{{$k}} >> q.shift) * q.factor) >> 17u; // of the texture: place / q.width
-  let v{{$k}} = textureLoad(u, vec2<u32>(place{{$k}} - row{{$k}} * q.width, select(q.zero, row{{$k}}, ok{{$k}})), 0);
+  let v{{$k}} = select(textureLoad(u, vec2<u32>(place{{$k}} - row{{$k}} * q.width, select(q.zero, row{{$k}}, ok{{$k}})), 0), vec4<f32>(1.0), bias);
 {{- end}}
 {{range $b := seq .Blocks}}
 {{$.Products $b}}
 {{- range $g := $.Groups $b}}
-  let to{{$g}} = select(q.spare, (wid.z * q.all_groups + m0 / 4u + {{$g}}u) * q.lanes + lane, lane < q.lanes && m0 / 4u + {{$g}}u < q.out_groups);
+  let to{{$g}} = select(q.spare, (wid.z * q.all_groups + m0 / 4u + {{$g}}u) * q.all_lanes + lane, lane < q.all_lanes && m0 / 4u + {{$g}}u < q.out_groups);
   part[to{{$g}}] = {{$.Sum $g}};
 {{- end}}
 {{end -}}

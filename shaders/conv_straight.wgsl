@@ -23,6 +23,9 @@ struct Q {
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var x: texture_2d<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+{{- if .Masked}}
+@group(0) @binding(4) var<storage, read> mask: array<vec4<f32>>; // output of a ReLU: y is 0 where it is 0
+{{- end}}
 {{- range .Parts}}
 var<workgroup> ws{{.Index}}: array<vec4<f32>, {{mul .Rows $.RowGroups}}>; // [channel and tap][output group]
 {{- end}}
@@ -97,7 +100,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   let live{{$r}}_{{$p}} = block < q.blocks && {{$.PixelInside $p}} && m0 / 4u + {{$r}}u < q.out_groups;
   let to{{$r}}_{{$p}} = select(q.out_plane - 1u, (m0 / 4u + {{$r}}u - q.out_group0) * q.out_plane + p0 + {{$p}}u, live{{$r}}_{{$p}});
   let sum{{$r}}_{{$p}} = {{$.Sum $r $p}}{{if $.Accumulate}} + select(vec4<f32>(), y[to{{$r}}_{{$p}}], q.accumulate == 1u){{end}} + bs[{{$r}}];
-  y[to{{$r}}_{{$p}}] = select(vec4<f32>(), select(sum{{$r}}_{{$p}}, sum{{$r}}_{{$p}} * q.slope, sum{{$r}}_{{$p}} < vec4<f32>()), live{{$r}}_{{$p}});
+{{- if $.Masked}}
+  let keep{{$r}}_{{$p}} = vec4<bool>(live{{$r}}_{{$p}}) & !(mask[to{{$r}}_{{$p}}] <= vec4<f32>());
+{{- else}}
+  let keep{{$r}}_{{$p}} = vec4<bool>(live{{$r}}_{{$p}});
+{{- end}}
+  y[to{{$r}}_{{$p}}] = select(vec4<f32>(), select(sum{{$r}}_{{$p}}, sum{{$r}}_{{$p}} * q.slope, sum{{$r}}_{{$p}} < vec4<f32>()), keep{{$r}}_{{$p}});
 {{- end}}{{end}}
 {{end -}}
 }

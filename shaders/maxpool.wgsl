@@ -1,5 +1,5 @@
 {{- /* Max pooling and its gradient. Padding counts as minus infinity; the first maximum in row-major order gets the gradient, so its place in the window (0 to K²-1)
-is kept, 16 bits a channel. */ -}}
+is kept, 16 bits a channel. After a ReLU, a maximum of 0 has no place: its gradient is that of the ReLU, 0. */ -}}
 struct Q { invocations: u32, plane: u32, in_plane: u32, in_h: i32, in_w: i32, out_h: i32, out_w: i32, rows: i32, columns: i32 }
 @group(0) @binding(0) var<uniform> q: Q;
 {{if .Grad -}}
@@ -72,6 +72,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
       }
     }
   }
+{{- if .AfterReLU}}
+  places = select(places, vec4<u32>(65535u), best <= vec4<f32>());
+{{- end}}
   let o = wid.y * q.plane + p;
   y[o] = best;
   place[o] = vec2<u32>(places.x | (places.y << 16u), places.z | (places.w << 16u));

@@ -27,7 +27,7 @@ func specialisations() map[string][]string {
 		add("relu", map[string]any{"Grad": yes})
 		add("globalavgpool", map[string]any{"Grad": yes})
 		for _, p := range [][3]int{{1, 1, 0}, {3, 2, 1}, {2, 4, 1}, {11, 4, 2}} {
-			pool := map[string]any{"Grad": yes, "K": p[0], "Stride": p[1], "Pad": p[2]}
+			pool := map[string]any{"Grad": yes, "AfterReLU": p[0] == 3, "K": p[0], "Stride": p[1], "Pad": p[2]}
 			add("maxpool", pool)
 			add("avgpool", pool)
 		}
@@ -42,7 +42,7 @@ func specialisations() map[string][]string {
 		{R: 4, TM: 4, TP: 1, CH: 1, KX: 1, KY: 1, Stride: 1, WG: 64, Pointwise: true},
 		{R: 8, TM: 4, TP: 2, CH: 3, KX: 3, KY: 3, Stride: 1, WG: 64},
 		{R: 8, TM: 8, TP: 1, CH: 5, KX: 5, KY: 2, Stride: 2, WG: 128, Accumulate: true},
-		{R: 4, TM: 4, TP: 1, CH: 4, KX: 3, KY: 3, Stride: 1, Dilated: true, WG: 64},
+		{R: 4, TM: 4, TP: 1, CH: 4, KX: 3, KY: 3, Stride: 1, Dilated: true, WG: 64, Masked: true},
 	} {
 		s["conv_straight"] = append(s["conv_straight"], t.Source())
 	}

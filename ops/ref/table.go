@@ -54,7 +54,11 @@ var Table = map[string]func(c ops.Case, in Values) Values{
 	},
 	"max pool gradient": func(c ops.Case, in Values) Values {
 		_, arg := MaxPool(poolShape(c), in["x"])
-		return Values{"dx": MaxPoolGrad(poolShape(c), arg, in["dy"])}
+		dx := MaxPoolGrad(poolShape(c), arg, in["dy"])
+		if c.Op.(ops.MaxPool).AfterReLU {
+			dx = ReLUGrad(in["x"], dx)
+		}
+		return Values{"dx": dx}
 	},
 	"average pool forward":  func(c ops.Case, in Values) Values { return Values{"y": AvgPool(poolShape(c), in["x"])} },
 	"average pool gradient": func(c ops.Case, in Values) Values { return Values{"dx": AvgPoolGrad(poolShape(c), in["dy"])} },
