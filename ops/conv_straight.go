@@ -146,19 +146,31 @@ func (r *Recorder) straight(c gemm) error {
 	return nil
 }
 
-// convGradTile picks the tile of the weight gradient: as much workgroup memory as every adapter with straight kernels has.
+// convGradTile picks the tile of the weight gradient: as many rows and pixels as workgroup memory stages and the adapter's compiler takes, and of those with the
+// least cost. Each block of rows fetches all texels again, rows beyond the last are work for nothing, and each chunk of pixels writes sums that are read again.
 func convGradTile(l gpu.Limits, c ConvCall) shaders.ConvGradTile {
-	y := c.Out.Shape
-	const short = 48 // pixels
-	t := shaders.ConvGradTile{TM: 4, Q: 192, R: min(40, channelsBound(l, y), max(4, int(l.MaxUnrolledProducts)/short/4*4))}
-	// Equal blocks of rows, as few as their size allows.
-	t.R = 4 * ceilDiv(ceilDiv(c.M, ceilDiv(c.M, t.R)), 4)
-	if y.Pixels() <= short || t.Q*t.R > int(l.MaxUnrolledProducts) {
-		t.Q = short
+	const (
+		short, long = 48, 192 // pixels
+		staged      = 7680    // floats, 30 KiB
+		widest      = 48      // rows
+		fetch, sum  = 42, 108 // a pixel's part of a fetch, and writing and reading a sum, in multiply-adds
+	)
+	t := shaders.ConvGradTile{TM: 4}
+	most := min(widest, channelsBound(l, c.Out.Shape), max(4, int(l.MaxUnrolledProducts)/short/4*4))
+	var best float64
+	for rows := 4; rows <= most; rows += 4 {
+		q := min(long, staged/rows/4*4)
+		if c.Out.Pixels() <= short || q*rows > int(l.MaxUnrolledProducts) {
+			q = short
+		}
+		cost := float64(ceilDiv(c.M, rows)) * (fetch + float64(rows)*(1+sum/float64(q)))
+		if best == 0 || cost < best {
+			best, t.R, t.Q = cost, rows, q
+		}
 	}
-	most := min(1024, int(l.MaxComputeInvocationsPerWorkgroup), int(l.MaxComputeWorkgroupSizeX))
+	widestWG := min(1024, int(l.MaxComputeInvocationsPerWorkgroup), int(l.MaxComputeWorkgroupSizeX))
 	lanes := straightLanes(c)
-	t.WG = min(most, 16*ceilDiv(lanes, 16*ceilDiv(lanes, most)))
+	t.WG = min(widestWG, 16*ceilDiv(lanes, 16*ceilDiv(lanes, widestWG)))
 	return t
 }
 
