@@ -230,7 +230,7 @@ const straightPartialBytes = 20 << 20
 
 // straightParts is the number of partial weight gradients and the bytes of one. A binding holds them, and 16 bytes more.
 func straightParts(l gpu.Limits, c ConvCall, t shaders.ConvGradTile) (parts, one int) {
-	one = c.Out.Groups() * straightLanes(c) * 16
+	one = c.Out.Groups() * (c.K*c.K*c.C + 1) * 16 // with a bias or without: memory is planned before that is known
 	u := unfold(c)
 	most := min(straightPartialBytes, int(l.MaxStorageBufferBindingSize)-16)
 	return max(1, min(ceilDiv(u.outTexels(c), t.Texels()), most/one)), one

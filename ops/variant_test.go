@@ -163,6 +163,35 @@ func TestTiles(t *testing.T) {
 	}
 }
 
+// TestNeedWithoutBias: what is planned for a convolution is enough where, before batch norm, its bias has no gradient.
+func TestNeedWithoutBias(t *testing.T) {
+	l := gpu.Limits{
+		MaxComputeInvocationsPerWorkgroup: 1024, MaxComputeWorkgroupSizeX: 1024, MaxComputeWorkgroupStorageSize: 32 << 10, MaxBufferSize: 1 << 30,
+		MaxStorageBufferBindingSize: 128 << 20, MaxStorageBuffersPerShaderStage: 8, MaxTextureDimension2D: 16384, MaxUnrolledProducts: gpu.UnrolledOnLlvmpipe,
+	}
+	for _, size := range []int{8, 16, 32} {
+		for _, o := range []Conv{
+			{C: 3, M: 192, K: 5, Stride: 1, Pad: 2}, {C: 192, M: 160, K: 1, Stride: 1}, {C: 160, M: 96, K: 1, Stride: 1}, {C: 96, M: 192, K: 5, Stride: 1, Pad: 2},
+			{C: 192, M: 192, K: 3, Stride: 1, Pad: 1}, {C: 192, M: 10, K: 1, Stride: 1}, {C: 1, M: 1, K: 1, Stride: 1},
+		} {
+			call, err := o.call(Shape{64, o.C, size, size})
+			if err != nil {
+				t.Fatal(err)
+			}
+			without := call
+			without.Bias = Param{}
+			for _, v := range variants[ConvWeightGrad] {
+				if v.Need == nil || v.Fits(l, call) != nil {
+					continue
+				}
+				if planned, need := v.Need(l, call), v.Need(l, without); planned.Max(need) != planned {
+					t.Errorf("%v, %s: %+v is planned, without a bias %+v is needed", call, v.Name, planned, need)
+				}
+			}
+		}
+	}
+}
+
 // TestUnrolled: no kernel without loops has more products than its adapter's compiler is given, and on Lavapipe such kernels are worth their time to compile.
 func TestUnrolled(t *testing.T) {
 	for _, most := range []uint32{1200, gpu.UnrolledElsewhere, gpu.UnrolledOnLlvmpipe} {
