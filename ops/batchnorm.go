@@ -31,9 +31,9 @@ func (p BatchNormParams) forward(x Shape) gpu.Slice {
 	return gpu.Slice{Buffer: p.Norm, Size: uint64(x.Groups()) * 64}
 }
 
-func (o BatchNorm) kernel(mode string, bindings ...gpu.Kind) gpu.Kernel {
+func (o BatchNorm) kernel(mode string, fetched bool, bindings ...gpu.Kind) gpu.Kernel {
 	relu := o.ReLU && (mode == "apply" || mode == "grad-apply")
-	return gpu.Kernel{Name: "batch norm " + mode, Source: shaders.Source("batchnorm", map[string]any{"Mode": mode, "ReLU": relu}), Bindings: bindings}
+	return gpu.Kernel{Name: "batch norm " + mode, Source: shaders.Source("batchnorm", map[string]any{"Mode": mode, "ReLU": relu, "Fetched": fetched}), Bindings: bindings}
 }
 
 // normPixels is the number of pixels that an invocation normalises: they share the reading of the channel's values.
@@ -46,32 +46,54 @@ func (o BatchNorm) params(x Shape, runs int, p BatchNormParams, s span) []uint32
 	}
 }
 
-// Need is the memory that recording the layer for input x takes from the recorder.
-func (BatchNorm) Need(x Shape) Need { return Need{Partial: reduceBytes(x)} }
+// Need is the memory that recording the layer for input x takes from r: forward alone, or in training both passes.
+func (BatchNorm) Need(r *Recorder, x Shape, train bool) Need {
+	if !r.Dev.Adapter.Llvmpipe() {
+		return Need{Partial: reduceBytes(x)}
+	}
+	return normNeed(r.Dev.Limits(), x, train)
+}
+
+// normNeed is what the layer needs where activations may be fetched.
+func normNeed(l gpu.Limits, x Shape, train bool) Need {
+	need := Need{Partial: reduceBytes(x), Scratch: fetchedExtent(l, x, 1)}
+	if train {
+		need.Scratch = need.Scratch.Max(fetchedExtent(l, x, 2))
+	}
+	return need
+}
 
 // Forward records y from x, with the batch's statistics where train is set, else with the running ones.
 func (o BatchNorm) Forward(r *Recorder, x Tensor, p BatchNormParams, y Tensor, train bool) error {
 	l := r.Dev.Limits()
 	all := span{0, x.Groups()}
+	fetched := r.fetched(r.planned(x.Shape), 1)
+	from := func(s span) any { return x.slice(s) }
+	source, texels := gpu.Read, []uint32(nil)
+	if fetched {
+		texels = r.fetch(x)
+		source, from = gpu.TextureF32, func(span) any { return r.Scratch.tex }
+	}
 	if train {
-		runs, part, err := r.reduce(reduceKernel("moments", false), x, func(s span) []any { return []any{x.slice(s)} })
+		runs, part, err := r.reduce(reduceKernel("moments", false, fetched), x, texels, func(s span) []any { return []any{from(s)} })
 		if err != nil {
 			return err
 		}
-		k := o.kernel("statistics", gpu.Params, gpu.Read, gpu.Read, gpu.Read, gpu.Write, gpu.Write)
+		k := o.kernel("statistics", false, gpu.Params, gpu.Read, gpu.Read, gpu.Read, gpu.Write, gpu.Write)
 		for _, s := range x.spans(l, 1) {
 			if err := r.dispatch(k, runs+4, o.params(x.Shape, runs, p, s), ceilDiv(s.to-s.from, 64), 1, 1,
 				part, x.slice(s), gpu.All(r.Weights), gpu.All(p.State), p.forward(x.Shape)); err != nil {
 				return err
 			}
 		}
-	} else if err := r.dispatch(o.kernel("running", gpu.Params, gpu.Read, gpu.Read, gpu.Write), 4, o.params(x.Shape, 0, p, all), ceilDiv(x.Groups(), 64), 1, 1,
+	} else if err := r.dispatch(o.kernel("running", false, gpu.Params, gpu.Read, gpu.Read, gpu.Write), 4, o.params(x.Shape, 0, p, all), ceilDiv(x.Groups(), 64), 1, 1,
 		gpu.All(r.Weights), gpu.All(p.State), p.forward(x.Shape)); err != nil {
 		return err
 	}
-	k := o.kernel("apply", gpu.Params, gpu.Read, gpu.Read, gpu.Write)
+	k := o.kernel("apply", fetched, gpu.Params, gpu.Read, source, gpu.Write)
 	for _, s := range x.spans(l, 1) {
-		if err := r.dispatch(k, normPixels, o.params(x.Shape, 0, p, s), ceilDiv(x.Pixels(), 128*normPixels), s.to-s.from, 1, p.forward(x.Shape), x.slice(s), y.slice(s)); err != nil {
+		params := append(o.params(x.Shape, 0, p, s), texels...)
+		if err := r.dispatch(k, normPixels, params, ceilDiv(x.Pixels(), 128*normPixels), s.to-s.from, 1, p.forward(x.Shape), from(s), y.slice(s)); err != nil {
 			return err
 		}
 	}
@@ -80,18 +102,30 @@ func (o BatchNorm) Forward(r *Recorder, x Tensor, p BatchNormParams, y Tensor, t
 
 // Grad records the gradients of weight and bias, and turns dy into dx in place. x is the layer's input of a training pass.
 func (o BatchNorm) Grad(r *Recorder, x Tensor, p BatchNormParams, dy Tensor) error {
-	runs, part, err := r.reduce(reduceKernel("grad", o.ReLU), x, func(s span) []any { return []any{dy.slice(s), x.slice(s), p.forward(x.Shape)} })
+	fetched := r.fetched(r.planned(x.Shape), 2)
+	source, texels := gpu.Read, []uint32(nil)
+	from := func(s span) []any { return []any{dy.slice(s), x.slice(s), p.forward(x.Shape)} }
+	if fetched {
+		texels = r.fetch(x, dy)
+		source, from = gpu.TextureF32, func(span) []any { return []any{r.Scratch.tex, p.forward(x.Shape)} }
+	}
+	runs, part, err := r.reduce(reduceKernel("grad", o.ReLU, fetched), x, texels, from)
 	if err != nil {
 		return err
 	}
 	means := gpu.Slice{Buffer: p.Norm, Offset: backwardAt(x.Shape), Size: uint64(x.Groups()) * 32}
-	sums := o.kernel("grad-sums", gpu.Params, gpu.Read, gpu.Write, gpu.Write)
+	sums := o.kernel("grad-sums", false, gpu.Params, gpu.Read, gpu.Write, gpu.Write)
 	if err := r.dispatch(sums, runs+4, o.params(x.Shape, runs, p, span{0, x.Groups()}), ceilDiv(x.Groups(), 64), 1, 1, part, gpu.All(r.Grads), means); err != nil {
 		return err
 	}
-	k := o.kernel("grad-apply", gpu.Params, gpu.Read, gpu.Read, gpu.Read, gpu.Write)
+	k := o.kernel("grad-apply", fetched, gpu.Params, gpu.Read, gpu.Read, source, gpu.Write)
 	for _, s := range x.spans(r.Dev.Limits(), 1) {
-		if err := r.dispatch(k, normPixels, o.params(x.Shape, 0, p, s), ceilDiv(x.Pixels(), 128*normPixels), s.to-s.from, 1, p.forward(x.Shape), means, x.slice(s), dy.slice(s)); err != nil {
+		var read any = x.slice(s)
+		if fetched {
+			read = r.Scratch.tex
+		}
+		params := append(o.params(x.Shape, 0, p, s), texels...)
+		if err := r.dispatch(k, normPixels, params, ceilDiv(x.Pixels(), 128*normPixels), s.to-s.from, 1, p.forward(x.Shape), means, read, dy.slice(s)); err != nil {
 			return err
 		}
 	}

@@ -6,14 +6,18 @@ import (
 )
 
 // reduceKernel is the first pass of a per-channel sum (see reduce.wgsl for the modes).
-func reduceKernel(mode string, relu bool) gpu.Kernel {
+func reduceKernel(mode string, relu, fetched bool) gpu.Kernel {
 	bindings := map[string][]gpu.Kind{
 		"sum":     {gpu.Params, gpu.Write, gpu.Read},
 		"relu":    {gpu.Params, gpu.Write, gpu.Write, gpu.Read},
 		"moments": {gpu.Params, gpu.Write, gpu.Read},
 		"grad":    {gpu.Params, gpu.Write, gpu.Read, gpu.Read, gpu.Read},
 	}
-	return gpu.Kernel{Name: "reduce " + mode, Source: shaders.Source("reduce", map[string]any{"Mode": mode, "ReLU": relu}), Bindings: bindings[mode]}
+	if fetched {
+		bindings["moments"] = []gpu.Kind{gpu.Params, gpu.Write, gpu.TextureF32}
+		bindings["grad"] = []gpu.Kind{gpu.Params, gpu.Write, gpu.TextureF32, gpu.Read}
+	}
+	return gpu.Kernel{Name: "reduce " + mode, Source: shaders.Source("reduce", map[string]any{"Mode": mode, "ReLU": relu, "Fetched": fetched}), Bindings: bindings[mode]}
 }
 
 // reduceRuns is the number of pixels a workgroup sums, 16 an invocation or more, and of the runs that makes: enough workgroups for all cores of an adapter, and so
@@ -34,13 +38,13 @@ func reduceBytes(s Shape) uint64 {
 	return uint64(32 * s.Groups() * min(mostRuns(s), ceilDiv(s.Pixels(), 1024)))
 }
 
-// reduce records the first pass over t: into r.Partial, two vec4s for every channel group and run. It returns the number of runs and the part of
+// reduce records the first pass over t, which lies at texels (see fetch) or, where that is nil, in the resources: into r.Partial, two vec4s for every channel group and run. It returns the number of runs and the part of
 // r.Partial that holds them.
-func (r *Recorder) reduce(k gpu.Kernel, t Tensor, resources func(span) []any) (runs int, part gpu.Slice, err error) {
+func (r *Recorder) reduce(k gpu.Kernel, t Tensor, texels []uint32, resources func(span) []any) (runs int, part gpu.Slice, err error) {
 	run, runs := reduceRuns(t.Shape)
 	part = gpu.Slice{Buffer: r.Partial, Size: uint64(32 * runs * t.Groups())}
 	for _, s := range t.spans(r.Dev.Limits(), 1) {
-		params := []uint32{uint32(t.Pixels()), uint32(t.Plane()), uint32(run), uint32(runs), uint32(s.from)}
+		params := append([]uint32{uint32(t.Pixels()), uint32(t.Plane()), uint32(run), uint32(runs), uint32(s.from)}, texels...)
 		if err := r.dispatch(k, run/64+16, params, runs, s.to-s.from, 1, append([]any{part}, resources(s)...)...); err != nil {
 			return 0, part, err
 		}
@@ -51,11 +55,11 @@ func (r *Recorder) reduce(k gpu.Kernel, t Tensor, resources func(span) []any) (r
 // BiasGrad records the gradient of a bias, the sum of dy over all pixels. Where the layer ends in a ReLU, y is its output: dy is masked in place on
 // the way, which spares a pass; otherwise y is nil.
 func BiasGrad(r *Recorder, dy Tensor, y *Tensor, bias Param) error {
-	k := reduceKernel("sum", false)
+	k := reduceKernel("sum", false, false)
 	if y != nil {
-		k = reduceKernel("relu", false)
+		k = reduceKernel("relu", false, false)
 	}
-	runs, part, err := r.reduce(k, dy, func(s span) []any {
+	runs, part, err := r.reduce(k, dy, nil, func(s span) []any {
 		if y != nil {
 			return []any{dy.slice(s), y.slice(s)}
 		}

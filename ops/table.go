@@ -553,20 +553,21 @@ func (t *table) batchNorm(o BatchNorm, x Shape, kind string, value func(*rand.Ra
 		return append([]Operand{norm, state("mean", u, unit), state("variance", u, positive), reads("x", x, value)}, weights...)
 	}
 	elements := float64(x.Elements())
+	need := func(l gpu.Limits) Need { return normNeed(l, x, true) }
 	t.add(Case{
-		Operator: "batch norm", Pass: "training", Name: name, Op: o, In: x, Flops: 8 * elements,
+		Operator: "batch norm", Pass: "training", Name: name, Op: o, In: x, Need: need, Flops: 8 * elements,
 		Operands: append(inputs(Updates), y),
 		Record:   forward(true),
 	})
 	t.add(Case{ // after two steps the running statistics show whether momentum is applied rightly
-		Operator: "batch norm", Pass: "training twice", Name: name, Op: o, In: x, Flops: 8 * elements,
+		Operator: "batch norm", Pass: "training twice", Name: name, Op: o, In: x, Need: need, Flops: 8 * elements,
 		Operands: append(inputs(Updates), y),
 		Prepare:  forward(true),
 		Record:   forward(true),
 	})
 	y.Scale *= 2 // the running statistics don't bring x to unit scale
 	t.add(Case{
-		Operator: "batch norm", Pass: "evaluation", Name: name, Op: o, In: x, Flops: 2 * elements,
+		Operator: "batch norm", Pass: "evaluation", Name: name, Op: o, In: x, Need: need, Flops: 2 * elements,
 		Operands: append(inputs(Reads), y),
 		Record:   forward(false),
 	})
@@ -575,7 +576,7 @@ func (t *table) batchNorm(o BatchNorm, x Shape, kind string, value func(*rand.Ra
 	grads := []Operand{gradient("dbias", x.C, x.Pixels()), gradient("dweight", x.C, x.Pixels())}
 	grads[1].Scale = scale
 	t.add(Case{
-		Operator: "batch norm", Pass: "gradient", Name: name, Op: o, In: x, Flops: 12 * elements,
+		Operator: "batch norm", Pass: "gradient", Name: name, Op: o, In: x, Need: need, Flops: 12 * elements,
 		Operands: append(append(inputs(Updates), dy, Operand{Name: "y", Shape: x, Use: Internal}), grads...),
 		Prepare:  forward(true),
 		Record:   func(m *Memory) error { return o.Grad(m.Recorder, m.Tensors["x"], params(m), m.Tensors["dy"]) },

@@ -6,8 +6,9 @@ unrolled ones fall out of the instruction cache. The invocations' sums are added
 
 Mode "sum": Σ dy (bias gradient).  "relu": the same, after masking dy in place where the output y is 0.
 Mode "moments": Σ (x-s) and Σ (x-s)², s the channel's first value: no cancellation where the mean is large against the deviation.
-Mode "grad": Σ dy and Σ dy·x̂ (batch normalisation), dy masked by the ReLU of the normalised value where there is one. */ -}}
-struct Q { pixels: u32, plane: u32, run: u32, runs: u32, group0: u32 }
+Mode "grad": Σ dy and Σ dy·x̂ (batch normalisation), dy masked by the ReLU of the normalised value where there is one.
+Fetched: x, and behind it dy, are read from a texture, see Recorder.fetched. */ -}}
+struct Q { pixels: u32, plane: u32, run: u32, runs: u32, group0: u32, width: u32, shift: u32, factor: u32, second: u32 }
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read_write> part: array<vec4<f32>>;
 {{- if eq .Mode "sum"}}
@@ -15,24 +16,37 @@ struct Q { pixels: u32, plane: u32, run: u32, runs: u32, group0: u32 }
 {{- else if eq .Mode "relu"}}
 @group(0) @binding(2) var<storage, read_write> dy: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> y: array<vec4<f32>>;
+{{- else if and .Fetched (eq .Mode "moments")}}
+@group(0) @binding(2) var t: texture_2d<f32>;
 {{- else if eq .Mode "moments"}}
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
+{{- else if .Fetched}}
+@group(0) @binding(2) var t: texture_2d<f32>;
+@group(0) @binding(3) var<storage, read> norm: array<vec4<f32>>;
 {{- else}}
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> norm: array<vec4<f32>>; // mean, 1/deviation, scale, shift of each channel group
+{{- end}}
+{{- $x := "x[i]"}}{{$dy := "dy[i]"}}
+{{- if .Fetched}}{{$x = "texel(i)"}}{{$dy = "texel(q.second + i)"}}
+
+fn texel(i: u32) -> vec4<f32> {
+  let row = ((i >> q.shift) * q.factor) >> 17u; // i / q.width
+  return textureLoad(t, vec2<u32>(i - row * q.width, row), 0);
+}
 {{- end}}
 var<workgroup> sums: array<f32, 512>; // of each invocation, eight: two vec4s
 var<workgroup> slices: array<f32, 64>; // of eight invocations each
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
-  let base = wid.y * q.plane;
+  let base = {{if .Fetched}}(q.group0 + wid.y){{else}}wid.y{{end}} * q.plane;
   let end = min(q.pixels, (wid.x + 1u) * q.run);
   var a = vec4<f32>();
   var b = vec4<f32>();
 {{- if eq .Mode "moments"}}
-  let s = x[base];
+  let s = {{if .Fetched}}texel(base){{else}}x[base]{{end}};
 {{- else if eq .Mode "grad"}}
   let g = 4u * (q.group0 + wid.y);
   let mean = norm[g];
@@ -51,12 +65,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
     dy[i] = v;
     a = a + v;
 {{- else if eq .Mode "moments"}}
-    let v = x[i] - s;
+    let v = {{$x}} - s;
     a = a + v;
     b = b + v * v;
 {{- else}}
-    let d = x[i] - mean;
-    let v = {{if .ReLU}}select(dy[i], vec4<f32>(), d * scale + shift <= vec4<f32>()){{else}}dy[i]{{end}};
+    let d = {{$x}} - mean;
+    let v = {{if .ReLU}}select({{$dy}}, vec4<f32>(), d * scale + shift <= vec4<f32>()){{else}}{{$dy}}{{end}};
     a = a + v;
     b = b + v * (d * inv);
 {{- end}}

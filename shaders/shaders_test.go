@@ -32,10 +32,10 @@ func specialisations() map[string][]string {
 			add("avgpool", pool)
 		}
 		for _, mode := range []string{"statistics", "running", "apply", "grad-sums", "grad-apply"} {
-			add("batchnorm", map[string]any{"Mode": mode, "ReLU": yes})
+			add("batchnorm", map[string]any{"Mode": mode, "ReLU": yes, "Fetched": yes && strings.HasSuffix(mode, "apply")})
 		}
 		for _, mode := range []string{"sum", "relu", "moments", "grad"} {
-			add("reduce", map[string]any{"Mode": mode, "ReLU": yes})
+			add("reduce", map[string]any{"Mode": mode, "ReLU": yes, "Fetched": yes && (mode == "moments" || mode == "grad")})
 		}
 	}
 	for _, t := range []shaders.ConvTile{
