@@ -36,13 +36,18 @@ func (o BatchNorm) kernel(mode string, fetched bool, bindings ...gpu.Kind) gpu.K
 	return gpu.Kernel{Name: "batch norm " + mode, Source: shaders.Source("batchnorm", map[string]any{"Mode": mode, "ReLU": relu, "Fetched": fetched}), Bindings: bindings}
 }
 
-// normPixels is the number of pixels that an invocation normalises: they share the reading of the channel's values.
-const normPixels = 16
+// normPixels is the number of pixels that an invocation normalises: they share the reading of the channel's values, which on a software driver take long.
+func normPixels(fetched bool) int {
+	if fetched {
+		return 64
+	}
+	return 16
+}
 
-func (o BatchNorm) params(x Shape, runs int, p BatchNormParams, s span) []uint32 {
+func (o BatchNorm) params(x Shape, runs int, p BatchNormParams, s span, fetched bool) []uint32 {
 	return []uint32{
 		uint32(x.Pixels()), uint32(x.Plane()), uint32(runs), uint32(x.C), uint32(p.Weight.Offset), uint32(p.Bias.Offset),
-		uint32(p.Mean.Offset), uint32(p.Variance.Offset), bits(float32(o.Momentum)), bits(float32(o.Eps)), uint32(s.from), uint32(s.to - s.from), normPixels, bits(0),
+		uint32(p.Mean.Offset), uint32(p.Variance.Offset), bits(float32(o.Momentum)), bits(float32(o.Eps)), uint32(s.from), uint32(s.to - s.from), uint32(normPixels(fetched)), bits(0),
 	}
 }
 
@@ -81,19 +86,19 @@ func (o BatchNorm) Forward(r *Recorder, x Tensor, p BatchNormParams, y Tensor, t
 		}
 		k := o.kernel("statistics", false, gpu.Params, gpu.Read, gpu.Read, gpu.Read, gpu.Write, gpu.Write)
 		for _, s := range x.spans(l, 1) {
-			if err := r.dispatch(k, runs+4, o.params(x.Shape, runs, p, s), ceilDiv(s.to-s.from, 64), 1, 1,
+			if err := r.dispatch(k, runs+4, o.params(x.Shape, runs, p, s, fetched), ceilDiv(s.to-s.from, 64), 1, 1,
 				part, x.slice(s), gpu.All(r.Weights), gpu.All(p.State), p.forward(x.Shape)); err != nil {
 				return err
 			}
 		}
-	} else if err := r.dispatch(o.kernel("running", false, gpu.Params, gpu.Read, gpu.Read, gpu.Write), 4, o.params(x.Shape, 0, p, all), ceilDiv(x.Groups(), 64), 1, 1,
+	} else if err := r.dispatch(o.kernel("running", false, gpu.Params, gpu.Read, gpu.Read, gpu.Write), 4, o.params(x.Shape, 0, p, all, fetched), ceilDiv(x.Groups(), 64), 1, 1,
 		gpu.All(r.Weights), gpu.All(p.State), p.forward(x.Shape)); err != nil {
 		return err
 	}
 	k := o.kernel("apply", fetched, gpu.Params, gpu.Read, source, gpu.Write)
 	for _, s := range x.spans(l, 1) {
-		params := append(o.params(x.Shape, 0, p, s), texels...)
-		if err := r.dispatch(k, normPixels, params, ceilDiv(x.Pixels(), 128*normPixels), s.to-s.from, 1, p.forward(x.Shape), from(s), y.slice(s)); err != nil {
+		params := append(o.params(x.Shape, 0, p, s, fetched), texels...)
+		if err := r.dispatch(k, normPixels(fetched), params, ceilDiv(x.Pixels(), 128*normPixels(fetched)), s.to-s.from, 1, p.forward(x.Shape), from(s), y.slice(s)); err != nil {
 			return err
 		}
 	}
@@ -115,7 +120,7 @@ func (o BatchNorm) Grad(r *Recorder, x Tensor, p BatchNormParams, dy Tensor) err
 	}
 	means := gpu.Slice{Buffer: p.Norm, Offset: backwardAt(x.Shape), Size: uint64(x.Groups()) * 32}
 	sums := o.kernel("grad-sums", false, gpu.Params, gpu.Read, gpu.Write, gpu.Write)
-	if err := r.dispatch(sums, runs+4, o.params(x.Shape, runs, p, span{0, x.Groups()}), ceilDiv(x.Groups(), 64), 1, 1, part, gpu.All(r.Grads), means); err != nil {
+	if err := r.dispatch(sums, runs+4, o.params(x.Shape, runs, p, span{0, x.Groups()}, fetched), ceilDiv(x.Groups(), 64), 1, 1, part, gpu.All(r.Grads), means); err != nil {
 		return err
 	}
 	k := o.kernel("grad-apply", fetched, gpu.Params, gpu.Read, gpu.Read, source, gpu.Write)
@@ -124,8 +129,8 @@ func (o BatchNorm) Grad(r *Recorder, x Tensor, p BatchNormParams, dy Tensor) err
 		if fetched {
 			read = r.Scratch.tex
 		}
-		params := append(o.params(x.Shape, 0, p, s), texels...)
-		if err := r.dispatch(k, normPixels, params, ceilDiv(x.Pixels(), 128*normPixels), s.to-s.from, 1, p.forward(x.Shape), means, read, dy.slice(s)); err != nil {
+		params := append(o.params(x.Shape, 0, p, s, fetched), texels...)
+		if err := r.dispatch(k, normPixels(fetched), params, ceilDiv(x.Pixels(), 128*normPixels(fetched)), s.to-s.from, 1, p.forward(x.Shape), means, read, dy.slice(s)); err != nil {
 			return err
 		}
 	}

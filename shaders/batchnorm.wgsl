@@ -156,12 +156,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
       let i = wid.y * q.plane + p;
 {{- if .Fetched}}
       let at = i + q.group0 * q.plane;
-      let d = texel(at) - mean;
+      let value = texel(at);
       let g = texel(q.second + at);
 {{- else}}
-      let d = x[i] - mean;
+      let value = x[i];
       let g = dy[i];
 {{- end}}
+      let d = value - mean;
       let v = {{if .ReLU}}select(g, vec4<f32>(), d * scale + shift <= vec4<f32>()){{else}}g{{end}};
       dy[i] = scale * (v - a - (d * inv) * b);
     }

@@ -69,8 +69,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
     a = a + v;
     b = b + v * v;
 {{- else}}
-    let d = {{$x}} - mean;
-    let v = {{if .ReLU}}select({{$dy}}, vec4<f32>(), d * scale + shift <= vec4<f32>()){{else}}{{$dy}}{{end}};
+    let value = {{$x}};
+    let given = {{$dy}};
+    let d = value - mean;
+    let v = {{if .ReLU}}select(given, vec4<f32>(), d * scale + shift <= vec4<f32>()){{else}}given{{end}};
     a = a + v;
     b = b + v * (d * inv);
 {{- end}}
