@@ -94,7 +94,7 @@ func (batchNorm) params(in []ops.Shape) []ParamSpec {
 }
 
 func (l batchNorm) traits(in []ops.Shape) traits {
-	need := func(r *ops.Recorder, in ops.Shape, train bool) (ops.Need, error) { return l.op.Need(r, in, train), nil }
+	need := func(r *ops.Recorder, in ops.Shape, _ bool) (ops.Need, error) { return l.op.Need(r, in), nil }
 	return traits{gradInPlace: true, centresGrad: true, needsInput: true, aux: l.op.NormBytes, need: need}
 }
 

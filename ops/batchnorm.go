@@ -51,28 +51,24 @@ func (o BatchNorm) params(x Shape, runs int, p BatchNormParams, s span, fetched 
 	}
 }
 
-// Need is the memory that recording the layer for input x takes from r: forward alone, or in training both passes.
-func (BatchNorm) Need(r *Recorder, x Shape, train bool) Need {
+// Need is the memory that recording the layer for input x takes from r.
+func (BatchNorm) Need(r *Recorder, x Shape) Need {
 	if !r.Dev.Adapter.Llvmpipe() {
 		return Need{Partial: reduceBytes(x)}
 	}
-	return normNeed(r.Dev.Limits(), x, train)
+	return normNeed(r.Dev.Limits(), x)
 }
 
 // normNeed is what the layer needs where activations may be fetched.
-func normNeed(l gpu.Limits, x Shape, train bool) Need {
-	need := Need{Partial: reduceBytes(x), Scratch: fetchedExtent(l, x, 1)}
-	if train {
-		need.Scratch = need.Scratch.Max(fetchedExtent(l, x, 2))
-	}
-	return need
+func normNeed(l gpu.Limits, x Shape) Need {
+	return Need{Partial: reduceBytes(x), Scratch: fetchedExtent(l, x)}
 }
 
 // Forward records y from x, with the batch's statistics where train is set, else with the running ones.
 func (o BatchNorm) Forward(r *Recorder, x Tensor, p BatchNormParams, y Tensor, train bool) error {
 	l := r.Dev.Limits()
 	all := span{0, x.Groups()}
-	fetched := r.fetched(r.planned(x.Shape), 1)
+	fetched := r.fetched(r.planned(x.Shape))
 	from := func(s span) any { return x.slice(s) }
 	source, texels := gpu.Read, []uint32(nil)
 	if fetched {
@@ -107,12 +103,12 @@ func (o BatchNorm) Forward(r *Recorder, x Tensor, p BatchNormParams, y Tensor, t
 
 // Grad records the gradients of weight and bias, and turns dy into dx in place. x is the layer's input of a training pass.
 func (o BatchNorm) Grad(r *Recorder, x Tensor, p BatchNormParams, dy Tensor) error {
-	fetched := r.fetched(r.planned(x.Shape), 2)
+	fetched := r.fetched(r.planned(x.Shape))
 	source, texels := gpu.Read, []uint32(nil)
 	from := func(s span) []any { return []any{dy.slice(s), x.slice(s), p.forward(x.Shape)} }
 	if fetched {
-		texels = r.fetch(x, dy)
-		source, from = gpu.TextureF32, func(span) []any { return []any{r.Scratch.tex, p.forward(x.Shape)} }
+		texels = r.fetch(x)
+		source, from = gpu.TextureF32, func(s span) []any { return []any{dy.slice(s), r.Scratch.tex, p.forward(x.Shape)} }
 	}
 	runs, part, err := r.reduce(reduceKernel("grad", o.ReLU, fetched), x, texels, from)
 	if err != nil {

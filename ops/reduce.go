@@ -15,7 +15,7 @@ func reduceKernel(mode string, relu, fetched bool) gpu.Kernel {
 	}
 	if fetched {
 		bindings["moments"] = []gpu.Kind{gpu.Params, gpu.Write, gpu.TextureF32}
-		bindings["grad"] = []gpu.Kind{gpu.Params, gpu.Write, gpu.TextureF32, gpu.Read}
+		bindings["grad"] = []gpu.Kind{gpu.Params, gpu.Write, gpu.Read, gpu.TextureF32, gpu.Read}
 	}
 	return gpu.Kernel{Name: "reduce " + mode, Source: shaders.Source("reduce", map[string]any{"Mode": mode, "ReLU": relu, "Fetched": fetched}), Bindings: bindings[mode]}
 }

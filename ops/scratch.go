@@ -100,31 +100,26 @@ func (s *Scratch) holds(e Extent) bool {
 	return e == Extent{} || s != nil && e.Width <= s.tex.Width && e.Height <= s.tex.Height
 }
 
-// fetched says whether the passes over n activations of shape s that only read them go through the scratch texture, where they lie one behind the other as in their
-// buffers. On llvmpipe a texture fetch in a loop costs a third of a storage load, and the copy a tenth; elsewhere buffers are as fast.
-func (r *Recorder) fetched(s Shape, n int) bool {
-	return r.Dev.Adapter.Llvmpipe() && fetchedExtent(r.Dev.Limits(), s, n).Width > 0
+// fetched says whether passes that only read an activation of shape s do so through the scratch texture, where it lies as in its buffer. On llvmpipe a texture fetch in
+// a loop costs a third of a storage load, and the copy a tenth; elsewhere buffers are as fast. A second fetch in the same loop gains nothing.
+func (r *Recorder) fetched(s Shape) bool {
+	return r.Dev.Adapter.Llvmpipe() && fetchedExtent(r.Dev.Limits(), s).Width > 0
 }
 
-// fetchedExtent is what n activations one behind the other take of the scratch texture, nothing where they don't fit.
-func fetchedExtent(l gpu.Limits, s Shape, n int) Extent {
-	e := linearExtent(n * s.texels())
+// fetchedExtent is what an activation takes of the scratch texture, nothing where it doesn't fit.
+func fetchedExtent(l gpu.Limits, s Shape) Extent {
+	e := linearExtent(s.Groups() * s.Plane())
 	if max(e.Width, e.Height) > int(l.MaxTextureDimension2D) {
 		return Extent{}
 	}
 	return e
 }
 
-// texels is the number of texels of a whole activation.
-func (s Shape) texels() int { return s.Groups() * s.Plane() }
-
-// fetch copies activations to the scratch texture, and returns what kernels find them with there: its width, what divides by that, and where the second begins.
-func (r *Recorder) fetch(activations ...Tensor) []uint32 {
-	for i, x := range activations {
-		r.Tape.CopyTexels(x.Buf, r.Scratch.tex, i*x.texels(), x.texels())
-	}
+// fetch copies x to the scratch texture, and returns what kernels find it with there: the texture's width and what divides by that.
+func (r *Recorder) fetch(x Tensor) []uint32 {
+	r.Tape.CopyTexels(x.Buf, r.Scratch.tex, 0, x.Groups()*x.Plane())
 	shift, factor := rowDivisor(r.Scratch.tex.Width)
-	return []uint32{uint32(r.Scratch.tex.Width), uint32(shift), uint32(factor), uint32(activations[0].texels())}
+	return []uint32{uint32(r.Scratch.tex.Width), uint32(shift), uint32(factor)}
 }
 
 // zero is the row that nobody writes.

@@ -553,7 +553,7 @@ func (t *table) batchNorm(o BatchNorm, x Shape, kind string, value func(*rand.Ra
 		return append([]Operand{norm, state("mean", u, unit), state("variance", u, positive), reads("x", x, value)}, weights...)
 	}
 	elements := float64(x.Elements())
-	need := func(l gpu.Limits) Need { return normNeed(l, x, true) }
+	need := func(l gpu.Limits) Need { return normNeed(l, x) }
 	t.add(Case{
 		Operator: "batch norm", Pass: "training", Name: name, Op: o, In: x, Need: need, Flops: 8 * elements,
 		Operands: append(inputs(Updates), y),

@@ -7,9 +7,9 @@ Mode "grad-sums": dweight = Σ dy·x̂, dbias = Σ dy, and their means into norm
 dx = scale·(dy - mean(dy) - x̂·mean(dy·x̂)).
 
 The slope of ReLU's negative half comes at run time, although it is 0: else drivers make one maximum of comparison and choice, which hides NaN.
-Fetched: x, and behind it dy, are read from a texture, see Recorder.fetched.
+Fetched: x is read from a texture, see Recorder.fetched.
 The bound of the loops over pixels comes at run time, so that no compiler unrolls them: see reduce.wgsl. */ -}}
-struct Q { pixels: u32, plane: u32, runs: u32, channels: u32, weight: u32, bias: u32, mean: u32, variance: u32, momentum: f32, eps: f32, group0: u32, groups: u32, each: u32, slope: f32, width: u32, divisor: u32, factor: u32, second: u32 }
+struct Q { pixels: u32, plane: u32, runs: u32, channels: u32, weight: u32, bias: u32, mean: u32, variance: u32, momentum: f32, eps: f32, group0: u32, groups: u32, each: u32, slope: f32, width: u32, divisor: u32, factor: u32 }
 @group(0) @binding(0) var<uniform> q: Q;
 {{if .Fetched -}}
 fn texel(i: u32) -> vec4<f32> {
@@ -154,14 +154,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
     let p = (wid.x * q.each + u) * 128u + lid.x;
     if (p < q.pixels) {
       let i = wid.y * q.plane + p;
-{{- if .Fetched}}
-      let at = i + q.group0 * q.plane;
-      let value = texel(at);
-      let g = texel(q.second + at);
-{{- else}}
-      let value = x[i];
+      let value = {{if .Fetched}}texel(i + q.group0 * q.plane){{else}}x[i]{{end}};
       let g = dy[i];
-{{- end}}
       let d = value - mean;
       let v = {{if .ReLU}}select(g, vec4<f32>(), d * scale + shift <= vec4<f32>()){{else}}g{{end}};
       dy[i] = scale * (v - a - (d * inv) * b);

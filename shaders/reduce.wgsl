@@ -7,8 +7,8 @@ unrolled ones fall out of the instruction cache. The invocations' sums are added
 Mode "sum": Σ dy (bias gradient).  "relu": the same, after masking dy in place where the output y is 0.
 Mode "moments": Σ (x-s) and Σ (x-s)², s the channel's first value: no cancellation where the mean is large against the deviation.
 Mode "grad": Σ dy and Σ dy·x̂ (batch normalisation), dy masked by the ReLU of the normalised value where there is one.
-Fetched: x, and behind it dy, are read from a texture, see Recorder.fetched. */ -}}
-struct Q { pixels: u32, plane: u32, run: u32, runs: u32, group0: u32, width: u32, shift: u32, factor: u32, second: u32 }
+Fetched: x is read from a texture, see Recorder.fetched. */ -}}
+struct Q { pixels: u32, plane: u32, run: u32, runs: u32, group0: u32, width: u32, shift: u32, factor: u32 }
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read_write> part: array<vec4<f32>>;
 {{- if eq .Mode "sum"}}
@@ -21,15 +21,16 @@ struct Q { pixels: u32, plane: u32, run: u32, runs: u32, group0: u32, width: u32
 {{- else if eq .Mode "moments"}}
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
 {{- else if .Fetched}}
-@group(0) @binding(2) var t: texture_2d<f32>;
-@group(0) @binding(3) var<storage, read> norm: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(3) var t: texture_2d<f32>;
+@group(0) @binding(4) var<storage, read> norm: array<vec4<f32>>;
 {{- else}}
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> norm: array<vec4<f32>>; // mean, 1/deviation, scale, shift of each channel group
 {{- end}}
-{{- $x := "x[i]"}}{{$dy := "dy[i]"}}
-{{- if .Fetched}}{{$x = "texel(i)"}}{{$dy = "texel(q.second + i)"}}
+{{- $x := "x[i]"}}
+{{- if .Fetched}}{{$x = "texel(q.group0 * q.plane + i)"}}
 
 fn texel(i: u32) -> vec4<f32> {
   let row = ((i >> q.shift) * q.factor) >> 17u; // i / q.width
@@ -41,12 +42,12 @@ var<workgroup> slices: array<f32, 64>; // of eight invocations each
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
-  let base = {{if .Fetched}}(q.group0 + wid.y){{else}}wid.y{{end}} * q.plane;
+  let base = wid.y * q.plane;
   let end = min(q.pixels, (wid.x + 1u) * q.run);
   var a = vec4<f32>();
   var b = vec4<f32>();
 {{- if eq .Mode "moments"}}
-  let s = {{if .Fetched}}texel(base){{else}}x[base]{{end}};
+  let s = {{if .Fetched}}texel(q.group0 * q.plane + base){{else}}x[base]{{end}};
 {{- else if eq .Mode "grad"}}
   let g = 4u * (q.group0 + wid.y);
   let mean = norm[g];
@@ -70,7 +71,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
     b = b + v * v;
 {{- else}}
     let value = {{$x}};
-    let given = {{$dy}};
+    let given = dy[i];
     let d = value - mean;
     let v = {{if .ReLU}}select(given, vec4<f32>(), d * scale + shift <= vec4<f32>()){{else}}given{{end}};
     a = a + v;
