@@ -49,12 +49,12 @@ func (MaxPool) Places(y Shape) uint64 { return y.Bytes() / 2 }
 
 // Forward records y and the places of the maxima.
 func (o MaxPool) Forward(r *Recorder, x, y Tensor, places *gpu.Buffer) error {
-	return r.pool("maxpool", map[string]any{"Grad": false, "AfterReLU": o.AfterReLU}, o.K, o.Stride, o.Pad, x, y, places)
+	return r.pool("maxpool", pooling{K: o.K, Stride: o.Stride, Pad: o.Pad, AfterReLU: o.AfterReLU, Places: true}, x, y, places)
 }
 
 // Grad records dx from dy and the places that Forward kept.
 func (o MaxPool) Grad(r *Recorder, dy Tensor, places *gpu.Buffer, dx Tensor) error {
-	return r.pool("maxpool", map[string]any{"Grad": true}, o.K, o.Stride, o.Pad, dx, dy, places)
+	return r.pool("maxpool", pooling{K: o.K, Stride: o.Stride, Pad: o.Pad, Grad: true, Places: true}, dx, dy, places)
 }
 
 // AvgPool takes the mean of K×K windows; the divisor is K², padding included.
@@ -65,34 +65,34 @@ func (o AvgPool) Out(x Shape) (Shape, error) { return poolOut(x, o.K, o.Stride, 
 
 // Forward records y.
 func (o AvgPool) Forward(r *Recorder, x, y Tensor) error {
-	return r.pool("avgpool", map[string]any{"Grad": false}, o.K, o.Stride, o.Pad, x, y, nil)
+	return r.pool("avgpool", pooling{K: o.K, Stride: o.Stride, Pad: o.Pad}, x, y, nil)
 }
 
 // Grad records dx from dy.
 func (o AvgPool) Grad(r *Recorder, dy, dx Tensor) error {
-	return r.pool("avgpool", map[string]any{"Grad": true}, o.K, o.Stride, o.Pad, dx, dy, nil)
+	return r.pool("avgpool", pooling{K: o.K, Stride: o.Stride, Pad: o.Pad, Grad: true}, dx, dy, nil)
+}
+
+// pooling is what the code of a pooling kernel depends on.
+type pooling struct {
+	K, Stride, Pad          int
+	Grad, Places, AfterReLU bool
 }
 
 // pool dispatches a pooling kernel: one invocation a pixel of y, or a block of 2×2 pixels of the gradient of x. x is the image or its gradient, y the pooled one.
-func (r *Recorder) pool(file string, mode map[string]any, k, stride, pad int, x, y Tensor, places *gpu.Buffer) error {
-	grad := mode["Grad"] == true
-	mode["K"], mode["Stride"], mode["Pad"] = k, stride, pad
-	kernel := gpu.Kernel{
-		Name:     file,
-		Source:   shaders.Source(file, mode),
-		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write},
-	}
-	invocations, passes := y.Pixels(), k*(k+1)
-	rows, columns := ceilDiv(x.H+pad%2, 2), ceilDiv(x.W+pad%2, 2)
-	if grad {
+func (r *Recorder) pool(file string, o pooling, x, y Tensor, places *gpu.Buffer) error {
+	kernel := gpu.Kernel{Name: file, Source: shaders.Source(file, o), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
+	invocations, passes := y.Pixels(), o.K*(o.K+1)
+	rows, columns := ceilDiv(x.H+o.Pad%2, 2), ceilDiv(x.W+o.Pad%2, 2)
+	if o.Grad {
 		kernel.Name += " gradient"
 		invocations = x.N * rows * columns
-		n := ceilDiv(k+1, stride)
+		n := ceilDiv(o.K+1, o.Stride)
 		passes = n * (n + 1)
 	}
-	if places != nil {
+	if o.Places {
 		kernel.Bindings = []gpu.Kind{gpu.Params, gpu.Read, gpu.Write, gpu.Write}
-		if grad {
+		if o.Grad {
 			kernel.Bindings = []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write}
 		}
 	}
@@ -104,17 +104,17 @@ func (r *Recorder) pool(file string, mode map[string]any, k, stride, pad int, x,
 		larger = y.Shape
 	}
 	step := 1
-	if places != nil {
+	if o.Places {
 		step = 2 // two planes of places: bindings start at multiples of 256 bytes
 	}
 	for _, s := range larger.spans(r.Dev.Limits(), step) {
 		var resources []any
 		switch {
-		case grad && places != nil:
+		case o.Grad && o.Places:
 			resources = []any{y.slice(s), y.half(places, s), x.slice(s)}
-		case grad:
+		case o.Grad:
 			resources = []any{y.slice(s), x.slice(s)}
-		case places != nil:
+		case o.Places:
 			resources = []any{x.slice(s), y.slice(s), y.half(places, s)}
 		default:
 			resources = []any{x.slice(s), y.slice(s)}

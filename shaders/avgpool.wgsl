@@ -1,42 +1,10 @@
-{{- /* Average pooling and its gradient. The divisor is the kernel's area, padding included. */ -}}
-struct Q { invocations: u32, plane: u32, in_plane: u32, in_h: i32, in_w: i32, out_h: i32, out_w: i32, rows: i32, columns: i32 }
-@group(0) @binding(0) var<uniform> q: Q;
+{{- /* Average pooling and its gradient. The divisor is the kernel's area, padding included. Parameters and gradient are in maxpool.wgsl. */ -}}
+{{template "pool params"}}
 {{if .Grad -}}
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> dx: array<vec4<f32>>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
-  // A block of 2×2 pixels, which share most of the windows that hold them. It begins where windows of stride 2 do.
-  let b = wid.x * 64u + lid.x;
-  if (b >= q.invocations) { return; }
-  let ix = 2 * (i32(b) % q.columns) - {{mod .Pad 2}};
-  let iy = 2 * ((i32(b) / q.columns) % q.rows) - {{mod .Pad 2}};
-  let n = i32(b) / (q.columns * q.rows);
-{{- range $i := seq 2}}{{range $j := seq 2}}
-  var sum{{$i}}{{$j}} = vec4<f32>();
-{{- end}}{{end}}
-  // The windows: from the one whose last row or column is the block's first to the one whose first is its last.
-  let first_y = max(0, (iy + {{.Pad}} - {{.K}} + {{.Stride}}) / {{.Stride}});
-  let first_x = max(0, (ix + {{.Pad}} - {{.K}} + {{.Stride}}) / {{.Stride}});
-  let last_y = min(q.out_h - 1, (iy + 1 + {{.Pad}}) / {{.Stride}});
-  let last_x = min(q.out_w - 1, (ix + 1 + {{.Pad}}) / {{.Stride}});
-  for (var oy = first_y; oy <= last_y; oy = oy + 1) {
-    for (var ox = first_x; ox <= last_x; ox = ox + 1) {
-      let o = wid.y * q.plane + u32((n * q.out_h + oy) * q.out_w + ox);
-      let ky = iy + {{.Pad}} - oy * {{.Stride}};
-      let kx = ix + {{.Pad}} - ox * {{.Stride}};
-      let v = dy[o];
-{{- range $i := seq 2}}{{range $j := seq 2}}
-      sum{{$i}}{{$j}} = sum{{$i}}{{$j}} + select(vec4<f32>(), v, ky + {{$i}} >= 0 && ky + {{$i}} < {{$.K}} && kx + {{$j}} >= 0 && kx + {{$j}} < {{$.K}});
-{{- end}}{{end}}
-    }
-  }
-  let to = i32(wid.y * q.in_plane) + (n * q.in_h + iy) * q.in_w + ix;
-{{- range $i := seq 2}}{{range $j := seq 2}}
-  if (iy + {{$i}} >= 0 && iy + {{$i}} < q.in_h && ix + {{$j}} >= 0 && ix + {{$j}} < q.in_w) { dx[to + {{$i}} * q.in_w + {{$j}}] = sum{{$i}}{{$j}} / {{mul $.K $.K}}.0; }
-{{- end}}{{end}}
-}
+{{template "pool gradient" .}}
 {{- else -}}
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;

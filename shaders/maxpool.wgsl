@@ -1,12 +1,11 @@
 {{- /* Max pooling and its gradient. Padding counts as minus infinity; the first maximum in row-major order gets the gradient, so its place in the window (0 to K²-1)
 is kept, 16 bits a channel. After a ReLU, a maximum of 0 has no place: its gradient is that of the ReLU, 0. */ -}}
+{{define "pool params"}}
 struct Q { invocations: u32, plane: u32, in_plane: u32, in_h: i32, in_w: i32, out_h: i32, out_w: i32, rows: i32, columns: i32 }
 @group(0) @binding(0) var<uniform> q: Q;
-{{if .Grad -}}
-@group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> place: array<vec2<u32>>;
-@group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>;
-
+{{- end}}
+{{- /* Of both poolings; Places: the window's maximum alone gets the gradient. */}}
+{{define "pool gradient"}}
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   // A block of 2×2 pixels, which share most of the windows that hold them. It begins where windows of stride 2 do.
@@ -28,20 +27,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
       let o = wid.y * q.plane + u32((n * q.out_h + oy) * q.out_w + ox);
       let ky = iy + {{.Pad}} - oy * {{.Stride}};
       let kx = ix + {{.Pad}} - ox * {{.Stride}};
+      let v = dy[o];
+{{- if .Places}}
       let at = place[o];
       let places = vec4<u32>(at.x & 65535u, at.x >> 16u, at.y & 65535u, at.y >> 16u);
-      let v = dy[o];
+{{- end}}
 {{- range $i := seq 2}}{{range $j := seq 2}}
-      let here{{$i}}{{$j}} = select(65536u, u32((ky + {{$i}}) * {{$.K}} + kx + {{$j}}), ky + {{$i}} >= 0 && ky + {{$i}} < {{$.K}} && kx + {{$j}} >= 0 && kx + {{$j}} < {{$.K}});
-      sum{{$i}}{{$j}} = sum{{$i}}{{$j}} + select(vec4<f32>(), v, places == vec4<u32>(here{{$i}}{{$j}}));
+      let in{{$i}}{{$j}} = ky + {{$i}} >= 0 && ky + {{$i}} < {{$.K}} && kx + {{$j}} >= 0 && kx + {{$j}} < {{$.K}};
+      sum{{$i}}{{$j}} = sum{{$i}}{{$j}} + select(vec4<f32>(), v, vec4<bool>(in{{$i}}{{$j}}){{if $.Places}} & (places == vec4<u32>(u32((ky + {{$i}}) * {{$.K}} + kx + {{$j}}))){{end}});
 {{- end}}{{end}}
     }
   }
   let to = i32(wid.y * q.in_plane) + (n * q.in_h + iy) * q.in_w + ix;
 {{- range $i := seq 2}}{{range $j := seq 2}}
-  if (iy + {{$i}} >= 0 && iy + {{$i}} < q.in_h && ix + {{$j}} >= 0 && ix + {{$j}} < q.in_w) { dx[to + {{$i}} * q.in_w + {{$j}}] = sum{{$i}}{{$j}}; }
+  if (iy + {{$i}} >= 0 && iy + {{$i}} < q.in_h && ix + {{$j}} >= 0 && ix + {{$j}} < q.in_w) { dx[to + {{$i}} * q.in_w + {{$j}}] = sum{{$i}}{{$j}}{{if not $.Places}} / {{mul $.K $.K}}.0{{end}}; }
 {{- end}}{{end}}
 }
+{{- end}}
+{{- template "pool params"}}
+{{if .Grad -}}
+@group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> place: array<vec2<u32>>;
+@group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>;
+
+{{template "pool gradient" .}}
 {{- else -}}
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;

@@ -27,9 +27,10 @@ func specialisations() map[string][]string {
 		add("relu", map[string]any{"Grad": yes})
 		add("globalavgpool", map[string]any{"Grad": yes})
 		for _, p := range [][3]int{{1, 1, 0}, {3, 2, 1}, {2, 4, 1}, {11, 4, 2}} {
-			pool := map[string]any{"Grad": yes, "AfterReLU": p[0] == 3, "K": p[0], "Stride": p[1], "Pad": p[2]}
-			add("maxpool", pool)
+			pool := map[string]any{"Grad": yes, "Places": false, "AfterReLU": p[0] == 3, "K": p[0], "Stride": p[1], "Pad": p[2]}
 			add("avgpool", pool)
+			pool["Places"] = true
+			add("maxpool", pool)
 		}
 		for _, mode := range []string{"statistics", "running", "apply", "grad-sums", "grad-apply"} {
 			add("batchnorm", map[string]any{"Mode": mode, "ReLU": yes, "Fetched": yes && strings.HasSuffix(mode, "apply")})
