@@ -27,7 +27,7 @@ var names = []string{
 	"conv input gradient 2×32×7×5 to 32 k1 s1 p0 relu [tiled-8x8]",
 	"conv weight gradient 2×32×7×5 to 32 k1 s1 p0 relu masked [tiled-8x8]",
 	"bias gradient 1×3×7×5",
-	"bias gradient through relu 1×3×7×5",
+	"max pool gradient 1×3×7×5 k3 s2 p1 ties after relu",
 	"max pool forward 1×3×7×5 k3 s2 p1",
 	"max pool forward 1×3×7×5 k3 s2 p1 ties",
 	"max pool gradient 1×3×7×5 k3 s2 p1",

@@ -47,13 +47,12 @@ type traits struct {
 	needsInput  bool                       // backward reads the input
 	needsOutput bool                       // backward reads the output
 	centresGrad bool                       // the gradient of the (only) input sums to zero over the pixels of a channel
+	marksReLU   bool                       // after a ReLU (bound.afterReLU), forward notes where the (only) input is 0, and backward masks its gradient
 	relu        bool                       // the output is that of a ReLU, and backward takes its gradient masked (bound.masked) or not
 	aux         func(out ops.Shape) uint64 // bytes kept from forward to backward for output shape out; nil for none
 
 	// need is the memory, shared by all layers, that recording takes for input shape in; nil for none
 	need func(r *ops.Recorder, in ops.Shape, train bool) (ops.Need, error)
-	// marksReLU: where the (only) input is the output of a ReLU, forward notes where that is 0, and backward masks its gradient (bound.masksInput)
-	marksReLU bool
 	// masksInput says whether backward can mask the gradient of the (only) input by that input's ReLU; nil for never
 	masksInput func(r *ops.Recorder, in ops.Shape) bool
 }

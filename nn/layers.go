@@ -142,7 +142,7 @@ func (l maxPool) traits(in []ops.Shape) traits          { return traits{aux: l.o
 func (l maxPool) forward(r *recorder, b *bound, _ bool) error {
 	r.pass(b, "max pool", forwardPass, float64(l.op.K*l.op.K*b.out.Elements()), b.in[0], b.out)
 	op := l.op
-	op.AfterReLU = b.masksInput
+	op.AfterReLU = b.afterReLU
 	return op.Forward(r.Recorder, b.in[0], b.out, b.aux)
 }
 func (l maxPool) backward(r *recorder, b *bound) error {

@@ -97,6 +97,7 @@ type bound struct {
 	params    []ops.Param
 	aux       *gpu.Buffer
 
+	afterReLU  bool // in[0] is the output of a ReLU that no other layer takes
 	masked     bool // dOut has gone through the ReLU of out
 	masksInput bool // dIn[0] must go through the ReLU of in[0]
 	centred    bool // dOut sums to zero over the pixels of a channel
@@ -448,7 +449,7 @@ func (n *Net) tensor(x *Node, s, b int) ops.Tensor {
 }
 
 func (n *Net) bind(x *Node, b int) *bound {
-	w := &bound{layer: x.Name, out: n.tensor(x, n.plan.act[x.id], b), dOut: n.tensor(x, n.plan.grad[x.id], b)}
+	w := &bound{layer: x.Name, afterReLU: n.Graph.soleAfterReLU(x), out: n.tensor(x, n.plan.act[x.id], b), dOut: n.tensor(x, n.plan.grad[x.id], b)}
 	for _, in := range x.inputs {
 		w.in = append(w.in, n.tensor(in, n.plan.act[in.id], b))
 		w.dIn = append(w.dIn, ops.Tensor{})
@@ -503,7 +504,6 @@ func (n *Net) recordStep(r *recorder, images *ops.Images, b int, train bool) err
 	}
 	for _, x := range n.Graph.nodes {
 		w := n.bind(x, b)
-		w.masksInput = n.masksInput(r, x, b)
 		if t := x.layer.traits(x.inputShapes()); t.inPlace && w.out.Buf != w.in[0].Buf {
 			r.pass(w, "copy", forwardPass, 0, w.in[0], w.out)
 			r.Tape.Copy(w.in[0].Buf, 0, w.out.Buf, 0, w.out.Bytes())
@@ -563,15 +563,6 @@ func (n *Net) recordStep(r *recorder, images *ops.Images, b int, train bool) err
 	return nil
 }
 
-// masksInput says whether node x hands back the gradient of its input masked by the ReLU that the input is the output of.
-func (n *Net) masksInput(r *recorder, x *Node, b int) bool {
-	if !n.Graph.soleAfterReLU(x) {
-		return false
-	}
-	t := x.layer.traits(x.inputShapes())
-	return t.marksReLU || t.masksInput != nil && t.masksInput(r.Recorder, x.inputs[0].batch(b))
-}
-
 func (n *Net) recordBackward(r *recorder, b int) error {
 	written := map[*Node]bool{n.out: true}
 	masked, centred := map[*Node]bool{}, map[*Node]bool{}
@@ -602,7 +593,7 @@ func (n *Net) recordBackward(r *recorder, b int) error {
 			}
 			written[in] = true
 			centred[in] = consumers[in.id] == 1 && t.centresGrad
-			w.masksInput = n.masksInput(r, x, b)
+			w.masksInput = w.afterReLU && (t.marksReLU || t.masksInput != nil && t.masksInput(r.Recorder, in.batch(b)))
 			masked[in] = w.masksInput
 		}
 		if err := x.layer.backward(r, w); err != nil {

@@ -31,104 +31,78 @@ func (p BatchNormParams) forward(x Shape) gpu.Slice {
 	return gpu.Slice{Buffer: p.Norm, Size: uint64(x.Groups()) * 64}
 }
 
-func (o BatchNorm) kernel(mode string, fetched bool, bindings ...gpu.Kind) gpu.Kernel {
+func (o BatchNorm) kernel(mode string, x input, bindings ...gpu.Kind) gpu.Kernel {
 	relu := o.ReLU && (mode == "apply" || mode == "grad-apply")
-	return gpu.Kernel{Name: "batch norm " + mode, Source: shaders.Source("batchnorm", map[string]any{"Mode": mode, "ReLU": relu, "Fetched": fetched}), Bindings: bindings}
+	return gpu.Kernel{Name: "batch norm " + mode, Source: shaders.Source("batchnorm", map[string]any{"Mode": mode, "ReLU": relu, "Fetched": x.fetched()}), Bindings: bindings}
 }
 
-// normPixels is the number of pixels that an invocation normalises: they share the reading of the channel's values, which on a software driver take long.
-func normPixels(fetched bool) int {
-	if fetched {
+// normPixels is the number of pixels that an invocation normalises: they share the reading of the channel's values, which is slow where activations are fetched.
+func normPixels(x input) int {
+	if x.fetched() {
 		return 64
 	}
 	return 16
 }
 
-func (o BatchNorm) params(x Shape, runs int, p BatchNormParams, s span, fetched bool) []uint32 {
+func (o BatchNorm) params(x Shape, runs int, p BatchNormParams, s span) []uint32 {
 	return []uint32{
 		uint32(x.Pixels()), uint32(x.Plane()), uint32(runs), uint32(x.C), uint32(p.Weight.Offset), uint32(p.Bias.Offset),
-		uint32(p.Mean.Offset), uint32(p.Variance.Offset), bits(float32(o.Momentum)), bits(float32(o.Eps)), uint32(s.from), uint32(s.to - s.from), uint32(normPixels(fetched)), bits(0),
+		uint32(p.Mean.Offset), uint32(p.Variance.Offset), bits(float32(o.Momentum)), bits(float32(o.Eps)), uint32(s.from), uint32(s.to - s.from),
 	}
+}
+
+// each records a kernel that runs over all pixels of x, with the resources for a run of channel groups.
+func (o BatchNorm) each(r *Recorder, k gpu.Kernel, x Tensor, p BatchNormParams, in input, resources func(span) []any) error {
+	n := normPixels(in)
+	for _, s := range x.spans(r.Dev.Limits(), 1) {
+		params := append(append(o.params(x.Shape, 0, p, s), uint32(n), bits(0)), in.params...)
+		if err := r.dispatch(k, n, params, ceilDiv(x.Pixels(), 128*n), s.to-s.from, 1, resources(s)...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Need is the memory that recording the layer for input x takes from r.
 func (BatchNorm) Need(r *Recorder, x Shape) Need {
-	if !r.Dev.Adapter.Llvmpipe() {
-		return Need{Partial: reduceBytes(x)}
-	}
-	return normNeed(r.Dev.Limits(), x)
-}
-
-// normNeed is what the layer needs where activations may be fetched.
-func normNeed(l gpu.Limits, x Shape) Need {
-	return Need{Partial: reduceBytes(x), Scratch: fetchedExtent(l, x)}
+	return Need{Partial: reduceBytes(x), Scratch: r.fetchedExtent(x)}
 }
 
 // Forward records y from x, with the batch's statistics where train is set, else with the running ones.
 func (o BatchNorm) Forward(r *Recorder, x Tensor, p BatchNormParams, y Tensor, train bool) error {
-	l := r.Dev.Limits()
-	all := span{0, x.Groups()}
-	fetched := r.fetched(r.planned(x.Shape))
-	from := func(s span) any { return x.slice(s) }
-	source, texels := gpu.Read, []uint32(nil)
-	if fetched {
-		texels = r.fetch(x)
-		source, from = gpu.TextureF32, func(span) any { return r.Scratch.tex }
-	}
+	in := r.input(x)
 	if train {
-		runs, part, err := r.reduce(reduceKernel("moments", false, fetched), x, texels, func(s span) []any { return []any{from(s)} })
+		runs, part, err := r.reduce(reduceKernel("moments", false, in), x.Shape, in, func(s span) []any { return []any{in.slice(s)} })
 		if err != nil {
 			return err
 		}
-		k := o.kernel("statistics", false, gpu.Params, gpu.Read, gpu.Read, gpu.Read, gpu.Write, gpu.Write)
-		for _, s := range x.spans(l, 1) {
-			if err := r.dispatch(k, runs+4, o.params(x.Shape, runs, p, s, fetched), ceilDiv(s.to-s.from, 64), 1, 1,
+		k := o.kernel("statistics", input{}, gpu.Params, gpu.Read, gpu.Read, gpu.Read, gpu.Write, gpu.Write)
+		for _, s := range x.spans(r.Dev.Limits(), 1) {
+			if err := r.dispatch(k, runs+4, o.params(x.Shape, runs, p, s), ceilDiv(s.to-s.from, 64), 1, 1,
 				part, x.slice(s), gpu.All(r.Weights), gpu.All(p.State), p.forward(x.Shape)); err != nil {
 				return err
 			}
 		}
-	} else if err := r.dispatch(o.kernel("running", false, gpu.Params, gpu.Read, gpu.Read, gpu.Write), 4, o.params(x.Shape, 0, p, all, fetched), ceilDiv(x.Groups(), 64), 1, 1,
-		gpu.All(r.Weights), gpu.All(p.State), p.forward(x.Shape)); err != nil {
+	} else if err := r.dispatch(o.kernel("running", input{}, gpu.Params, gpu.Read, gpu.Read, gpu.Write), 4, o.params(x.Shape, 0, p, span{0, x.Groups()}),
+		ceilDiv(x.Groups(), 64), 1, 1, gpu.All(r.Weights), gpu.All(p.State), p.forward(x.Shape)); err != nil {
 		return err
 	}
-	k := o.kernel("apply", fetched, gpu.Params, gpu.Read, source, gpu.Write)
-	for _, s := range x.spans(l, 1) {
-		params := append(o.params(x.Shape, 0, p, s, fetched), texels...)
-		if err := r.dispatch(k, normPixels(fetched), params, ceilDiv(x.Pixels(), 128*normPixels(fetched)), s.to-s.from, 1, p.forward(x.Shape), from(s), y.slice(s)); err != nil {
-			return err
-		}
-	}
-	return nil
+	k := o.kernel("apply", in, gpu.Params, gpu.Read, in.kind, gpu.Write)
+	return o.each(r, k, x, p, in, func(s span) []any { return []any{p.forward(x.Shape), in.slice(s), y.slice(s)} })
 }
 
 // Grad records the gradients of weight and bias, and turns dy into dx in place. x is the layer's input of a training pass.
 func (o BatchNorm) Grad(r *Recorder, x Tensor, p BatchNormParams, dy Tensor) error {
-	fetched := r.fetched(r.planned(x.Shape))
-	source, texels := gpu.Read, []uint32(nil)
-	from := func(s span) []any { return []any{dy.slice(s), x.slice(s), p.forward(x.Shape)} }
-	if fetched {
-		texels = r.fetch(x)
-		source, from = gpu.TextureF32, func(s span) []any { return []any{dy.slice(s), r.Scratch.tex, p.forward(x.Shape)} }
-	}
-	runs, part, err := r.reduce(reduceKernel("grad", o.ReLU, fetched), x, texels, from)
+	in := r.input(x)
+	runs, part, err := r.reduce(reduceKernel("grad", o.ReLU, in), x.Shape, in, func(s span) []any { return []any{dy.slice(s), in.slice(s), p.forward(x.Shape)} })
 	if err != nil {
 		return err
 	}
 	means := gpu.Slice{Buffer: p.Norm, Offset: backwardAt(x.Shape), Size: uint64(x.Groups()) * 32}
-	sums := o.kernel("grad-sums", false, gpu.Params, gpu.Read, gpu.Write, gpu.Write)
-	if err := r.dispatch(sums, runs+4, o.params(x.Shape, runs, p, span{0, x.Groups()}, fetched), ceilDiv(x.Groups(), 64), 1, 1, part, gpu.All(r.Grads), means); err != nil {
+	sums := o.kernel("grad-sums", input{}, gpu.Params, gpu.Read, gpu.Write, gpu.Write)
+	if err := r.dispatch(sums, runs+4, o.params(x.Shape, runs, p, span{0, x.Groups()}), ceilDiv(x.Groups(), 64), 1, 1, part, gpu.All(r.Grads), means); err != nil {
 		return err
 	}
-	k := o.kernel("grad-apply", fetched, gpu.Params, gpu.Read, gpu.Read, source, gpu.Write)
-	for _, s := range x.spans(r.Dev.Limits(), 1) {
-		var read any = x.slice(s)
-		if fetched {
-			read = r.Scratch.tex
-		}
-		params := append(o.params(x.Shape, 0, p, s, fetched), texels...)
-		if err := r.dispatch(k, normPixels(fetched), params, ceilDiv(x.Pixels(), 128*normPixels(fetched)), s.to-s.from, 1, p.forward(x.Shape), means, read, dy.slice(s)); err != nil {
-			return err
-		}
-	}
-	return nil
+	k := o.kernel("grad-apply", in, gpu.Params, gpu.Read, gpu.Read, in.kind, gpu.Write)
+	return o.each(r, k, x, p, in, func(s span) []any { return []any{p.forward(x.Shape), means, in.slice(s), dy.slice(s)} })
 }

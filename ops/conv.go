@@ -73,7 +73,12 @@ func (c Conv) MasksInputGrad(r *Recorder, x Shape) bool {
 // WeightGrad records the gradients of weight and bias (of the weight alone where the bias has length 0) from the input x and the output's gradient dy. Where the convolution has a ReLU and dy is not
 // masked yet, y is its output and dy is masked in place; otherwise y is nil.
 func (c Conv) WeightGrad(r *Recorder, x, dy Tensor, y *Tensor, weight, bias Param) error {
-	return r.pass(ConvWeightGrad, ConvCall{Conv: c, In: x, Out: dy, Weight: weight, Bias: bias, Mask: y})
+	if y != nil {
+		if err := (ReLU{}).Grad(r, *y, dy); err != nil {
+			return err
+		}
+	}
+	return r.pass(ConvWeightGrad, ConvCall{Conv: c, In: x, Out: dy, Weight: weight, Bias: bias})
 }
 
 // Need is the memory that recording the passes for input x takes from r, which needs neither tape nor buffers for that: forward alone, or in training all of them.

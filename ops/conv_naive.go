@@ -82,8 +82,10 @@ func naiveWeightNeed(_ gpu.Limits, c ConvCall) Need {
 }
 
 func naiveWeightGrad(r *Recorder, c ConvCall) error {
-	if err := r.biasGrad(c); err != nil {
-		return err
+	if c.Bias.Len > 0 {
+		if err := BiasGrad(r, c.Out, c.Bias); err != nil {
+			return err
+		}
 	}
 	l := r.Dev.Limits()
 	kernel := gpu.Kernel{Name: "conv weight gradient naive", Source: shaders.Source("conv_grad_naive", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write}}

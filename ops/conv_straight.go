@@ -95,22 +95,24 @@ func (c gemm) blocks(t shaders.ConvTile) int {
 	return c.y.N * c.y.H * ceilDiv(c.y.W, t.TP)
 }
 
+// straightKernel is the kernel of a tile.
+func straightKernel(c gemm, t shaders.ConvTile) gpu.Kernel {
+	k := gpu.Kernel{
+		Name:     fmt.Sprintf("conv %d×%d r%d p%d c%d×%d", c.k, c.k, t.R, t.TP, t.CH, t.KY),
+		Source:   t.Source(),
+		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.TextureF32, gpu.Write},
+	}
+	if t.Masked {
+		k.Name += " masked"
+		k.Bindings = append(k.Bindings, gpu.Read)
+	}
+	return k
+}
+
 func (r *Recorder) straight(c gemm) error {
 	l := r.Dev.Limits()
 	t := convTile(r, c)
-	kernel := func() gpu.Kernel {
-		k := gpu.Kernel{
-			Name:     fmt.Sprintf("conv %d×%d r%d p%d c%d×%d", c.k, c.k, t.R, t.TP, t.CH, t.KY),
-			Source:   t.Source(),
-			Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.TextureF32, gpu.Write},
-		}
-		if t.Masked {
-			k.Name += " masked"
-			k.Bindings = append(k.Bindings, gpu.Read)
-		}
-		return k
-	}
-	k := kernel()
+	k := straightKernel(c, t)
 	r.stage(c.x)
 	first := true
 	for c0 := 0; c0 < c.x.C; c0 += t.CH {
@@ -118,7 +120,7 @@ func (r *Recorder) straight(c gemm) error {
 			last := c0+t.CH >= c.x.C && ky+t.KY >= c.k
 			if last && c.mask != nil {
 				t.Masked = true
-				k = kernel()
+				k = straightKernel(c, t)
 			}
 			for _, s := range c.y.spans(l, t.R/4) {
 				params := []uint32{
@@ -251,11 +253,6 @@ func straightWeightNeed(l gpu.Limits, c ConvCall) Need {
 }
 
 func straightWeightGrad(r *Recorder, c ConvCall) error {
-	if c.Mask != nil {
-		if err := (ReLU{}).Grad(r, *c.Mask, c.Out); err != nil {
-			return err
-		}
-	}
 	l := r.Dev.Limits()
 	u, dy := unfold(c), c.Out
 	uk := gpu.Kernel{Name: "unfold", Source: shaders.Source("unfold", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}

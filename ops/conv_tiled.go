@@ -310,11 +310,6 @@ func tiledWeightFits(l gpu.Limits, tiles []shaders.ConvGradTiled, c ConvCall) er
 }
 
 func (r *Recorder) tiledWeightGrad(tiles []shaders.ConvGradTiled, c ConvCall) error {
-	if c.Mask != nil {
-		if err := (ReLU{}).Grad(r, *c.Mask, c.Out); err != nil {
-			return err
-		}
-	}
 	l := r.Dev.Limits()
 	s, err := convGradSplit(l, tiles, r.plannedCall(c))
 	if err != nil {

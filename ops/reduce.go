@@ -5,19 +5,14 @@ import (
 	"ninvk/shaders"
 )
 
-// reduceKernel is the first pass of a per-channel sum (see reduce.wgsl for the modes).
-func reduceKernel(mode string, relu, fetched bool) gpu.Kernel {
+// reduceKernel is the first pass of a per-channel sum (see reduce.wgsl for the modes) over x.
+func reduceKernel(mode string, relu bool, x input) gpu.Kernel {
 	bindings := map[string][]gpu.Kind{
 		"sum":     {gpu.Params, gpu.Write, gpu.Read},
-		"relu":    {gpu.Params, gpu.Write, gpu.Write, gpu.Read},
-		"moments": {gpu.Params, gpu.Write, gpu.Read},
-		"grad":    {gpu.Params, gpu.Write, gpu.Read, gpu.Read, gpu.Read},
+		"moments": {gpu.Params, gpu.Write, x.kind},
+		"grad":    {gpu.Params, gpu.Write, gpu.Read, x.kind, gpu.Read},
 	}
-	if fetched {
-		bindings["moments"] = []gpu.Kind{gpu.Params, gpu.Write, gpu.TextureF32}
-		bindings["grad"] = []gpu.Kind{gpu.Params, gpu.Write, gpu.Read, gpu.TextureF32, gpu.Read}
-	}
-	return gpu.Kernel{Name: "reduce " + mode, Source: shaders.Source("reduce", map[string]any{"Mode": mode, "ReLU": relu, "Fetched": fetched}), Bindings: bindings[mode]}
+	return gpu.Kernel{Name: "reduce " + mode, Source: shaders.Source("reduce", map[string]any{"Mode": mode, "ReLU": relu, "Fetched": x.fetched()}), Bindings: bindings[mode]}
 }
 
 // reduceRuns is the number of pixels a workgroup sums, 16 an invocation or more, and of the runs that makes: enough workgroups for all cores of an adapter, and so
@@ -38,13 +33,13 @@ func reduceBytes(s Shape) uint64 {
 	return uint64(32 * s.Groups() * min(mostRuns(s), ceilDiv(s.Pixels(), 1024)))
 }
 
-// reduce records the first pass over t, which lies at texels (see fetch) or, where that is nil, in the resources: into r.Partial, two vec4s for every channel group and run. It returns the number of runs and the part of
-// r.Partial that holds them.
-func (r *Recorder) reduce(k gpu.Kernel, t Tensor, texels []uint32, resources func(span) []any) (runs int, part gpu.Slice, err error) {
-	run, runs := reduceRuns(t.Shape)
+// reduce records the first pass over an activation of shape t, read as x says: into r.Partial, two vec4s for every channel group and run. It returns the number of runs
+// and the part of r.Partial that holds them.
+func (r *Recorder) reduce(k gpu.Kernel, t Shape, x input, resources func(span) []any) (runs int, part gpu.Slice, err error) {
+	run, runs := reduceRuns(t)
 	part = gpu.Slice{Buffer: r.Partial, Size: uint64(32 * runs * t.Groups())}
 	for _, s := range t.spans(r.Dev.Limits(), 1) {
-		params := append([]uint32{uint32(t.Pixels()), uint32(t.Plane()), uint32(run), uint32(runs), uint32(s.from)}, texels...)
+		params := append([]uint32{uint32(t.Pixels()), uint32(t.Plane()), uint32(run), uint32(runs), uint32(s.from)}, x.params...)
 		if err := r.dispatch(k, run/64+16, params, runs, s.to-s.from, 1, append([]any{part}, resources(s)...)...); err != nil {
 			return 0, part, err
 		}
@@ -52,33 +47,12 @@ func (r *Recorder) reduce(k gpu.Kernel, t Tensor, texels []uint32, resources fun
 	return runs, part, nil
 }
 
-// BiasGrad records the gradient of a bias, the sum of dy over all pixels. Where the layer ends in a ReLU, y is its output: dy is masked in place on
-// the way, which spares a pass; otherwise y is nil.
-func BiasGrad(r *Recorder, dy Tensor, y *Tensor, bias Param) error {
-	k := reduceKernel("sum", false, false)
-	if y != nil {
-		k = reduceKernel("relu", false, false)
-	}
-	runs, part, err := r.reduce(k, dy, nil, func(s span) []any {
-		if y != nil {
-			return []any{dy.slice(s), y.slice(s)}
-		}
-		return []any{dy.slice(s)}
-	})
+// BiasGrad records the gradient of a bias, the sum of dy over all pixels.
+func BiasGrad(r *Recorder, dy Tensor, bias Param) error {
+	runs, part, err := r.reduce(reduceKernel("sum", false, input{}), dy.Shape, input{}, func(s span) []any { return []any{dy.slice(s)} })
 	if err != nil {
 		return err
 	}
 	second := gpu.Kernel{Name: "bias gradient", Source: shaders.Source("bias", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
 	return r.dispatch(second, runs+4, []uint32{uint32(dy.C), uint32(runs), uint32(bias.Offset)}, ceilDiv(dy.Groups(), 64), 1, 1, part, gpu.All(r.Grads))
-}
-
-// biasGrad is BiasGrad for the weight gradient of a convolution; where no bias gradient is wanted, dy is only masked.
-func (r *Recorder) biasGrad(c ConvCall) error {
-	switch {
-	case c.Bias.Len > 0:
-		return BiasGrad(r, c.Out, c.Mask, c.Bias)
-	case c.Mask != nil:
-		return ReLU{}.Grad(r, *c.Mask, c.Out)
-	}
-	return nil
 }

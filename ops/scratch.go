@@ -100,26 +100,40 @@ func (s *Scratch) holds(e Extent) bool {
 	return e == Extent{} || s != nil && e.Width <= s.tex.Width && e.Height <= s.tex.Height
 }
 
-// fetched says whether passes that only read an activation of shape s do so through the scratch texture, where it lies as in its buffer. On llvmpipe a texture fetch in
-// a loop costs a third of a storage load, and the copy a tenth; elsewhere buffers are as fast. A second fetch in the same loop gains nothing.
-func (r *Recorder) fetched(s Shape) bool {
-	return r.Dev.Adapter.Llvmpipe() && fetchedExtent(r.Dev.Limits(), s).Width > 0
+// input is how kernels read an activation that they leave as it is: from its buffer, or through the scratch texture, where it lies as in the buffer.
+type input struct {
+	kind   gpu.Kind
+	params []uint32       // of the texture: its width, and what divides by that; they come last
+	slice  func(span) any // what is bound for a run of channel groups
 }
 
-// fetchedExtent is what an activation takes of the scratch texture, nothing where it doesn't fit.
+func (i input) fetched() bool { return i.kind == gpu.TextureF32 }
+
+// input chooses for x, and records the copy where it is the texture: on llvmpipe a fetch in a loop costs a third of a storage load, and the copy a tenth; elsewhere
+// buffers are as fast. A second fetch in the same loop gains nothing.
+func (r *Recorder) input(x Tensor) input {
+	if r.fetchedExtent(r.planned(x.Shape)) == (Extent{}) {
+		return input{kind: gpu.Read, slice: func(s span) any { return x.slice(s) }}
+	}
+	r.Tape.CopyTexels(x.Buf, r.Scratch.tex, 0, x.Groups()*x.Plane())
+	shift, factor := rowDivisor(r.Scratch.tex.Width)
+	return input{gpu.TextureF32, []uint32{uint32(r.Scratch.tex.Width), uint32(shift), uint32(factor)}, func(span) any { return r.Scratch.tex }}
+}
+
+// fetchedExtent is what reading an activation takes of the scratch texture, nothing where it is read from its buffer.
+func (r *Recorder) fetchedExtent(s Shape) Extent {
+	if !r.Dev.Adapter.Llvmpipe() {
+		return Extent{}
+	}
+	return fetchedExtent(r.Dev.Limits(), s)
+}
+
 func fetchedExtent(l gpu.Limits, s Shape) Extent {
 	e := linearExtent(s.Groups() * s.Plane())
 	if max(e.Width, e.Height) > int(l.MaxTextureDimension2D) {
 		return Extent{}
 	}
 	return e
-}
-
-// fetch copies x to the scratch texture, and returns what kernels find it with there: the texture's width and what divides by that.
-func (r *Recorder) fetch(x Tensor) []uint32 {
-	r.Tape.CopyTexels(x.Buf, r.Scratch.tex, 0, x.Groups()*x.Plane())
-	shift, factor := rowDivisor(r.Scratch.tex.Width)
-	return []uint32{uint32(r.Scratch.tex.Width), uint32(shift), uint32(factor)}
 }
 
 // zero is the row that nobody writes.

@@ -343,13 +343,11 @@ func (t *table) variants(p Pass, c Case, mask string) {
 	c.Operator, c.key, c.masked = "conv", p, mask != ""
 	o := c.Op.(Conv)
 	call, _ := o.call(c.In)
-	switch mask {
-	case "x":
+	if c.masked {
+		c.Name += " masked"
+	}
+	if mask == "x" {
 		call.Mask = &call.In
-		c.Name += " masked"
-	case "y":
-		call.Mask = &call.Out
-		c.Name += " masked"
 	}
 	for _, v := range variants[p] {
 		if mask == "x" && !v.Masks {
@@ -502,15 +500,7 @@ func (t *table) elementwise() {
 		t.add(Case{
 			Operator: "bias", Pass: "gradient", Name: x.String(), In: x, Flops: elements,
 			Operands: []Operand{guard, reads("dy", x, unit), dbias},
-			Record:   func(m *Memory) error { return BiasGrad(m.Recorder, m.Tensors["dy"], nil, m.Params["bias"]) },
-		})
-		t.add(Case{
-			Operator: "bias", Pass: "gradient through relu", Name: x.String(), In: x, Flops: elements,
-			Operands: []Operand{guard, updates("dy", x, unit), reads("y", x, halves), dbias},
-			Record: func(m *Memory) error {
-				y := m.Tensors["y"]
-				return BiasGrad(m.Recorder, m.Tensors["dy"], &y, m.Params["bias"])
-			},
+			Record:   func(m *Memory) error { return BiasGrad(m.Recorder, m.Tensors["dy"], m.Params["bias"]) },
 		})
 	}
 }
@@ -553,7 +543,7 @@ func (t *table) batchNorm(o BatchNorm, x Shape, kind string, value func(*rand.Ra
 		return append([]Operand{norm, state("mean", u, unit), state("variance", u, positive), reads("x", x, value)}, weights...)
 	}
 	elements := float64(x.Elements())
-	need := func(l gpu.Limits) Need { return normNeed(l, x) }
+	need := func(l gpu.Limits) Need { return Need{Partial: reduceBytes(x), Scratch: fetchedExtent(l, x)} }
 	t.add(Case{
 		Operator: "batch norm", Pass: "training", Name: name, Op: o, In: x, Need: need, Flops: 8 * elements,
 		Operands: append(inputs(Updates), y),

@@ -25,14 +25,12 @@ const (
 // In has the shape of the convolution's input, Out that of its output:
 //   - forward: In is x, Out is y = relu(conv(x) + bias), which is written;
 //   - input gradient: Out is dy (masked), In is dx, which is written;
-//   - weight gradient: In is x, Out is dy; the gradients of Weight and, where its length isn't 0, Bias are written to Recorder.Grads.
+//   - weight gradient: In is x, Out is dy (masked); the gradients of Weight and, where its length isn't 0, Bias are written to Recorder.Grads.
 type ConvCall struct {
 	Conv
 	In, Out      Tensor
 	Weight, Bias Param
-	// Mask is the output of a ReLU through which the gradient goes, or nil. Input gradient: that of the layer before, of the shape of In; dx is 0 where
-	// it is 0. Weight gradient: the convolution's own, of the shape of Out; dy is masked in place, which the input gradient then relies upon.
-	Mask *Tensor
+	Mask         *Tensor // of an input gradient: the output of the ReLU before, of the shape of In, or nil; dx is 0 where it is 0
 }
 
 // Variant is one way to record a pass: its kernels with their tiles and the memory that they take.

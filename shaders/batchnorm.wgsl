@@ -7,17 +7,10 @@ Mode "grad-sums": dweight = Σ dy·x̂, dbias = Σ dy, and their means into norm
 dx = scale·(dy - mean(dy) - x̂·mean(dy·x̂)).
 
 The slope of ReLU's negative half comes at run time, although it is 0: else drivers make one maximum of comparison and choice, which hides NaN.
-Fetched: x is read from a texture, see Recorder.fetched.
+x is bound as a buffer or, Fetched, lies in a texture: see reduce.wgsl.
 The bound of the loops over pixels comes at run time, so that no compiler unrolls them: see reduce.wgsl. */ -}}
-struct Q { pixels: u32, plane: u32, runs: u32, channels: u32, weight: u32, bias: u32, mean: u32, variance: u32, momentum: f32, eps: f32, group0: u32, groups: u32, each: u32, slope: f32, width: u32, divisor: u32, factor: u32 }
+struct Q { pixels: u32, plane: u32, runs: u32, channels: u32, weight: u32, bias: u32, mean: u32, variance: u32, momentum: f32, eps: f32, group0: u32, groups: u32, each: u32, slope: f32, width: u32, shift: u32, factor: u32 }
 @group(0) @binding(0) var<uniform> q: Q;
-{{if .Fetched -}}
-fn texel(i: u32) -> vec4<f32> {
-  let row = ((i >> q.divisor) * q.factor) >> 17u; // i / q.width
-  return textureLoad(t, vec2<u32>(i - row * q.width, row), 0);
-}
-
-{{end -}}
 {{if eq .Mode "statistics" -}}
 @group(0) @binding(1) var<storage, read> part: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
@@ -84,12 +77,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 }
 {{- else if eq .Mode "apply" -}}
 @group(0) @binding(1) var<storage, read> norm: array<vec4<f32>>;
-{{- if .Fetched}}
-@group(0) @binding(2) var t: texture_2d<f32>;
-{{- else}}
-@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
-{{- end}}
+@group(0) @binding(2) {{template "var x" .}}
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+{{- template "value of x" .}}
 
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
@@ -101,7 +91,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
     let p = (wid.x * q.each + u) * 128u + lid.x;
     if (p < q.pixels) {
       let i = wid.y * q.plane + p;
-      let v = ({{if .Fetched}}texel(i + q.group0 * q.plane){{else}}x[i]{{end}} - mean) * scale + shift;
+      let v = (value(i) - mean) * scale + shift;
       y[i] = {{if .ReLU}}select(v, v * q.slope, v < vec4<f32>()){{else}}v{{end}};
     }
   }
@@ -134,30 +124,25 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 {{- else -}}
 @group(0) @binding(1) var<storage, read> norm: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> norm2: array<vec4<f32>>;
-{{- if .Fetched}}
-@group(0) @binding(3) var t: texture_2d<f32>;
-{{- else}}
-@group(0) @binding(3) var<storage, read> x: array<vec4<f32>>;
-{{- end}}
+@group(0) @binding(3) {{template "var x" .}}
 @group(0) @binding(4) var<storage, read_write> dy: array<vec4<f32>>;
+{{- template "value of x" .}}
 
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
-  let group = q.group0 + wid.y;
-  let mean = norm[4u * group];
-  let inv = norm[4u * group + 1u];
-  let scale = norm[4u * group + 2u];
-  let shift = norm[4u * group + 3u];
-  let a = norm2[2u * group];
-  let b = norm2[2u * group + 1u];
+  let g = q.group0 + wid.y;
+  let mean = norm[4u * g];
+  let inv = norm[4u * g + 1u];
+  let scale = norm[4u * g + 2u];
+  let shift = norm[4u * g + 3u];
+  let a = norm2[2u * g];
+  let b = norm2[2u * g + 1u];
   for (var u = 0u; u < q.each; u = u + 1u) {
     let p = (wid.x * q.each + u) * 128u + lid.x;
     if (p < q.pixels) {
       let i = wid.y * q.plane + p;
-      let value = {{if .Fetched}}texel(i + q.group0 * q.plane){{else}}x[i]{{end}};
-      let g = dy[i];
-      let d = value - mean;
-      let v = {{if .ReLU}}select(g, vec4<f32>(), d * scale + shift <= vec4<f32>()){{else}}g{{end}};
+      let d = value(i) - mean;
+      let v = {{if .ReLU}}select(dy[i], vec4<f32>(), d * scale + shift <= vec4<f32>()){{else}}dy[i]{{end}};
       dy[i] = scale * (v - a - (d * inv) * b);
     }
   }

@@ -4,38 +4,36 @@ batchnorm.wgsl or bias.wgsl. The order of the sums is fixed.
 The loop over pixels has one load of each tensor and a bound known only at run time, so that no compiler unrolls it: on a software driver a load is 2 KiB of code, and
 unrolled ones fall out of the instruction cache. The invocations' sums are added in two steps, the first by all of them.
 
-Mode "sum": Σ dy (bias gradient).  "relu": the same, after masking dy in place where the output y is 0.
+Mode "sum": Σ dy (bias gradient).
 Mode "moments": Σ (x-s) and Σ (x-s)², s the channel's first value: no cancellation where the mean is large against the deviation.
 Mode "grad": Σ dy and Σ dy·x̂ (batch normalisation), dy masked by the ReLU of the normalised value where there is one.
-Fetched: x is read from a texture, see Recorder.fetched. */ -}}
+x is bound as a buffer or, Fetched, lies in a texture (see input in ops/scratch.go). */ -}}
+{{define "var x"}}var{{if .Fetched}} x: texture_2d<f32>{{else}}<storage, read> x: array<vec4<f32>>{{end}};{{end}}
+{{define "value of x"}}
+{{- if .Fetched}}
+
+fn value(i: u32) -> vec4<f32> {
+  let at = q.group0 * q.plane + i; // the texture holds the groups before group0, too
+  let row = ((at >> q.shift) * q.factor) >> 17u; // at / q.width
+  return textureLoad(x, vec2<u32>(at - row * q.width, row), 0);
+}
+{{- else}}
+
+fn value(i: u32) -> vec4<f32> { return x[i]; }
+{{- end}}{{end -}}
 struct Q { pixels: u32, plane: u32, run: u32, runs: u32, group0: u32, width: u32, shift: u32, factor: u32 }
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read_write> part: array<vec4<f32>>;
 {{- if eq .Mode "sum"}}
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
-{{- else if eq .Mode "relu"}}
-@group(0) @binding(2) var<storage, read_write> dy: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> y: array<vec4<f32>>;
-{{- else if and .Fetched (eq .Mode "moments")}}
-@group(0) @binding(2) var t: texture_2d<f32>;
 {{- else if eq .Mode "moments"}}
-@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
-{{- else if .Fetched}}
-@group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
-@group(0) @binding(3) var t: texture_2d<f32>;
-@group(0) @binding(4) var<storage, read> norm: array<vec4<f32>>;
+@group(0) @binding(2) {{template "var x" .}}
+{{- template "value of x" .}}
 {{- else}}
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(3) {{template "var x" .}}
 @group(0) @binding(4) var<storage, read> norm: array<vec4<f32>>; // mean, 1/deviation, scale, shift of each channel group
-{{- end}}
-{{- $x := "x[i]"}}
-{{- if .Fetched}}{{$x = "texel(q.group0 * q.plane + i)"}}
-
-fn texel(i: u32) -> vec4<f32> {
-  let row = ((i >> q.shift) * q.factor) >> 17u; // i / q.width
-  return textureLoad(t, vec2<u32>(i - row * q.width, row), 0);
-}
+{{- template "value of x" .}}
 {{- end}}
 var<workgroup> sums: array<f32, 512>; // of each invocation, eight: two vec4s
 var<workgroup> slices: array<f32, 64>; // of eight invocations each
@@ -47,7 +45,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   var a = vec4<f32>();
   var b = vec4<f32>();
 {{- if eq .Mode "moments"}}
-  let s = {{if .Fetched}}texel(q.group0 * q.plane + base){{else}}x[base]{{end}};
+  let s = value(base);
 {{- else if eq .Mode "grad"}}
   let g = 4u * (q.group0 + wid.y);
   let mean = norm[g];
@@ -61,19 +59,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
     let i = base + p;
 {{- if eq .Mode "sum"}}
     a = a + dy[i];
-{{- else if eq .Mode "relu"}}
-    let v = select(dy[i], vec4<f32>(), y[i] <= vec4<f32>());
-    dy[i] = v;
-    a = a + v;
 {{- else if eq .Mode "moments"}}
-    let v = {{$x}} - s;
+    let v = value(i) - s;
     a = a + v;
     b = b + v * v;
 {{- else}}
-    let value = {{$x}};
-    let given = dy[i];
-    let d = value - mean;
-    let v = {{if .ReLU}}select(given, vec4<f32>(), d * scale + shift <= vec4<f32>()){{else}}given{{end}};
+    let d = value(i) - mean;
+    let v = {{if .ReLU}}select(dy[i], vec4<f32>(), d * scale + shift <= vec4<f32>()){{else}}dy[i]{{end}};
     a = a + v;
     b = b + v * (d * inv);
 {{- end}}

@@ -35,7 +35,7 @@ func specialisations() map[string][]string {
 		for _, mode := range []string{"statistics", "running", "apply", "grad-sums", "grad-apply"} {
 			add("batchnorm", map[string]any{"Mode": mode, "ReLU": yes, "Fetched": yes && strings.HasSuffix(mode, "apply")})
 		}
-		for _, mode := range []string{"sum", "relu", "moments", "grad"} {
+		for _, mode := range []string{"sum", "moments", "grad"} {
 			add("reduce", map[string]any{"Mode": mode, "ReLU": yes, "Fetched": yes && (mode == "moments" || mode == "grad")})
 		}
 	}

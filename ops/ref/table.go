@@ -35,10 +35,6 @@ var Table = map[string]func(c ops.Case, in Values) Values{
 		return Values{"dweight": dw, "dbias": db, "dy": dy}
 	},
 	"bias gradient": func(c ops.Case, in Values) Values { return Values{"dbias": channelSums(c.In, in["dy"])} },
-	"bias gradient through relu": func(c ops.Case, in Values) Values {
-		dy := ReLUGrad(in["y"], in["dy"])
-		return Values{"dy": dy, "dbias": channelSums(c.In, dy)}
-	},
 	"relu forward":  func(_ ops.Case, in Values) Values { return Values{"v": ReLU(in["v"])} },
 	"relu gradient": func(_ ops.Case, in Values) Values { return Values{"dv": ReLUGrad(in["y"], in["dv"])} },
 	"add forward": func(_ ops.Case, in Values) Values {
