@@ -88,7 +88,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   let scale = norm[g + 2u];
   let shift = norm[g + 3u];
   for (var u = 0u; u < q.each; u = u + 1u) {
-    let p = (wid.x * q.each + u) * 128u + lid.x;
+    let p = ((wid.x * 8u + lid.x / 16u) * q.each + u) * 16u + lid.x % 16u;
     if (p < q.pixels) {
       let i = wid.y * q.plane + p;
       let v = (value(i) - mean) * scale + shift;
@@ -138,7 +138,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   let a = norm2[2u * g];
   let b = norm2[2u * g + 1u];
   for (var u = 0u; u < q.each; u = u + 1u) {
-    let p = (wid.x * q.each + u) * 128u + lid.x;
+    let p = ((wid.x * 8u + lid.x / 16u) * q.each + u) * 16u + lid.x % 16u;
     if (p < q.pixels) {
       let i = wid.y * q.plane + p;
       let d = value(i) - mean;

@@ -41,7 +41,8 @@ var<workgroup> slices: array<f32, 64>; // of eight invocations each
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let base = wid.y * q.plane;
-  let end = min(q.pixels, (wid.x + 1u) * q.run);
+  let first = wid.x * q.run + lid.x / 16u * (q.run / 4u);
+  let end = min(q.pixels, first + q.run / 4u);
   var a = vec4<f32>();
   var b = vec4<f32>();
 {{- if eq .Mode "moments"}}
@@ -55,7 +56,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   let shift = norm[g + 3u];
 {{- end}}
 {{- end}}
-  for (var p = wid.x * q.run + lid.x; p < end; p = p + 64u) {
+  for (var p = first + lid.x % 16u; p < end; p = p + 16u) {
     let i = base + p;
 {{- if eq .Mode "sum"}}
     a = a + dy[i];
