@@ -223,6 +223,7 @@ func straightWeightFits(l gpu.Limits, c ConvCall) error {
 		atMost("bytes of workgroup memory", 4*t.Staged(), int(l.MaxComputeWorkgroupStorageSize)),
 		atMost("texels a side of the scratch texture", max(e.Width, e.Height), int(l.MaxTextureDimension2D)),
 		atMost("bytes of four unfolded channels", 64*unfold(c).pitch, int(l.MaxStorageBufferBindingSize)),
+		atMost("workgroups of sums of an output channel", ceilDiv(straightLanes(c), 64), int(l.MaxComputeWorkgroupsPerDimension)),
 		atMost("bytes of a partial weight gradient", one+16, int(l.MaxStorageBufferBindingSize)),
 	)
 }
@@ -232,7 +233,7 @@ const straightPartialBytes = 20 << 20
 
 // straightParts is the number of partial weight gradients and the bytes of one. A binding holds them, and 16 bytes more.
 func straightParts(l gpu.Limits, c ConvCall, t shaders.ConvGradTile) (parts, one int) {
-	one = c.Out.Groups() * (c.K*c.K*c.C + 1) * 16 // with a bias or without: memory is planned before that is known
+	one = c.Out.Groups() * ceilDiv(c.K*c.K*c.C+1, run) * run * 16 // with a bias or without: memory is planned before that is known
 	u := unfold(c)
 	most := min(straightPartialBytes, int(l.MaxStorageBufferBindingSize)-16)
 	return max(1, min(ceilDiv(u.outTexels(c), t.Texels()), most/one)), one
@@ -294,9 +295,9 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 			params := []uint32{
 				uint32(dy.Plane()), uint32(u.outW), uint32(outH), uint32(u.columns),
 				uint32(texels), uint32(inH), uint32(u.pitch), r.Scratch.zero(),
-				uint32(c.C), uint32(c.K * c.K * c.C), uint32(dy.Groups()), uint32(4 * s.from),
+				uint32(c.C), uint32(c.K * c.K * c.C), uint32(4 * s.from),
 				uint32(s.from), uint32(chunk), uint32(c.Stride), uint32(c.Pad), uint32(s.to), uint32(c.K),
-				uint32(width), uint32(shift), uint32(factor), uint32(one / 16 * parts), uint32(lanes),
+				uint32(width), uint32(shift), uint32(factor), uint32(one / 16 * parts), uint32(lanes), uint32(parts),
 			}
 			if err := r.dispatch(k, ceilDiv(t.R*t.Q/4, t.WG)+ceilDiv(t.Texels(), t.WG), params, ceilDiv(lanes, t.WG), ceilDiv(4*(s.to-s.from), t.R), wave,
 				dy.slice(s), r.Scratch.tex, gpu.Slice{Buffer: r.Partial, Size: uint64(one*parts + 16)}); err != nil {
@@ -305,9 +306,9 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 			r.spend(2 * float64(lanes) * float64(4*(s.to-s.from)) * float64(t.Q*wave))
 		}
 		params := []uint32{
-			uint32(c.M), uint32(c.C), uint32(c.K * c.K), uint32(wave), uint32(c.Weight.Offset), flag(chunk > 0), uint32(lanes), uint32(c.Bias.Offset),
+			uint32(c.M), uint32(c.C), uint32(c.K * c.K), uint32(wave), uint32(c.Weight.Offset), flag(chunk > 0), uint32(lanes), uint32(c.Bias.Offset), uint32(parts),
 		}
-		if err := r.dispatchEach(sum, wave+4, params, dy.Groups()*lanes, gpu.Slice{Buffer: r.Partial, Size: uint64(one * parts)}, gpu.All(r.Grads)); err != nil {
+		if err := r.dispatch(sum, wave+4, params, ceilDiv(lanes, 64), dy.Groups(), 1, gpu.Slice{Buffer: r.Partial, Size: uint64(one * parts)}, gpu.All(r.Grads)); err != nil {
 			return err
 		}
 	}

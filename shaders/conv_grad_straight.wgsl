@@ -10,10 +10,10 @@ every run. */ -}}
 struct Q {
   out_plane: u32, out_w: u32, out_h: u32, columns: u32,
   texels: u32, in_h: i32, pitch: u32, zero: u32,
-  c: u32, lanes: u32, all_groups: u32, m0: u32,
-  group0: u32, chunk0: u32, stride: i32, pad: i32,
-  out_groups: u32, kx: u32, width: u32, shift: u32,
-  factor: u32, spare: u32, all_lanes: u32,
+  c: u32, lanes: u32, m0: u32, group0: u32,
+  chunk0: u32, stride: i32, pad: i32, out_groups: u32,
+  kx: u32, width: u32, shift: u32, factor: u32,
+  spare: u32, all_lanes: u32, parts: u32,
 }
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
@@ -52,6 +52,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   let tap = min(lane, q.lanes - 1u) / q.c;
   let ky = i32(tap / q.kx);
   let bias = lane >= q.lanes;
+  let lane_runs = (q.all_lanes + 15u) / 16u;
   let base = i32((tap % q.kx * q.c + lane % q.c) * q.pitch) + ky * i32(q.columns);
 {{- range $k := seq .Texels}}
   let y{{$k}} = line[{{$k}}] + ky;
@@ -63,7 +64,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 {{range $b := seq .Blocks}}
 {{$.Products $b}}
 {{- range $g := $.Groups $b}}
-  let to{{$g}} = select(q.spare, (wid.z * q.all_groups + m0 / 4u + {{$g}}u) * q.all_lanes + lane, lane < q.all_lanes && m0 / 4u + {{$g}}u < q.out_groups);
+  let to{{$g}} = select(q.spare, (((m0 / 4u + {{$g}}u) * lane_runs + lane / 16u) * q.parts + wid.z) * 16u + lane % 16u, lane < q.all_lanes && m0 / 4u + {{$g}}u < q.out_groups);
   part[to{{$g}}] = {{$.Sum $g}};
 {{- end}}
 {{end -}}

@@ -1,25 +1,26 @@
-// Second pass of the straight weight gradient: adds partial results [part][m/4][tap·c + channel], four output channels to a vec4, in a fixed order and
-// writes them as OIHW. The lane after the last, where there is one, is the bias.
-struct Q { m: u32, c: u32, taps: u32, parts: u32, out0: u32, accumulate: u32, lanes: u32, bias0: u32 }
+// Second pass of the straight weight gradient: adds partial results, four output channels to a vec4, in a fixed order and writes them as OIHW. The lanes, tap·c + channel
+// and at last the bias, where there is one, lie in runs of 16, and the parts of a run one behind the other: [m/4][run][part][16], so that memory is read as it lies.
+struct Q { m: u32, c: u32, taps: u32, parts: u32, out0: u32, accumulate: u32, lanes: u32, bias0: u32, pitch: u32 }
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> part: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> dw: array<f32>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
-  let i = (wid.y * 65535u + wid.x) * 64u + lid.x;
-  let vectors = (q.m + 3u) / 4u * q.lanes;
-  if (i >= vectors) { return; }
+  let lane = wid.x * 64u + lid.x;
+  if (lane >= q.lanes) { return; }
+  let first = (wid.y * ((q.lanes + 15u) / 16u) + lane / 16u) * q.pitch * 16u + lane % 16u;
   var sum = vec4<f32>();
   for (var z0 = 0u; z0 < q.parts; z0 = z0 + 16u) { // in short chains: the error grows with their length
     var some = vec4<f32>();
-    for (var z = z0; z < min(z0 + 16u, q.parts); z = z + 1u) { some = some + part[z * vectors + i]; }
+    for (var z = z0; z < min(z0 + 16u, q.parts); z = z + 1u) { some = some + part[first + 16u * z]; }
     sum = sum + some;
   }
-  let lane = i % q.lanes;
-  let m = i / q.lanes * 4u;
+  let tap = lane / q.c;
+  let to = q.out0 + (lane - tap * q.c) * q.taps + tap;
   for (var j = 0u; j < 4u; j = j + 1u) {
-    let to = select(q.out0 + ((m + j) * q.c + lane % q.c) * q.taps + lane / q.c, q.bias0 + m + j, lane == q.c * q.taps);
-    if (m + j < q.m) { dw[to] = select(0.0, dw[to], q.accumulate == 1u) + sum[j]; }
+    let m = 4u * wid.y + j;
+    let i = select(to + m * q.c * q.taps, q.bias0 + m, tap == q.taps);
+    if (m < q.m) { dw[i] = select(0.0, dw[i], q.accumulate == 1u) + sum[j]; }
   }
 }
