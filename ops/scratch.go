@@ -110,7 +110,7 @@ type input struct {
 func (i input) fetched() bool { return i.kind == gpu.TextureF32 }
 
 // input chooses for x, and records the copy where it is the texture: on llvmpipe a fetch in a loop costs a third of a storage load, and the copy a tenth; elsewhere
-// buffers are as fast. A second fetch in the same loop gains nothing.
+// buffers are as fast. A second activation's copy costs more than its fetches save.
 func (r *Recorder) input(x Tensor) input {
 	if r.fetchedExtent(r.planned(x.Shape)) == (Extent{}) {
 		return input{kind: gpu.Read, slice: func(s span) any { return x.slice(s) }}

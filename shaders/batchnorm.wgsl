@@ -8,7 +8,7 @@ dx = scale·(dy - mean(dy) - x̂·mean(dy·x̂)).
 
 The slope of ReLU's negative half comes at run time, although it is 0: else drivers make one maximum of comparison and choice, which hides NaN.
 x is bound as a buffer or, Fetched, lies in a texture: see reduce.wgsl.
-The bound of the loops over pixels comes at run time, so that no compiler unrolls them: see reduce.wgsl. */ -}}
+The bound of the loops over pixels comes at run time, so that no compiler unrolls them, and they run along memory: see reduce.wgsl. */ -}}
 struct Q { pixels: u32, plane: u32, runs: u32, channels: u32, weight: u32, bias: u32, mean: u32, variance: u32, momentum: f32, eps: f32, group0: u32, groups: u32, each: u32, slope: f32, width: u32, shift: u32, factor: u32 }
 @group(0) @binding(0) var<uniform> q: Q;
 {{if eq .Mode "statistics" -}}

@@ -21,7 +21,7 @@ fn kept(index: u32, key: u32) -> f32 {
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let key = pcg(q.layer + pcg(step.key));
   for (var u = 0u; u < 8u; u = u + 1u) {
-    let p = ((wid.x * 8u + lid.x / 16u) * 8u + u) * 16u + lid.x % 16u;
+    let p = ((wid.x * 8u + lid.x / 16u) * 8u + u) * 16u + lid.x % 16u; // along memory: see reduce.wgsl
     if (p < q.pixels) {
       let i = wid.y * q.plane + p;
       let at = ((p / q.hw) * q.channels + 4u * (q.group0 + wid.y)) * q.hw + p % q.hw;

@@ -2,7 +2,8 @@
 batchnorm.wgsl or bias.wgsl. The order of the sums is fixed.
 
 The loop over pixels has one load of each tensor and a bound known only at run time, so that no compiler unrolls it: on a software driver a load is 2 KiB of code, and
-unrolled ones fall out of the instruction cache. The invocations' sums are added in two steps, the first by all of them.
+unrolled ones fall out of the instruction cache. Sixteen invocations, such a driver's vector, have a stretch of memory of their own: they run their whole loop before the next
+ones begin theirs, and no prefetcher follows jumps. The invocations' sums are added in two steps, the first by all of them.
 
 Mode "sum": Σ dy (bias gradient).
 Mode "moments": Σ (x-s) and Σ (x-s)², s the channel's first value: no cancellation where the mean is large against the deviation.

@@ -11,7 +11,7 @@ struct Q { pixels: u32, plane: u32 }
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   for (var u = 0u; u < 8u; u = u + 1u) {
-    let p = ((wid.x * 8u + lid.x / 16u) * 8u + u) * 16u + lid.x % 16u;
+    let p = ((wid.x * 8u + lid.x / 16u) * 8u + u) * 16u + lid.x % 16u; // along memory: see reduce.wgsl
     if (p < q.pixels) {
       let i = wid.y * q.plane + p;
       {{if .Grad -}}
