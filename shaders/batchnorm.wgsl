@@ -9,6 +9,18 @@ dx = scale·(dy - mean(dy) - x̂·mean(dy·x̂)).
 The slope of ReLU's negative half comes at run time, although it is 0: else drivers make one maximum of comparison and choice, which hides NaN.
 x is bound as a buffer or, Fetched, lies in a texture: see reduce.wgsl.
 The bound of the loops over pixels comes at run time, so that no compiler unrolls them, and they run along memory: see reduce.wgsl. */ -}}
+{{define "sums of runs"}}var a = vec4<f32>();
+  var b = vec4<f32>();
+  for (var i0 = 0u; i0 < q.runs; i0 = i0 + 8u) { // in short chains: the error grows with their length
+    var some_a = vec4<f32>();
+    var some_b = vec4<f32>();
+    for (var i = i0; i < min(i0 + 8u, q.runs); i = i + 1u) {
+      some_a = some_a + part[2u * (g * q.runs + i)];
+      some_b = some_b + part[2u * (g * q.runs + i) + 1u];
+    }
+    a = a + some_a;
+    b = b + some_b;
+  }{{end -}}
 struct Q { pixels: u32, plane: u32, runs: u32, channels: u32, weight: u32, bias: u32, mean: u32, variance: u32, momentum: f32, eps: f32, group0: u32, groups: u32, each: u32, slope: f32, width: u32, shift: u32, factor: u32 }
 @group(0) @binding(0) var<uniform> q: Q;
 {{if eq .Mode "statistics" -}}
@@ -22,12 +34,7 @@ struct Q { pixels: u32, plane: u32, runs: u32, channels: u32, weight: u32, bias:
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let g = q.group0 + id.x;
   if (id.x >= q.groups) { return; }
-  var a = vec4<f32>();
-  var b = vec4<f32>();
-  for (var i = 0u; i < q.runs; i = i + 1u) {
-    a = a + part[2u * (g * q.runs + i)];
-    b = b + part[2u * (g * q.runs + i) + 1u];
-  }
+  {{template "sums of runs"}}
   let n = f32(q.pixels);
   let mean = x[id.x * q.plane] + a / n;
   let variance = max(vec4<f32>(), (b - a * (a / n)) / n);
@@ -105,12 +112,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let g = id.x;
   if (4u * g >= q.channels) { return; }
-  var a = vec4<f32>();
-  var b = vec4<f32>();
-  for (var i = 0u; i < q.runs; i = i + 1u) {
-    a = a + part[2u * (g * q.runs + i)];
-    b = b + part[2u * (g * q.runs + i) + 1u];
-  }
+  {{template "sums of runs"}}
   for (var j = 0u; j < 4u; j = j + 1u) {
     let c = 4u * g + j;
     if (c < q.channels) {
