@@ -74,7 +74,11 @@ func channelsBound(l gpu.Limits, s Shape) int {
 // pointwiseRows is the number of output channels of a workgroup whose weights for all input channels fit: few blocks, each of which fetches all texels again,
 // against rows beyond the last. A fetch takes as long as about 170 multiply-adds.
 func pointwiseRows(weights int, c gemm) int {
-	const fetch, widest = 170, 48
+	const fetch, few = 170, 32
+	widest := 48
+	if c.x.C <= few { // little arithmetic for each output: what stores them, and masks them, is more code, and time to compile, than it is worth
+		widest = 12
+	}
 	best, rows := 0, 4
 	for n := 4; n <= min(widest, 4*c.y.Groups()); n += 4 {
 		if n > 4 && n*(c.x.C+1) > weights {

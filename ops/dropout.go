@@ -18,9 +18,9 @@ func (o Dropout) Apply(r *Recorder, step *gpu.Buffer, v Tensor) error {
 	for _, s := range v.spans(r.Dev.Limits(), 1) {
 		params := []uint32{
 			uint32(v.Pixels()), uint32(v.Plane()), uint32(v.H * v.W), uint32(v.C), uint32(s.from), o.Layer,
-			uint32(o.P * (1 << 24)), bits(float32(1 / (1 - o.P))),
+			uint32(o.P * (1 << 24)), bits(float32(1 / (1 - o.P))), pixelsEach,
 		}
-		if err := r.dispatch(k, 8, params, ceilDiv(v.Pixels(), 1024), s.to-s.from, 1, gpu.All(step), v.slice(s)); err != nil {
+		if err := r.dispatch(k, pixelsEach, params, ceilDiv(v.Pixels(), 128*pixelsEach), s.to-s.from, 1, gpu.All(step), v.slice(s)); err != nil {
 			return err
 		}
 	}

@@ -97,7 +97,7 @@ func (r *Recorder) pool(file string, o pooling, x, y Tensor, places *gpu.Buffer)
 		}
 	}
 	params := []uint32{
-		uint32(invocations), uint32(y.Plane()), uint32(x.Plane()), uint32(x.H), uint32(x.W), uint32(y.H), uint32(y.W), uint32(rows), uint32(columns),
+		uint32(invocations), uint32(y.Plane()), uint32(x.Plane()), uint32(x.H), uint32(x.W), uint32(y.H), uint32(y.W), uint32(rows), uint32(columns), uint32(o.K),
 	}
 	larger := x.Shape // padding can make the pooled one larger
 	if y.Plane() > x.Plane() {

@@ -20,10 +20,14 @@ func (ReLU) Grad(r *Recorder, y, dv Tensor) error {
 	return r.elementwise(k, dv, func(s span) []any { return []any{y.slice(s), dv.slice(s)} })
 }
 
-// elementwise dispatches a kernel of 128 invocations, 8 pixels each, over all channel groups of t.
+// pixelsEach is the number of pixels of an invocation in kernels that treat each element alike. It comes at run time: a loop with a literal bound is unrolled, and the
+// code of a load is long.
+const pixelsEach = 8
+
+// elementwise dispatches a kernel of 128 invocations, pixelsEach pixels each, over all channel groups of t.
 func (r *Recorder) elementwise(k gpu.Kernel, t Tensor, resources func(span) []any) error {
 	for _, s := range t.spans(r.Dev.Limits(), 1) {
-		if err := r.dispatch(k, 8, []uint32{uint32(t.Pixels()), uint32(t.Plane())}, ceilDiv(t.Pixels(), 1024), s.to-s.from, 1, resources(s)...); err != nil {
+		if err := r.dispatch(k, pixelsEach, []uint32{uint32(t.Pixels()), uint32(t.Plane()), pixelsEach}, ceilDiv(t.Pixels(), 128*pixelsEach), s.to-s.from, 1, resources(s)...); err != nil {
 			return err
 		}
 	}

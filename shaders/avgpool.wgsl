@@ -17,8 +17,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   let top = ((i32(p) / q.out_w) % q.out_h) * {{.Stride}} - {{.Pad}};
   let image = i32(p) / (q.out_w * q.out_h) * q.in_h * q.in_w;
   var sum = vec4<f32>();
-  for (var ky = 0; ky < {{.K}}; ky = ky + 1) {
-    for (var kx = 0; kx < {{.K}}; kx = kx + 1) {
+  for (var ky = 0; ky < q.k; ky = ky + 1) {
+    for (var kx = 0; kx < q.k; kx = kx + 1) {
       let iy = top + ky;
       let ix = left + kx;
       if (iy >= 0 && iy < q.in_h && ix >= 0 && ix < q.in_w) {

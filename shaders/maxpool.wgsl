@@ -1,7 +1,7 @@
 {{- /* Max pooling and its gradient. Padding counts as minus infinity; the first maximum in row-major order gets the gradient, so its place in the window (0 to K²-1)
-is kept, 16 bits a channel. After a ReLU, a maximum of 0 has no place: its gradient is that of the ReLU, 0. */ -}}
+is kept, 16 bits a channel. After a ReLU, a maximum of 0 has no place: its gradient is that of the ReLU, 0. The loops' bound comes at run time, so that no compiler unrolls them: see reduce.wgsl. */ -}}
 {{define "pool params"}}
-struct Q { invocations: u32, plane: u32, in_plane: u32, in_h: i32, in_w: i32, out_h: i32, out_w: i32, rows: i32, columns: i32 }
+struct Q { invocations: u32, plane: u32, in_plane: u32, in_h: i32, in_w: i32, out_h: i32, out_w: i32, rows: i32, columns: i32, k: i32 }
 @group(0) @binding(0) var<uniform> q: Q;
 {{- end}}
 {{- /* Of both poolings; Places: the window's maximum alone gets the gradient. */}}
@@ -66,8 +66,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   var best = vec4<f32>();
   var places = vec4<u32>();
   var found = false;
-  for (var ky = 0; ky < {{.K}}; ky = ky + 1) {
-    for (var kx = 0; kx < {{.K}}; kx = kx + 1) {
+  for (var ky = 0; ky < q.k; ky = ky + 1) {
+    for (var kx = 0; kx < q.k; kx = kx + 1) {
       let iy = top + ky;
       let ix = left + kx;
       if (iy >= 0 && iy < q.in_h && ix >= 0 && ix < q.in_w) {
