@@ -26,6 +26,13 @@ __attribute__((constructor)) static void ninvk_heap(void) {
 	mallopt(M_MMAP_MAX, 65536);
 	mallopt(M_MMAP_THRESHOLD, 32 << 20);
 }
+
+static void ninvk_trim_heap(void) { malloc_trim(0); }
+#else
+static void ninvk_trim_heap(void) {}
 #endif
 */
 import "C"
+
+// trimHeap gives the system what compilers have freed.
+func trimHeap() { C.ninvk_trim_heap() }

@@ -349,6 +349,7 @@ type compilation struct {
 // compile begins to make the pipelines of all kernels, in the order in which they are used. The library makes one pipeline after the other; meanwhile it reads
 // the sources of the next.
 func (t *Tape) compile() *compilations {
+	t.compileAhead()
 	t.d.pages.back()
 	c := &compilations{of: map[string]*compilation{}, ended: make(chan struct{})}
 	kernels := t.Kernels()

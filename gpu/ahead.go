@@ -1,0 +1,157 @@
+package gpu
+
+import (
+	"bufio"
+	"cmp"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+const (
+	leastAhead  = 6                   // kernels not in the cache for which helpers are worth their own start
+	mostHelpers = 4                   // a compiler takes up to 200 MB
+	listName    = "ninvk-kernels.txt" // what was compiled into the driver's folder of kernels, in which it lies
+)
+
+// compileAhead has a tape's kernels compiled on all cores. Llvmpipe compiles a kernel at its first dispatch, on the one thread of the device's queue, so that a network would keep the
+// other cores idle for most of a minute. Helpers, each a device with a queue of its own, dispatch the kernels over no workgroups; the device that runs them then finds
+// them in the driver's cache on disk. It is done before the tape's memory is touched, as compilers take much themselves.
+//
+// Nothing but time depends on it: what a helper can't do is done at the kernel's first dispatch.
+func (t *Tape) compileAhead() {
+	if t.d.Adapter.ShaderCache == "" || runtime.NumCPU() < 2 {
+		return
+	}
+	list := filepath.Join(t.d.Adapter.ShaderCache, listName)
+	known := readList(list)
+	var commands []*command // the first of every kernel that is new
+	for i := range t.commands {
+		c := &t.commands[i]
+		if c.kernel == nil || t.d.compiled(*c.kernel) != nil || known[fingerprint(c.kernel)] {
+			continue
+		}
+		known[fingerprint(c.kernel)] = true
+		commands = append(commands, c)
+	}
+	if len(commands) < leastAhead {
+		return
+	}
+	// The longest first, so that helpers end together.
+	slices.SortStableFunc(commands, func(a, b *command) int { return cmp.Compare(len(b.kernel.Source), len(a.kernel.Source)) })
+	var next atomic.Int64
+	var helpers sync.WaitGroup
+	for range min(runtime.NumCPU(), mostHelpers, len(commands)) {
+		helpers.Go(func() {
+			h, err := newHelper(t.d)
+			if err != nil {
+				slog.Debug("kernels are not compiled ahead", "error", err)
+				return
+			}
+			defer h.d.Close()
+			for i := next.Add(1) - 1; i < int64(len(commands)); i = next.Add(1) - 1 {
+				if err := h.compile(commands[i]); err != nil {
+					slog.Debug("kernels are not compiled ahead", "kernel", commands[i].label, "error", err)
+					return
+				}
+				appendList(list, fingerprint(commands[i].kernel))
+			}
+		})
+	}
+	helpers.Wait()
+	trimHeap()
+}
+
+// helper is a device that compiles kernels and never runs one. It has an instance of its own, as the library frees a device no sooner than its instance.
+type helper struct{ d *Device }
+
+func newHelper(of *Device) (*helper, error) {
+	d, err := open(strconv.Itoa(of.Adapter.Index))
+	if err != nil {
+		return nil, err
+	}
+	d.Adapter.ShaderCache = "" // a helper needs no helpers
+	return &helper{d}, nil
+}
+
+// compile dispatches a command's kernel over no workgroups. Its resources are small ones for which the driver compiles the same code: of a texture it asks whether
+// width and height are powers of two.
+func (h *helper) compile(c *command) error {
+	t := h.d.NewTape("compiling " + c.label)
+	defer t.Release()
+	empty := command{label: c.label, kernel: c.kernel}
+	if c.offset != nil {
+		empty.offset, t.params = []uint32{0}, make([]byte, slot)
+	}
+	for _, r := range c.resources {
+		switch r := r.(type) {
+		case Slice:
+			b, err := h.d.NewBuffer(r.Buffer.Label, min(r.size(), 64<<10))
+			if err != nil {
+				return err
+			}
+			defer b.Release()
+			empty.resources = append(empty.resources, All(b))
+		case *Texture:
+			x, err := h.d.NewTexture(r.Label, alike(r.Width), alike(r.Height), r.TexelSize)
+			if err != nil {
+				return err
+			}
+			defer x.Release()
+			empty.resources = append(empty.resources, x)
+		}
+	}
+	t.commands = []command{empty}
+	if err := h.d.Submit(t); err != nil {
+		return err
+	}
+	return h.d.Wait(t.Label)
+}
+
+// alike is a small number that is a power of two where n is one.
+func alike(n int) int {
+	if n&(n-1) == 0 {
+		return 4
+	}
+	return 3
+}
+
+// fingerprint names a kernel in the list.
+func fingerprint(k *Kernel) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%v %s", k.Bindings, k.Source))
+	return fmt.Sprintf("%x", sum[:16])
+}
+
+// readList reads the fingerprints of the kernels that were compiled into a folder. A list that is gone or damaged costs a helper's visit to a cache that has the kernel.
+func readList(file string) map[string]bool {
+	kernels := map[string]bool{}
+	f, err := os.Open(file)
+	if err != nil {
+		return kernels
+	}
+	defer f.Close()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		kernels[strings.TrimSpace(s.Text())] = true
+	}
+	return kernels
+}
+
+// appendList adds a fingerprint, in one write: other processes add to the list as well.
+func appendList(file, kernel string) {
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err == nil {
+		_, err = f.WriteString(kernel + "\n")
+		err = cmp.Or(err, f.Close())
+	}
+	if err != nil {
+		slog.Debug("the list of compiled kernels stays as it is", "error", err)
+	}
+}
