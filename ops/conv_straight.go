@@ -135,7 +135,7 @@ func (r *Recorder) straight(c gemm) error {
 					uint32(c.k * c.k), uint32(ky * c.k), uint32(ky), flag(!first),
 					uint32(int32(c.w0)), uint32(int32(c.wm)), uint32(int32(c.wc)), uint32(int32(c.wt)),
 					uint32(c.bias.Offset), flag(last && c.bias.Len > 0), bits(c.slopeOf(last)), uint32(c.stride),
-					uint32(int32(c.pad)), uint32(c.dilate), 1<<c.x.foldShift() - 1, uint32(c.x.foldShift()), uint32(c.x.Groups()),
+					uint32(int32(c.pad)), uint32(c.dilate), 1<<c.x.foldShift() - 1, uint32(c.x.foldShift()), uint32(c.x.Groups()), uint32(t.R / 4), 4,
 				}
 				bound := []any{gpu.All(r.Weights), r.Scratch.tex, c.y.slice(s)}
 				if t.Masked {

@@ -7,7 +7,10 @@ neighbouring output pixels of one row, fetches every texel it needs once, and th
 loop or branch: on a software driver a weight at a literal index of workgroup memory is then an operand of the multiply and costs nothing,
 and only there. The stores are in no branch either: what is out of range writes zero to the padding behind a plane's pixels. 
 The texture holds x in runs of 16 pixels: a run of every channel group side by side, so that an invocation reads along a row of the texture; see ops/scratch.go.
-Texels outside the image are fetched from a row of zeros, so no padded copy exists. */ -}}
+Texels outside the image are fetched from a row of zeros, so no padded copy exists.
+
+Llvmpipe makes a branch for each lane and component of a storage access, and some stages of its compiler take time by the square of their number. So what need not be straight-line
+code is not: one load stages all weights and biases, and a ReLU's mask is read in a loop, as a bit for each output. */ -}}
 struct Q {
   blocks: u32, row_blocks: u32, out_w: u32, out_h: u32,
   out_plane: u32, out_pixels: u32, out_group0: u32, out_groups: u32,
@@ -17,7 +20,7 @@ struct Q {
   w0: i32, wm: i32, wc: i32, wt: i32,
   bias0: u32, has_bias: u32, slope: f32, stride: i32,
   pad: i32, dilate: i32, fold: u32, shift: u32,
-  in_groups: u32,
+  in_groups: u32, rows: u32, four: u32,
 }
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
@@ -34,35 +37,57 @@ var<workgroup> bs: array<vec4<f32>, {{.RowGroups}}>; // biases
 @compute @workgroup_size({{.WG}})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let m0 = q.m0 + wid.y * {{.R}}u;
+
+  for (var i = lid.x; i < {{mul .StagedRows .RowGroups}}u; i = i + {{.WG}}u) {
+    let g = i / {{.StagedRows}}u;
+    let k = i % {{.StagedRows}}u;
+    let c = q.c0 + k / {{.Taps}}u;
+    let t = q.tap0 + k % {{.Taps}}u;
+    let is_bias = k == {{.Row}}u;
+    let exists = select(c < q.c && t < q.taps, q.has_bias == 1u, is_bias);
+    let first = select(q.w0 + i32(c) * q.wc + i32(t) * q.wt, i32(q.bias0), is_bias);
+    let step = select(q.wm, 1, is_bias);
+    var values = vec4<f32>();
+    for (var j = 0u; j < q.four; j = j + 1u) { // not 4u: the loop would be unrolled
+      let m = m0 + 4u * g + j;
+      let ok = exists && m < q.m;
+      let value = select(0.0, w[select(0, first + i32(m) * step, ok)], ok);
+      values = select(values, vec4<f32>(value), vec4<u32>(0u, 1u, 2u, 3u) == vec4<u32>(j));
+    }
 {{- range .Parts}}
-  for (var i = lid.x; i < {{mul .Rows $.RowGroups}}u; i = i + {{$.WG}}u) {
-    let g = i / {{.Rows}}u;
-    let k = {{.From}}u + i % {{.Rows}}u;
-    let m = m0 + 4u * g;
-    let c = q.c0 + k / {{$.Taps}}u;
-    let t = q.tap0 + k % {{$.Taps}}u;
-    let ok = vec4<bool>(c < q.c && t < q.taps) & (vec4<u32>(m, m + 1u, m + 2u, m + 3u) < vec4<u32>(q.m));
-    let at = q.w0 + i32(m) * q.wm + i32(c) * q.wc + i32(t) * q.wt;
-    let four = vec4<f32>(w[select(0, at, ok.x)], w[select(0, at + q.wm, ok.y)], w[select(0, at + 2 * q.wm, ok.z)], w[select(0, at + 3 * q.wm, ok.w)]);
-    ws{{.Index}}[(k - {{.From}}u) * {{$.RowGroups}}u + g] = select(vec4<f32>(), four, ok);
+    if k >= {{.From}}u && k < {{add .From .Rows}}u {
+      ws{{.Index}}[(k - {{.From}}u) * {{$.RowGroups}}u + g] = values;
+    }
+{{- end}}
+    if is_bias {
+      bs[g] = values;
+    }
+  }
+  let block = wid.x * {{.WG}}u + lid.x;
+{{- if .Pointwise}}
+  let p0 = block * {{.TP}}u;
+{{- else}}
+  let oy = (block / q.row_blocks) % q.out_h;
+  let n = block / (q.row_blocks * q.out_h);
+  let ox = (block % q.row_blocks) * {{.TP}}u;
+  let p0 = (n * q.out_h + oy) * q.out_w + ox;
+{{- end}}
+{{- if .Masked}}{{range $p := seq .TP}}
+  var kept{{$p}} = vec4<u32>();
+{{- end}}
+  for (var r = 0u; r < q.rows; r = r + 1u) {
+{{- range $p := seq .TP}}
+    let live{{$p}} = block < q.blocks && {{$.PixelInside $p}} && m0 / 4u + r < q.out_groups;
+    let at{{$p}} = select(q.out_plane - 1u, (m0 / 4u + r - q.out_group0) * q.out_plane + p0 + {{$p}}u, live{{$p}});
+    kept{{$p}} = kept{{$p}} | select(vec4<u32>(), vec4<u32>(1u << r), vec4<bool>(live{{$p}}) & !(mask[at{{$p}}] <= vec4<f32>()));
+{{- end}}
   }
 {{- end}}
-  for (var i = lid.x; i < {{.RowGroups}}u; i = i + {{.WG}}u) {
-    let m = m0 + 4u * i;
-    let ok = vec4<bool>(q.has_bias == 1u) & (vec4<u32>(m, m + 1u, m + 2u, m + 3u) < vec4<u32>(q.m));
-    let at = q.bias0 + m;
-    let four = vec4<f32>(w[select(0u, at, ok.x)], w[select(0u, at + 1u, ok.y)], w[select(0u, at + 2u, ok.z)], w[select(0u, at + 3u, ok.w)]);
-    bs[i] = select(vec4<f32>(), four, ok);
-  }
   workgroupBarrier();
-
-  let block = wid.x * {{.WG}}u + lid.x;
 {{- range $g := seq .Groups}}
   let group{{$g}} = min(q.c0 / 4u + {{$g}}u, q.in_groups - 1u) * 16u;
 {{- end}}
-{{- if .Pointwise}}
-  let p0 = block * {{.TP}}u;
-{{- range $p := seq .TP}}
+{{- if .Pointwise}}{{range $p := seq .TP}}
   let o{{$p}} = min(p0 + {{$p}}u, q.out_pixels - 1u);
   let tx{{$p}} = ((o{{$p}} >> 4u) & q.fold) * q.strip + (o{{$p}} & 15u);
   let ty{{$p}} = (o{{$p}} >> 4u) >> q.shift;
@@ -70,10 +95,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   let v{{$g}}_0_{{$p}} = textureLoad(x, vec2<u32>(tx{{$p}} + group{{$g}}, ty{{$p}}), 0);
 {{- end}}{{end}}
 {{- else}}
-  let oy = (block / q.row_blocks) % q.out_h;
-  let n = block / (q.row_blocks * q.out_h);
-  let ox = (block % q.row_blocks) * {{.TP}}u;
-  let p0 = (n * q.out_h + oy) * q.out_w + ox;
   let image = i32(n * q.in_h * q.in_w);
   let left = i32(ox) * q.stride - q.pad;
   let top = i32(oy) * q.stride - q.pad + i32(q.ky0);
@@ -101,7 +122,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   let to{{$r}}_{{$p}} = select(q.out_plane - 1u, (m0 / 4u + {{$r}}u - q.out_group0) * q.out_plane + p0 + {{$p}}u, live{{$r}}_{{$p}});
   let sum{{$r}}_{{$p}} = {{$.Sum $r $p}}{{if $.Accumulate}} + select(vec4<f32>(), y[to{{$r}}_{{$p}}], q.accumulate == 1u){{end}} + bs[{{$r}}];
 {{- if $.Masked}}
-  let keep{{$r}}_{{$p}} = vec4<bool>(live{{$r}}_{{$p}}) & !(mask[to{{$r}}_{{$p}}] <= vec4<f32>());
+  let keep{{$r}}_{{$p}} = (kept{{$p}} & vec4<u32>(1u << {{$r}}u)) != vec4<u32>();
 {{- else}}
   let keep{{$r}}_{{$p}} = vec4<bool>(live{{$r}}_{{$p}});
 {{- end}}
