@@ -118,7 +118,8 @@ func (r *Recorder) straight(c gemm) error {
 	t := convTile(r, c)
 	k := straightKernel(c, t)
 	r.stage(c.x)
-	first := true
+	rows := t.R / 4
+	earlier := 0 // rows of sums of the chunks before
 	for c0 := 0; c0 < c.x.C; c0 += t.CH {
 		for ky := 0; ky < c.k; ky += t.KY {
 			last := c0+t.CH >= c.x.C && ky+t.KY >= c.k
@@ -126,16 +127,16 @@ func (r *Recorder) straight(c gemm) error {
 				t.Masked = true
 				k = straightKernel(c, t)
 			}
-			for _, s := range c.y.spans(l, t.R/4) {
+			for _, s := range c.y.spans(l, rows) {
 				params := []uint32{
 					uint32(c.blocks(t)), uint32(ceilDiv(c.y.W, t.TP)), uint32(c.y.W), uint32(c.y.H),
 					uint32(c.y.Plane()), uint32(c.y.Pixels()), uint32(s.from), uint32(s.to),
 					uint32(c.x.strip()), uint32(c.x.W), uint32(c.x.H), r.Scratch.zero(),
 					uint32(c.y.C), uint32(4 * s.from), uint32(c.x.C), uint32(c0),
-					uint32(c.k * c.k), uint32(ky * c.k), uint32(ky), flag(!first),
+					uint32(c.k * c.k), uint32(ky * c.k), uint32(ky), uint32(earlier),
 					uint32(int32(c.w0)), uint32(int32(c.wm)), uint32(int32(c.wc)), uint32(int32(c.wt)),
 					uint32(c.bias.Offset), flag(last && c.bias.Len > 0), bits(c.slopeOf(last)), uint32(c.stride),
-					uint32(int32(c.pad)), uint32(c.dilate), 1<<c.x.foldShift() - 1, uint32(c.x.foldShift()), uint32(c.x.Groups()), uint32(t.R / 4), 4,
+					uint32(int32(c.pad)), uint32(c.dilate), 1<<c.x.foldShift() - 1, uint32(c.x.foldShift()), uint32(c.x.Groups()), uint32(rows), 4,
 				}
 				bound := []any{gpu.All(r.Weights), r.Scratch.tex, c.y.slice(s)}
 				if t.Masked {
@@ -146,7 +147,7 @@ func (r *Recorder) straight(c gemm) error {
 				}
 				r.spend(2 * float64(t.MulAdds()/t.TP) * float64(ceilDiv(4*(s.to-s.from), t.R)*c.y.Pixels()))
 			}
-			first = false
+			earlier = rows
 		}
 	}
 	return nil

@@ -39,9 +39,6 @@ func (t ConvTile) Weights() int { return t.R * t.Row() }
 // Staged is the number of floats of workgroup memory: weights and biases.
 func (t ConvTile) Staged() int { return t.Weights() + t.R }
 
-// StagedRows is the number of rows staged: weights, and the biases.
-func (t ConvTile) StagedRows() int { return t.Row() + 1 }
-
 // RowGroups is the number of output channel groups of four.
 func (t ConvTile) RowGroups() int { return t.R / 4 }
 

@@ -29,20 +29,16 @@ var<workgroup> line: array<i32, {{.Texels}}>;
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let m0 = q.m0 + wid.y * {{.R}}u;
   let t0 = (q.chunk0 + wid.z) * {{.Texels}}u;
-
-  for (var i = lid.x; i < {{mul .Q .RowGroups}}u; i = i + {{.WG}}u) {
-    let g = i / {{.Q}}u;
-    let k = i % {{.Q}}u;
-    let t = t0 + k / 4u;
+{{- range .Parts}}
+  for (var i = lid.x; i < {{mul 4 (mul .Rows $.RowGroups)}}u; i = i + {{$.WG}}u) {
+    let g = i / {{mul 4 .Rows}}u;
+    let k = i % {{mul 4 .Rows}}u;
+    let t = t0 + {{.From}}u + k / 4u;
     let column = 4u * (t % q.columns) + k % 4u;
     let ok = t < q.texels && column < q.out_w && m0 / 4u + g < q.out_groups;
-    let values = select(vec4<f32>(), dy[select(0u, (m0 / 4u + g - q.group0) * q.out_plane + t / q.columns * q.out_w + column, ok)], ok);
-{{- range .Parts}}
-    if k >= {{mul 4 .From}}u && k < {{mul 4 (add .From .Rows)}}u {
-      ws{{.Index}}[(k / 4u - {{.From}}u) * {{$.RowGroups}}u + g][k % 4u] = values;
-    }
-{{- end}}
+    ws{{.Index}}[k / 4u * {{$.RowGroups}}u + g][k % 4u] = select(vec4<f32>(), dy[select(0u, (m0 / 4u + g - q.group0) * q.out_plane + t / q.columns * q.out_w + column, ok)], ok);
   }
+{{- end}}
   for (var i = lid.x; i < {{.Texels}}u; i = i + {{.WG}}u) {
     let t = t0 + i;
     let row = t / q.columns;

@@ -10,13 +10,13 @@ The texture holds x in runs of 16 pixels: a run of every channel group side by s
 Texels outside the image are fetched from a row of zeros, so no padded copy exists.
 
 Llvmpipe makes a branch for each lane and component of a storage access, and some stages of its compiler take time by the square of their number. So what need not be straight-line
-code is not: one load stages all weights and biases, and a ReLU's mask is read in a loop, as a bit for each output. */ -}}
+code is not: weights and biases are staged through loops of one load, and the mask of a ReLU, as a bit for each output, and the sums of the chunks before are read in loops, too. */ -}}
 struct Q {
   blocks: u32, row_blocks: u32, out_w: u32, out_h: u32,
   out_plane: u32, out_pixels: u32, out_group0: u32, out_groups: u32,
   strip: u32, in_w: u32, in_h: u32, zero: u32,
   m: u32, m0: u32, c: u32, c0: u32,
-  taps: u32, tap0: u32, ky0: u32, accumulate: u32,
+  taps: u32, tap0: u32, ky0: u32, earlier: u32,
   w0: i32, wm: i32, wc: i32, wt: i32,
   bias0: u32, has_bias: u32, slope: f32, stride: i32,
   pad: i32, dilate: i32, fold: u32, shift: u32,
@@ -37,31 +37,32 @@ var<workgroup> bs: array<vec4<f32>, {{.RowGroups}}>; // biases
 @compute @workgroup_size({{.WG}})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let m0 = q.m0 + wid.y * {{.R}}u;
-
-  for (var i = lid.x; i < {{mul .StagedRows .RowGroups}}u; i = i + {{.WG}}u) {
-    let g = i / {{.StagedRows}}u;
-    let k = i % {{.StagedRows}}u;
-    let c = q.c0 + k / {{.Taps}}u;
-    let t = q.tap0 + k % {{.Taps}}u;
-    let is_bias = k == {{.Row}}u;
-    let exists = select(c < q.c && t < q.taps, q.has_bias == 1u, is_bias);
-    let first = select(q.w0 + i32(c) * q.wc + i32(t) * q.wt, i32(q.bias0), is_bias);
-    let step = select(q.wm, 1, is_bias);
-    var values = vec4<f32>();
+{{- range .Parts}}
+  for (var i = lid.x; i < {{mul .Rows $.RowGroups}}u; i = i + {{$.WG}}u) {
+    let g = i / {{.Rows}}u;
+    let k = i % {{.Rows}}u;
+    let c = q.c0 + ({{.From}}u + k) / {{$.Taps}}u;
+    let t = q.tap0 + ({{.From}}u + k) % {{$.Taps}}u;
+    let first = q.w0 + i32(c) * q.wc + i32(t) * q.wt;
+    var four = vec4<f32>();
     for (var j = 0u; j < q.four; j = j + 1u) { // not 4u: the loop would be unrolled
       let m = m0 + 4u * g + j;
-      let ok = exists && m < q.m;
-      let value = select(0.0, w[select(0, first + i32(m) * step, ok)], ok);
-      values = select(values, vec4<f32>(value), vec4<u32>(0u, 1u, 2u, 3u) == vec4<u32>(j));
+      let ok = c < q.c && t < q.taps && m < q.m;
+      let value = w[select(0, first + i32(m) * q.wm, ok)];
+      four = select(four, vec4<f32>(value), vec4<bool>(ok) & (vec4<u32>(0u, 1u, 2u, 3u) == vec4<u32>(j)));
     }
-{{- range .Parts}}
-    if k >= {{.From}}u && k < {{add .From .Rows}}u {
-      ws{{.Index}}[(k - {{.From}}u) * {{$.RowGroups}}u + g] = values;
-    }
+    ws{{.Index}}[k * {{$.RowGroups}}u + g] = four;
+  }
 {{- end}}
-    if is_bias {
-      bs[g] = values;
+  for (var i = lid.x; i < {{.RowGroups}}u; i = i + {{.WG}}u) {
+    var four = vec4<f32>();
+    for (var j = 0u; j < q.four; j = j + 1u) {
+      let m = m0 + 4u * i + j;
+      let ok = q.has_bias == 1u && m < q.m;
+      let value = w[select(0u, q.bias0 + m, ok)];
+      four = select(four, vec4<f32>(value), vec4<bool>(ok) & (vec4<u32>(0u, 1u, 2u, 3u) == vec4<u32>(j)));
     }
+    bs[i] = four;
   }
   let block = wid.x * {{.WG}}u + lid.x;
 {{- if .Pointwise}}
@@ -80,6 +81,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
     let live{{$p}} = block < q.blocks && {{$.PixelInside $p}} && m0 / 4u + r < q.out_groups;
     let at{{$p}} = select(q.out_plane - 1u, (m0 / 4u + r - q.out_group0) * q.out_plane + p0 + {{$p}}u, live{{$p}});
     kept{{$p}} = kept{{$p}} | select(vec4<u32>(), vec4<u32>(1u << r), vec4<bool>(live{{$p}}) & !(mask[at{{$p}}] <= vec4<f32>()));
+{{- end}}
+  }
+{{- end}}
+{{- if .Accumulate}}{{range $p := seq .TP}}
+  var before{{$p}}: array<vec4<f32>, {{$.RowGroups}}>;
+{{- end}}
+  for (var r = 0u; r < q.earlier; r = r + 1u) { // no pass in the first chunk
+{{- range $p := seq .TP}}
+    let live{{$p}} = block < q.blocks && {{$.PixelInside $p}} && m0 / 4u + r < q.out_groups;
+    let from{{$p}} = select(q.out_plane - 1u, (m0 / 4u + r - q.out_group0) * q.out_plane + p0 + {{$p}}u, live{{$p}});
+    before{{$p}}[r] = y[from{{$p}}];
 {{- end}}
   }
 {{- end}}
@@ -120,7 +132,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 {{- range $r := $.BlockGroups $b}}{{range $p := seq $.TP}}
   let live{{$r}}_{{$p}} = block < q.blocks && {{$.PixelInside $p}} && m0 / 4u + {{$r}}u < q.out_groups;
   let to{{$r}}_{{$p}} = select(q.out_plane - 1u, (m0 / 4u + {{$r}}u - q.out_group0) * q.out_plane + p0 + {{$p}}u, live{{$r}}_{{$p}});
-  let sum{{$r}}_{{$p}} = {{$.Sum $r $p}}{{if $.Accumulate}} + select(vec4<f32>(), y[to{{$r}}_{{$p}}], q.accumulate == 1u){{end}} + bs[{{$r}}];
+  let sum{{$r}}_{{$p}} = {{$.Sum $r $p}}{{if $.Accumulate}} + before{{$p}}[{{$r}}]{{end}} + bs[{{$r}}];
 {{- if $.Masked}}
   let keep{{$r}}_{{$p}} = (kept{{$p}} & vec4<u32>(1u << {{$r}}u)) != vec4<u32>();
 {{- else}}
