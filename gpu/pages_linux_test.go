@@ -135,3 +135,27 @@ func TestAdded(t *testing.T) {
 		}
 	}
 }
+
+// A tape of copies leaves memory to the first tape with kernels, which are compiled before memory is touched.
+func TestCopiesBackNoMemory(t *testing.T) {
+	d := device(t)
+	x, y := newBuffer(t, "x", 256), newBuffer(t, "y", 256)
+	d.pages.asked = []region{{}} // something, of no size
+	defer func() { d.pages.asked = nil }()
+
+	copies := d.NewTape("copies")
+	defer copies.Release()
+	copies.Copy(x, 0, y, 0, 256)
+	check(t, d.Submit(copies))
+	if len(d.pages.asked) == 0 {
+		t.Error("a tape of copies had memory backed")
+	}
+
+	kernels := d.NewTape("kernels")
+	defer kernels.Release()
+	kernels.Dispatch(double, []uint32{1, two}, 1, 1, 1, All(x), All(y))
+	check(t, d.Submit(kernels))
+	if len(d.pages.asked) > 0 {
+		t.Error("a tape with a kernel had no memory backed")
+	}
+}

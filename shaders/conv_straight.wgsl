@@ -34,6 +34,22 @@ var<workgroup> ws{{.Index}}: array<vec4<f32>, {{mul .Rows $.RowGroups}}>; // [ch
 {{- end}}
 var<workgroup> bs: array<vec4<f32>, {{.RowGroups}}>; // biases
 
+// The weights or biases of output channels m to m+3, step apart in memory; zeros where there are none.
+fn four(m: u32, first: i32, step: i32, exist: bool) -> vec4<f32> {
+  var values = vec4<f32>();
+  for (var j = 0u; j < q.four; j = j + 1u) { // not 4u: the loop would be unrolled
+    let ok = exist && m + j < q.m;
+    let value = w[select(0, first + i32(m + j) * step, ok)];
+    values = select(values, vec4<f32>(value), vec4<bool>(ok) & (vec4<u32>(0u, 1u, 2u, 3u) == vec4<u32>(j)));
+  }
+  return values;
+}
+
+// Where pixel p of an output channel group lies; what is not live goes to the padding behind the pixels.
+fn place(group: u32, p: u32, live: bool) -> u32 {
+  return select(q.out_plane - 1u, (group - q.out_group0) * q.out_plane + p, live);
+}
+
 @compute @workgroup_size({{.WG}})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let m0 = q.m0 + wid.y * {{.R}}u;
@@ -43,26 +59,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
     let k = i % {{.Rows}}u;
     let c = q.c0 + ({{.From}}u + k) / {{$.Taps}}u;
     let t = q.tap0 + ({{.From}}u + k) % {{$.Taps}}u;
-    let first = q.w0 + i32(c) * q.wc + i32(t) * q.wt;
-    var four = vec4<f32>();
-    for (var j = 0u; j < q.four; j = j + 1u) { // not 4u: the loop would be unrolled
-      let m = m0 + 4u * g + j;
-      let ok = c < q.c && t < q.taps && m < q.m;
-      let value = w[select(0, first + i32(m) * q.wm, ok)];
-      four = select(four, vec4<f32>(value), vec4<bool>(ok) & (vec4<u32>(0u, 1u, 2u, 3u) == vec4<u32>(j)));
-    }
-    ws{{.Index}}[k * {{$.RowGroups}}u + g] = four;
+    ws{{.Index}}[k * {{$.RowGroups}}u + g] = four(m0 + 4u * g, q.w0 + i32(c) * q.wc + i32(t) * q.wt, q.wm, c < q.c && t < q.taps);
   }
 {{- end}}
   for (var i = lid.x; i < {{.RowGroups}}u; i = i + {{.WG}}u) {
-    var four = vec4<f32>();
-    for (var j = 0u; j < q.four; j = j + 1u) {
-      let m = m0 + 4u * i + j;
-      let ok = q.has_bias == 1u && m < q.m;
-      let value = w[select(0u, q.bias0 + m, ok)];
-      four = select(four, vec4<f32>(value), vec4<bool>(ok) & (vec4<u32>(0u, 1u, 2u, 3u) == vec4<u32>(j)));
-    }
-    bs[i] = four;
+    bs[i] = four(m0 + 4u * i, i32(q.bias0), 1, q.has_bias == 1u);
   }
   let block = wid.x * {{.WG}}u + lid.x;
 {{- if .Pointwise}}
@@ -79,8 +80,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   for (var r = 0u; r < q.rows; r = r + 1u) {
 {{- range $p := seq .TP}}
     let live{{$p}} = block < q.blocks && {{$.PixelInside $p}} && m0 / 4u + r < q.out_groups;
-    let at{{$p}} = select(q.out_plane - 1u, (m0 / 4u + r - q.out_group0) * q.out_plane + p0 + {{$p}}u, live{{$p}});
-    kept{{$p}} = kept{{$p}} | select(vec4<u32>(), vec4<u32>(1u << r), vec4<bool>(live{{$p}}) & !(mask[at{{$p}}] <= vec4<f32>()));
+    kept{{$p}} = kept{{$p}} | select(vec4<u32>(), vec4<u32>(1u << r), vec4<bool>(live{{$p}}) & !(mask[place(m0 / 4u + r, p0 + {{$p}}u, live{{$p}})] <= vec4<f32>()));
 {{- end}}
   }
 {{- end}}
@@ -90,8 +90,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   for (var r = 0u; r < q.earlier; r = r + 1u) { // no pass in the first chunk
 {{- range $p := seq .TP}}
     let live{{$p}} = block < q.blocks && {{$.PixelInside $p}} && m0 / 4u + r < q.out_groups;
-    let from{{$p}} = select(q.out_plane - 1u, (m0 / 4u + r - q.out_group0) * q.out_plane + p0 + {{$p}}u, live{{$p}});
-    before{{$p}}[r] = y[from{{$p}}];
+    before{{$p}}[r] = y[place(m0 / 4u + r, p0 + {{$p}}u, live{{$p}})];
 {{- end}}
   }
 {{- end}}
@@ -131,14 +130,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 {{$.Products $b}}
 {{- range $r := $.BlockGroups $b}}{{range $p := seq $.TP}}
   let live{{$r}}_{{$p}} = block < q.blocks && {{$.PixelInside $p}} && m0 / 4u + {{$r}}u < q.out_groups;
-  let to{{$r}}_{{$p}} = select(q.out_plane - 1u, (m0 / 4u + {{$r}}u - q.out_group0) * q.out_plane + p0 + {{$p}}u, live{{$r}}_{{$p}});
   let sum{{$r}}_{{$p}} = {{$.Sum $r $p}}{{if $.Accumulate}} + before{{$p}}[{{$r}}]{{end}} + bs[{{$r}}];
 {{- if $.Masked}}
   let keep{{$r}}_{{$p}} = (kept{{$p}} & vec4<u32>(1u << {{$r}}u)) != vec4<u32>();
 {{- else}}
   let keep{{$r}}_{{$p}} = vec4<bool>(live{{$r}}_{{$p}});
 {{- end}}
-  y[to{{$r}}_{{$p}}] = select(vec4<f32>(), select(sum{{$r}}_{{$p}}, sum{{$r}}_{{$p}} * q.slope, sum{{$r}}_{{$p}} < vec4<f32>()), keep{{$r}}_{{$p}});
+  y[place(m0 / 4u + {{$r}}u, p0 + {{$p}}u, live{{$r}}_{{$p}})] = select(vec4<f32>(), select(sum{{$r}}_{{$p}}, sum{{$r}}_{{$p}} * q.slope, sum{{$r}}_{{$p}} < vec4<f32>()), keep{{$r}}_{{$p}});
 {{- end}}{{end}}
 {{end -}}
 }
