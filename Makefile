@@ -9,7 +9,7 @@ TEST_PACKAGES := 2
 TEST_TIMEOUT := 4m
 FULL_TIMEOUT := 60m
 
-.PHONY: help build setup setup-full quickstart test test-full test-adapters race soak windows onnxruntime tint full-data bench-peers pretrained vet fmt
+.PHONY: help build setup setup-full quickstart test test-full test-adapters race soak windows onnxruntime tint full-data bench-peers gpu-kit pretrained vet fmt
 
 help:
 	@echo 'make quickstart    set up, build, and train on the embedded sample (about three minutes)'
@@ -22,6 +22,7 @@ help:
 	@echo 'make race          test with the race detector'
 	@echo 'make windows       build bin/ninvk.exe by mingw-w64'
 	@echo 'make bench-peers   install PyTorch and TensorFlow.js, and compare the speed with theirs (ten minutes on two cores)'
+	@echo 'make gpu-kit       the folder bin/gpu-kit, to measure a GPU elsewhere: copy it there, run gpu.sh OUT'
 	@echo 'make pretrained    after new embedded weights: their figures and pictures anew, from CIFAR-10 in DATA (default: data)'
 	@echo 'make fmt vet       format; look for mistakes'
 	@echo
@@ -104,6 +105,17 @@ PEERS :=
 bench-peers: setup
 	@$(MAKE) --no-print-directory build
 	@bench/peers/run.py $(PEERS)
+
+# The folder bin/gpu-kit: all that a machine with a GPU needs to measure it, and nothing else; see bench/gpu.sh. The loader is for machines without one.
+gpu-kit: setup
+	@rm -rf bin/gpu-kit && mkdir -p bin/gpu-kit/lib
+	go build -ldflags '-s -w' -o bin/gpu-kit/ninvk ./cmd/ninvk
+	go test -c -ldflags '-s -w' -o bin/gpu-kit/gpu.test ./gpu
+	go test -c -ldflags '-s -w' -o bin/gpu-kit/ops.test ./ops
+	gzip -f bin/gpu-kit/ninvk bin/gpu-kit/gpu.test bin/gpu-kit/ops.test
+	cp bench/gpu.sh bench/peers/run.py bench/peers/pytorch.py bin/gpu-kit
+	cp -L "$$(PATH=$$PATH:/sbin:/usr/sbin ldconfig -p | awk '/libvulkan\.so\.1 / { print $$NF; exit }')" bin/gpu-kit/lib/libvulkan.so.1
+	@du -sh bin/gpu-kit
 
 # What is said and shown of the weights in nin/pretrained; the README's figure is for a person to write, and a test compares it.
 DATA := data

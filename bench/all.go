@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"ninvk/tune"
 )
 
 // longestStep is the longest training step that is measured at other batch sizes than the one asked for.
@@ -14,14 +16,23 @@ const longestStep = 25 * time.Second
 
 // Networks measures start-up and whole networks, each batch size in a process of its own. child returns the arguments that make the program exe print
 // the Report of a batch size. What does not fit the adapter, or would take too long, is left out and noted.
+//
+// The first process finds the driver's caches empty. Where the adapter wants kernels chosen and they were not before, it does so; its choice, which is kept as the
+// user's, serves the other batch sizes as well.
 func (b *Bench) Networks(ctx context.Context, r *Result, exe string, child func(batch int, network bool) []string) error {
 	cache, err := os.MkdirTemp("", "ninvk-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(cache)
-	batches := Batches(b.Batch)
+	batches := b.batches()
 	total := len(batches) + 1
+	share := func(from, to string) {
+		if err := tune.Share(from, to, r.Adapter); err != nil {
+			r.Notes = append(r.Notes, fmt.Sprintf("choices of kernels that were measured can't be used: %v", err))
+		}
+	}
+	share("", cache)
 	b.Progress("start-up with empty caches", 0, total)
 	cold, err := Isolate(ctx, cache, exe, child(b.Batch, false)...)
 	if err != nil {
@@ -29,6 +40,7 @@ func (b *Bench) Networks(ctx context.Context, r *Result, exe string, child func(
 	}
 	cold.StartUp.Caches = "cold"
 	r.StartUps = append(r.StartUps, cold.StartUp)
+	share(cache, "")
 	var rate float64 // images per second of training with the batch asked for
 	for i, batch := range batches {
 		if i > 0 {

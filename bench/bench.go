@@ -3,7 +3,9 @@
 package bench
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/go-gl/mathgl/mgl32"
@@ -19,10 +21,22 @@ import (
 // Options say what is measured.
 type Options struct {
 	Model    string
-	Batch    int           // images a step while operators are measured
+	Batch    int           // images a step while operators are measured, and of the first network
+	Others   []int         // further batch sizes of whole networks
 	Budget   time.Duration // for the operators of one step, beyond the least number of repetitions
 	Tune     tune.Options  // how kernels are chosen
 	Progress func(stage string, done, total int)
+}
+
+// batches are the batch sizes of whole networks in the order of measuring, each once.
+func (o Options) batches() []int {
+	all := []int{o.Batch}
+	for _, n := range o.Others {
+		if !slices.Contains(all, n) {
+			all = append(all, n)
+		}
+	}
+	return all
 }
 
 // Result is everything measured; its JSON field names are a promise.
@@ -81,10 +95,7 @@ type subject struct {
 
 // build sets a network up as ninvk train does by default.
 func (b *Bench) build(ctx context.Context, batch int, train bool) (*subject, error) {
-	size := cifar10.Width
-	if b.Model == "nin-imagenet" {
-		size = 224
-	}
+	size := cmp.Or(nin.DefaultSize(b.Model), cifar10.Width)
 	graph, out, err := nin.Build(nin.Config{Model: b.Model, Classes: cifar10.Classes, Size: size, Dropout: 0.5})
 	if err != nil {
 		return nil, err

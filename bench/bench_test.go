@@ -228,8 +228,8 @@ func TestPlot(t *testing.T) {
 }
 
 func TestBatches(t *testing.T) {
-	for asked, want := range map[int][]int{64: {64, 1, 16, 128, 256}, 8: {8, 1, 16, 64, 128, 256}} {
-		if diff := cmp.Diff(want, Batches(asked)); diff != "" {
+	for asked, want := range map[int][]int{64: {64, 1, 16, 256}, 8: {8, 1, 16, 64, 256}} {
+		if diff := cmp.Diff(want, Options{Batch: asked, Others: []int{1, 16, 64, 64, 256}}.batches()); diff != "" {
 			t.Errorf("%d (-want +got):\n%s", asked, diff)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +34,7 @@ type StartUp struct {
 
 // Report is what a child process measured.
 type Report struct {
+	Adapter gpu.Adapter
 	StartUp StartUp
 	Network Network // not where only the start-up was asked for
 }
@@ -56,6 +56,7 @@ func Child(ctx context.Context, adapter string, o Options, network bool) (Report
 		return r, err
 	}
 	defer dev.Close()
+	r.Adapter = dev.Adapter
 	opened := time.Since(start)
 	start = time.Now()
 	if err := <-decoding; err != nil {
@@ -126,9 +127,3 @@ type ChildError struct {
 }
 
 func (e *ChildError) Error() string { return e.Message }
-
-// Batches are the batch sizes at which whole networks are measured, beside the one asked for, which comes first.
-func Batches(asked int) []int {
-	b := slices.DeleteFunc([]int{1, 16, 64, 128, 256}, func(n int) bool { return n == asked })
-	return append([]int{asked}, b...)
-}

@@ -8,8 +8,9 @@ import (
 // BatchNorm normalises each channel over batch and image, then scales and shifts it; optional ReLU. In training the batch's mean and biased variance
 // normalise, and the running ones move by Momentum towards the mean and the unbiased variance; in evaluation the running ones normalise.
 type BatchNorm struct {
-	Eps, Momentum float64
-	ReLU          bool
+	Eps      float64 `json:"eps"`
+	Momentum float64 `json:"momentum"`
+	ReLU     bool    `json:"relu"`
 }
 
 // BatchNormParams says where a layer's values are: Weight and Bias in the recorder's Weights (and their gradients in Grads), Mean and Variance in State.

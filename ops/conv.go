@@ -10,8 +10,12 @@ import (
 // Conv is a convolution: kernel K×K, stride and zero padding the same in both directions, dilation and groups 1, optional ReLU.
 // Weights are OIHW [M][C][K][K], the bias [M].
 type Conv struct {
-	C, M, K, Stride, Pad int
-	ReLU                 bool
+	C      int  `json:"in_channels"`
+	M      int  `json:"out_channels"`
+	K      int  `json:"kernel"`
+	Stride int  `json:"stride"`
+	Pad    int  `json:"padding"`
+	ReLU   bool `json:"relu"`
 }
 
 // pointwise says whether a pixel of the output needs just the same pixel of the input.

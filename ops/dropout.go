@@ -8,8 +8,8 @@ import (
 // Dropout zeroes elements with probability P and scales the others by 1/(1-P). Layer tells the dropouts of a network apart: with the step's key and
 // the element's NCHW index it decides what is kept, so nothing is stored between the passes.
 type Dropout struct {
-	P     float64
-	Layer uint32
+	P     float64 `json:"p"`
+	Layer uint32  `json:"-"`
 }
 
 // Apply records the dropout of v in place: forward on an activation, backward on its gradient.

@@ -11,9 +11,11 @@ import (
 //
 // With Ceil the last window of a row or column may reach beyond the padded image, as in Caffe, so that no pixel is left out.
 type MaxPool struct {
-	K, Stride, Pad int
-	Ceil           bool
-	AfterReLU      bool // x is the output of a ReLU, and its gradient is that before the ReLU: 0 where x is 0
+	K         int  `json:"kernel"`
+	Stride    int  `json:"stride"`
+	Pad       int  `json:"padding"`
+	Ceil      bool `json:"ceil_mode"`
+	AfterReLU bool `json:"-"` // x is the output of a ReLU, and its gradient is that before the ReLU: 0 where x is 0
 }
 
 // Out is the output shape for input x.
@@ -58,7 +60,11 @@ func (o MaxPool) Grad(r *Recorder, dy Tensor, places *gpu.Buffer, dx Tensor) err
 }
 
 // AvgPool takes the mean of K×K windows; the divisor is K², padding included.
-type AvgPool struct{ K, Stride, Pad int }
+type AvgPool struct {
+	K      int `json:"kernel"`
+	Stride int `json:"stride"`
+	Pad    int `json:"padding"`
+}
 
 // Out is the output shape for input x.
 func (o AvgPool) Out(x Shape) (Shape, error) { return poolOut(x, o.K, o.Stride, o.Pad) }

@@ -64,10 +64,14 @@ func (c cache) sum() string {
 }
 
 // File is the cache's path for an adapter, in the user's cache directory. There need not be one yet.
-func File(a gpu.Adapter) (string, error) {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
+func File(a gpu.Adapter) (string, error) { return fileIn("", a) }
+
+// fileIn is File in a cache directory, or if that is "" in this process's.
+func fileIn(dir string, a gpu.Adapter) (path string, err error) {
+	if dir == "" {
+		if dir, err = os.UserCacheDir(); err != nil {
+			return "", err
+		}
 	}
 	return filepath.Join(dir, "ninvk", "tune-"+gpu.FileName(a.Name+" "+a.Backend+" "+a.Driver)+".json"), nil
 }

@@ -6,6 +6,9 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,6 +26,12 @@ type Call struct {
 
 // Key is the call's name in tables of choices, see ops.ConvCall.Key.
 func (c Call) Key() string { return c.Conv.Key(c.Pass, c.In) }
+
+// one is the call for a single image.
+func (c Call) one() Call {
+	c.In.N = 1
+	return c
+}
 
 // products is the number of multiply-adds of the call.
 func (c Call) products() int {
@@ -70,6 +79,7 @@ func Calls(g *nn.Graph, batch int, train bool) []Call {
 type Options struct {
 	Budget   time.Duration // no call is begun after so long; 0 for Budget
 	KeptOnly bool          // measure nothing: what was not measured before is up to the heuristic
+	AnyBatch bool          // a choice measured at another batch size will do
 	Progress func(done, total int)
 	Warn     func(message string) // a line for the user
 }
@@ -119,8 +129,14 @@ func Choose(ctx context.Context, d *gpu.Device, calls []Call, o Options) (map[st
 	chosen := map[string]string{}
 	var missing []Call
 	table := shipped()
+	var nearest map[string]Entry // by the call's key for one image
+	if o.AnyBatch {
+		nearest = byShape(kept)
+	}
 	for _, c := range calls {
 		if e, ok := kept[c.Key()]; ok {
+			chosen[c.Key()] = e.Chosen
+		} else if e, ok := nearest[c.one().Key()]; ok {
 			chosen[c.Key()] = e.Chosen
 		} else if d.Adapter.CPU() {
 			if v, ok := table.Choices[c.Pass][c.shippedShape()]; ok && d.Adapter.Llvmpipe() {
@@ -141,6 +157,41 @@ func Choose(ctx context.Context, d *gpu.Device, calls []Call, o Options) (map[st
 		o.Warn(fmt.Sprintf("the measured choices of kernels are not kept: %v", e))
 	}
 	return chosen, err
+}
+
+// byShape files entries under their calls' keys for one image. Of several batch sizes the one measured with the largest stays.
+func byShape(kept map[string]Entry) map[string]Entry {
+	found, batches := map[string]Entry{}, map[string]int{}
+	for key, e := range kept {
+		pass, shape := Split(key)
+		n, rest, ok := strings.Cut(shape, "×")
+		batch, err := strconv.Atoi(n)
+		if !ok || err != nil {
+			continue
+		}
+		one := pass + " 1×" + rest
+		if batch > batches[one] {
+			found[one], batches[one] = e, batch
+		}
+	}
+	return found
+}
+
+// Share adds the choices kept for an adapter in one user's cache directory to those in another's; "" is the directory of this process. There need not be any.
+func Share(from, to string, a gpu.Adapter) error {
+	source, err := fileIn(from, a)
+	if err != nil {
+		return err
+	}
+	entries, err := Load(source, a)
+	if err != nil || len(entries) == 0 {
+		return err
+	}
+	target, err := fileIn(to, a)
+	if err != nil {
+		return err
+	}
+	return Save(target, a, slices.Collect(maps.Values(entries)))
 }
 
 // keep is Save where there is something to keep and a place for it.

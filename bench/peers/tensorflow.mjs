@@ -1,4 +1,4 @@
-// Images a second that TensorFlow.js trains and evaluates NIN with through Dawn: tensorflow.mjs BATCH. Prints a JSON object.
+// Images a second that TensorFlow.js trains and evaluates a network with through Dawn: tensorflow.mjs BATCH <NETWORK.json. Prints a JSON object.
 // Run in the folder whose node_modules holds the packages.
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
@@ -15,20 +15,44 @@ if (!(await tf.setBackend("webgpu"))) throw new Error("TensorFlow.js found no We
 await tf.ready();
 
 const batch = Number(process.argv[2]);
-const x = tf.randomNormal([batch, 32, 32, 3]);
-const labels = tf.oneHot(tf.randomUniform([batch], 0, 10, "int32"), 10).toFloat();
-const variables = [[3, 192, 5], [192, 160, 1], [160, 96, 1], [96, 192, 5], [192, 192, 1], [192, 192, 1], [192, 192, 3], [192, 192, 1], [192, 10, 1]].map(
-  ([c, m, k]) => ({ w: tf.variable(tf.randomNormal([k, k, c, m], 0, Math.sqrt(2 / (c * k * k)))), b: tf.variable(tf.zeros([m])) }));
+const { layers } = JSON.parse(readFileSync(0, "utf8")); // as `ninvk models NAME --json` prints them
+const [channels, height, width] = layers[0].output;
+const x = tf.randomNormal([batch, height, width, channels]);
+const classes = layers.at(-1).output[0];
+const labels = tf.oneHot(tf.randomUniform([batch], 0, classes, "int32"), classes).toFloat();
+
+const relu = (y, a) => (a.relu ? tf.relu(y) : y);
+const variable = (shape, deviation, mean = 0) => tf.variable(tf.randomNormal(shape, mean, deviation));
+// How a layer is computed, by the kind that ninvk calls it.
+const kinds = {
+  Conv: (a) => {
+    const w = variable([a.kernel, a.kernel, a.in_channels, a.out_channels], Math.sqrt(2 / (a.in_channels * a.kernel ** 2)));
+    const b = variable([a.out_channels], 0);
+    return ([y]) => relu(tf.add(tf.conv2d(y, w, a.stride, a.padding, "NHWC", 1, "floor"), b), a);
+  },
+  BatchNorm: (a, c) => {
+    const scale = variable([c], 0, 1), shift = variable([c], 0), mean = tf.zeros([c]), variance = tf.ones([c]);
+    return ([y], training) => {
+      const m = training ? tf.moments(y, [0, 1, 2]) : { mean, variance };
+      return relu(tf.batchNorm(y, m.mean, m.variance, shift, scale, a.eps), a);
+    };
+  },
+  ReLU: () => ([y]) => tf.relu(y),
+  MaxPool: (a) => ([y]) => tf.maxPool(y, a.kernel, a.stride, a.padding, a.ceil_mode ? "ceil" : "floor"),
+  AvgPool: (a) => ([y]) => tf.avgPool(y, a.kernel, a.stride, a.padding, "floor"),
+  GlobalAvgPool: () => ([y]) => tf.mean(y, [1, 2], true),
+  Dropout: (a) => ([y], training) => (training ? tf.dropout(y, a.p) : y),
+  Add: () => (ys) => tf.addN(ys),
+};
+const steps = layers.slice(1).map((l) => {
+  if (!kinds[l.kind]) throw new Error(`no operation is known for a layer of kind ${l.kind}`);
+  return { ...l, run: kinds[l.kind](l.attributes, l.output[0]) };
+});
 
 function forward(training) {
-  let y = x;
-  variables.forEach(({ w, b }, i) => {
-    y = tf.relu(tf.add(tf.conv2d(y, w, 1, "same"), b));
-    if (i === 2) y = tf.maxPool(y, 3, 2, "same");
-    if (i === 5) y = tf.avgPool(y, 3, 2, "same");
-    if (training && (i === 2 || i === 5)) y = tf.dropout(y, 0.5);
-  });
-  return tf.mean(y, [1, 2]);
+  const values = { [layers[0].name]: x };
+  for (const s of steps) values[s.name] = s.run(s.inputs.map((i) => values[i]), training);
+  return values[layers.at(-1).name].reshape([batch, classes]);
 }
 
 const optimiser = tf.train.momentum(0.01, 0.9);

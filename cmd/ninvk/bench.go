@@ -22,6 +22,7 @@ type benchCommand struct {
 	Adapter   string `help:"Index, part of the name or driver, or type."`
 	Model     string `default:"nin" help:"nin, nin-bn or nin-imagenet." placeholder:"NAME"`
 	Batch     int    `default:"64" help:"Images a step."`
+	Batches   []int  `default:"1,16,64,128,256" help:"Further batch sizes at which the whole network is measured." placeholder:"N,N"`
 	Operators bool   `help:"Measure the adapter and the operators only, and print every kernel."`
 	JSON      bool   `help:"Print an object that machines read."`
 	Go        bool   `help:"Print lines as Go's benchmarks do, which benchstat compares."`
@@ -39,13 +40,19 @@ func (c benchCommand) Run(ctx context.Context) error {
 	if c.Batch < 1 {
 		return &train.UsageError{Flag: "--batch", Value: fmt.Sprint(c.Batch), Problem: "must be at least 1"}
 	}
+	for _, n := range c.Batches {
+		if n < 1 {
+			return &train.UsageError{Flag: "--batches", Value: fmt.Sprint(n), Problem: "must be at least 1"}
+		}
+	}
 	if c.JSON && c.Go {
 		return &usageError{"--json and --go exclude each other"}
 	}
-	options := bench.Options{Model: c.Model, Batch: c.Batch, Budget: 20 * time.Second, Progress: func(string, int, int) {}}
+	options := bench.Options{Model: c.Model, Batch: c.Batch, Others: c.Batches, Budget: 20 * time.Second, Progress: func(string, int, int) {}}
 	var end func()
 	options.Tune, end = tuneOptions()
 	defer end()
+	options.Tune.AnyBatch = !c.Operators
 	if c.Child != "" {
 		r, err := bench.Child(ctx, c.Adapter, options, c.Child == "network")
 		if err != nil {
@@ -65,18 +72,26 @@ func (c benchCommand) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	if _, err := gpu.Choose(c.Adapter); err != nil { // before the measuring processes ask for it
+	adapter, err := gpu.Choose(c.Adapter) // before the measuring processes ask for it
+	if err != nil {
 		return err
 	}
 	report := &benchReport{terminal: onTerminal()}
 	options.Progress = report.progress
-	r, err := c.measure(ctx, options)
+	r, err := c.measure(ctx, options, adapter)
 	report.end()
 	if err != nil {
-		if ctx.Err() != nil {
+		if ctx.Err() == nil {
+			return err
+		}
+		if !c.JSON || len(r.Networks)+len(r.Operators) == 0 {
 			return &interrupted{"interrupted; no figures, as only part was measured"}
 		}
-		return err
+		r.Notes = append(r.Notes, "interrupted: what is missing was not measured")
+		if err := printJSON(r); err != nil {
+			return err
+		}
+		return &interrupted{"interrupted; the figures are those measured until then"}
 	}
 	if c.Plot != "" {
 		if err := r.Plot(c.Plot); err != nil {
@@ -103,8 +118,8 @@ func (c benchCommand) Run(ctx context.Context) error {
 }
 
 // measure runs the parts that are asked for, the networks first: while they run, this process holds nothing of the adapter.
-func (c benchCommand) measure(ctx context.Context, o bench.Options) (bench.Result, error) {
-	r := bench.Result{Version: version(), Time: time.Now().UTC().Truncate(time.Second)}
+func (c benchCommand) measure(ctx context.Context, o bench.Options, a gpu.Adapter) (bench.Result, error) {
+	r := bench.Result{Adapter: a, Version: version(), Time: time.Now().UTC().Truncate(time.Second)}
 	data, err := cifar10.Sample()
 	if err != nil {
 		return r, err
@@ -126,7 +141,6 @@ func (c benchCommand) measure(ctx context.Context, o bench.Options) (bench.Resul
 		return r, err
 	}
 	defer dev.Close()
-	r.Adapter = dev.Adapter
 	b := bench.New(dev, data, o)
 	if r.Limits, err = b.Limits(ctx); err != nil {
 		return r, err

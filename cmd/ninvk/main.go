@@ -48,6 +48,7 @@ type cli struct {
 	Activations activationsCommand `cmd:"" help:"Draw what a layer makes of an image."`
 	Bench       benchCommand       `cmd:"" help:"Measure the adapter, the operators and whole networks."`
 	Tune        tuneCommand        `cmd:"" help:"Measure which kernels are the fastest on an adapter, and keep the choice for train and eval."`
+	Models      modelsCommand      `cmd:"" help:"List the networks, or the layers of one."`
 	Check       checkCommand       `cmd:"" help:"Tell whether an adapter computes rightly."`
 	Export      exportCommand      `cmd:"" help:"Write trained weights for other programs, as ONNX or safetensors."`
 	Import      importCommand      `cmd:"" help:"Take weights from PyTorch's own .pth files."`

@@ -1,0 +1,128 @@
+#!/usr/bin/env bash
+# Everything worth knowing of a GPU, in at most nine minutes:
+#
+#   gpu.sh OUT
+#
+# In order of worth: adapters, check, the tests of gpu and ops, tune, bench of nin and nin-bn, of a network at 224×224, the same beside PyTorch, and training to the end of the
+# time. Each part has a limit of its own, and its result is in the folder OUT as soon as it is there; an interruption costs what had not begun. OUT.tar.gz holds all of it.
+#
+# It needs the files that `make gpu-kit` puts beside it, and bash, coreutils, gzip and tar; python3 with PyTorch for one part. No Go, no network, no root.
+#
+#   TOTAL=540          seconds for all
+#   PARTS='tune bench' some parts only: adapters check tests tune bench bench224 peers train
+#   DATA=FOLDER        CIFAR-10's binary files, for training; without it that part is left out
+#   TRAIN='...'        flags of ninvk train; EPOCHS stands for as many as fit the time that is left
+#   NINVK_ADAPTER=...  which adapter, as for ninvk's --adapter
+set -uo pipefail
+
+fail() {
+	echo "gpu.sh: $*" >&2
+	exit 1
+}
+
+begun=$SECONDS
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+[ $# -eq 1 ] || fail "one argument is needed: the folder for the results"
+mkdir -p "$1" || fail "the folder $1 can't be made"
+out=$(cd "$1" && pwd)
+total=${TOTAL:-540}
+parts=" ${PARTS:-adapters check tests tune bench bench224 peers train} "
+train=${TRAIN:---model nin-bn --recipe full --epochs EPOCHS}
+command -v timeout >/dev/null || fail "there is no timeout command (of coreutils)"
+programs=$(mktemp -d) && trap 'rm -rf "$programs"' EXIT || fail "there is no place for temporary files"
+for file in ninvk gpu.test ops.test; do
+	[ -e "$here/$file.gz" ] || fail "$file.gz is missing beside this script; make gpu-kit puts it there"
+	gzip -dc "$here/$file.gz" >"$programs/$file" && chmod +x "$programs/$file" || fail "$file.gz can't be unpacked"
+done
+
+# --- The Vulkan loader and a driver's manifest --------------------------------------------------------------------------
+PATH=$PATH:/usr/sbin:/sbin # ldconfig, for users other than root
+known() { ldconfig -p 2>/dev/null | grep -F "$1" >/dev/null || find ${LD_LIBRARY_PATH:+${LD_LIBRARY_PATH//:/ }} -name "$1*" 2>/dev/null | grep . >/dev/null; }
+if ! known libvulkan.so.1; then
+	[ -e "$here/lib/libvulkan.so.1" ] || fail "there is no Vulkan loader, libvulkan.so.1 (Debian: libvulkan1), neither on this system nor in $here/lib"
+	export LD_LIBRARY_PATH=$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+	echo "gpu.sh: this system has no Vulkan loader; the one beside this script is used"
+fi
+shopt -s nullglob
+if [ -z "${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-}" ]; then
+	usual=(/usr/share/vulkan/icd.d/*.json /usr/local/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json
+		"${XDG_DATA_HOME:-${HOME:-/nonexistent}/.local/share}"/vulkan/icd.d/*.json)
+	elsewhere=(/usr/local/nvidia/share/vulkan/icd.d/*.json /run/opengl-driver/share/vulkan/icd.d/*.json /opt/amdgpu*/etc/vulkan/icd.d/*.json)
+	if [ ${#elsewhere[@]} -gt 0 ]; then
+		VK_DRIVER_FILES=$(IFS=: && echo "${elsewhere[*]}${usual[*]:+:${usual[*]}}")
+	elif [ ${#usual[@]} -eq 0 ] && known libGLX_nvidia.so.0; then # in containers the driver comes without its manifest
+		VK_DRIVER_FILES=$out/nvidia_icd.json
+		echo '{"file_format_version": "1.0.0", "ICD": {"library_path": "libGLX_nvidia.so.0", "api_version": "1.3.0"}}' >"$VK_DRIVER_FILES"
+	elif [ ${#usual[@]} -eq 0 ]; then
+		fail "there is no Vulkan driver: no manifest in /usr/share/vulkan/icd.d, /etc/vulkan/icd.d or /usr/local/nvidia/share/vulkan/icd.d, and no libGLX_nvidia.so.0" \
+			"(in a container of NVIDIA's, NVIDIA_DRIVER_CAPABILITIES must contain graphics)"
+	fi
+	[ -z "${VK_DRIVER_FILES:-}" ] || export VK_DRIVER_FILES VK_ICD_FILENAMES=$VK_DRIVER_FILES
+fi
+
+# --- Parts --------------------------------------------------------------------------------------------------------------
+left() { echo $((total - SECONDS + begun)); }
+
+# part NAME LIMIT FILE COMMAND... runs a part for so many seconds at most; what it prints goes to OUT/FILE, its messages to OUT/NAME.log.
+part() {
+	local name=$1 limit=$2 file=$3 start=$SECONDS code
+	shift 3
+	case $parts in *" ${name%%-*} "*) ;; *) return ;; esac
+	[ "$limit" -le $(($(left) - 5)) ] || limit=$(($(left) - 5)) # whom the signal does not end has five seconds
+	if [ "$limit" -lt 3 ]; then
+		echo "$name: left out, the time is over" | tee -a "$out/summary.txt"
+		return
+	fi
+	timeout -k 5 -s INT "$limit" "$@" >"$out/$file" 2>"$out/$name.log"
+	code=$?
+	case $code in
+	0) code=done ;;
+	124 | 137) code="not done after its $limit s" ;;
+	*) code="exit code $code: $(tail -n 1 "$out/$name.log")" ;;
+	esac
+	echo "$name: $code ($((SECONDS - start)) s; $file)" | tee -a "$out/summary.txt"
+}
+
+cd "$programs" || exit 1
+: >"$out/summary.txt"
+./ninvk version >"$out/version.txt"
+part adapters 20 adapters.json ./ninvk adapters --json
+[ ! -s "$out/adapters.json" ] || ./ninvk adapters | tee "$out/adapters.txt"
+part check 40 check.json ./ninvk check --json
+part tests-gpu 40 tests-gpu.txt ./gpu.test -test.v
+part tests-ops 60 tests-ops.txt ./ops.test -test.v
+part tune 60 tune.json ./ninvk tune --json
+for model in nin nin-bn; do
+	part "bench-$model" 90 "bench-$model.json" ./ninvk bench --json --model $model --batches 64,256
+done
+part bench224 90 bench224.json ./ninvk bench --json --model nin-imagenet --batches 64
+python=$(command -v python3 || true)
+if [ -n "$python" ] && "$python" -c 'import torch' 2>/dev/null; then
+	part peers 120 peers.txt "$python" "$here/run.py" --no-install --ninvk "$programs/ninvk" --out "$out/peers.md" --seconds 1 --rounds 3 --budget 90
+elif [[ $parts == *" peers "* ]]; then
+	echo "peers: left out, no python3 here has PyTorch" | tee -a "$out/summary.txt"
+fi
+
+# --- Training -----------------------------------------------------------------------------------------------------------
+# rate is the images a second that bench measured of training nin-bn with the smallest batch, 0 where it did not.
+rate() {
+	awk '/"train_images_per_second"/ { gsub(/[^0-9.]/, "", $2); print int($2); found = 1; exit } END { if (!found) print 0 }' "$out/bench-nin-bn.json" 2>/dev/null || echo 0
+}
+
+if [ -n "${DATA:-}" ] && [[ $parts == *" train "* ]]; then
+	images=$(cat "$DATA"/data_batch_*.bin | wc -c)
+	images=$((images / 3073))
+	speed=${RATE:-$(rate)}
+	[ "$speed" -gt 0 ] || speed=1000
+	# A tenth of the time is for the start and the evaluations.
+	epochs=$((9 * ($(left) - 15) * speed / (10 * (images + 1))))
+	[ "$epochs" -ge 1 ] || epochs=1
+	echo "training: $images images, $speed images/s measured, $epochs epochs in $(left) s" | tee -a "$out/summary.txt"
+	# shellcheck disable=SC2086 # several flags
+	part train "$(left)" train.txt ./ninvk train --data "$DATA" ${train//EPOCHS/$epochs} --out "$out/run"
+	[ ! -s "$out/train.txt" ] || tail -n 5 "$out/train.txt"
+elif [[ $parts == *" train "* ]]; then
+	echo "train: left out, DATA names no folder" | tee -a "$out/summary.txt"
+fi
+tar -C "$(dirname "$out")" -czf "$out.tar.gz" --exclude checkpoint "$(basename "$out")"
+echo "gpu.sh: all results are in $out.tar.gz; $((SECONDS - begun)) s"
