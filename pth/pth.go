@@ -1,18 +1,13 @@
-// Package pth reads PyTorch's own checkpoint files, as torch.save writes them since version 1.6: a zip archive of a pickle, which says
-// what tensors there are, and of their raw data.
+// Package pth reads PyTorch's own files, as torch.save wrote them in all its versions: a zip archive (since 1.6), a stream of pickles with the
+// tensors' elements behind (since 0.1.10), or a tar archive.
 //
-// A pickle is a program for a small machine that can call any Python function. Nothing is ever run here: the few instructions that a state_dict
-// needs are read as data, and every other is refused. The reader is strict: a tensor that was read is what the file's author saved.
+// A pickle is a program for a small machine that can call any Python function. Nothing is ever run here: what a state_dict needs is read as
+// data, and every other object is a name without content. The reader is strict: a tensor that was read is what the file's author saved.
 package pth
 
 import (
-	"archive/zip"
 	"bytes"
-	"errors"
 	"fmt"
-	"hash/crc32"
-	"os"
-	"path"
 	"strings"
 
 	"ninvk/safetensors"
@@ -21,13 +16,10 @@ import (
 // maxBytes is the most that the tensors of a file may take together. Tensors can share data, so a small file could ask for much.
 const maxBytes = 1 << 30
 
-// maxPickle is the largest pickle accepted, in bytes. It holds names and shapes alone; those of large networks take some 100 kB.
-const maxPickle = 16 << 20
-
 // FormatError says what is wrong with a checkpoint, or what in it is not supported.
 type FormatError struct {
 	Path    string // empty where the bytes did not come from a file
-	Entry   string // of the archive; empty where the archive itself is meant
+	Entry   string // of the archive, or part of the file; empty where the whole is meant
 	Offset  int64  // bytes from the start of the entry; -1 where the problem has no place
 	Problem string
 }
@@ -48,212 +40,153 @@ func (e *FormatError) Error() string {
 	return b.String()
 }
 
-const (
-	zipMagic    = "PK\x03\x04"
-	legacyMagic = "\x80\x02\x8a\x0a" // the pickle of the number that files of PyTorch before 1.6 begin with
-)
-
-// Is says whether a file's bytes are those of a PyTorch checkpoint, new or old, rather than of another format.
-func Is(b []byte) bool {
-	return bytes.HasPrefix(b, []byte(zipMagic)) || bytes.HasPrefix(b, []byte(legacyMagic))
+// damaged is a *FormatError about a part of a file, or the whole if entry is empty.
+func damaged(entry, format string, a ...any) error {
+	return &FormatError{Entry: entry, Offset: -1, Problem: fmt.Sprintf(format, a...)}
 }
 
-// Read reads a whole file: a state_dict of float32 and int64 tensors, or a dictionary that has one under "state_dict". The tensors are in the
-// order of the state_dict and row-major, whatever their strides were. The error is a *FormatError where the content is at fault, and the
-// operating system's where the file can't be read.
-func Read(path string) (*safetensors.File, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading weights: %w", err)
-	}
-	f, err := Decode(b)
-	var format *FormatError
-	if errors.As(err, &format) {
-		format.Path = path
-	}
-	return f, err
+// Checkpoint is what a file holds. The bytes it was read from must not change.
+type Checkpoint struct {
+	Format    string   // what kind of file it is, in words
+	Unchecked bool     // the file has no checksums, as torch.save can be told
+	Groups    []*Group // at least one
+
+	root     any
+	elements func(key string) ([]byte, error) // of a storage
+	taken    int                              // bytes of the tensors read so far
 }
 
-// Decode reads a file's bytes. The tensors' Data may be slices of b, so b must not change afterwards. An error is always a *FormatError
-// without a path.
-func Decode(b []byte) (*safetensors.File, error) {
-	a, err := open(b)
+// Group is a dictionary with tensors among its values, such as a state_dict, or the tensors of a whole model that was saved.
+type Group struct {
+	Tensors []Tensor // in the dictionary's order
+	at      *step
+	value   any
+}
+
+// Tensor tells of a tensor; Read reads it.
+type Tensor struct {
+	Name  string
+	DType string // as in package safetensors; another name where the type is not supported
+	Shape []int
+
+	view *tensor
+	of   *Checkpoint
+}
+
+// Entry is what lies beside a group's tensors, for messages.
+type Entry struct {
+	Name string // where it lies, such as "optimizer" or "state_dict.epoch"
+	Kind string // in words, such as "a dict"
+}
+
+// Is says whether a file's bytes begin as those of a PyTorch file, or of any zip or tar archive, rather than of another format.
+func Is(b []byte) bool { return isZip(b) || isStream(b) || isTar(b) }
+
+// Decode reads a file's bytes. It checks no tensor that is not read. An error is always a *FormatError without a path.
+func Decode(b []byte) (*Checkpoint, error) {
+	open := decodeZip
+	switch {
+	case isStream(b):
+		open = decodeStream
+	case isTar(b):
+		open = decodeTar
+	case !isZip(b):
+		return nil, damaged("", "it is no file of torch.save: neither a zip archive nor one of the formats before PyTorch 1.6")
+	}
+	c, err := open(b)
 	if err != nil {
 		return nil, err
 	}
-	pickle, err := a.entry("data.pkl")
-	if err != nil {
+	if err := c.find(); err != nil {
 		return nil, err
 	}
-	if len(pickle) > maxPickle {
-		return nil, &FormatError{Entry: "data.pkl", Offset: -1, Problem: fmt.Sprintf("it has %d bytes, at most %d are accepted", len(pickle), maxPickle)}
-	}
-	value, err := unpickle(pickle)
-	if err != nil {
-		return nil, err
-	}
-	names, tensors, err := stateDict(value)
-	if err != nil {
-		return nil, err
-	}
-	// All are checked before the first is copied.
-	total := 0
-	for i, t := range tensors {
-		size, err := a.check(t)
-		if err == nil {
-			if total += size; total > maxBytes {
-				err = fmt.Errorf("with it the tensors take more than %d bytes, the most that is accepted", maxBytes)
+	if len(c.Groups) == 0 {
+		var parts []string
+		for _, e := range entries(c.root) {
+			if parts = append(parts, fmt.Sprintf("%.100q is %s", e.name, kindOf(e.value))); len(parts) == 5 {
+				break
 			}
 		}
-		var format *FormatError
-		if err != nil && !errors.As(err, &format) {
-			err = &FormatError{Entry: "data.pkl", Offset: -1, Problem: fmt.Sprintf("tensor %q: %v", names[i], err)}
+		what := kindOf(c.root)
+		if len(parts) > 0 {
+			what += " in which " + strings.Join(parts, ", ")
 		}
-		if err != nil {
-			return nil, err
-		}
+		return nil, damaged("", "it holds no tensors, but %s; save the weights: torch.save(model.state_dict(), FILE)", what)
 	}
-	f := &safetensors.File{}
-	for i, t := range tensors {
-		data, err := a.entry("data/" + t.storage.key)
-		if err != nil {
-			return nil, err
-		}
-		f.Tensors = append(f.Tensors, t.rowMajor(names[i], data))
-	}
-	return f, nil
+	return c, nil
 }
 
-// archive is an open checkpoint.
-type archive struct {
-	b       []byte
-	entries map[string]*zip.File // by their names below the folder that all are in
-	read    map[string][]byte    // those whose checksum was compared
-	size    int                  // of those together
+// newUnpickler reads the pickles of a file, whose part entry is meant in errors.
+func newUnpickler(entry string, persistent func(id any) any) *unpickler {
+	return &unpickler{entry: entry, persistent: persistent, left: maxInstructions}
 }
 
-func open(b []byte) (*archive, error) {
-	refuse := func(format string, a ...any) (*archive, error) {
-		return nil, &FormatError{Offset: -1, Problem: fmt.Sprintf(format, a...)}
+// reference reads what stands for a storage: ("storage", class, key, location, elements), in the stream followed by what part of another storage
+// it is. The location, a device, is of no interest. A class with its source, ("module", class, …), stands for the class.
+func reference(v any) any {
+	t, _ := v.(*sequence)
+	if t == nil || len(t.items) < 2 {
+		refuse("a reference outside the pickle is %s, not to a storage of elements", kindOf(v))
 	}
-	if bytes.HasPrefix(b, []byte(legacyMagic)) {
-		return refuse("it has the format of PyTorch before 1.6; load it with a newer PyTorch and torch.save it again")
+	id := t.items
+	if id[0] == any("module") {
+		return id[1]
 	}
-	if !bytes.HasPrefix(b, []byte(zipMagic)) {
-		return refuse("it is not a zip archive, as torch.save writes; weights in safetensors format need no import")
+	if id[0] != any("storage") || len(id) < 5 || len(id) > 6 {
+		refuse("a reference outside the pickle is not to a storage of elements")
 	}
-	z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
+	class := storageClass(id[1])
+	key, ok1 := id[2].(string)
+	count, ok2 := id[4].(int64)
+	if class == "" || !ok1 || !ok2 || count < 0 {
+		refuse("a reference to a storage has %s, a key that is %s and a length that is %s", kindOf(id[1]), kindOf(id[2]), kindOf(id[4]))
+	}
+	s := storage{class: class, key: key, count: count}
+	if len(id) == 6 && id[5] != nil {
+		view, _ := id[5].(*sequence)
+		if view == nil || len(view.items) != 3 { // key, offset, elements
+			refuse("a reference to a part of a storage is %s", kindOf(id[5]))
+		}
+		from, ok1 := view.items[1].(int64)
+		n, ok2 := view.items[2].(int64)
+		if !ok1 || !ok2 || from < 0 || n < 0 || from > count || n > count-from {
+			refuse("a part of a storage leaves its %d elements", count)
+		}
+		s.from, s.count = from, n
+	}
+	return s
+}
+
+// Read reads the tensor, row-major whatever its strides were. Its Data may be a slice of the file's bytes.
+func (t Tensor) Read() (safetensors.Tensor, error) {
+	fail := func(format string, a ...any) (safetensors.Tensor, error) {
+		return safetensors.Tensor{}, damaged("", "tensor %.200q: "+format, append([]any{t.Name}, a...)...)
+	}
+	typ, known := types[t.view.storage.class]
+	if !known || typ.dtype == "" {
+		return fail("its type is %.100s, which no weights have; convert the model by .float() before saving", t.DType)
+	}
+	elements, err := t.of.elements(t.view.storage.key)
 	if err != nil {
-		return refuse("the zip archive is damaged (is the file truncated?): %v", err)
+		return safetensors.Tensor{}, err
 	}
-	a := &archive{b: b, entries: map[string]*zip.File{}, read: map[string][]byte{}}
-	folder, found := "", false
-	for _, f := range z.File {
-		if path.Base(f.Name) != "data.pkl" {
-			continue
-		}
-		if found {
-			return refuse("the zip archive has two files data.pkl")
-		}
-		folder, found = strings.TrimSuffix(f.Name, "data.pkl"), true
-	}
-	if !found {
-		return refuse("the zip archive has no data.pkl, so it is not of torch.save")
-	}
-	for _, f := range z.File {
-		name, inside := strings.CutPrefix(f.Name, folder)
-		if !inside {
-			continue
-		}
-		if a.entries[name] != nil {
-			return refuse("the zip archive has two files %s", f.Name)
-		}
-		a.entries[name] = f
-	}
-	if a.entries["constants.pkl"] != nil {
-		return refuse("it is a TorchScript program (torch.jit.save); save the state_dict instead: torch.save(model.state_dict(), FILE)")
-	}
-	if a.entries["byteorder"] != nil { // newer versions tell; before, only little-endian machines were in use
-		order, err := a.entry("byteorder")
-		if err != nil {
-			return nil, err
-		}
-		if string(order) != "little" {
-			return refuse("its byte order is %.20q, only little is supported; save it on a little-endian machine", order)
-		}
-	}
-	return a, nil
-}
-
-// entry is the content of a file of the archive: a slice of the archive, never a copy, since torch.save does not compress.
-func (a *archive) entry(name string) ([]byte, error) {
-	if data, ok := a.read[name]; ok {
-		return data, nil
-	}
-	refuse := func(format string, v ...any) ([]byte, error) {
-		return nil, &FormatError{Entry: name, Offset: -1, Problem: fmt.Sprintf(format, v...)}
-	}
-	f := a.entries[name]
-	if f == nil {
-		return refuse("it is missing")
-	}
-	if f.Method != zip.Store || f.Flags&1 != 0 {
-		return refuse("it is compressed or encrypted, which torch.save never does; was the file packed again?")
-	}
-	at, err := f.DataOffset()
+	size, err := t.view.check(elements)
 	if err != nil {
-		return refuse("the zip archive is damaged: %v", err)
+		return fail("%v", err)
 	}
-	if size := uint64(len(a.b)); uint64(at) > size || f.UncompressedSize64 > size-uint64(at) || f.UncompressedSize64 != f.CompressedSize64 {
-		return refuse("its %d bytes are not all there (is the file truncated?)", f.UncompressedSize64)
+	if size > maxBytes-t.of.taken {
+		return fail("with it the tensors take more than %d bytes, the most that is accepted", maxBytes)
 	}
-	if a.size += int(f.UncompressedSize64); a.size > len(a.b) {
-		return refuse("it overlaps with other files of the archive")
-	}
-	data := a.b[at:][:f.UncompressedSize64:f.UncompressedSize64]
-	if sum := crc32.ChecksumIEEE(data); sum != f.CRC32 {
-		return refuse("its CRC-32 is %08x, the archive says %08x: the file is damaged", sum, f.CRC32)
-	}
-	a.read[name] = data
-	return data, nil
+	t.of.taken += size
+	return t.view.rowMajor(t.Name, elements), nil
 }
 
-// stateDict finds the tensors in what was pickled.
-func stateDict(value any) (names []string, tensors []*tensor, err error) {
-	refuse := func(format string, a ...any) ([]string, []*tensor, error) {
-		return nil, nil, &FormatError{Entry: "data.pkl", Offset: -1, Problem: fmt.Sprintf(format, a...)}
-	}
-	d, ok := value.(*dict)
-	if !ok {
-		return refuse("it holds %s, expected a state_dict", kindOf(value))
-	}
-	where := ""
-	for i, k := range d.keys {
-		if k == any("state_dict") {
-			inner, ok := d.values[i].(*dict)
-			if !ok {
-				return refuse("what it has under \"state_dict\" is %s", kindOf(d.values[i]))
-			}
-			d = inner
-			where = " of state_dict"
-			break
+// prefixed says whether b begins with one of the beginnings.
+func prefixed(b []byte, beginnings ...string) bool {
+	for _, p := range beginnings {
+		if bytes.HasPrefix(b, []byte(p)) {
+			return true
 		}
 	}
-	seen := map[string]bool{}
-	for i, k := range d.keys {
-		name, isText := k.(string)
-		if !isText {
-			return refuse("a key%s is %s, expected the names of tensors", where, kindOf(k))
-		}
-		t, isTensor := d.values[i].(*tensor)
-		switch {
-		case !isTensor:
-			return refuse("entry %q%s is %s, expected a tensor; a checkpoint that holds more than weights must have them under \"state_dict\"", name, where, kindOf(d.values[i]))
-		case seen[name]:
-			return refuse("two tensors are named %q", name)
-		}
-		seen[name] = true
-		names, tensors = append(names, name), append(tensors, t)
-	}
-	return names, tensors, nil
+	return false
 }

@@ -2,14 +2,16 @@ package pth
 
 import (
 	"fmt"
+	"strings"
 
 	"ninvk/safetensors"
 )
 
-// storage is a run of elements in a file of the archive; several tensors may be views of one.
+// storage is a run of elements in a file; several tensors may be views of one.
 type storage struct {
-	class string // of PyTorch
-	key   string // the file's name in data/
+	class string // of PyTorch; one of types, or unknown
+	key   string // what the file knows it by
+	from  int64  // the first element, where the storage is itself a part of one
 	count int64  // elements
 }
 
@@ -21,47 +23,95 @@ type tensor struct {
 	stride  []int64
 }
 
-// types are the storages that are supported, by the class that PyTorch saves them as.
+// types are PyTorch's types of elements, by the class that their storages are saved as.
 var types = map[string]struct {
-	dtype string // in safetensors
+	name  string // in PyTorch
+	dtype string // in safetensors; "" where weights are never of the type
 	bytes int
 }{
-	"FloatStorage": {"F32", 4},
-	"LongStorage":  {"I64", 8}, // batch normalisation's num_batches_tracked
+	"DoubleStorage":        {"float64", "F64", 8},
+	"FloatStorage":         {"float32", "F32", 4},
+	"HalfStorage":          {"float16", "F16", 2},
+	"BFloat16Storage":      {"bfloat16", "BF16", 2},
+	"LongStorage":          {"int64", "I64", 8}, // batch normalisation's num_batches_tracked
+	"IntStorage":           {"int32", "I32", 4},
+	"ShortStorage":         {"int16", "I16", 2},
+	"CharStorage":          {"int8", "I8", 1},
+	"ByteStorage":          {"uint8", "U8", 1},
+	"BoolStorage":          {"bool", "BOOL", 1},
+	"ComplexFloatStorage":  {"complex64", "", 8},
+	"ComplexDoubleStorage": {"complex128", "", 16},
+	"QInt8Storage":         {"qint8", "", 1},
+	"QUInt8Storage":        {"quint8", "", 1},
+	"QInt32Storage":        {"qint32", "", 4},
+	"UntypedStorage":       {"bytes", "", 1},
 }
 
-// check says whether the tensor lies in its storage, and how many bytes it takes by itself.
-func (a *archive) check(t *tensor) (int, error) {
+// byDType finds the class of a storage by PyTorch's name of the elements' type.
+var byDType = func() map[string]string {
+	m := map[string]string{}
+	for class, t := range types {
+		m[t.name] = class
+	}
+	return m
+}()
+
+// storageClass is the class of a storage that a name of Python's stands for, "" for none.
+func storageClass(v any) string {
+	g, _ := v.(global)
+	if !strings.HasSuffix(g.name, "Storage") || g.module != "torch" && g.module != "torch.storage" && g.module != "torch.cuda" {
+		return ""
+	}
+	return strings.TrimPrefix(g.name, "_")
+}
+
+// dtype is the type of the elements as safetensors has it, else PyTorch's name or that of the storage.
+func (t *tensor) dtype() string {
 	typ, known := types[t.storage.class]
-	if !known {
-		return 0, fmt.Errorf("it is a torch.%s, only float32 tensors and int64 counts are supported; convert the model by .float() before saving", t.storage.class)
+	switch {
+	case !known:
+		return t.storage.class
+	case typ.dtype == "":
+		return typ.name
 	}
-	data, err := a.entry("data/" + t.storage.key)
-	if err != nil {
-		return 0, err
+	return typ.dtype
+}
+
+// shape is the size.
+func (t *tensor) shape() []int {
+	s := make([]int, len(t.size))
+	for i, n := range t.size {
+		s[i] = int(n)
 	}
-	if t.storage.count != int64(len(data)/typ.bytes) || len(data)%typ.bytes != 0 {
-		return 0, fmt.Errorf("its storage should have %d elements of %d bytes, data/%s has %d bytes", t.storage.count, typ.bytes, t.storage.key, len(data))
+	return s
+}
+
+// check says whether the tensor lies in its storage, whose elements are data, and how many bytes it takes by itself.
+func (t *tensor) check(elements []byte) (int, error) {
+	typ := types[t.storage.class]
+	count := int64(len(elements)/typ.bytes) - t.storage.from
+	if len(elements)%typ.bytes != 0 || count < t.storage.count {
+		return 0, fmt.Errorf("its storage should have %d elements of %d bytes, storage %.50q has %d bytes", t.storage.count, typ.bytes, t.storage.key, len(elements))
 	}
+	count = t.storage.count
 	// An empty dimension counts as one here, so that none of the others can be absurd.
-	elements, empty := int64(1), false
+	product, empty := int64(1), false
 	for _, s := range t.size {
 		if s == 0 {
 			empty = true
 			continue
 		}
-		if elements > maxBytes/s {
+		if product > maxBytes/s {
 			return 0, fmt.Errorf("its shape %v is too large; at most %d bytes are accepted", t.size, maxBytes)
 		}
-		elements *= s
+		product *= s
 	}
 	if empty {
 		return 0, nil
 	}
-	if elements > t.storage.count {
-		return 0, fmt.Errorf("its shape %v has more elements than its storage, which has %d; call .contiguous() before saving", t.size, t.storage.count)
+	if product > count {
+		return 0, fmt.Errorf("its shape %v has more elements than its storage, which has %d; call .contiguous() before saving", t.size, count)
 	}
-	count := t.storage.count
 	last := min(t.offset, count) // the element farthest in; count stands for all that lie beyond the storage, so that nothing overflows
 	for i, s := range t.size {
 		last = min(last+(s-1)*min(t.stride[i], count), count)
@@ -69,34 +119,33 @@ func (a *archive) check(t *tensor) (int, error) {
 	if last == count {
 		return 0, fmt.Errorf("shape %v with strides %v from element %d leaves its storage of %d elements", t.size, t.stride, t.offset, count)
 	}
-	return int(elements) * typ.bytes, nil
+	return int(product) * typ.bytes, nil
 }
 
 // rowMajor is the tensor, which check has found good, with the elements of its storage's data one after the other.
-func (t *tensor) rowMajor(name string, data []byte) safetensors.Tensor {
+func (t *tensor) rowMajor(name string, elements []byte) safetensors.Tensor {
 	typ := types[t.storage.class]
-	out := safetensors.Tensor{Name: name, DType: typ.dtype, Shape: make([]int, len(t.size)), Data: []byte{}}
-	elements, contiguous := 1, true
+	out := safetensors.Tensor{Name: name, DType: typ.dtype, Shape: t.shape(), Data: []byte{}}
+	product, contiguous := 1, true
 	for i := len(t.size) - 1; i >= 0; i-- {
-		out.Shape[i] = int(t.size[i])
-		if t.size[i] != 1 && t.stride[i] != int64(elements) {
+		if t.size[i] != 1 && t.stride[i] != int64(product) {
 			contiguous = false
 		}
-		elements *= out.Shape[i]
+		product *= out.Shape[i]
 	}
-	from := int(t.offset) * typ.bytes
-	if elements == 0 {
+	if product == 0 {
 		return out
 	}
+	from := int(t.storage.from+t.offset) * typ.bytes
 	if contiguous {
-		out.Data = data[from:][: elements*typ.bytes : elements*typ.bytes]
+		out.Data = elements[from:][: product*typ.bytes : product*typ.bytes]
 		return out
 	}
-	out.Data = make([]byte, 0, elements*typ.bytes)
+	out.Data = make([]byte, 0, product*typ.bytes)
 	var walk func(dim, at int)
 	walk = func(dim, at int) {
 		if dim == len(t.size) {
-			out.Data = append(out.Data, data[at:at+typ.bytes]...)
+			out.Data = append(out.Data, elements[at:at+typ.bytes]...)
 			return
 		}
 		for range out.Shape[dim] {

@@ -23,12 +23,16 @@ import torch
 from torch import nn
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TYPES = {"F32": torch.float32, "I64": torch.int64}
+TYPES = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
+    "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
+}
 NAMES = {v: k for k, v in TYPES.items()}
 
 
 def to_bytes(t):
-    numpy = t.detach().contiguous().numpy()
+    t = t.detach().contiguous()
+    numpy = (t.view(torch.int16) if t.dtype == torch.bfloat16 else t).numpy()  # NumPy has no bfloat16
     return numpy.astype(numpy.dtype.newbyteorder("<")).tobytes()
 
 
