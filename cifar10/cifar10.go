@@ -34,14 +34,14 @@ const (
 	RecordBytes = 1 + ImageBytes            // a label and its image
 )
 
-// ClassNames are the names of the classes, by label.
+// ClassNames are the names of CIFAR-10's classes, by label.
 var ClassNames = [Classes]string{
 	"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
 }
 
 // A Split is one part of a data set: image i is
 // Images[i*ImageBytes:(i+1)*ImageBytes], in CHW layout, its class Labels[i],
-// which is below Classes.
+// an index into the data set's Classes.
 type Split struct {
 	Images []byte // [n, 3, 32, 32], 0 to 255
 	Labels []byte // [n]
@@ -56,6 +56,9 @@ type Dataset struct {
 	Train  Split
 	Test   Split
 	SHA256 string // hex, over all records: training files in order, then test
+
+	Classes []string // names, by label; at least two
+	Named   bool     // the data set has names for its classes, so that they are not merely assumed
 }
 
 // A FileError says what is wrong with an input file or folder, where, and what
@@ -89,6 +92,8 @@ const (
 	fetchHint  = "`ninvk data fetch` obtains CIFAR-10"
 	formatHint = "CIFAR-10's binary version is expected: records of 3073 bytes, a label and 3072 bytes of image; `ninvk data verify` checks the published files"
 
+	labelHint = "as many classes as " + ClassesFile + " in the folder names are expected, without it CIFAR-10's ten; " + formatHint
+
 	testName   = "test_batch.bin"
 	nestedName = "cifar-10-batches-bin" // the folder in the official archive
 )
@@ -98,6 +103,9 @@ const (
 // also lie in a folder cifar-10-batches-bin inside dir. Each may hold any
 // number of records but none. Errors about what the folder holds are of type
 // *FileError.
+//
+// batches.meta.txt names the classes, one a line; in a folder without it they
+// are CIFAR-10's.
 func Open(dir string) (*Dataset, error) {
 	train, test, err := locate(dir)
 	if err != nil {
@@ -106,13 +114,17 @@ func Open(dir string) (*Dataset, error) {
 	sum := newSum()
 	defer sum.end()
 	d := &Dataset{Name: filepath.Clean(dir)}
-	if d.Train, err = readSplit(train, sum); err != nil {
+	if d.Classes, d.Named, err = classesOf(filepath.Dir(test)); err != nil {
 		return nil, err
 	}
-	if d.Test, err = readSplit([]string{test}, sum); err != nil {
+	if d.Train, err = readSplit(train, d.Classes, sum); err != nil {
+		return nil, err
+	}
+	if d.Test, err = readSplit([]string{test}, d.Classes, sum); err != nil {
 		return nil, err
 	}
 	d.SHA256 = sum.end()
+	d.Named = d.Named || d.SHA256 == officialSHA256
 	return d, nil
 }
 
@@ -244,7 +256,7 @@ func locate(dir string) (train []string, test string, err error) {
 }
 
 // readSplit reads files one after another and adds their bytes to sum.
-func readSplit(paths []string, sum runningSum) (Split, error) {
+func readSplit(paths []string, classes []string, sum runningSum) (Split, error) {
 	total := 0
 	for _, path := range paths { // sizes first: a wrong file is not read at all
 		info, err := os.Stat(path)
@@ -262,7 +274,7 @@ func readSplit(paths []string, sum runningSum) (Split, error) {
 	s := Split{Images: make([]byte, 0, total*ImageBytes), Labels: make([]byte, 0, total)}
 	largePages(s.Images[:cap(s.Images)])
 	for _, path := range paths {
-		if err := s.read(path, sum); err != nil {
+		if err := s.read(path, len(classes), sum); err != nil {
 			return Split{}, err
 		}
 	}
@@ -270,7 +282,7 @@ func readSplit(paths []string, sum runningSum) (Split, error) {
 }
 
 // read appends the records of a file, and adds its bytes to sum.
-func (s *Split) read(path string, sum runningSum) error {
+func (s *Split) read(path string, classes int, sum runningSum) error {
 	unreadable := func(err error) error {
 		return &FileError{Path: path, Offset: -1, Problem: "cannot be read: " + cause(err), Err: err}
 	}
@@ -287,7 +299,7 @@ func (s *Split) read(path string, sum runningSum) error {
 			return unreadable(err)
 		}
 		if n > 0 || at == 0 {
-			if err := s.parse(path, at, block[:n]); err != nil {
+			if err := s.parse(path, at, block[:n], classes); err != nil {
 				return err
 			}
 		}
@@ -310,16 +322,16 @@ func checkSize(path string, size int64) error {
 	return nil
 }
 
-// parse appends the records in data, which begins at a whole record at byte from of the file path; both are for errors.
-func (s *Split) parse(path string, from int64, data []byte) error {
+// parse appends the records in data, whose labels are below classes. It begins at a whole record at byte from of the file path; both are for errors.
+func (s *Split) parse(path string, from int64, data []byte, classes int) error {
 	if err := checkSize(path, from+int64(len(data))); err != nil {
 		return err
 	}
 	for i := 0; i < len(data); i += RecordBytes {
 		record := data[i : i+RecordBytes]
-		if at := from + int64(i); record[0] >= Classes {
+		if at := from + int64(i); int(record[0]) >= classes {
 			return &FileError{Path: path, Offset: at,
-				Problem: fmt.Sprintf("record %d has label %d, expected 0 to 9", at/RecordBytes, record[0]), Hint: formatHint}
+				Problem: fmt.Sprintf("record %d has label %d, expected 0 to %d", at/RecordBytes, record[0], classes-1), Hint: labelHint}
 		}
 		s.Labels = append(s.Labels, record[0])
 		s.Images = append(s.Images, record[1:]...)

@@ -238,7 +238,7 @@ func FuzzRecords(f *testing.F) {
 			return
 		}
 		var s Split
-		if err := s.parse("file", 0, data); err != nil {
+		if err := s.parse("file", 0, data, Classes); err != nil {
 			checkFileError(t, err, "file", err.(*FileError).Offset)
 			return
 		}

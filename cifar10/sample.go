@@ -29,7 +29,7 @@ const (
 // the first 20 test images of each class, in the order of the files.
 func Sample() (*Dataset, error) {
 	sum := sha256.New()
-	d := &Dataset{Name: "sample"}
+	d := &Dataset{Name: "sample", Classes: ClassNames[:], Named: true}
 	for _, part := range []struct {
 		name  string
 		split *Split
@@ -50,7 +50,7 @@ func Sample() (*Dataset, error) {
 		if err != nil {
 			return nil, fmt.Errorf("embedded %s: %w", part.name, err)
 		}
-		if err := part.split.parse("embedded "+part.name, 0, data); err != nil {
+		if err := part.split.parse("embedded "+part.name, 0, data, Classes); err != nil {
 			return nil, err
 		}
 		sum.Write(data)

@@ -30,6 +30,9 @@ var officialFiles = []fileSum{
 	{testName, 30730000, "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"},
 }
 
+// officialSHA256 is Dataset.SHA256 of these files.
+const officialSHA256 = "013ba16d14ecc4829da62bf2af648ca30f600491ecb3e7f329c827db0dd17522"
+
 // FileStatus is the outcome of checking one of the six published files.
 type FileStatus struct {
 	Name    string `json:"name"`

@@ -129,7 +129,7 @@ func TestExplain(t *testing.T) {
 // Activations are those of the layer that was asked for, as the float64 twin computes them.
 func TestActivations(t *testing.T) {
 	n := pretrained(t)
-	n, err := nin.NewNetwork(n.Path, n.File, "", cifar10.Width) // whatever size the weights are for
+	n, err := nin.NewNetwork(n.Path, n.File, nin.Given{Size: cifar10.Width}) // whatever size the weights are for
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func TestClassifierErrors(t *testing.T) {
 		}
 		f.Tensors = append(f.Tensors, x)
 	}
-	big, err := nin.NewNetwork("big.safetensors", f, "", 0)
+	big, err := nin.NewNetwork("big.safetensors", f, nin.Given{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,8 @@ package nin
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 
@@ -9,35 +11,133 @@ import (
 	"ninvk/safetensors"
 )
 
-// ReadFile reads a weights file of either format: safetensors, or a checkpoint of PyTorch's torch.save (see package pth). A file that
-// can't be read is a *WeightsError.
-func ReadFile(path string) (*safetensors.File, error) {
+// maxFile is the largest weights file that is read, in bytes.
+const maxFile = 2 << 30
+
+// File is what a weights file holds: one or more groups of named tensors, such as the state_dict and the averaged one of a checkpoint.
+type File struct {
+	Path     string            // for messages
+	Metadata map[string]string // of a safetensors file
+
+	groups []group
+	notes  []string // what is odd about the file
+}
+
+// group is a set of named tensors.
+type group struct {
+	key     string // where in the file it lies; "" for the whole
+	tensors []tensor
+	beside  func() []pth.Entry // what the file holds besides
+	note    string             // what was done to find the tensors; "" for nothing
+}
+
+// tensor is one whose values are not read yet.
+type tensor struct {
+	name, dtype string
+	shape       []int
+	read        func() (safetensors.Tensor, error)
+}
+
+func (t tensor) String() string { return fmt.Sprintf("%s %v", shown(t.name), t.shape) }
+
+// ReadFile reads a weights file: safetensors, or a file of PyTorch's torch.save (see package pth). A file that can't be read, or is none, is a
+// *WeightsError, one of these formats that is damaged the format's own error.
+func ReadFile(path string) (*File, error) {
+	b, err := content(path)
+	if err != nil {
+		return nil, err
+	}
+	if pth.Is(b) {
+		c, err := pth.Decode(b)
+		if e := (*pth.FormatError)(nil); errors.As(err, &e) {
+			e.Path = path
+		}
+		if err != nil {
+			return nil, err
+		}
+		return ofCheckpoint(path, c), nil
+	}
+	if what := foreign(b); what != "" {
+		return nil, &WeightsError{Path: path, Problem: what}
+	}
+	f, err := safetensors.Decode(b)
+	if e := (*safetensors.FormatError)(nil); errors.As(err, &e) {
+		e.Path = path
+	}
+	if err != nil {
+		return nil, err
+	}
+	return FileOf(path, f), nil
+}
+
+// content reads a whole file, of bounded size. Pipes and devices may have no end.
+func content(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		problem := "is not a regular file; weights are read from files alone"
+		if info.IsDir() {
+			problem = "is a directory"
+		}
+		return nil, &WeightsError{Path: path, Problem: problem}
+	}
+	if err == nil && info.Size() > maxFile {
+		return nil, &WeightsError{Path: path, Problem: fmt.Sprintf("it has %d bytes; weights of at most %d are read", info.Size(), maxFile)}
+	}
+	if err != nil {
+		return nil, unreadable(path, err)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, unreadable(path, err)
 	}
 	defer f.Close()
-	start := make([]byte, 4)
-	if n, _ := f.Read(start); pth.Is(start[:n]) { // what can't be read, the readers report
-		return ReadCheckpoint(path)
+	b := make([]byte, info.Size())
+	n, err := io.ReadFull(f, b)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF { // a file that becomes shorter is judged by what is there
+		return nil, unreadable(path, err)
 	}
-	content, err := safetensors.Read(path)
-	return content, unreadable(path, err)
+	return b[:n], nil
 }
 
-// ReadCheckpoint is ReadFile for checkpoints of PyTorch alone.
-func ReadCheckpoint(path string) (*safetensors.File, error) {
-	content, err := pth.Read(path)
-	return content, unreadable(path, err)
-}
-
-// unreadable is an error of the operating system about a weights file as a *WeightsError; others it leaves as they are.
+// unreadable is an error of the operating system about a weights file as a *WeightsError.
 func unreadable(path string, err error) error {
 	if e := (*fs.PathError)(nil); errors.As(err, &e) {
 		return &WeightsError{Path: path, Problem: e.Err.Error(), Err: err}
 	}
-	return err
+	return &WeightsError{Path: path, Problem: err.Error(), Err: err}
 }
 
-// Values are the weights in the order of the graph's parameters; nil for counts.
-func (w *Weights) Values() [][]float32 { return w.values }
+// FileOf is the content of a safetensors file that was read from path.
+func FileOf(path string, f *safetensors.File) *File {
+	g := group{beside: func() []pth.Entry { return nil }}
+	for _, t := range f.Tensors {
+		g.tensors = append(g.tensors, tensor{t.Name, t.DType, t.Shape, func() (safetensors.Tensor, error) { return t, nil }})
+	}
+	return &File{Path: path, Metadata: f.Metadata, groups: []group{g}}
+}
+
+func ofCheckpoint(path string, c *pth.Checkpoint) *File {
+	out := &File{Path: path}
+	if c.Format != "PyTorch" {
+		out.notes = append(out.notes, "in the format of "+c.Format)
+	} else if c.Unchecked {
+		out.notes = append(out.notes, "without checksums, so that damage would not show")
+	}
+	for _, g := range c.Groups {
+		x := group{key: g.Key(), beside: g.Beside}
+		if class := g.Model(); class != "" {
+			x.note = fmt.Sprintf("weights taken from a whole model (%s), which was not run", shown(class))
+		}
+		for _, t := range g.Tensors {
+			x.tensors = append(x.tensors, tensor{t.Name, t.DType, t.Shape, func() (safetensors.Tensor, error) {
+				s, err := t.Read()
+				if e := (*pth.FormatError)(nil); errors.As(err, &e) {
+					e.Path = path
+				}
+				return s, err
+			}})
+		}
+		out.groups = append(out.groups, x)
+	}
+	return out
+}

@@ -1,10 +1,12 @@
 package nin
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +16,7 @@ import (
 	"ninvk/safetensors"
 )
 
-// Keys of a weights file's metadata. A file without them is taken as one of CIFAR-10 at the model's own size.
+// Keys of a weights file's metadata; docs/weights.md promises them. Of a file without them the usual is assumed, see Network.Assumed.
 const (
 	ModelKey   = "ninvk.model"   // one of Models
 	SizeKey    = "ninvk.size"    // pixels a side of the input
@@ -26,25 +28,57 @@ const (
 // maxSize is the largest input that a weights file may ask for.
 const maxSize = 4096
 
+// mostClasses bounds what a broken file can ask for; ImageNet in full has 21,841.
+const mostClasses = 100_000
+
+// Metadata are what a weights file tells of its network beside the weights.
+type Metadata struct {
+	Model   string
+	Size    int        // pixels a side of the input
+	Classes []string   // names by index
+	Mean    [3]float64 // of red, green and blue, 0 to 1; subtracted from an image's values, which Std then divides
+	Std     [3]float64
+}
+
+// Given is what the user says of a weights file. It wins over what the file tells; what is empty is left to the file.
+type Given struct {
+	Model     string
+	Size      int // pixels a side of the input
+	Classes   []string
+	Mean, Std *[3]float64
+}
+
 // Network is a weights file with the network that it fits, and what that network takes and tells.
 type Network struct {
-	Path    string // of the file, for messages
-	File    *safetensors.File
-	Model   string
-	Size    int      // pixels a side of the input
-	Classes []string // names by index
-	Mean    [3]float64
-	Std     [3]float64
+	Metadata
+	Path    string            // of the file, for messages
+	File    *safetensors.File // the network's tensors under its names, with the file's types and metadata
 	Graph   *nn.Graph
 	Logits  *nn.Node
 	Weights *Weights
+
+	Done []string // what was done to find the weights in the file, in words; empty where it is of our own kind
+	Rows []Row    // what the file holds
+
+	known map[string]bool // keys of the metadata that the file or the user told
 }
 
-// UntoldModelError says that a weights file does not tell which network it is of.
-type UntoldModelError struct{ Path string }
+// Row is what became of an entry of a weights file.
+type Row struct {
+	Name  string // in the file
+	Kind  string // a tensor's type, or what else it is
+	Shape []int  // of a tensor, else nil
+	As    string // the network's name for it; "" where it was passed over
+}
 
-func (e *UntoldModelError) Error() string {
-	return fmt.Sprintf("%s does not tell which network it is of; give --model", e.Path)
+// ClassesError says that names were given for another number of classes than a network has.
+type ClassesError struct {
+	Path        string
+	Have, Given int
+}
+
+func (e *ClassesError) Error() string {
+	return fmt.Sprintf("%s has %d classes, but %d are named", e.Path, e.Have, e.Given)
 }
 
 // DefaultSize is the pixels a side of the images that a model is for; 0 for those of the data.
@@ -55,99 +89,176 @@ func DefaultSize(model string) int {
 	return 0
 }
 
-// OpenNetwork reads a weights file of either format (see ReadFile), and checks it as NewNetwork does.
-func OpenNetwork(path, model string, size int) (*Network, error) {
+// OpenNetwork reads a weights file of any format (see ReadFile), and builds its network as File.Network does.
+func OpenNetwork(path string, given Given) (*Network, error) {
 	f, err := ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	return NewNetwork(path, f, model, size)
+	return f.Network(given)
 }
 
-// mostClasses bounds what a broken file can ask for; ImageNet in full has 21,841.
-const mostClasses = 100_000
+// NewNetwork is OpenNetwork for the content of a safetensors file that was read from path.
+func NewNetwork(path string, f *safetensors.File, given Given) (*Network, error) {
+	return FileOf(path, f).Network(given)
+}
 
-// NewNetwork builds the network of a weights file that was read from path: model, or if that is empty the one that the file tells, for an input of size×size pixels, or if
-// that is 0 of the size that the file tells, else of the model's own. Nothing of an adapter is needed. What in the file does not suit is a *WeightsError.
-func NewNetwork(path string, f *safetensors.File, model string, size int) (*Network, error) {
-	found, classes, err := ModelOf(path, f)
+// Network builds the network of a weights file: the model that is given, else told, else the one whose parameters the file's tensors are, whatever
+// prefix their names have in common, and with other things beside them. Nothing of an adapter is needed. What in the file does not suit is a
+// *WeightsError, names for another number of classes a *ClassesError.
+func (f *File) Network(given Given) (*Network, error) {
+	best, others, err := f.choose(given.Model)
 	if err != nil {
 		return nil, err
 	}
-	if model == "" {
-		model = found
+	if given.Classes != nil && len(given.Classes) != best.classes {
+		return nil, &ClassesError{f.Path, best.classes, len(given.Classes)}
 	}
-	if model == "" {
-		return nil, &UntoldModelError{path}
+	n := &Network{Path: f.Path, Metadata: Metadata{Model: best.model, Mean: cifar10.Mean, Std: cifar10.Std}, known: map[string]bool{}}
+	if err := n.read(f.Metadata, best.classes, given); err != nil {
+		return nil, f.bad("its metadata: %v", err)
 	}
-	n := &Network{Path: path, File: f, Model: model, Size: size, Mean: cifar10.Mean, Std: cifar10.Std}
-	if classes == 0 {
-		classes = cifar10.Classes
-	}
-	if classes > mostClasses {
-		return nil, &WeightsError{Path: path, Problem: fmt.Sprintf("its last layer has %d classes; at most %d are read", classes, mostClasses)}
-	}
-	if err := n.metadata(classes); err != nil {
-		return nil, &WeightsError{Path: path, Problem: "its metadata: " + err.Error()}
-	}
-	if n.Graph, n.Logits, err = Build(Config{Model: n.Model, Classes: len(n.Classes), Size: n.Size}); err != nil {
+	if n.Graph, n.Logits, err = Build(Config{Model: n.Model, Classes: best.classes, Size: n.Size}); err != nil {
 		return nil, err
 	}
-	n.Weights, err = CheckWeights(path, f, n.Graph)
-	return n, err
+	if n.File, err = f.take(best); err != nil {
+		return nil, err
+	}
+	if n.Weights, err = checkWeights(f.Path, n.File, n.Graph); err != nil {
+		return nil, err
+	}
+	n.Done, n.Rows = f.done(best, others), best.rows()
+	if n.Weights.countLost {
+		n.Done = append(n.Done, "the number of batches seen is no whole number, so 0 is taken")
+	}
+	return n, nil
 }
 
-// metadata reads what the file tells, and puts the usual in the place of what it does not.
-func (n *Network) metadata(classes int) error {
-	if text, ok := n.File.Metadata[SizeKey]; ok {
+// read takes what is given, else what the file tells, and puts the usual in the place of what neither does.
+func (n *Network) read(told map[string]string, classes int, given Given) error {
+	if text, ok := told[SizeKey]; ok {
 		size, err := strconv.Atoi(text)
 		if err != nil || size < 1 || size > maxSize {
-			return fmt.Errorf("%s is %q, a number of pixels up to %d is expected", SizeKey, text, maxSize)
+			return fmt.Errorf("%s is %s, a number of pixels up to %d is expected", SizeKey, shown(strconv.Quote(text)), maxSize)
 		}
-		if n.Size == 0 && n.Model == n.File.Metadata[ModelKey] {
-			n.Size = size
+		if n.Model == told[ModelKey] {
+			n.Size, n.known[SizeKey] = size, true
 		}
 	}
-	if n.Size == 0 {
-		n.Size = DefaultSize(n.Model)
+	if given.Size != 0 {
+		n.Size, n.known[SizeKey] = given.Size, true
 	}
-	if n.Size == 0 {
-		n.Size = cifar10.Width
-	}
+	n.Size = cmp.Or(n.Size, DefaultSize(n.Model), cifar10.Width)
 	for _, x := range []struct {
 		key         string
-		to          *[3]float64
+		to, given   *[3]float64
 		least, most float64
-	}{{MeanKey, &n.Mean, -1e3, 1e3}, {StdKey, &n.Std, 1e-6, 1e6}} {
-		text, ok := n.File.Metadata[x.key]
-		if !ok {
-			continue
-		}
-		var v []float64
-		if err := json.Unmarshal([]byte(text), &v); err != nil || len(v) != len(x.to) {
-			return fmt.Errorf("%s is %q, a list of three numbers is expected", x.key, text)
-		}
-		for i, y := range v {
-			if y < x.least || y > x.most {
-				return fmt.Errorf("%s is %q, numbers from %v to %v are expected", x.key, text, x.least, x.most)
+	}{{MeanKey, &n.Mean, given.Mean, -1e3, 1e3}, {StdKey, &n.Std, given.Std, 1e-6, 1e6}} {
+		text, ok := told[x.key]
+		if ok {
+			var v []float64
+			if err := json.Unmarshal([]byte(text), &v); err != nil || len(v) != len(x.to) {
+				return fmt.Errorf("%s is %s, a list of three numbers is expected", x.key, shown(strconv.Quote(text)))
 			}
-			x.to[i] = y
+			for i, y := range v {
+				if y < x.least || y > x.most {
+					return fmt.Errorf("%s is %s, numbers from %v to %v are expected", x.key, shown(strconv.Quote(text)), x.least, x.most)
+				}
+				x.to[i] = y
+			}
 		}
+		if x.given != nil {
+			*x.to = *x.given
+		}
+		n.known[x.key] = ok || x.given != nil
 	}
-	if text, ok := n.File.Metadata[ClassesKey]; ok {
-		if err := json.Unmarshal([]byte(text), &n.Classes); err != nil || len(n.Classes) != classes {
-			return fmt.Errorf("%s is %q, a list of the names of %d classes is expected", ClassesKey, text, classes)
+	if text, ok := told[ClassesKey]; ok {
+		if err := json.Unmarshal([]byte(text), &n.Classes); err != nil {
+			return fmt.Errorf("%s is %s, a list of the names of %d classes is expected", ClassesKey, shown(strconv.Quote(text)), classes)
 		}
-		return nil
+		if len(n.Classes) != classes {
+			return fmt.Errorf("%s has %d names, the network has %d classes", ClassesKey, len(n.Classes), classes)
+		}
+		n.known[ClassesKey] = true
 	}
-	for i := range classes {
-		name := fmt.Sprintf("class %d", i)
-		if classes == cifar10.Classes {
-			name = cifar10.ClassNames[i]
-		}
-		n.Classes = append(n.Classes, name)
+	if given.Classes != nil {
+		n.Classes, n.known[ClassesKey] = given.Classes, true
+	}
+	if n.Classes == nil {
+		n.Classes = cifar10.AssumedClasses(classes)
 	}
 	return nil
+}
+
+// Told says whether the file or the user told what stands under a key of the metadata, so that it is not merely assumed.
+func (n *Network) Told(key string) bool { return n.known[key] }
+
+// NameClasses names the classes as a data set does, where neither the file nor the user told their names. Another number of classes is a
+// *ClassesError.
+func (n *Network) NameClasses(names []string) error {
+	if len(names) != len(n.Classes) {
+		return &ClassesError{n.Path, len(n.Classes), len(names)}
+	}
+	if !n.Told(ClassesKey) {
+		n.Classes, n.known[ClassesKey] = names, true
+	}
+	return nil
+}
+
+// Assumed says in a sentence what was assumed of the network because nobody told it; "" where all was told.
+func (n *Network) Assumed() string {
+	var what, flags []string
+	if !n.Told(MeanKey) || !n.Told(StdKey) {
+		what = append(what, fmt.Sprintf("images normalised by mean %s and deviation %s", Values(n.Mean), Values(n.Std)))
+		flags = append(flags, "--mean", "--std")
+	}
+	if !n.Told(ClassesKey) {
+		names := strings.Join(n.Classes[:min(len(n.Classes), 3)], ", ")
+		if len(n.Classes) > 3 {
+			names += ", …"
+		}
+		what = append(what, fmt.Sprintf("%d classes named %s", len(n.Classes), names))
+		flags = append(flags, "--classes")
+	}
+	if len(what) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s does not tell; assumed are %s (%s say otherwise)", n.Path, strings.Join(what, ", and "), strings.Join(flags, ", "))
+}
+
+// Notes are what a reader of the weights should know, a sentence each: what was done to find them, and what was assumed.
+func (n *Network) Notes() []string {
+	var notes []string
+	if len(n.Done) > 0 {
+		notes = append(notes, n.Path+": "+strings.Join(n.Done, "; "))
+	}
+	if s := n.Assumed(); s != "" {
+		notes = append(notes, s)
+	}
+	return notes
+}
+
+// Content is the network's weights file: float32 under the network's names, and what is known of it as metadata. What was assumed is left out, so
+// that whoever reads the file is told again.
+func (n *Network) Content() *safetensors.File {
+	metadata := map[string]string{"format": "pt"}
+	maps.Copy(metadata, n.File.Metadata)
+	all := n.Metadata.text()
+	metadata[ModelKey] = all[ModelKey]
+	for key, known := range n.known {
+		if known {
+			metadata[key] = all[key]
+		}
+	}
+	out := &safetensors.File{Metadata: metadata}
+	for i, p := range n.Graph.Params() {
+		if p.Role != nn.BatchesTracked {
+			out.Tensors = append(out.Tensors, safetensors.FromFloat32s(p.Name, p.Shape, n.Weights.values[i]))
+		} else if _, ok := n.File.Tensor(p.Name); ok {
+			out.Tensors = append(out.Tensors, safetensors.FromInt64(p.Name, n.Weights.tracked))
+		}
+	}
+	return out
 }
 
 // SHA256 is a checksum, in hex, of the names, types, shapes and values of the weights, whatever kind of file they came in: that of a safetensors file which holds them in the
@@ -162,8 +273,8 @@ func (n *Network) SHA256() (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// metadataOf is what Export writes about a network for CIFAR-10.
-func metadataOf(model string, size int) map[string]string {
+// text is what a weights file's metadata say.
+func (m Metadata) text() map[string]string {
 	text := func(v any) string {
 		b, err := json.Marshal(v)
 		if err != nil {
@@ -172,6 +283,6 @@ func metadataOf(model string, size int) map[string]string {
 		return string(b)
 	}
 	return map[string]string{
-		"format": "pt", ModelKey: model, SizeKey: strconv.Itoa(size), ClassesKey: text(cifar10.ClassNames), MeanKey: text(cifar10.Mean), StdKey: text(cifar10.Std),
+		ModelKey: m.Model, SizeKey: strconv.Itoa(m.Size), ClassesKey: text(m.Classes), MeanKey: text(m.Mean), StdKey: text(m.Std),
 	}
 }

@@ -69,7 +69,7 @@ func TestPretrained(t *testing.T) {
 func TestMetadata(t *testing.T) {
 	base := pretrained(t).File
 	with := func(m map[string]string) (*nin.Network, error) {
-		return nin.NewNetwork("w.safetensors", &safetensors.File{Tensors: base.Tensors, Metadata: m}, "", 0)
+		return nin.NewNetwork("w.safetensors", &safetensors.File{Tensors: base.Tensors, Metadata: m}, nin.Given{})
 	}
 	told := map[string]string{
 		nin.ModelKey: "nin-bn", nin.SizeKey: "24", nin.MeanKey: "[0.1,0.2,0.3]", nin.StdKey: "[1,2,3]", nin.ClassesKey: `["a","b","c","d","e","f","g","h","i","j"]`,
@@ -84,7 +84,7 @@ func TestMetadata(t *testing.T) {
 	if n, err = with(nil); err != nil || n.Size != 32 || n.Mean != cifar10.Mean || n.Std != cifar10.Std || n.Classes[3] != "cat" || n.Model != "nin-bn" {
 		t.Errorf("without metadata: %+v, %v", n, err)
 	}
-	if n, err = nin.NewNetwork("w", &safetensors.File{Tensors: base.Tensors, Metadata: told}, "", 40); err != nil || n.Size != 40 {
+	if n, err = nin.NewNetwork("w", &safetensors.File{Tensors: base.Tensors, Metadata: told}, nin.Given{Size: 40}); err != nil || n.Size != 40 {
 		t.Errorf("a size that was asked for: %v", err)
 	}
 	for key, values := range map[string][]string{
@@ -107,9 +107,9 @@ func TestMetadata(t *testing.T) {
 // What Export writes, NewNetwork understands.
 func TestExportTells(t *testing.T) {
 	n := pretrained(t)
-	f := nin.Export("nin-bn", 48, nil, &nn.State{})
+	f := nin.Export(nin.Metadata{Model: "nin-bn", Size: 48, Classes: n.Classes, Mean: cifar10.Mean, Std: cifar10.Std}, nil, &nn.State{})
 	f.Tensors = n.File.Tensors
-	got, err := nin.NewNetwork("w", f, "", 0)
+	got, err := nin.NewNetwork("w", f, nin.Given{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,10 +120,10 @@ func TestExportTells(t *testing.T) {
 
 func TestUntoldModel(t *testing.T) {
 	f := &safetensors.File{Tensors: []safetensors.Tensor{safetensors.FromFloat32s("x", []int{1}, []float32{1})}}
-	if _, err := nin.NewNetwork("w.safetensors", f, "", 0); !errors.As(err, new(*nin.UntoldModelError)) || !strings.Contains(err.Error(), "w.safetensors") {
+	if _, err := nin.NewNetwork("w.safetensors", f, nin.Given{}); !errors.As(err, new(*nin.WeightsError)) || !strings.Contains(err.Error(), "w.safetensors: its tensors fit none of nin, nin-bn, nin-imagenet; in the file are x [1]; wanted are classifier.0.weight [192 3 5 5]") {
 		t.Errorf("%v", err)
 	}
-	if _, err := nin.OpenNetwork(filepath.Join(t.TempDir(), "none"), "", 0); !errors.Is(err, os.ErrNotExist) {
+	if _, err := nin.OpenNetwork(filepath.Join(t.TempDir(), "none"), nin.Given{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing file: %v", err)
 	}
 }
@@ -134,7 +134,7 @@ func TestTooManyClasses(t *testing.T) {
 		Metadata: map[string]string{nin.ModelKey: "nin"},
 		Tensors:  []safetensors.Tensor{safetensors.FromFloat32s("classifier.20.weight", []int{1 << 30, 0, 1, 1}, nil)},
 	}
-	if _, err := nin.NewNetwork("w.safetensors", f, "", 0); !errors.As(err, new(*nin.WeightsError)) || !strings.Contains(err.Error(), "1073741824 classes") {
+	if _, err := nin.NewNetwork("w.safetensors", f, nin.Given{}); !errors.As(err, new(*nin.WeightsError)) || !strings.Contains(err.Error(), "1073741824 classes") {
 		t.Errorf("%v", err)
 	}
 }

@@ -21,5 +21,5 @@ func Pretrained() (*Network, error) {
 	if err != nil {
 		return nil, &WeightsError{Path: PretrainedPath, Problem: err.Error()}
 	}
-	return NewNetwork(PretrainedPath, f, "", 0)
+	return NewNetwork(PretrainedPath, f, Given{})
 }

@@ -137,16 +137,28 @@ func FromFloat32s(name string, shape []int, v []float32) Tensor {
 	return Tensor{Name: name, DType: "F32", Shape: append([]int{}, shape...), Data: data}
 }
 
-// Int64 returns the value of a tensor with a single I64 element, such as
-// batch normalisation's num_batches_tracked. The shape may be [] or all ones.
+// Int64 returns the value of a tensor with a single element that is a whole
+// number, such as batch normalisation's num_batches_tracked, whatever type a
+// conversion of all tensors has given it. The shape may be [] or all ones.
 func (t Tensor) Int64() (int64, error) {
 	if err := t.check(); err != nil {
 		return 0, err
 	}
-	if t.DType != "I64" || t.Len() != 1 {
-		return 0, fmt.Errorf("tensor %q is %s of shape %v, expected a single I64", t.Name, t.DType, t.Shape)
+	if t.Len() != 1 {
+		return 0, fmt.Errorf("tensor %q has shape %v, expected a single number", t.Name, t.Shape)
 	}
-	return int64(binary.LittleEndian.Uint64(t.Data)), nil
+	switch t.DType {
+	case "I64":
+		return int64(binary.LittleEndian.Uint64(t.Data)), nil
+	case "I32":
+		return int64(int32(binary.LittleEndian.Uint32(t.Data))), nil
+	case "F64", "F32", "F16", "BF16":
+		v, err := t.Float32s()
+		if n := int64(v[0]); err == nil && float32(n) == v[0] {
+			return n, nil
+		}
+	}
+	return 0, fmt.Errorf("tensor %q is %s without a whole number, expected a count", t.Name, t.DType)
 }
 
 // FromInt64 makes an I64 scalar (shape []).

@@ -150,8 +150,16 @@ func TestValues(t *testing.T) {
 	if _, err := FromInt64("n", 5).Float32s(); err == nil || !strings.Contains(err.Error(), "floating-point") {
 		t.Errorf("Float32s of I64: %v", err)
 	}
-	if _, err := FromFloat32s("n", nil, []float32{1}).Int64(); err == nil {
-		t.Error("Int64 of F32 succeeded")
+	if v, err := FromFloat32s("n", nil, []float32{7}).Int64(); err != nil || v != 7 { // converted with all others
+		t.Errorf("Int64 of F32 = %d, %v", v, err)
+	}
+	for _, x := range []float32{0.5, float32(math.Inf(1)), float32(math.NaN()), 1e30} {
+		if v, err := FromFloat32s("n", nil, []float32{x}).Int64(); err == nil {
+			t.Errorf("Int64 of %v = %d", x, v)
+		}
+	}
+	if v, err := FromFloat32s("n", []int{2}, []float32{7, 7}).Int64(); err == nil {
+		t.Errorf("Int64 of two numbers = %d", v)
 	}
 	if _, err := FromFloat32s("n", []int{3}, []float32{1}).Float32s(); err == nil {
 		t.Error("Float32s with too little data succeeded")

@@ -167,7 +167,7 @@ func (s *Server) Describe(c train.Config, d *cifar10.Dataset) {
 		s.run.Settings = c
 		s.run.TrainImages, s.run.TestImages = d.Train.Len(), d.Test.Len()
 		s.run.Samples = newSamples(d.Test)
-		s.run.Classes = cifar10.ClassNames[:]
+		s.run.Classes = d.Classes
 		s.runVersion++
 	})
 }

@@ -46,6 +46,9 @@ type Job struct {
 	// result: the weights are read back then anyway, and of an evaluation the logits of the first images are.
 	Observe func(Observation)
 
+	// Note is told what a reader should know of the weights to start from, a sentence at a time; nil: nobody wants to know.
+	Note func(string)
+
 	disk disk // nil: the real one
 }
 
@@ -159,6 +162,10 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if err != nil {
 		return Summary{}, &UsageError{"--augment", c.Augment, err.Error()}
 	}
+	given, err := c.given()
+	if err != nil {
+		return Summary{}, err
+	}
 	l := &loop{
 		Job: j, size: size, sizes: sizes, tuned: map[string]string{}, schedule: schedule, augment: augment,
 		stepsPerEpoch: (j.Data.Train.Len() + c.Batch - 1) / c.Batch,
@@ -169,6 +176,7 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if l.samples, err = samples(j.Data.Test); err != nil {
 		return Summary{}, err
 	}
+	l.about = nin.Metadata{Model: c.Model, Size: size, Classes: j.Data.Classes, Mean: cifar10.Mean, Std: cifar10.Std}
 	graph, out, err := l.graph(size)
 	if err != nil {
 		return Summary{}, &UsageError{"--resize", fmt.Sprint(size), fmt.Sprintf("%s can't take images of this size: %v", c.Model, err)}
@@ -183,11 +191,21 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 		initial = make(chan *nin.Weights, 1)
 		if c.Init == "" {
 			go func() { initial <- nin.Random(graph, c.Seed) }()
-		} else if w, err := nin.ReadWeights(c.Init, graph); err == nil {
-			initial <- w
 		} else {
-			return Summary{}, err
+			n, err := l.readInit(given)
+			if err != nil {
+				return Summary{}, err
+			}
+			initial <- n.Weights
+			given.Mean, given.Std = &n.Mean, &n.Std
+			l.Config.Mean, l.Config.Std = nin.Values(n.Mean), nin.Values(n.Std) // the run must not depend on the file any more
 		}
+	}
+	if given.Mean != nil {
+		l.about.Mean = *given.Mean
+	}
+	if given.Std != nil {
+		l.about.Std = *given.Std
 	}
 	if err := l.chooseKernels(); err != nil {
 		return Summary{}, err
@@ -237,9 +255,31 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	return l.summary, err
 }
 
+// readInit reads the weights to start from.
+func (l *loop) readInit(given nin.Given) (*nin.Network, error) {
+	given.Size = l.size
+	n, err := nin.OpenNetwork(l.Config.Init, given)
+	if err == nil {
+		err = n.NameClasses(l.Data.Classes)
+	}
+	if e := (*nin.ClassesError)(nil); errors.As(err, &e) {
+		return nil, &nin.WeightsError{Path: l.Config.Init, Problem: fmt.Sprintf(
+			"its network has %d classes, the data set %s has %d; training starts from weights for the same number of classes, or from random ones without --init", e.Have, l.Data.Name, e.Given)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if l.Note != nil {
+		for _, s := range n.Notes() {
+			l.Note(s)
+		}
+	}
+	return n, nil
+}
+
 // graph is the network for images of size pixels a side, and its last node.
 func (l *loop) graph(size int) (*nn.Graph, *nn.Node, error) {
-	return nin.Build(nin.Config{Model: l.Config.Model, Classes: cifar10.Classes, Size: size, Dropout: l.Config.Dropout})
+	return nin.Build(nin.Config{Model: l.Config.Model, Classes: len(l.Data.Classes), Size: size, Dropout: l.Config.Dropout})
 }
 
 // chooseKernels asks for the variants at all sizes of the run.
@@ -281,7 +321,7 @@ func (l *loop) options(size, since int) nn.Options {
 		Optimiser: ops.SGD{Momentum: c.Momentum, WeightDecay: c.WeightDecay, Nesterov: c.Nesterov},
 		Average:   ops.Average{Decay: c.EMA},
 		Since:     since,
-		Augment:   ops.Augment{Size: size, Mean: cifar10.Mean, Std: cifar10.Std},
+		Augment:   ops.Augment{Size: size, Mean: l.about.Mean, Std: l.about.Std},
 		Tuned:     l.tuned,
 	}
 }
@@ -428,6 +468,7 @@ type loop struct {
 	tuned         map[string]string
 	net           *nn.Net
 	run           *Run
+	about         nin.Metadata // what the weights are written with
 	schedule      Schedule
 	augment       cifar10.Augment
 	stepsPerEpoch int
@@ -624,12 +665,13 @@ func divergence(r nn.StepResult) string {
 
 // watchDead warns once where the loss sits at that of a network which knows nothing.
 func (l *loop) watchDead(s StepRecord) {
-	if math.Abs(s.Loss-math.Log(cifar10.Classes)) > 1e-4 {
+	classes := len(l.Data.Classes)
+	if math.Abs(s.Loss-math.Log(float64(classes))) > 1e-4 {
 		l.stuck = 0
 		return
 	}
 	if l.stuck++; l.stuck == 200 {
-		slog.Warn(fmt.Sprintf("the loss has been ln %d for 200 steps: the network is dead (every last ReLU gives 0); try another --seed, a smaller --lr, or --model nin-bn", cifar10.Classes), "step", s.Step)
+		slog.Warn(fmt.Sprintf("the loss has been ln %d for 200 steps: the network is dead (every last ReLU gives 0); try another --seed, a smaller --lr, or --model nin-bn", classes), "step", s.Step)
 	}
 }
 
@@ -658,7 +700,7 @@ func (l *loop) finish(e EpochRecord, state *nn.State, verdicts []Verdict) error 
 	l.epochStart = time.Now()
 	o := l.observation(e.Epoch, state, verdicts)
 	if picturesDue(e.Epoch, l.Config.Epochs, l.step >= l.total) {
-		if err := l.run.writePictures(o, l.samples); err != nil {
+		if err := l.run.writePictures(o, l.samples, l.Data.Classes); err != nil {
 			return err
 		}
 	}
@@ -690,7 +732,7 @@ func (l *loop) observation(epoch int, state *nn.State, verdicts []Verdict) Obser
 
 // weights is the weights file of a state.
 func (l *loop) weights(state *nn.State) ([]byte, error) {
-	return safetensors.Encode(nin.Export(l.Config.Model, l.size, l.net.Params(), state))
+	return safetensors.Encode(nin.Export(l.about, l.net.Params(), state))
 }
 
 // save writes the weights, also as the best ones where they are, and the plots.

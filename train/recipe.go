@@ -54,6 +54,8 @@ type Config struct {
 	LabelSmoothing float64 `toml:"label-smoothing" json:"label_smoothing"`
 	Augment        string  `toml:"augment" json:"augment" comment:"none, flip or flip-crop"`
 	Resize         *int    `toml:"resize" json:"resize,omitempty" comment:"pixels a side; 0: the data's own size"` // nil: the model's own, see Resolve
+	Mean           string  `toml:"mean" json:"mean" comment:"of red, green and blue from 0 to 1, as 0.5,0.4,0.3 or one for all; empty: what the weights to start from tell, else ImageNet's"`
+	Std            string  `toml:"std" json:"std" comment:"standard deviation, likewise"`
 	Sizes          string  `toml:"sizes" json:"sizes" comment:"smaller images first, as 16:0.6,24:0.3 (pixels a side, share of the steps); empty: none"`
 	EMA            float64 `toml:"ema" json:"ema" comment:"decay a step of the averaged weights, which are evaluated and kept; 0: no averaging"`
 	Shuffle        bool    `toml:"shuffle" json:"shuffle"`
@@ -274,6 +276,26 @@ func (c *Config) Resolve() {
 	}
 }
 
+// given is what the settings say of the weights to start from.
+func (c Config) given() (nin.Given, error) {
+	g := nin.Given{Model: c.Model}
+	for _, x := range []struct {
+		flag, text string
+		parse      func(string) ([3]float64, error)
+		to         **[3]float64
+	}{{"--mean", c.Mean, nin.ParseMean, &g.Mean}, {"--std", c.Std, nin.ParseStd, &g.Std}} {
+		if x.text == "" {
+			continue
+		}
+		v, err := x.parse(x.text)
+		if err != nil {
+			return g, &UsageError{x.flag, x.text, err.Error()}
+		}
+		*x.to = &v
+	}
+	return g, nil
+}
+
 // TotalSteps is the number of steps the run takes when an epoch has
 // stepsPerEpoch of them.
 func (c Config) TotalSteps(stepsPerEpoch int) int {
@@ -363,6 +385,9 @@ func (c Config) Validate() error {
 		return usage("seed", c.Seed, fmt.Sprintf("must be at most %d", math.MaxInt64))
 	}
 	if _, err := ParseSizes(c.Sizes); err != nil {
+		return err
+	}
+	if _, err := c.given(); err != nil {
 		return err
 	}
 	_, err := ParseSchedule(c.Schedule)

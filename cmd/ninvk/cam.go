@@ -49,7 +49,7 @@ func (c predictCommand) openCam(n *nin.Network, inputs []input) (*cam, error) {
 	if images := len(inputs); images > mostOnCam {
 		return nil, &train.UsageError{Flag: "--cam", Value: c.Cam, Problem: fmt.Sprintf("%d images are too many for one picture (at most %d); name a folder instead of a .png file", images, mostOnCam)}
 	}
-	return m, checkFolder("--cam", c.Cam)
+	return m, checkOutput("--cam", c.Cam)
 }
 
 // overwrites says where --cam might write over an image.
@@ -89,15 +89,7 @@ func checkPicture(flag, path string) error {
 	if !strings.EqualFold(filepath.Ext(path), ".png") {
 		return &train.UsageError{Flag: flag, Value: path, Problem: "the picture is a PNG: name a file that ends in .png"}
 	}
-	return checkFolder(flag, path)
-}
-
-// checkFolder says that there is no folder for a file to be written.
-func checkFolder(flag, path string) error {
-	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
-		return &train.UsageError{Flag: flag, Value: path, Problem: "there is no folder " + filepath.Dir(path)}
-	}
-	return nil
+	return checkOutput(flag, path)
 }
 
 // add draws an image and its map.

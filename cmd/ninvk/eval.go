@@ -19,7 +19,7 @@ import (
 type evalCommand struct {
 	Weights string `help:"Weights: ours, or PyTorch's state_dict as safetensors or .pth (default: those that are part of the program)." placeholder:"FILE"`
 	Data    string `default:"auto" help:"Folder with CIFAR-10 binary files, 'sample' or 'auto'." placeholder:"DIR|sample|auto"`
-	Model   string `help:"The weights' network, where the file does not tell." placeholder:"NAME"`
+	described
 	Split   string `default:"test" enum:"test,train" help:"test or train."`
 	Batch   int    `default:"64" help:"Images a step."`
 	Resize  *int   `help:"Pixels a side to enlarge images to; 0 for their own size (default: what the weights tell, else 224 for nin-imagenet and 0 for others)."`
@@ -35,7 +35,7 @@ func (c evalCommand) Run(ctx context.Context) error {
 	if c.Batch < 1 {
 		return &train.UsageError{Flag: "--batch", Value: fmt.Sprint(c.Batch), Problem: "must be at least 1"}
 	}
-	n, err := openNetwork(c.Weights, c.Model, c.Resize)
+	n, err := c.described.open(c.Weights, c.Resize)
 	if err != nil {
 		return err
 	}
@@ -44,6 +44,10 @@ func (c evalCommand) Run(ctx context.Context) error {
 		return err
 	}
 	defer dev.Close()
+	if err := sameClasses(n, data); err != nil {
+		return err
+	}
+	tellNotes(n)
 	if c.Out != "" { // before the work that it is for
 		if err := os.MkdirAll(c.Out, 0o755); err != nil {
 			return &usageError{fmt.Sprintf("--out %s: %v", c.Out, err)}
@@ -114,6 +118,26 @@ func (c evalCommand) Run(ctx context.Context) error {
 		fmt.Fprintf(t, "%s\t%d\t%d\t%s\n", k.Class, k.Images, k.Correct, accuracy)
 	}
 	return t.Flush()
+}
+
+// sameClasses gives a network the names of the data set's classes where it has none of its own. Another number of classes is an error; other names
+// are said.
+func sameClasses(n *nin.Network, data *cifar10.Dataset) error {
+	if len(n.Classes) != len(data.Classes) {
+		return &nin.WeightsError{Path: n.Path, Problem: fmt.Sprintf("its network has %d classes, the data set %s has %d", len(n.Classes), data.Name, len(data.Classes))}
+	}
+	if data.Named {
+		if err := n.NameClasses(data.Classes); err != nil {
+			return err
+		}
+	}
+	for i, name := range n.Classes {
+		if data.Named && name != data.Classes[i] {
+			fmt.Fprintf(os.Stderr, "class %d is %s to the weights and %s in the data set %s: classes are compared by number, and named as the weights do\n", i, name, data.Classes[i], data.Name)
+			break
+		}
+	}
+	return nil
 }
 
 // what names what was evaluated.

@@ -1,10 +1,11 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 
-	"ninvk/cifar10"
+	"ninvk/nin"
 	"ninvk/onnx"
 	"ninvk/safetensors"
 )
@@ -14,12 +15,12 @@ type exportCommand struct {
 	Format  string `required:"" enum:"onnx,safetensors" help:"onnx, which other runtimes read, or safetensors, which PyTorch reads." placeholder:"onnx|safetensors"`
 	Out     string `required:"" help:"The file to write." placeholder:"FILE"`
 	FoldBN  bool   `name:"fold-bn" help:"ONNX: make batch normalisation part of the convolutions before it."`
-	Model   string `help:"The weights' network, where the file does not tell." placeholder:"NAME"`
-	Resize  *int   `help:"ONNX: pixels a side of the input; 0 for the data's own size (default: what the weights tell, else 224 for nin-imagenet and 0 for others)."`
+	described
+	Resize *int `help:"ONNX: pixels a side of the input; 0 for the data's own size (default: what the weights tell, else 224 for nin-imagenet and 0 for others)."`
 }
 
 // Run exports.
-func (c exportCommand) Run() error {
+func (c exportCommand) Run(ctx context.Context) error {
 	if c.FoldBN && c.Format != "onnx" {
 		return &usageError{"--fold-bn: goes with --format onnx only, as folded weights no longer fit the network's names"}
 	}
@@ -29,15 +30,20 @@ func (c exportCommand) Run() error {
 	if err := keeps("--out", c.Out, c.Weights, "the weights file itself"); err != nil {
 		return err
 	}
-	n, err := openNetwork(c.Weights, c.Model, c.Resize)
+	if err := checkOutput("--out", c.Out); err != nil {
+		return err
+	}
+	var n *nin.Network
+	err := unlessInterrupted(ctx, func() (err error) {
+		n, err = c.described.open(c.Weights, c.Resize)
+		return err
+	})
 	if err != nil {
 		return err
 	}
+	tellNotes(n)
 	if c.Format == "safetensors" {
-		f, err := tensors(n)
-		if err != nil {
-			return err
-		}
+		f := n.Content()
 		if err := safetensors.Write(c.Out, f); err != nil {
 			return err
 		}
@@ -59,6 +65,6 @@ func (c exportCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "%s: %s as ONNX, opset %d, %s [N, 3, %d, %d] to %s [N, %d]\n", c.Out, n.Model, onnx.Opset, onnx.InputName, n.Size, n.Size, onnx.OutputName, cifar10.Classes)
+	fmt.Fprintf(stdout, "%s: %s as ONNX, opset %d, %s [N, 3, %d, %d] to %s [N, %d]\n", c.Out, n.Model, onnx.Opset, onnx.InputName, n.Size, n.Size, onnx.OutputName, len(n.Classes))
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 type filtersCommand struct {
 	Out     string `default:"filters.png" help:"The picture to write."`
 	Weights string `help:"Weights: ours, or PyTorch's state_dict as safetensors or .pth (default: those that are part of the program)." placeholder:"FILE"`
-	Model   string `help:"The weights' network, where the file does not tell." placeholder:"NAME"`
+	described
 }
 
 // Run draws the filters of the first layer.
@@ -23,7 +23,7 @@ func (c filtersCommand) Run() error {
 	if err := checkPicture("--out", c.Out); err != nil {
 		return err
 	}
-	n, err := openNetwork(c.Weights, c.Model, nil)
+	n, err := c.described.open(c.Weights, nil)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ type activationsCommand struct {
 	Layer   string `help:"The layer, by its name in the weights file; without it the layers are listed." placeholder:"NAME"`
 	Out     string `default:"activations.png" help:"The picture to write."`
 	Weights string `help:"Weights: ours, or PyTorch's state_dict as safetensors or .pth (default: those that are part of the program)." placeholder:"FILE"`
-	Model   string `help:"The weights' network, where the file does not tell." placeholder:"NAME"`
+	described
 	Resize  *int   `help:"Pixels a side of the network's input (default: what the weights tell, else the model's own)."`
 	Adapter string `help:"Index, part of the name or driver, or type."`
 }
@@ -64,7 +64,7 @@ func (c activationsCommand) Run(ctx context.Context) error {
 	if err := keeps("--out", c.Out, c.Image, "the image"); err != nil {
 		return err
 	}
-	n, err := openNetwork(c.Weights, c.Model, c.Resize)
+	n, err := c.described.open(c.Weights, c.Resize)
 	if err != nil {
 		return err
 	}

@@ -149,7 +149,7 @@ func exitCode(err error) int {
 		return checking.Code
 	case is(new(*interrupted)):
 		return exitInterrupted
-	case is(new(*usageError)), is(new(*train.UsageError)), is(new(*nin.UnknownModelError)), is(new(*nin.UntoldModelError)),
+	case is(new(*usageError)), is(new(*train.UsageError)), is(new(*nin.UnknownModelError)), is(new(*nin.ClassesError)),
 		is(new(*nin.UnknownLayerError)), is(new(*ops.VariantError)), is(new(*gpu.LimitsError)):
 		return exitUsage
 	case is(new(*gpu.NoAdapterError)), is(new(*gpu.AmbiguousAdapterError)):

@@ -109,6 +109,10 @@ func weights(t *testing.T, change func(f *safetensors.File)) []byte {
 func TestBadInput(t *testing.T) {
 	dir := t.TempDir()
 	good := records(64, 1)
+	few := bytes.Clone(good)
+	for i := 0; i < len(few); i += cifar10.RecordBytes {
+		few[i] %= 4
+	}
 	whole := weights(t, func(*safetensors.File) {})
 	write(t, dir, map[string][]byte{
 		"good/data_batch_1.bin": good, "good/test_batch.bin": good,
@@ -138,6 +142,8 @@ func TestBadInput(t *testing.T) {
 		"size.safetensors":      weights(t, func(f *safetensors.File) { f.Metadata = map[string]string{nin.ModelKey: "nin", nin.SizeKey: "huge"} }),
 		"broken.png":            []byte("\x89PNG\r\n\x1a\n and no more"),
 		"text.jpg":              []byte("not an image\n"),
+		"four/batches.meta.txt": []byte("a\nb\nc\nd\n"), "four/data_batch_1.bin": few, "four/test_batch.bin": few,
+		"unnamed/batches.meta.txt": []byte("a\nb\nc\n"), "unnamed/data_batch_1.bin": good, "unnamed/test_batch.bin": good,
 		"oversized.safetensors": append([]byte{0, 0, 0, 0, 0, 1, 0, 0}, whole[8:]...),
 		"file":                  {1},
 		"bad.toml":              []byte("epochs = \"many\"\n"),
@@ -173,7 +179,7 @@ func TestBadInput(t *testing.T) {
 		{"tuning in negative time", "tune --budget=-1s", exitUsage, []string{"--budget", "-1s"}},
 		{"truncated weights", "eval --data good --weights truncated.safetensors", exitBadFile, []string{"truncated.safetensors"}},
 		{"oversized header", "eval --data good --weights oversized.safetensors", exitBadFile, []string{"oversized.safetensors", "header"}},
-		{"weights of another model", "eval --data good --model nin-bn --weights extra.safetensors", exitBadFile, []string{"extra.safetensors", "classifier.", "the network needs"}},
+		{"weights of another model", "eval --data good --model nin-bn --weights extra.safetensors", exitBadFile, []string{"extra.safetensors", "not those of nin-bn", "classifier.", "wanted are"}},
 		{"unknown model", "train --data good --model vgg", exitUsage, []string{"vgg", "nin-bn", "nin-imagenet"}},
 		{"unknown recipe", "train --data good --recipe soup", exitUsage, []string{"soup", "seed", "paper", "fast"}},
 		{"unknown recipe to show", "recipes show soup", exitUsage, []string{"soup", "seed", "paper", "fast"}},
@@ -214,6 +220,16 @@ func TestBadInput(t *testing.T) {
 		{"export over the weights", "export --weights whole.safetensors --model nin --format onnx --out ./whole.safetensors", exitUsage, []string{"--out", "weights file itself"}},
 		{"import over the checkpoint", "import --weights state.pth --model nin --out ./state.pth", exitUsage, []string{"--out", "checkpoint itself"}},
 		{"activations over the image", "activations broken.png --layer classifier.0 --out ./broken.png", exitUsage, []string{"--out", "is the image"}},
+		{"too few classes", "eval --data good --weights whole.safetensors --classes cat,dog", exitUsage, []string{"whole.safetensors has 10 classes, but 2 are named"}},
+		{"classes from no file", "predict broken.png --classes nowhere", exitUsage, []string{"--classes nowhere: no such file"}},
+		{"a class twice", "predict broken.png --classes a,b,c,d,e,f,g,h,i,a", exitUsage, []string{"--classes", `0 and 9 are both named "a"`}},
+		{"a mean of bytes", "eval --data good --mean 123.7,116.3,103.5", exitUsage, []string{"--mean 123.7", "from 0 to 1", "divided by 255"}},
+		{"a deviation of nothing", "eval --data good --std 0", exitUsage, []string{"--std 0", "1e-06"}},
+		{"a mean of two numbers", "export --weights whole.safetensors --format onnx --out new.onnx --mean 0.5,0.5", exitUsage, []string{"--mean", "one number, or 3"}},
+		{"training with a mean that is none", "train --data good --mean grey", exitUsage, []string{"--mean grey", "not a number"}},
+		{"evaluation on other classes", "eval --data four --weights whole.safetensors", exitBadFile, []string{"whole.safetensors", "10 classes", "four has 4"}},
+		{"training from weights for other classes", "train --data four --model nin --batch 8 --init whole.safetensors", exitBadFile, []string{"whole.safetensors", "10 classes", "four has 4"}},
+		{"labels that have no class", "train --data unnamed", exitBadFile, []string{"unnamed/data_batch_1.bin", "label 3", "0 to 2", "batches.meta.txt"}},
 		{"weights that say they are another network's", "predict --model nin broken.png", exitBadFile, []string{"weights of nin-bn", "--model"}},
 		{"unknown flag", "train --speed 9", exitUsage, []string{"--speed"}},
 		{"value of the wrong kind", "train --epochs many", exitUsage, []string{"many"}},
@@ -221,14 +237,16 @@ func TestBadInput(t *testing.T) {
 		{"export of a format unknown", "export --weights extra.safetensors --format caffe --out new", exitUsage, []string{"caffe", "onnx"}},
 		{"export without a format", "export --weights extra.safetensors --out new", exitUsage, []string{"--format"}},
 		{"export of weights that lack a tensor", "export --weights missing.safetensors --model nin --format onnx --out new.onnx", exitBadFile, []string{"classifier.0.weight", "missing"}},
-		{"export of weights that fit nothing", "export --weights extra.safetensors --format onnx --out new.onnx", exitUsage, []string{"extra.safetensors", "--model"}},
+		{"export of weights that fit nothing", "export --weights extra.safetensors --format onnx --out new.onnx", exitBadFile, []string{"extra.safetensors", "fit none of nin, nin-bn, nin-imagenet", "classifier.99.weight", "does not belong"}},
 		{"resized safetensors", "export --weights extra.safetensors --format safetensors --resize 64 --out new", exitUsage, []string{"--resize", "onnx"}},
 		{"folded safetensors", "export --weights extra.safetensors --format safetensors --fold-bn --out new", exitUsage, []string{"--fold-bn", "onnx"}},
-		{"export into a missing folder", "export --weights whole.safetensors --format onnx --out nowhere/new.onnx", exitOther, []string{"nowhere/new.onnx"}},
+		{"export into a missing folder", "export --weights whole.safetensors --format onnx --out nowhere/new.onnx", exitUsage, []string{"--out nowhere/new.onnx: there is no folder nowhere\n"}},
+		{"import into a missing folder", "import --weights state.pth --out nowhere/new.safetensors", exitUsage, []string{"--out nowhere/new.safetensors: there is no folder nowhere\n"}},
+		{"export over a folder", "export --weights whole.safetensors --format onnx --out good", exitUsage, []string{"--out good: is a folder"}},
 		{"export to a size too small", "export --weights whole.safetensors --model nin --resize -5 --format onnx --out new.onnx", exitUsage, []string{"--resize", "-5"}},
-		{"import of what is no checkpoint", "import --weights whole.safetensors --out new.safetensors", exitBadFile, []string{"whole.safetensors", "not a zip archive"}},
+		{"import of an image", "import --weights broken.png --out new.safetensors", exitBadFile, []string{"broken.png: it is a PNG image"}},
 		{"import of code", "import --weights code.pth --out new.safetensors", exitBadFile, []string{"code.pth", "posix.system"}},
-		{"import of another network", "import --weights state.pth --out new.safetensors", exitUsage, []string{"state.pth", "--model"}},
+		{"import of another network", "import --weights state.pth --out new.safetensors", exitBadFile, []string{"state.pth", "fit none of", "classifier.0.weight [4 3 3 3]", "wanted are"}},
 		{"import of another network as nin", "import --weights state.pth --model nin --out new.safetensors", exitBadFile, []string{"state.pth", "classifier.0.weight", "[192 3 5 5]"}},
 		{"import of a missing file", "import --weights nowhere.pth --out new.safetensors", exitBadFile, []string{"nowhere.pth: no such file"}},
 		{"evaluation of a size that is none", "eval --data good --weights size.safetensors", exitBadFile, []string{"size.safetensors", "ninvk.size", "huge"}},

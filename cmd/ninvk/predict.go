@@ -22,14 +22,14 @@ import (
 type predictCommand struct {
 	Images  []string `arg:"" name:"image" help:"PNG, JPEG, GIF, WebP or BMP files of any size, folders (every image below them), or - for an image on stdin."`
 	Weights string   `help:"Weights: ours, or PyTorch's state_dict as safetensors or .pth (default: those that are part of the program)." placeholder:"FILE"`
-	Model   string   `help:"The weights' network, where the file does not tell." placeholder:"NAME"`
-	Resize  *int     `help:"Pixels a side of the network's input (default: what the weights tell, else the model's own)."`
-	Top     int      `default:"3" help:"How many classes to tell, the most probable first."`
-	Cam     string   `help:"Draw class activation maps: one picture of all images where this is a .png file, else a picture an image into this folder." placeholder:"OUT"`
-	Class   string   `help:"The class whose maps --cam draws (default: each image's most probable one)." placeholder:"NAME"`
-	Batch   int      `default:"64" help:"Images that the adapter works on at a time."`
-	Adapter string   `help:"Index, part of the name or driver, or type."`
-	JSON    bool     `help:"Print a list that machines read."`
+	described
+	Resize  *int   `help:"Pixels a side of the network's input (default: what the weights tell, else the model's own)."`
+	Top     int    `default:"3" help:"How many classes to tell, the most probable first."`
+	Cam     string `help:"Draw class activation maps: one picture of all images where this is a .png file, else a picture an image into this folder." placeholder:"OUT"`
+	Class   string `help:"The class whose maps --cam draws (default: each image's most probable one)." placeholder:"NAME"`
+	Batch   int    `default:"64" help:"Images that the adapter works on at a time."`
+	Adapter string `help:"Index, part of the name or driver, or type."`
+	JSON    bool   `help:"Print a list that machines read."`
 }
 
 // prediction is what --json prints of one file.
@@ -44,13 +44,14 @@ const stdin = "-"
 
 // Run predicts. What can't be read is named, and the others go on.
 func (c predictCommand) Run(ctx context.Context) error {
-	n, err := openNetwork(c.Weights, c.Model, c.Resize)
+	n, err := c.described.open(c.Weights, c.Resize)
 	if err != nil {
 		return err
 	}
 	if err := c.check(n); err != nil {
 		return err
 	}
+	tellNotes(n)
 	inputs := findImages(c.Images)
 	cam, err := c.openCam(n, inputs)
 	if err != nil {

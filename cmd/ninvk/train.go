@@ -42,12 +42,14 @@ type trainCommand struct {
 	Dropout     *float64 `help:"Probability that an activation is dropped."`
 	Augment     *string  `help:"none, flip or flip-crop."`
 	Resize      *int     `help:"Pixels a side to enlarge images to; 0 for their own size."`
+	Mean        *string  `help:"Mean of red, green and blue from 0 to 1 that images are normalised by, one number for all or three (default: what the weights to start from tell, else ImageNet's)." placeholder:"R,G,B"`
+	Std         *string  `help:"Standard deviation, likewise." placeholder:"R,G,B"`
 	Sizes       *string  `help:"Smaller images in the first part of the run, as 16:0.6,24:0.3 (pixels a side, share of the steps), below the size of the run; an empty string for none." placeholder:"SIZE:SHARE,…"`
 	EMA         *float64 `name:"ema" help:"Decay a step of averaged weights, which are then evaluated and kept; 0 for no averaging."`
 	NoShuffle   bool     `help:"Take images in file order."`
 	Seed        *uint64  `help:"Seed of all random numbers."`
 	Adapter     *string  `help:"Index, part of the name or driver, or type (cpu, discrete, integrated)."`
-	Init        *string  `help:"Weights to start from." placeholder:"FILE.safetensors"`
+	Init        *string  `help:"Weights to start from." placeholder:"FILE"`
 	Out         *string  `help:"Run folder to make (default runs/TIME-MODEL)." placeholder:"DIR"`
 	EvalEvery   *int     `help:"Epochs between evaluations of both splits."`
 	EvalTrain   *int     `help:"How many of the training images are evaluated; 0 for all."`
@@ -118,6 +120,8 @@ func (c trainCommand) flags(cfg train.Config) (train.Config, error) {
 	set(&cfg.Out, c.Out)
 	set(&cfg.EvalEvery, c.EvalEvery)
 	set(&cfg.EvalTrain, c.EvalTrain)
+	set(&cfg.Mean, c.Mean)
+	set(&cfg.Std, c.Std)
 	set(&cfg.Sizes, c.Sizes)
 	set(&cfg.EMA, c.EMA)
 	set(&cfg.ClipNorm, c.ClipNorm)
@@ -179,6 +183,7 @@ func (c trainCommand) Run(ctx context.Context) error {
 	signal.Ignore(syscall.SIGPIPE) // a reader that leaves, as head does, must not end a run
 	report := newTrainReport()
 	job := train.Job{Config: cfg, Data: data, Device: dev, Version: version(), Report: report, Resume: saved}
+	job.Note = func(s string) { fmt.Fprintln(os.Stderr, s) }
 	if page != nil {
 		page.Describe(cfg, data)
 		job.Report, job.Observe = reporters{report, page}, page.Observe
@@ -222,6 +227,15 @@ func openDataAndDevice(name, adapter string) (data *cifar10.Dataset, dev *gpu.De
 
 // openData opens what --data names.
 func openData(name string) (*cifar10.Dataset, error) {
+	d, err := namedData(name)
+	if err == nil && !d.Named {
+		fmt.Fprintf(os.Stderr, "%s has no %s, which names the classes: CIFAR-10's %d are assumed\n", d.Name, cifar10.ClassesFile, len(d.Classes))
+	}
+	return d, err
+}
+
+// namedData is openData without a word.
+func namedData(name string) (*cifar10.Dataset, error) {
 	switch name {
 	case "sample":
 		return cifar10.Sample()

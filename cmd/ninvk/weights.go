@@ -1,75 +1,101 @@
 package main
 
 import (
+	"errors"
 	"fmt"
-	"maps"
+	"os"
 
 	"ninvk/cifar10"
 	"ninvk/nin"
-	"ninvk/nn"
-	"ninvk/safetensors"
 	"ninvk/train"
 )
 
-// openNetwork reads a weights file, or takes the embedded weights where path is empty, and builds its network as newNetwork does.
-func openNetwork(path, model string, resize *int) (*nin.Network, error) {
-	if path != "" {
-		f, err := nin.ReadFile(path)
-		if err != nil {
-			return nil, err
-		}
-		return newNetwork(path, f, model, resize)
-	}
-	n, err := nin.Pretrained()
-	if err != nil || model == "" && resize == nil {
-		return n, err
-	}
-	return newNetwork(n.Path, n.File, model, resize)
+// described are the flags that say of weights what the file may not tell; they win over what it does.
+type described struct {
+	Model   string `help:"The weights' network, where the file does not tell." placeholder:"NAME"`
+	Mean    string `help:"Mean of red, green and blue from 0 to 1 that the weights were trained with, one number for all or three (default: what the weights tell, else ImageNet's)." placeholder:"R,G,B"`
+	Std     string `help:"Standard deviation, likewise." placeholder:"R,G,B"`
+	Classes string `help:"Names of the classes by index: a file with one a line, or the names with commas between them (default: what the weights or the data tell, else CIFAR-10's)." placeholder:"FILE|a,b,c"`
 }
 
-// newNetwork builds the network of a weights file that was read from path: model, or if that is empty the one that the file tells, for images enlarged to resize pixels a side
-// (nil: the size that the file tells, else the model's own; 0: the data's).
-func newNetwork(path string, f *safetensors.File, model string, resize *int) (*nin.Network, error) {
-	size := 0
+// given reads the flags.
+func (d described) given() (nin.Given, error) {
+	g := nin.Given{Model: d.Model}
+	bad := func(flag, value string, err error) error {
+		if errors.As(err, new(*cifar10.FileError)) {
+			return err
+		}
+		return &train.UsageError{Flag: flag, Value: value, Problem: err.Error()}
+	}
+	for _, x := range []struct {
+		flag, text string
+		parse      func(string) ([3]float64, error)
+		to         **[3]float64
+	}{{"--mean", d.Mean, nin.ParseMean, &g.Mean}, {"--std", d.Std, nin.ParseStd, &g.Std}} {
+		if x.text == "" {
+			continue
+		}
+		v, err := x.parse(x.text)
+		if err != nil {
+			return g, bad(x.flag, x.text, err)
+		}
+		*x.to = &v
+	}
+	if d.Classes != "" {
+		var err error
+		if g.Classes, err = nin.ParseClasses(d.Classes); err != nil {
+			return g, bad("--classes", d.Classes, err)
+		}
+	}
+	return g, nil
+}
+
+// open reads a weights file, or takes the embedded weights where path is empty, and builds its network for images enlarged to resize pixels a side (nil: the size that the file
+// tells, else the model's own; 0: the data's).
+func (d described) open(path string, resize *int) (*nin.Network, error) {
+	given, err := d.given()
+	if err != nil {
+		return nil, err
+	}
 	if resize != nil {
-		if size = *resize; size < 0 {
-			return nil, &train.UsageError{Flag: "--resize", Value: fmt.Sprint(size), Problem: "must be 0 (the data's own size) or a number of pixels"}
+		if given.Size = *resize; given.Size < 0 {
+			return nil, &train.UsageError{Flag: "--resize", Value: fmt.Sprint(given.Size), Problem: "must be 0 (the data's own size) or a number of pixels"}
 		}
-		if size == 0 {
-			size = cifar10.Width
-		}
-	}
-	n, err := nin.NewNetwork(path, f, model, size)
-	if err != nil && resize != nil {
-		if _, e := nin.NewNetwork(path, f, model, 0); e == nil { // it is the size alone
-			return nil, &train.UsageError{Flag: "--resize", Value: fmt.Sprint(*resize), Problem: err.Error()}
+		if given.Size == 0 {
+			given.Size = cifar10.Width
 		}
 	}
-	if err == nil && len(n.Classes) != cifar10.Classes {
-		return nil, &nin.WeightsError{Path: path, Problem: fmt.Sprintf("the network has %d classes, CIFAR-10 has %d", len(n.Classes), cifar10.Classes)}
+	if path == "" {
+		n, err := nin.Pretrained()
+		if err != nil || d == (described{}) && resize == nil {
+			return n, err
+		}
+		return network(nin.FileOf(n.Path, n.File), given)
+	}
+	f, err := nin.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return network(f, given)
+}
+
+// network builds the network of a file.
+func network(f *nin.File, given nin.Given) (*nin.Network, error) {
+	n, err := f.Network(given)
+	if err == nil || errors.As(err, new(*nin.WeightsError)) || errors.As(err, new(*nin.ClassesError)) || given.Size == 0 {
+		return n, err
+	}
+	size := given.Size
+	given.Size = 0
+	if _, e := f.Network(given); e == nil { // it is the size alone
+		return nil, &train.UsageError{Flag: "--resize", Value: fmt.Sprint(size), Problem: err.Error()}
 	}
 	return n, err
 }
 
-// tensors are a network's weights as safetensors: float32, in the network's order under the same names, with metadata that names the model.
-func tensors(n *nin.Network) (*safetensors.File, error) {
-	metadata := map[string]string{"format": "pt"}
-	maps.Copy(metadata, n.File.Metadata)
-	metadata[nin.ModelKey] = n.Model
-	out := &safetensors.File{Metadata: metadata}
-	for _, p := range n.Graph.Params() {
-		t, ok := n.File.Tensor(p.Name)
-		if !ok { // a count, see nin.ReadWeights
-			continue
-		}
-		if p.Role != nn.BatchesTracked {
-			v, err := t.Float32s()
-			if err != nil {
-				return nil, &nin.WeightsError{Path: n.Path, Problem: err.Error()}
-			}
-			t = safetensors.FromFloat32s(t.Name, t.Shape, v)
-		}
-		out.Tensors = append(out.Tensors, t)
+// tellNotes says on stderr what was done to read weights, and what was assumed of them.
+func tellNotes(n *nin.Network) {
+	for _, s := range n.Notes() {
+		fmt.Fprintln(os.Stderr, s)
 	}
-	return out, nil
 }

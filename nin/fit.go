@@ -1,0 +1,348 @@
+package nin
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"ninvk/nn"
+)
+
+// wanted is a parameter of a network.
+type wanted struct {
+	nn.ParamSpec
+	last     string // the name without what all of the network's have in front
+	perClass bool   // the first dimension is the number of classes
+}
+
+// wants are a model's parameters for whatever number of classes, and what is in front of all their names.
+type wants struct {
+	model   string
+	front   string
+	params  []wanted
+	byLast  map[string]int
+	longest int // of the last parts, in bytes
+}
+
+// wantsOf are those of all models.
+var wantsOf = sync.OnceValue(func() map[string]*wants {
+	all := map[string]*wants{}
+	for _, model := range Models {
+		const size = 64 // any that all models take
+		one, _, err := Build(Config{Model: model, Classes: 1, Size: size})
+		if err != nil {
+			panic(err) // a list of this package
+		}
+		two, _, err := Build(Config{Model: model, Classes: 2, Size: size})
+		if err != nil {
+			panic(err)
+		}
+		w := &wants{model: model, byLast: map[string]int{}}
+		specs, others := one.Params(), two.Params()
+		w.front, _, _ = strings.Cut(specs[0].Name, ".")
+		w.front += "."
+		for i, p := range specs {
+			x := wanted{ParamSpec: p, last: strings.TrimPrefix(p.Name, w.front), perClass: !slices.Equal(p.Shape, others[i].Shape)}
+			w.byLast[x.last] = i
+			w.longest = max(w.longest, len(x.last))
+			w.params = append(w.params, x)
+		}
+		all[model] = w
+	}
+	return all
+})
+
+// fit is how the tensors of a group under names with a common prefix suit a model.
+type fit struct {
+	*wants
+	group   *group
+	prefix  string
+	classes int       // of the last layer, 0 where it is not there
+	found   []*tensor // in the order of the parameters; nil for none
+	wrong   []int     // parameters whose tensor has another shape
+	missing []int     // parameters without one
+	excess  some      // tensors with the prefix that are no parameter
+	outside some      // tensors without the prefix
+}
+
+// some are tensors of which there may be very many: the first, and how many.
+type some struct {
+	first []*tensor
+	n     int
+}
+
+func (s *some) add(t *tensor) {
+	if s.n++; s.n <= 100 {
+		s.first = append(s.first, t)
+	}
+}
+
+// whole says whether all parameters are there, and nothing else.
+func (f *fit) whole() bool { return len(f.wrong)+len(f.missing)+f.excess.n == 0 }
+
+// hits is how many parameters are there.
+func (f *fit) hits() int {
+	n := -len(f.wrong)
+	for _, t := range f.found {
+		if t != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// mostPrefixes is how many prefixes are tried, those with the most tensors first.
+const mostPrefixes = 16
+
+// fits are all ways in which the file's tensors suit a model: the one to be taken first, then others that are whole, then those that are not.
+func (f *File) fits(model string) []*fit {
+	w := wantsOf()[model]
+	var all []*fit
+	for i := range f.groups {
+		all = append(all, f.groups[i].fits(w)...)
+	}
+	slices.SortStableFunc(all, func(a, b *fit) int {
+		if a.whole() != b.whole() {
+			return yes(b.whole()) - yes(a.whole())
+		}
+		if !a.whole() {
+			return cmp.Or(b.hits()-a.hits(), a.excess.n-b.excess.n)
+		}
+		return cmp.Or(a.rank()-b.rank(), len(a.prefix)-len(b.prefix))
+	})
+	return all
+}
+
+func yes(v bool) int {
+	if v {
+		return 1
+	}
+	return 0
+}
+
+// customary are the keys under which weights usually lie, those of a run's present weights before averages and the like.
+var customary = []string{"", "state_dict", "model_state_dict", "model", "net", "network", "net_state_dict", "weights", "params"}
+
+// rank orders fits that are whole: by the usual key, then whether the prefix is the network's own.
+func (f *fit) rank() int {
+	at := slices.Index(customary, f.group.key)
+	if at < 0 {
+		at = len(customary)
+	}
+	return 2*at + 1 - yes(f.prefix == f.front)
+}
+
+// fits tries the prefixes that names of the group have in front of a parameter's.
+func (g *group) fits(w *wants) []*fit {
+	byName := make(map[string]*tensor, len(g.tensors))
+	count := map[string]int{}
+	var order []string
+	for i := range g.tensors {
+		t := &g.tensors[i]
+		byName[t.name] = t
+		for at := len(t.name); at >= 0 && len(t.name)-at <= w.longest; at-- {
+			if at > 0 && t.name[at-1] != '.' {
+				continue
+			}
+			if _, ok := w.byLast[t.name[at:]]; ok {
+				prefix := t.name[:at]
+				if count[prefix]++; count[prefix] == 1 {
+					order = append(order, prefix)
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(order, func(a, b string) int { return count[b] - count[a] })
+	var out []*fit
+	for _, prefix := range order[:min(len(order), mostPrefixes)] {
+		out = append(out, g.fit(w, prefix, byName))
+	}
+	return out
+}
+
+func (g *group) fit(w *wants, prefix string, byName map[string]*tensor) *fit {
+	f := &fit{wants: w, group: g, prefix: prefix, found: make([]*tensor, len(w.params))}
+	for i, p := range w.params {
+		t := byName[prefix+p.last]
+		f.found[i] = t
+		if p.perClass && t != nil && len(t.shape) == len(p.Shape) && f.classes == 0 {
+			f.classes = t.shape[0]
+		}
+	}
+	for i, p := range w.params {
+		t := f.found[i]
+		switch {
+		case t == nil:
+			if p.Role != nn.BatchesTracked { // only a count, which files of old PyTorch versions lack
+				f.missing = append(f.missing, i)
+			}
+		case !f.suits(p, t.shape):
+			f.wrong = append(f.wrong, i)
+		}
+	}
+	for i := range g.tensors {
+		t := &g.tensors[i]
+		last, inside := strings.CutPrefix(t.name, prefix)
+		if !inside {
+			f.outside.add(t)
+		} else if _, ok := w.byLast[last]; !ok {
+			f.excess.add(t)
+		}
+	}
+	return f
+}
+
+// shape is that of a parameter.
+func (f *fit) shape(p wanted) []int {
+	if !p.perClass || f.classes == 0 {
+		return p.Shape
+	}
+	return append([]int{f.classes}, p.Shape[1:]...)
+}
+
+// describe is a parameter's name and shape.
+func (f *fit) describe(p wanted) string {
+	shape := fmt.Sprint(f.shape(p))
+	if p.perClass && f.classes == 0 {
+		shape = strings.Replace(shape, "[1", "[classes", 1)
+	}
+	return p.Name + " " + shape
+}
+
+func (f *fit) suits(p wanted, shape []int) bool {
+	if p.Role == nn.BatchesTracked { // one number, however it is wrapped
+		n := 1
+		for _, d := range shape {
+			n *= d
+		}
+		return n == 1
+	}
+	return slices.Equal(f.shape(p), shape)
+}
+
+// choose finds the model's parameters in the file; without a model, those of whichever model they are. If there are none the error is a
+// *WeightsError that says what is there and what is wanted.
+func (f *File) choose(model string) (best *fit, others []*fit, err error) {
+	told := f.Metadata[ModelKey]
+	if told != "" && !slices.Contains(Models, told) {
+		return nil, nil, f.bad("its metadata names the unknown model %q; known are %s", told, strings.Join(Models, ", "))
+	}
+	if model != "" && !slices.Contains(Models, model) {
+		return nil, nil, &UnknownModelError{model}
+	}
+	candidates := Models
+	if m := cmp.Or(model, told); m != "" {
+		candidates = []string{m}
+	}
+	for _, m := range candidates {
+		all := f.fits(m)
+		if len(all) > 0 && all[0].classes > mostClasses {
+			return nil, nil, f.bad("its last layer has %d classes; at most %d are read", all[0].classes, mostClasses)
+		}
+		if len(all) > 0 && all[0].whole() {
+			for _, x := range all[1:] {
+				if x.whole() {
+					others = append(others, x)
+				}
+			}
+			return all[0], others, nil
+		}
+		if len(all) > 0 && (best == nil || all[0].hits() > best.hits()) {
+			best = all[0]
+		}
+	}
+	return nil, nil, f.bad("%s", f.unsuitable(best, candidates, told))
+}
+
+// bad is a *WeightsError about the file.
+func (f *File) bad(format string, a ...any) error {
+	return &WeightsError{Path: f.Path, Problem: fmt.Sprintf(format, a...)}
+}
+
+// unsuitable says why the file's tensors are not those of the candidates, of which best, if not nil, comes nearest.
+func (f *File) unsuitable(best *fit, candidates []string, told string) string {
+	var s strings.Builder
+	one := len(candidates) == 1
+	near := best != nil && 2*best.hits() > len(best.params)
+	switch {
+	case one && near:
+		s.WriteString(best.problem())
+	case one:
+		fmt.Fprintf(&s, "its tensors are not those of %s", candidates[0])
+	default:
+		fmt.Fprintf(&s, "its tensors fit none of %s", strings.Join(candidates, ", "))
+		if near {
+			fmt.Fprintf(&s, "; %s comes nearest, but %s", best.model, best.problem())
+		}
+	}
+	s.WriteString(f.beside(best, candidates[0]))
+	if !one {
+		return s.String()
+	}
+	for _, m := range Models { // others than the one asked for
+		if all := f.fits(m); len(all) > 0 && all[0].whole() {
+			if m == told {
+				fmt.Fprintf(&s, "; the file says that it has weights of %s: choose that by --model", m)
+			} else {
+				fmt.Fprintf(&s, "; they fit %s: choose that by --model", m)
+			}
+			return s.String()
+		}
+	}
+	fmt.Fprintf(&s, "; they fit none of %s", strings.Join(Models, ", "))
+	return s.String()
+}
+
+// problem says what is wrong with a fit that is not whole.
+func (f *fit) problem() string {
+	switch {
+	case len(f.wrong) > 0:
+		p := f.params[f.wrong[0]]
+		t := f.found[f.wrong[0]]
+		return fmt.Sprintf("tensor %s has shape %v, the network needs %v", shown(t.name), t.shape, f.shape(p))
+	case len(f.missing) > 0:
+		name := f.prefix + f.params[f.missing[0]].last
+		return fmt.Sprintf("tensor %s is missing (%d of the network's %d are)", shown(name), len(f.missing), len(f.params))
+	}
+	return fmt.Sprintf("tensor %s does not belong to the network", shown(f.excess.first[0].name))
+}
+
+// mostNamed is how many tensors are named where there may be many.
+const mostNamed = 3
+
+// beside lists some of the file's tensors and some of those wanted, first of all those which differ.
+func (f *File) beside(best *fit, model string) string {
+	g, w := f.largest(), wantsOf()[model]
+	var here, want []string
+	if best != nil {
+		g, w = best.group, best.wants
+		for _, t := range append(slices.Clone(best.excess.first), best.outside.first...) {
+			here = append(here, t.String())
+		}
+		for _, i := range append(slices.Clone(best.wrong), best.missing...) {
+			want = append(want, best.describe(best.params[i]))
+		}
+	}
+	for _, t := range g.tensors[:min(len(g.tensors), mostNamed)] {
+		here = append(here, t.String())
+	}
+	for _, p := range w.params[:mostNamed] {
+		want = append(want, (&fit{wants: w}).describe(p))
+	}
+	first := func(list []string, of int) string {
+		var out []string
+		for _, x := range list {
+			if len(out) < mostNamed && !slices.Contains(out, x) {
+				out = append(out, x)
+			}
+		}
+		s := strings.Join(out, ", ")
+		if of > len(out) {
+			s += fmt.Sprintf(" and %d more", of-len(out))
+		}
+		return s
+	}
+	return fmt.Sprintf("; in the file are %s; wanted are %s", cmp.Or(first(here, len(g.tensors)), "no tensors"), first(want, len(w.params)))
+}
