@@ -182,10 +182,10 @@ func TestWhoTells(t *testing.T) {
 		assumed  []string
 	}{
 		{"nobody", nil, nin.Given{}, "class 0 class 1 class 2", [3]float64{0.485, 0.456, 0.406},
-			[]string{"w does not tell; assumed are images normalised by mean 0.485,0.456,0.406", "3 classes named class 0, class 1, class 2", "--mean, --std, --classes say otherwise"}},
+			[]string{"w does not tell all; assumed: mean 0.485,0.456,0.406; deviation 0.229,0.224,0.225; 3 classes named class 0, class 1, class 2 (flags: --mean, --std, --classes)"}},
 		{"the file", told, nin.Given{}, "a b c", [3]float64{0.1, 0.2, 0.3}, nil},
 		{"flags", told, nin.Given{Classes: []string{"x", "y", "z"}, Mean: &half, Std: &half}, "x y z", half, nil},
-		{"some flags", nil, nin.Given{Classes: []string{"x", "y", "z"}}, "x y z", [3]float64{0.485, 0.456, 0.406}, []string{"(--mean, --std say otherwise)"}},
+		{"some flags", nil, nin.Given{Classes: []string{"x", "y", "z"}}, "x y z", [3]float64{0.485, 0.456, 0.406}, []string{"(flags: --mean, --std)"}},
 	} {
 		n, err := nin.NewNetwork("w", &safetensors.File{Tensors: tensors, Metadata: c.metadata}, c.given)
 		if err != nil {

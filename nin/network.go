@@ -208,22 +208,23 @@ func (n *Network) NameClasses(names []string) error {
 // Assumed says in a sentence what was assumed of the network because nobody told it; "" where all was told.
 func (n *Network) Assumed() string {
 	var what, flags []string
-	if !n.Told(MeanKey) || !n.Told(StdKey) {
-		what = append(what, fmt.Sprintf("images normalised by mean %s and deviation %s", Values(n.Mean), Values(n.Std)))
-		flags = append(flags, "--mean", "--std")
+	if !n.Told(MeanKey) {
+		what, flags = append(what, "mean "+Values(n.Mean)), append(flags, "--mean")
+	}
+	if !n.Told(StdKey) {
+		what, flags = append(what, "deviation "+Values(n.Std)), append(flags, "--std")
 	}
 	if !n.Told(ClassesKey) {
 		names := strings.Join(n.Classes[:min(len(n.Classes), 3)], ", ")
 		if len(n.Classes) > 3 {
 			names += ", …"
 		}
-		what = append(what, fmt.Sprintf("%d classes named %s", len(n.Classes), names))
-		flags = append(flags, "--classes")
+		what, flags = append(what, fmt.Sprintf("%d classes named %s", len(n.Classes), names)), append(flags, "--classes")
 	}
 	if len(what) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s does not tell; assumed are %s (%s say otherwise)", n.Path, strings.Join(what, ", and "), strings.Join(flags, ", "))
+	return fmt.Sprintf("%s does not tell all; assumed: %s (flags: %s)", n.Path, strings.Join(what, "; "), strings.Join(flags, ", "))
 }
 
 // Notes are what a reader of the weights should know, a sentence each: what was done to find them, and what was assumed.

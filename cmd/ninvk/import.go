@@ -38,8 +38,8 @@ func (c importCommand) Run(ctx context.Context) error {
 		}
 		return err
 	})
-	if n == nil {
-		if file != nil && ctx.Err() == nil { // what there is helps to see why it does not fit
+	if err != nil {
+		if ctx.Err() == nil && file != nil { // what there is helps to see why it does not fit
 			printRows(stdout, file.Rows(), "-")
 		}
 		return err
