@@ -12,7 +12,7 @@ import (
 )
 
 // maxFile is the largest weights file that is read, in bytes.
-const maxFile = 2 << 30
+const maxFile = 1 << 30
 
 // File is what a weights file holds: one or more groups of named tensors, such as the state_dict and the averaged one of a checkpoint.
 type File struct {

@@ -182,7 +182,7 @@ func TestWhoTells(t *testing.T) {
 		assumed  []string
 	}{
 		{"nobody", nil, nin.Given{}, "class 0 class 1 class 2", [3]float64{0.485, 0.456, 0.406},
-			[]string{"w does not tell all; assumed: mean 0.485,0.456,0.406; deviation 0.229,0.224,0.225; 3 classes named class 0, class 1, class 2 (flags: --mean, --std, --classes)"}},
+			[]string{"w does not tell all; assumed: mean 0.485,0.456,0.406; deviation 0.229,0.224,0.225; 3 classes named class 0, class 1, class 2; input of 32×32 pixels (flags: --mean, --std, --classes)"}},
 		{"the file", told, nin.Given{}, "a b c", [3]float64{0.1, 0.2, 0.3}, nil},
 		{"flags", told, nin.Given{Classes: []string{"x", "y", "z"}, Mean: &half, Std: &half}, "x y z", half, nil},
 		{"some flags", nil, nin.Given{Classes: []string{"x", "y", "z"}}, "x y z", [3]float64{0.485, 0.456, 0.406}, []string{"(flags: --mean, --std)"}},

@@ -221,10 +221,17 @@ func (n *Network) Assumed() string {
 		}
 		what, flags = append(what, fmt.Sprintf("%d classes named %s", len(n.Classes), names)), append(flags, "--classes")
 	}
+	if !n.Told(SizeKey) {
+		what = append(what, fmt.Sprintf("input of %d×%[1]d pixels", n.Size))
+	}
 	if len(what) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s does not tell all; assumed: %s (flags: %s)", n.Path, strings.Join(what, "; "), strings.Join(flags, ", "))
+	s := fmt.Sprintf("%s does not tell all; assumed: %s", n.Path, strings.Join(what, "; "))
+	if len(flags) > 0 {
+		s += " (flags: " + strings.Join(flags, ", ") + ")"
+	}
+	return s
 }
 
 // Notes are what a reader of the weights should know, a sentence each: what was done to find them, and what was assumed.

@@ -13,8 +13,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxHeader is the largest header accepted, in bytes, as in other readers.
-const maxHeader = 100_000_000
+// maxHeader is the largest header accepted, in bytes; those of the largest models take a few million.
+const maxHeader = 25_000_000
 
 // metadataKey is the header's only key that is not a tensor's name.
 const metadataKey = "__metadata__"

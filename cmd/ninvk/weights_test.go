@@ -120,7 +120,7 @@ func TestImportTells(t *testing.T) {
 		}
 	}
 	want := "w.safetensors: prefix module. dropped; passed over: \"step\\x1b[2J\" [2]\n" +
-		"w.safetensors does not tell all; assumed: mean 0.485,0.456,0.406; 10 classes named airplane, automobile, bird, … (flags: --mean, --classes)\n"
+		"w.safetensors does not tell all; assumed: mean 0.485,0.456,0.406; 10 classes named airplane, automobile, bird, …; input of 32×32 pixels (flags: --mean, --classes)\n"
 	if stderr != want {
 		t.Errorf("stderr is\n%s\nwant\n%s", stderr, want)
 	}
