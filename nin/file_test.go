@@ -210,6 +210,19 @@ func TestWhoTells(t *testing.T) {
 			t.Errorf("%s: what was written tells another story (-read +written and read):\n%s", c.name, diff)
 		}
 	}
+	n, err := nin.NewNetwork("w", &safetensors.File{Tensors: tensors, Metadata: told}, nin.Given{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.NameClasses([]string{"x", "y"}); !errors.As(err, new(*nin.ClassesError)) {
+		t.Errorf("a data set of two classes: %v", err)
+	}
+	if err := n.NameClasses([]string{"a", "y", "c"}); err != nil || n.Classes[1] != "b" || n.OtherNames([]string{"a", "b", "c"}, "d") != "" {
+		t.Errorf("a data set of three classes: %v, %q", err, n.Classes)
+	}
+	if s := n.OtherNames([]string{"a", "y", "c"}, "d"); s != "class 1 is b to w and y to the data set d; classes are taken by their number" {
+		t.Error(s)
+	}
 	if _, err := nin.NewNetwork("w", &safetensors.File{Tensors: tensors}, nin.Given{Classes: []string{"x"}}); !errors.As(err, new(*nin.ClassesError)) ||
 		err.Error() != "w has 3 classes, but 1 are named" {
 		t.Errorf("one name for three classes: %v", err)

@@ -205,6 +205,16 @@ func (n *Network) NameClasses(names []string) error {
 	return nil
 }
 
+// OtherNames says in a sentence that a data set with as many classes names them differently; "" where it does not.
+func (n *Network) OtherNames(names []string, data string) string {
+	for i, name := range n.Classes {
+		if name != names[i] {
+			return fmt.Sprintf("class %d is %s to %s and %s to the data set %s; classes are taken by their number", i, name, n.Path, names[i], data)
+		}
+	}
+	return ""
+}
+
 // Assumed says in a sentence what was assumed of the network because nobody told it; "" where all was told.
 func (n *Network) Assumed() string {
 	var what, flags []string
@@ -236,14 +246,15 @@ func (n *Network) Assumed() string {
 
 // Notes are what a reader of the weights should know, a sentence each: what was done to find them, and what was assumed.
 func (n *Network) Notes() []string {
-	var notes []string
-	if len(n.Done) > 0 {
-		notes = append(notes, n.Path+": "+strings.Join(n.Done, "; "))
+	return slices.DeleteFunc([]string{n.Found(), n.Assumed()}, func(s string) bool { return s == "" })
+}
+
+// Found says in a sentence what was done to find the weights in their file; "" where that was nothing.
+func (n *Network) Found() string {
+	if len(n.Done) == 0 {
+		return ""
 	}
-	if s := n.Assumed(); s != "" {
-		notes = append(notes, s)
-	}
-	return notes
+	return n.Path + ": " + strings.Join(n.Done, "; ")
 }
 
 // Content is the network's weights file: float32 under the network's names, and what is known of it as metadata. What was assumed is left out, so

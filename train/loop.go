@@ -269,8 +269,12 @@ func (l *loop) readInit(given nin.Given) (*nin.Network, error) {
 	if err != nil {
 		return nil, err
 	}
+	notes := n.Notes()
+	if s := n.OtherNames(l.Data.Classes, l.Data.Name); s != "" {
+		notes = append(notes, s)
+	}
 	if l.Note != nil {
-		for _, s := range n.Notes() {
+		for _, s := range notes {
 			l.Note(s)
 		}
 	}

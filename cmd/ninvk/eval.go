@@ -131,11 +131,8 @@ func sameClasses(n *nin.Network, data *cifar10.Dataset) error {
 			return err
 		}
 	}
-	for i, name := range n.Classes {
-		if data.Named && name != data.Classes[i] {
-			fmt.Fprintf(os.Stderr, "class %d is %s to the weights and %s in the data set %s: classes are compared by number, and named as the weights do\n", i, name, data.Classes[i], data.Name)
-			break
-		}
+	if s := n.OtherNames(data.Classes, data.Name); data.Named && s != "" {
+		fmt.Fprintln(os.Stderr, s)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"image"
+	"os"
 
 	"ninvk/cifar10"
 	"ninvk/gpu"
@@ -26,6 +27,9 @@ func (c filtersCommand) Run() error {
 	n, err := c.described.open(c.Weights, nil)
 	if err != nil {
 		return err
+	}
+	if s := n.Found(); s != "" { // neither classes nor normalisation matter here
+		fmt.Fprintln(os.Stderr, s)
 	}
 	first := n.Graph.Nodes()[1]
 	conv, ok := first.Op().(ops.Conv)
@@ -71,6 +75,7 @@ func (c activationsCommand) Run(ctx context.Context) error {
 	if _, err := n.Layer(c.Layer); err != nil {
 		return err
 	}
+	tellNotes(n)
 	img, err := readImage(c.Image)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Image, err)
