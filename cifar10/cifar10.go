@@ -92,7 +92,8 @@ const (
 	fetchHint  = "`ninvk data fetch` obtains CIFAR-10"
 	formatHint = "CIFAR-10's binary version is expected: records of 3073 bytes, a label and 3072 bytes of image; `ninvk data verify` checks the published files"
 
-	labelHint = "as many classes as " + ClassesFile + " in the folder names are expected, without it CIFAR-10's ten; " + formatHint
+	labelHint = "as many classes as " + ClassesFile + " in the folder names are expected, without it CIFAR-10's ten; " +
+		"" + formatHint
 
 	testName   = "test_batch.bin"
 	nestedName = "cifar-10-batches-bin" // the folder in the official archive
@@ -322,7 +323,8 @@ func checkSize(path string, size int64) error {
 	return nil
 }
 
-// parse appends the records in data, whose labels are below classes. It begins at a whole record at byte from of the file path; both are for errors.
+// parse appends the records in data, whose labels are below classes. It begins at a whole record at byte from of the
+// file path; both are for errors.
 func (s *Split) parse(path string, from int64, data []byte, classes int) error {
 	if err := checkSize(path, from+int64(len(data))); err != nil {
 		return err
@@ -331,7 +333,8 @@ func (s *Split) parse(path string, from int64, data []byte, classes int) error {
 		record := data[i : i+RecordBytes]
 		if at := from + int64(i); int(record[0]) >= classes {
 			return &FileError{Path: path, Offset: at,
-				Problem: fmt.Sprintf("record %d has label %d, expected 0 to %d", at/RecordBytes, record[0], classes-1), Hint: labelHint}
+				Problem: fmt.Sprintf("record %d has label %d, expected 0 to %d", at/RecordBytes, record[0],
+					classes-1), Hint: labelHint}
 		}
 		s.Labels = append(s.Labels, record[0])
 		s.Images = append(s.Images, record[1:]...)

@@ -24,7 +24,8 @@ const (
 // ReadClasses reads a file as ClassesFile. What is wrong with it is a *FileError.
 func ReadClasses(path string) ([]string, error) {
 	fail := func(problem string, err error) ([]string, error) {
-		return nil, &FileError{Path: path, Offset: -1, Problem: problem, Hint: "the names of the classes are expected, one a line, in the order of the labels", Err: err}
+		return nil, &FileError{Path: path, Offset: -1, Problem: problem,
+			Hint: "the names of the classes are expected, one a line, in the order of the labels", Err: err}
 	}
 	info, err := os.Stat(path)
 	if err != nil {
@@ -79,7 +80,8 @@ func ParseClasses(text string) ([]string, error) {
 	return lines, nil
 }
 
-// AssumedClasses are names for n classes that nobody has named: CIFAR-10's if there are as many, else "class 0" and so on.
+// AssumedClasses are names for n classes that nobody has named: CIFAR-10's if there are as many, else "class 0" and so
+// on.
 func AssumedClasses(n int) []string {
 	names := make([]string, n)
 	for i := range names {
@@ -101,7 +103,8 @@ func classesOf(dir string) (names []string, named bool, err error) {
 	case err != nil:
 		return nil, false, err
 	case len(names) < 2 || len(names) > maxClasses:
-		return nil, false, &FileError{Path: path, Offset: -1, Problem: fmt.Sprintf("it names %d classes; from 2 to %d can be told apart, as a label is a byte", len(names), maxClasses)}
+		return nil, false, &FileError{Path: path, Offset: -1, Problem: fmt.Sprintf("it names %d classes; from 2 to "+
+			"%d can be told apart, as a label is a byte", len(names), maxClasses)}
 	}
 	return names, true, nil
 }

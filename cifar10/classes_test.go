@@ -15,7 +15,8 @@ func TestClassesOfFolder(t *testing.T) {
 	record := func(label byte) []byte { return append([]byte{label}, make([]byte, ImageBytes)...) }
 	folder := func(meta string, label byte) string {
 		dir := t.TempDir()
-		for name, content := range map[string][]byte{"data_batch_1.bin": record(label), "test_batch.bin": record(0), ClassesFile: []byte(meta)} {
+		for name, content := range map[string][]byte{"data_batch_1.bin": record(label), "test_batch.bin": record(0),
+			ClassesFile: []byte(meta)} {
 			if name == ClassesFile && meta == "-" {
 				continue
 			}

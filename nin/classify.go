@@ -58,9 +58,10 @@ type Classifier struct {
 	kept   *nn.Node
 }
 
-// Load reads a weights file, safetensors or PyTorch's .pth, and puts its network on the default adapter; "" stands for the embedded weights. The
-// file's metadata, or the names and shapes of its tensors, tell which network it is of; of a file that does not tell its classes and normalisation,
-// Network.Assumed says what was assumed. Close the classifier after use.
+// Load reads a weights file, safetensors or PyTorch's .pth, and puts its network on the default adapter; "" stands for
+// the embedded weights. The file's metadata, or the names and shapes of its tensors, tell which network it is of; of a
+// file that does not tell its classes and normalisation, Network.Assumed says what was assumed. Close the classifier
+// after use.
 func Load(weights string) (*Classifier, error) {
 	n, err := Pretrained()
 	if weights != "" {

@@ -14,7 +14,8 @@ import (
 // maxFile is the largest weights file that is read, in bytes.
 const maxFile = 1 << 30
 
-// File is what a weights file holds: one or more groups of named tensors, such as the state_dict and the averaged one of a checkpoint.
+// File is what a weights file holds: one or more groups of named tensors, such as the state_dict and the averaged one
+// of a checkpoint.
 type File struct {
 	Path     string            // for messages
 	Metadata map[string]string // of a safetensors file
@@ -40,8 +41,8 @@ type tensor struct {
 
 func (t tensor) String() string { return fmt.Sprintf("%s %v", shown(t.name), t.shape) }
 
-// ReadFile reads a weights file: safetensors, or a file of PyTorch's torch.save (see package pth). A file that can't be read, or is none, is a
-// *WeightsError, one of these formats that is damaged the format's own error.
+// ReadFile reads a weights file: safetensors, or a file of PyTorch's torch.save (see package pth). A file that can't be
+// read, or is none, is a *WeightsError, one of these formats that is damaged the format's own error.
 func ReadFile(path string) (*File, error) {
 	b, err := content(path)
 	if err != nil {
@@ -81,7 +82,8 @@ func content(path string) ([]byte, error) {
 		return nil, &WeightsError{Path: path, Problem: problem}
 	}
 	if err == nil && info.Size() > maxFile {
-		return nil, &WeightsError{Path: path, Problem: fmt.Sprintf("it has %d bytes; weights of at most %d are read", info.Size(), maxFile)}
+		return nil, &WeightsError{Path: path, Problem: fmt.Sprintf("it has %d bytes; weights of at most %d are read",
+			info.Size(), maxFile)}
 	}
 	if err != nil {
 		return nil, unreadable(path, err)
@@ -93,7 +95,8 @@ func content(path string) ([]byte, error) {
 	defer f.Close()
 	b := make([]byte, info.Size())
 	n, err := io.ReadFull(f, b)
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF { // a file that becomes shorter is judged by what is there
+	// a file that becomes shorter is judged by what is there
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 		return nil, unreadable(path, err)
 	}
 	return b[:n], nil
@@ -111,7 +114,10 @@ func unreadable(path string, err error) error {
 func FileOf(path string, f *safetensors.File) *File {
 	g := group{beside: func() []pth.Entry { return nil }}
 	for _, t := range f.Tensors {
-		g.tensors = append(g.tensors, tensor{t.Name, t.DType, t.Shape, func() (safetensors.Tensor, error) { return t, nil }})
+		g.tensors = append(g.tensors, tensor{t.Name, t.DType, t.Shape, func() (safetensors.Tensor, error) {
+			return t,
+				nil
+		}})
 	}
 	return &File{Path: path, Metadata: f.Metadata, groups: []group{g}}
 }

@@ -73,7 +73,8 @@ func converted(list []safetensors.Tensor, dtype string) []safetensors.Tensor {
 // Weights are found whatever is in front of their names and beside them, and it is said what was done.
 func TestFindsWeights(t *testing.T) {
 	plain := named(t, "nin-bn", 10, front(""))
-	want, err := safetensors.Encode(&safetensors.File{Tensors: plain, Metadata: map[string]string{"format": "pt", nin.ModelKey: "nin-bn"}})
+	want, err := safetensors.Encode(&safetensors.File{Tensors: plain, Metadata: map[string]string{"format": "pt",
+		nin.ModelKey: "nin-bn"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,14 +88,20 @@ func TestFindsWeights(t *testing.T) {
 		{"DataParallel", named(t, "nin-bn", 10, front("module.")), []string{"prefix module. dropped"}},
 		{"compiled", named(t, "nin-bn", 10, front("_orig_mod.")), []string{"prefix _orig_mod. dropped"}},
 		{"Lightning", named(t, "nin-bn", 10, front("model.")), []string{"prefix model. dropped"}},
-		{"all of them", named(t, "nin-bn", 10, front("model._orig_mod.module.")), []string{"prefix model._orig_mod.module. dropped"}},
+		{"all of them", named(t, "nin-bn", 10, front("model._orig_mod.module.")),
+			[]string{"prefix model._orig_mod.module. dropped"}},
 		{"nn.Sequential", named(t, "nin-bn", 10, func(s string) string { return strings.TrimPrefix(s, "classifier.") }),
 			[]string{"names without classifier. taken as those of an nn.Sequential"}},
-		{"nn.Sequential in DataParallel", named(t, "nin-bn", 10, func(s string) string { return "module." + strings.TrimPrefix(s, "classifier.") }),
+		{"nn.Sequential in DataParallel", named(t, "nin-bn", 10,
+			func(s string) string { return "module." + strings.TrimPrefix(s, "classifier.") }),
 			[]string{"prefix module. taken for classifier."}},
-		{"another name", named(t, "nin-bn", 10, func(s string) string { return strings.Replace(s, "classifier", "features", 1) }),
+		{"another name", named(t, "nin-bn", 10, func(s string) string {
+			return strings.Replace(s, "classifier",
+				"features", 1)
+		}),
 			[]string{"prefix features. taken for classifier."}},
-		{"averaged", append(named(t, "nin-bn", 10, front("module.")), extra), []string{"prefix module. dropped", "passed over: n_averaged []"}},
+		{"averaged", append(named(t, "nin-bn", 10, front("module.")), extra), []string{"prefix module. dropped",
+			"passed over: n_averaged []"}},
 		{"beside", append(slices.Clone(plain), extra), []string{"passed over: n_averaged []"}},
 		{"double", converted(plain, "F64"), []string{"float64 rounded to float32"}},
 		{"twice", append(slices.Clone(plain), named(t, "nin-bn", 10, front("ema."))...), nil},
@@ -105,7 +112,8 @@ func TestFindsWeights(t *testing.T) {
 			continue
 		}
 		if c.name == "twice" {
-			if len(n.Done) != 2 || n.Done[0] != "ema.classifier would fit as well" || !strings.HasSuffix(n.Done[1], "and 58 more") {
+			if len(n.Done) != 2 || n.Done[0] != "ema.classifier would fit as well" || !strings.HasSuffix(n.Done[1],
+				"and 58 more") {
 				t.Errorf("twice: %q", n.Done)
 			}
 		} else if diff := cmp.Diff(c.done, n.Done); diff != "" {
@@ -125,7 +133,8 @@ func TestFindsWeights(t *testing.T) {
 func TestFindsModel(t *testing.T) {
 	for _, model := range nin.Models {
 		for _, classes := range []int{2, 10, 100} {
-			n, err := nin.NewNetwork("w", &safetensors.File{Tensors: named(t, model, classes, front("module."))}, nin.Given{})
+			n, err := nin.NewNetwork("w", &safetensors.File{Tensors: named(t, model, classes, front("module."))},
+				nin.Given{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -147,12 +156,15 @@ func TestUnsuitable(t *testing.T) {
 		parts   []string
 	}{
 		{"one is missing", cut, nin.Given{}, []string{
-			"fit none of nin, nin-bn, nin-imagenet; nin-bn comes nearest, but tensor module.classifier.29.running_var is missing (1 of the network's 63 are)",
+			"fit none of nin, nin-bn, nin-imagenet; nin-bn comes nearest, but tensor " +
+				"module.classifier.29.running_var is missing (1 of the network's 63 are)",
 			"wanted are classifier.29.running_var [4]"}},
 		{"another was asked for", named(t, "nin-bn", 4, front("module.")), nin.Given{Model: "nin"}, []string{
-			"not those of nin;", "in the file are ", "module.classifier.1.weight [192]", "they fit nin-bn: choose that by --model"}},
-		{"of nothing", []safetensors.Tensor{safetensors.FromFloat32s("conv1.weight\x1b[2J", []int{1}, []float32{1})}, nin.Given{Model: "nin"}, []string{
-			`in the file are "conv1.weight\x1b[2J" [1]; wanted are classifier.0.weight [192 3 5 5], classifier.0.bias [192]`, "they fit none of"}},
+			"not those of nin;", "in the file are ", "module.classifier.1.weight [192]", "they fit nin-bn: choose " +
+				"that by --model"}},
+		{"of nothing", []safetensors.Tensor{safetensors.FromFloat32s("conv1.weight\x1b[2J", []int{1}, []float32{1})},
+			nin.Given{Model: "nin"}, []string{
+				`in the file are "conv1.weight\x1b[2J" [1]; wanted are classifier.0.weight [192 3 5 5], classifier.0.bias [192]`, "they fit none of"}},
 		{"of no tensors", nil, nin.Given{}, []string{"in the file are no tensors"}},
 	} {
 		_, err := nin.NewNetwork("w", &safetensors.File{Tensors: c.tensors}, c.given)
@@ -171,7 +183,8 @@ func TestUnsuitable(t *testing.T) {
 // A flag wins over the file, the file over what is assumed; what is written holds what is known alone.
 func TestWhoTells(t *testing.T) {
 	tensors := named(t, "nin", 3, front(""))
-	told := map[string]string{nin.ModelKey: "nin", nin.ClassesKey: `["a","b","c"]`, nin.MeanKey: "[0.1,0.2,0.3]", nin.StdKey: "[1,1,1]", nin.SizeKey: "24"}
+	told := map[string]string{nin.ModelKey: "nin", nin.ClassesKey: `["a","b","c"]`, nin.MeanKey: "[0.1,0.2,0.3]",
+		nin.StdKey: "[1,1,1]", nin.SizeKey: "24"}
 	half := [3]float64{0.5, 0.5, 0.5}
 	for _, c := range []struct {
 		name     string
@@ -182,10 +195,12 @@ func TestWhoTells(t *testing.T) {
 		assumed  []string
 	}{
 		{"nobody", nil, nin.Given{}, "class 0 class 1 class 2", [3]float64{0.485, 0.456, 0.406},
-			[]string{"w does not tell all; assumed: mean 0.485,0.456,0.406; deviation 0.229,0.224,0.225; 3 classes named class 0, class 1, class 2; input of 32×32 pixels (flags: --mean, --std, --classes)"}},
+			[]string{"w does not tell all; assumed: mean 0.485,0.456,0.406; deviation 0.229,0.224,0.225; 3 classes " +
+				"named class 0, class 1, class 2; input of 32×32 pixels (flags: --mean, --std, --classes)"}},
 		{"the file", told, nin.Given{}, "a b c", [3]float64{0.1, 0.2, 0.3}, nil},
 		{"flags", told, nin.Given{Classes: []string{"x", "y", "z"}, Mean: &half, Std: &half}, "x y z", half, nil},
-		{"some flags", nil, nin.Given{Classes: []string{"x", "y", "z"}}, "x y z", [3]float64{0.485, 0.456, 0.406}, []string{"(flags: --mean, --std)"}},
+		{"some flags", nil, nin.Given{Classes: []string{"x", "y", "z"}}, "x y z", [3]float64{0.485, 0.456, 0.406},
+			[]string{"(flags: --mean, --std)"}},
 	} {
 		n, err := nin.NewNetwork("w", &safetensors.File{Tensors: tensors, Metadata: c.metadata}, c.given)
 		if err != nil {
@@ -217,13 +232,16 @@ func TestWhoTells(t *testing.T) {
 	if err := n.NameClasses([]string{"x", "y"}); !errors.As(err, new(*nin.ClassesError)) {
 		t.Errorf("a data set of two classes: %v", err)
 	}
-	if err := n.NameClasses([]string{"a", "y", "c"}); err != nil || n.Classes[1] != "b" || n.OtherNames([]string{"a", "b", "c"}, "d") != "" {
+	if err := n.NameClasses([]string{"a", "y", "c"}); err != nil || n.Classes[1] != "b" || n.OtherNames([]string{"a",
+		"b", "c"}, "d") != "" {
 		t.Errorf("a data set of three classes: %v, %q", err, n.Classes)
 	}
-	if s := n.OtherNames([]string{"a", "y", "c"}, "d"); s != "class 1 is b to w and y to the data set d; classes are taken by their number" {
+	if s := n.OtherNames([]string{"a", "y", "c"}, "d"); s != "class 1 is b to w and y to the data set d; classes are "+
+		"taken by their number" {
 		t.Error(s)
 	}
-	if _, err := nin.NewNetwork("w", &safetensors.File{Tensors: tensors}, nin.Given{Classes: []string{"x"}}); !errors.As(err, new(*nin.ClassesError)) ||
+	if _, err := nin.NewNetwork("w", &safetensors.File{Tensors: tensors},
+		nin.Given{Classes: []string{"x"}}); !errors.As(err, new(*nin.ClassesError)) ||
 		err.Error() != "w has 3 classes, but 1 are named" {
 		t.Errorf("one name for three classes: %v", err)
 	}
@@ -287,23 +305,27 @@ func TestForeignFiles(t *testing.T) {
 		if err := os.WriteFile(path, []byte(c.content), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := nin.ReadFile(path); err == nil || !strings.HasPrefix(err.Error(), path) || !strings.Contains(err.Error(), c.want) {
+		if _, err := nin.ReadFile(path); err == nil || !strings.HasPrefix(err.Error(), path) ||
+			!strings.Contains(err.Error(), c.want) {
 			t.Errorf("%.20q: %v, want %q", c.content, err, c.want)
 		}
 	}
-	if _, err := nin.ReadFile(os.DevNull); !errors.As(err, new(*nin.WeightsError)) || !strings.Contains(err.Error(), "not a regular file") {
+	if _, err := nin.ReadFile(os.DevNull); !errors.As(err, new(*nin.WeightsError)) || !strings.Contains(err.Error(),
+		"not a regular file") {
 		t.Errorf("a device: %v", err)
 	}
 	large := filepath.Join(dir, "large")
 	if err := os.WriteFile(large, nil, 0o644); err == nil {
 		err = os.Truncate(large, 1<<40)
-		if _, e := nin.ReadFile(large); err == nil && (e == nil || !strings.Contains(e.Error(), "1099511627776 bytes")) {
+		if _, e := nin.ReadFile(large); err == nil && (e == nil || !strings.Contains(e.Error(),
+			"1099511627776 bytes")) {
 			t.Errorf("a very large file: %v", e)
 		}
 	}
 }
 
-// FuzzReadFile: whatever a file holds, it is weights or an error of a known kind, and all that is said of it can be shown.
+// FuzzReadFile: whatever a file holds, it is weights or an error of a known kind, and all that is said of it can be
+// shown.
 func FuzzReadFile(f *testing.F) {
 	for _, pattern := range []string{"../pth/testdata/*.pth", "../safetensors/testdata/*.safetensors"} {
 		files, err := filepath.Glob(pattern)
@@ -332,7 +354,8 @@ func FuzzReadFile(f *testing.F) {
 			}
 			_, err = file.Network(nin.Given{})
 		}
-		if err != nil && !errors.As(err, new(*nin.WeightsError)) && !errors.As(err, new(*pth.FormatError)) && !errors.As(err, new(*safetensors.FormatError)) {
+		if err != nil && !errors.As(err, new(*nin.WeightsError)) && !errors.As(err, new(*pth.FormatError)) &&
+			!errors.As(err, new(*safetensors.FormatError)) {
 			t.Errorf("%T: %v", err, err)
 		}
 	})

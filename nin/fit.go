@@ -44,7 +44,8 @@ var wantsOf = sync.OnceValue(func() map[string]*wants {
 		w.front, _, _ = strings.Cut(specs[0].Name, ".")
 		w.front += "."
 		for i, p := range specs {
-			x := wanted{ParamSpec: p, last: strings.TrimPrefix(p.Name, w.front), perClass: !slices.Equal(p.Shape, others[i].Shape)}
+			x := wanted{ParamSpec: p, last: strings.TrimPrefix(p.Name, w.front)}
+			x.perClass = !slices.Equal(p.Shape, others[i].Shape)
 			w.byLast[x.last] = i
 			w.longest = max(w.longest, len(x.last))
 			w.params = append(w.params, x)
@@ -96,7 +97,8 @@ func (f *fit) hits() int {
 // mostPrefixes is how many prefixes are tried, those with the most tensors first.
 const mostPrefixes = 16
 
-// fits are all ways in which the file's tensors suit a model: the one to be taken first, then others that are whole, then those that are not.
+// fits are all ways in which the file's tensors suit a model: the one to be taken first, then others that are whole,
+// then those that are not.
 func (f *File) fits(model string) []*fit {
 	w := wantsOf()[model]
 	var all []*fit
@@ -122,8 +124,10 @@ func yes(v bool) int {
 	return 0
 }
 
-// customary are the keys under which weights usually lie, those of a run's present weights before averages and the like.
-var customary = []string{"", "state_dict", "model_state_dict", "model", "net", "network", "net_state_dict", "weights", "params"}
+// customary are the keys under which weights usually lie, those of a run's present weights before averages and the
+// like.
+var customary = []string{"", "state_dict", "model_state_dict", "model", "net", "network", "net_state_dict", "weights",
+	"params"}
 
 // rank orders fits that are whole: by the usual key, then whether the prefix is the network's own.
 func (f *fit) rank() int {
@@ -222,12 +226,13 @@ func (f *fit) suits(p wanted, shape []int) bool {
 	return slices.Equal(f.shape(p), shape)
 }
 
-// choose finds the model's parameters in the file; without a model, those of whichever model they are. If there are none the error is a
-// *WeightsError that says what is there and what is wanted.
+// choose finds the model's parameters in the file; without a model, those of whichever model they are. If there are
+// none the error is a *WeightsError that says what is there and what is wanted.
 func (f *File) choose(model string) (best *fit, others []*fit, err error) {
 	told := f.Metadata[ModelKey]
 	if told != "" && !slices.Contains(Models, told) {
-		return nil, nil, f.bad("its metadata names the unknown model %q; known are %s", told, strings.Join(Models, ", "))
+		return nil, nil, f.bad("its metadata names the unknown model %q; known are %s", told,
+			strings.Join(Models, ", "))
 	}
 	if model != "" && !slices.Contains(Models, model) {
 		return nil, nil, &UnknownModelError{model}
@@ -304,7 +309,8 @@ func (f *fit) problem() string {
 		return fmt.Sprintf("tensor %s has shape %v, the network needs %v", shown(t.name), t.shape, f.shape(p))
 	case len(f.missing) > 0:
 		name := f.prefix + f.params[f.missing[0]].last
-		return fmt.Sprintf("tensor %s is missing (%d of the network's %d are)", shown(name), len(f.missing), len(f.params))
+		return fmt.Sprintf("tensor %s is missing (%d of the network's %d are)", shown(name), len(f.missing),
+			len(f.params))
 	}
 	return fmt.Sprintf("tensor %s does not belong to the network", shown(f.excess.first[0].name))
 }
@@ -344,5 +350,6 @@ func (f *File) beside(best *fit, model string) string {
 		}
 		return s
 	}
-	return fmt.Sprintf("; in the file are %s; wanted are %s", cmp.Or(first(here, len(g.tensors)), "no tensors"), first(want, len(w.params)))
+	return fmt.Sprintf("; in the file are %s; wanted are %s", cmp.Or(first(here, len(g.tensors)), "no tensors"),
+		first(want, len(w.params)))
 }

@@ -10,14 +10,16 @@ import (
 
 // What other files begin with, and what to do about it. Texts are told apart by looksLike.
 var beginnings = []struct{ begin, what string }{
-	{"version https://git-lfs.github.com/spec/", "it is a pointer of Git LFS, which stands for a file that was not downloaded; fetch it: git lfs pull"},
+	{"version https://git-lfs.github.com/spec/", "it is a pointer of Git LFS, which stands for a file that was not " +
+		"downloaded; fetch it: git lfs pull"},
 	{"\x1f\x8b", "it is compressed by gzip; unpack it first: gunzip"},
 	{"BZh", "it is compressed by bzip2; unpack it first: bunzip2"},
 	{"\xfd7zXZ\x00", "it is compressed by xz; unpack it first: unxz"},
 	{"\x28\xb5\x2f\xfd", "it is compressed by zstd; unpack it first: unzstd"},
 	{"7z\xbc\xaf\x27\x1c", "it is a 7z archive; unpack it first"},
 	{"Rar!", "it is a RAR archive; unpack it first"},
-	{"\x89HDF\r\n\x1a\n", "it is an HDF5 file, as Keras writes; weights are read from safetensors and from PyTorch's files"},
+	{"\x89HDF\r\n\x1a\n", "it is an HDF5 file, as Keras writes; weights are read from safetensors and from PyTorch's " +
+		"files"},
 	{"\x93NUMPY", "it is an array of NumPy; weights are read from safetensors and from PyTorch's files"},
 	{"GGUF", "it is a GGUF model; weights are read from safetensors and from PyTorch's files"},
 	{"\x80\x02", pickled}, {"\x80\x03", pickled}, {"\x80\x04", pickled}, {"\x80\x05", pickled},
@@ -41,7 +43,8 @@ func foreign(b []byte) string {
 	if len(b) > 8 && string(b[4:8]) == "TFL3" {
 		return "it is a TensorFlow Lite model; weights are read from safetensors and from PyTorch's files"
 	}
-	if len(b) > 4 && b[0] == 0x08 && b[1] < 32 && b[2] == 0x12 && b[3] < 64 { // the format's version, then the producer's name
+	// the format's version, then the producer's name
+	if len(b) > 4 && b[0] == 0x08 && b[1] < 32 && b[2] == 0x12 && b[3] < 64 {
 		return "it is an ONNX model; weights are read from safetensors and from PyTorch's files"
 	}
 	for _, x := range beginnings {
@@ -61,13 +64,18 @@ func foreignText(b []byte) string {
 	for cut := 0; cut < 4 && !utf8.Valid(b) && len(b) > 4; cut++ { // in the midst of a character
 		b = b[:len(b)-1]
 	}
-	if !utf8.Valid(b) || bytes.ContainsFunc(b, func(r rune) bool { return unicode.IsControl(r) && !unicode.IsSpace(r) }) {
+	if !utf8.Valid(b) || bytes.ContainsFunc(b, func(r rune) bool {
+		return unicode.IsControl(r) &&
+			!unicode.IsSpace(r)
+	}) {
 		return ""
 	}
 	text := strings.TrimSpace(string(b))
 	switch lower := strings.ToLower(text); {
-	case strings.HasPrefix(lower, "<!doctype html"), strings.HasPrefix(lower, "<html"), strings.HasPrefix(lower, "<head"):
-		return "it is an HTML page: the download brought a page in place of the file; open the address in a browser and save the file itself"
+	case strings.HasPrefix(lower, "<!doctype html"), strings.HasPrefix(lower, "<html"), strings.HasPrefix(lower,
+		"<head"):
+		return "it is an HTML page: the download brought a page in place of the file; open the address in a browser " +
+			"and save the file itself"
 	case strings.HasPrefix(lower, "<"):
 		return "it is XML or HTML, not weights: the download may have brought a message in place of the file"
 	case strings.HasPrefix(text, "{") && strings.Contains(text, `"weight_map"`):

@@ -11,7 +11,8 @@ import (
 	"ninvk/cifar10"
 )
 
-// ParseMean reads the mean of red, green and blue, of values from 0 to 1, out of "0.5,0.4,0.3"; one number stands for all three.
+// ParseMean reads the mean of red, green and blue, of values from 0 to 1, out of "0.5,0.4,0.3"; one number stands for
+// all three.
 func ParseMean(text string) ([3]float64, error) { return parseValues(text, 0) }
 
 // ParseStd is ParseMean for the standard deviation, which must be above 0.
@@ -31,7 +32,8 @@ func parseValues(text string, least float64) (v [3]float64, err error) {
 			return v, fmt.Errorf("%q is not a number", part)
 		}
 		if !(v[i] >= least && v[i] <= 1) { // and NaN
-			return v, fmt.Errorf("%v must be from %v to 1; of values from 0 to 255 it is to be divided by 255", v[i], least)
+			return v, fmt.Errorf("%v must be from %v to 1; of values from 0 to 255 it is to be divided by 255", v[i],
+				least)
 		}
 	}
 	return v, nil
@@ -40,12 +42,14 @@ func parseValues(text string, least float64) (v [3]float64, err error) {
 // Values is three numbers as ParseMean reads them.
 func Values(v [3]float64) string { return fmt.Sprintf("%g,%g,%g", v[0], v[1], v[2]) }
 
-// ParseClasses reads the names of classes, by index: out of a file that has one a line, as cifar10.ClassesFile, else out of "cat,dog".
+// ParseClasses reads the names of classes, by index: out of a file that has one a line, as cifar10.ClassesFile, else
+// out of "cat,dog".
 func ParseClasses(text string) ([]string, error) {
 	info, err := os.Stat(text)
 	switch {
 	case err == nil && !info.Mode().IsRegular():
-		return nil, errors.New("is no file; name one with a class a line, or the classes themselves with commas between them")
+		return nil, errors.New("is no file; name one with a class a line, or the classes themselves with commas " +
+			"between them")
 	case err == nil:
 		names, err := cifar10.ReadClasses(text)
 		if err != nil {
@@ -56,7 +60,8 @@ func ParseClasses(text string) ([]string, error) {
 		if e := (*fs.PathError)(nil); errors.As(err, &e) {
 			err = e.Err
 		}
-		return nil, fmt.Errorf("%w; name a file with a class a line, or the classes themselves with commas between them", err)
+		return nil, fmt.Errorf("%w; name a file with a class a line, or the classes themselves with commas between "+
+			"them", err)
 	}
 	return cifar10.ParseClasses(strings.ReplaceAll(text, ",", "\n"))
 }

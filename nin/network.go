@@ -16,7 +16,8 @@ import (
 	"ninvk/safetensors"
 )
 
-// Keys of a weights file's metadata; docs/weights.md promises them. Of a file without them the usual is assumed, see Network.Assumed.
+// Keys of a weights file's metadata; docs/weights.md promises them. Of a file without them the usual is assumed, see
+// Network.Assumed.
 const (
 	ModelKey   = "ninvk.model"   // one of Models
 	SizeKey    = "ninvk.size"    // pixels a side of the input
@@ -103,9 +104,10 @@ func NewNetwork(path string, f *safetensors.File, given Given) (*Network, error)
 	return FileOf(path, f).Network(given)
 }
 
-// Network builds the network of a weights file: the model that is given, else told, else the one whose parameters the file's tensors are, whatever
-// prefix their names have in common, and with other things beside them. Nothing of an adapter is needed. What in the file does not suit is a
-// *WeightsError, names for another number of classes a *ClassesError.
+// Network builds the network of a weights file: the model that is given, else told, else the one whose parameters the
+// file's tensors are, whatever prefix their names have in common, and with other things beside them. Nothing of an
+// adapter is needed. What in the file does not suit is a *WeightsError, names for another number of classes a
+// *ClassesError.
 func (f *File) Network(given Given) (*Network, error) {
 	best, others, err := f.choose(given.Model)
 	if err != nil {
@@ -114,7 +116,8 @@ func (f *File) Network(given Given) (*Network, error) {
 	if given.Classes != nil && len(given.Classes) != best.classes {
 		return nil, &ClassesError{f.Path, best.classes, len(given.Classes)}
 	}
-	n := &Network{Path: f.Path, Metadata: Metadata{Model: best.model, Mean: cifar10.Mean, Std: cifar10.Std}, known: map[string]bool{}}
+	n := &Network{Path: f.Path, Metadata: Metadata{Model: best.model, Mean: cifar10.Mean, Std: cifar10.Std},
+		known: map[string]bool{}}
 	if err := n.read(f.Metadata, best.classes, given); err != nil {
 		return nil, f.bad("its metadata: %v", err)
 	}
@@ -139,7 +142,8 @@ func (n *Network) read(told map[string]string, classes int, given Given) error {
 	if text, ok := told[SizeKey]; ok {
 		size, err := strconv.Atoi(text)
 		if err != nil || size < 1 || size > maxSize {
-			return fmt.Errorf("%s is %s, a number of pixels up to %d is expected", SizeKey, shown(strconv.Quote(text)), maxSize)
+			return fmt.Errorf("%s is %s, a number of pixels up to %d is expected", SizeKey, shown(strconv.Quote(text)),
+				maxSize)
 		}
 		if n.Model == told[ModelKey] {
 			n.Size, n.known[SizeKey] = size, true
@@ -162,7 +166,8 @@ func (n *Network) read(told map[string]string, classes int, given Given) error {
 			}
 			for i, y := range v {
 				if y < x.least || y > x.most {
-					return fmt.Errorf("%s is %s, numbers from %v to %v are expected", x.key, shown(strconv.Quote(text)), x.least, x.most)
+					return fmt.Errorf("%s is %s, numbers from %v to %v are expected", x.key, shown(strconv.Quote(text)),
+						x.least, x.most)
 				}
 				x.to[i] = y
 			}
@@ -174,7 +179,8 @@ func (n *Network) read(told map[string]string, classes int, given Given) error {
 	}
 	if text, ok := told[ClassesKey]; ok {
 		if err := json.Unmarshal([]byte(text), &n.Classes); err != nil {
-			return fmt.Errorf("%s is %s, a list of the names of %d classes is expected", ClassesKey, shown(strconv.Quote(text)), classes)
+			return fmt.Errorf("%s is %s, a list of the names of %d classes is expected", ClassesKey,
+				shown(strconv.Quote(text)), classes)
 		}
 		if len(n.Classes) != classes {
 			return fmt.Errorf("%s has %d names, the network has %d classes", ClassesKey, len(n.Classes), classes)
@@ -190,11 +196,12 @@ func (n *Network) read(told map[string]string, classes int, given Given) error {
 	return nil
 }
 
-// Told says whether the file or the user told what stands under a key of the metadata, so that it is not merely assumed.
+// Told says whether the file or the user told what stands under a key of the metadata, so that it is not merely
+// assumed.
 func (n *Network) Told(key string) bool { return n.known[key] }
 
-// NameClasses names the classes as a data set does, where neither the file nor the user told their names. Another number of classes is a
-// *ClassesError.
+// NameClasses names the classes as a data set does, where neither the file nor the user told their names. Another
+// number of classes is a *ClassesError.
 func (n *Network) NameClasses(names []string) error {
 	if len(names) != len(n.Classes) {
 		return &ClassesError{n.Path, len(n.Classes), len(names)}
@@ -209,7 +216,8 @@ func (n *Network) NameClasses(names []string) error {
 func (n *Network) OtherNames(names []string, data string) string {
 	for i, name := range n.Classes {
 		if name != names[i] {
-			return fmt.Sprintf("class %d is %s to %s and %s to the data set %s; classes are taken by their number", i, name, n.Path, names[i], data)
+			return fmt.Sprintf("class %d is %s to %s and %s to the data set %s; classes are taken by their number", i,
+				name, n.Path, names[i], data)
 		}
 	}
 	return ""
@@ -229,7 +237,8 @@ func (n *Network) Assumed() string {
 		if len(n.Classes) > 3 {
 			names += ", …"
 		}
-		what, flags = append(what, fmt.Sprintf("%d classes named %s", len(n.Classes), names)), append(flags, "--classes")
+		what = append(what, fmt.Sprintf("%d classes named %s", len(n.Classes), names))
+		flags = append(flags, "--classes")
 	}
 	if !n.Told(SizeKey) {
 		what = append(what, fmt.Sprintf("input of %d×%[1]d pixels", n.Size))
@@ -244,7 +253,8 @@ func (n *Network) Assumed() string {
 	return s
 }
 
-// Notes are what a reader of the weights should know, a sentence each: what was done to find them, and what was assumed.
+// Notes are what a reader of the weights should know, a sentence each: what was done to find them, and what was
+// assumed.
 func (n *Network) Notes() []string {
 	return slices.DeleteFunc([]string{n.Found(), n.Assumed()}, func(s string) bool { return s == "" })
 }
@@ -257,8 +267,8 @@ func (n *Network) Found() string {
 	return n.Path + ": " + strings.Join(n.Done, "; ")
 }
 
-// Content is the network's weights file: float32 under the network's names, and what is known of it as metadata. What was assumed is left out, so
-// that whoever reads the file is told again.
+// Content is the network's weights file: float32 under the network's names, and what is known of it as metadata. What
+// was assumed is left out, so that whoever reads the file is told again.
 func (n *Network) Content() *safetensors.File {
 	metadata := map[string]string{"format": "pt"}
 	maps.Copy(metadata, n.File.Metadata)

@@ -84,7 +84,8 @@ func TestMetadata(t *testing.T) {
 	if n, err = with(nil); err != nil || n.Size != 32 || n.Mean != cifar10.Mean || n.Std != cifar10.Std || n.Classes[3] != "cat" || n.Model != "nin-bn" {
 		t.Errorf("without metadata: %+v, %v", n, err)
 	}
-	if n, err = nin.NewNetwork("w", &safetensors.File{Tensors: base.Tensors, Metadata: told}, nin.Given{Size: 40}); err != nil || n.Size != 40 {
+	if n, err = nin.NewNetwork("w", &safetensors.File{Tensors: base.Tensors, Metadata: told},
+		nin.Given{Size: 40}); err != nil || n.Size != 40 {
 		t.Errorf("a size that was asked for: %v", err)
 	}
 	for key, values := range map[string][]string{
@@ -107,7 +108,8 @@ func TestMetadata(t *testing.T) {
 // What Export writes, NewNetwork understands.
 func TestExportTells(t *testing.T) {
 	n := pretrained(t)
-	f := nin.Export(nin.Metadata{Model: "nin-bn", Size: 48, Classes: n.Classes, Mean: cifar10.Mean, Std: cifar10.Std}, nil, &nn.State{})
+	f := nin.Export(nin.Metadata{Model: "nin-bn", Size: 48, Classes: n.Classes, Mean: cifar10.Mean, Std: cifar10.Std},
+		nil, &nn.State{})
 	f.Tensors = n.File.Tensors
 	got, err := nin.NewNetwork("w", f, nin.Given{})
 	if err != nil {
@@ -120,7 +122,9 @@ func TestExportTells(t *testing.T) {
 
 func TestUntoldModel(t *testing.T) {
 	f := &safetensors.File{Tensors: []safetensors.Tensor{safetensors.FromFloat32s("x", []int{1}, []float32{1})}}
-	if _, err := nin.NewNetwork("w.safetensors", f, nin.Given{}); !errors.As(err, new(*nin.WeightsError)) || !strings.Contains(err.Error(), "w.safetensors: its tensors fit none of nin, nin-bn, nin-imagenet; in the file are x [1]; wanted are classifier.0.weight [192 3 5 5]") {
+	if _, err := nin.NewNetwork("w.safetensors", f, nin.Given{}); !errors.As(err, new(*nin.WeightsError)) ||
+		!strings.Contains(err.Error(), "w.safetensors: its tensors fit none of nin, nin-bn, nin-imagenet; in the "+
+			"file are x [1]; wanted are classifier.0.weight [192 3 5 5]") {
 		t.Errorf("%v", err)
 	}
 	if _, err := nin.OpenNetwork(filepath.Join(t.TempDir(), "none"), nin.Given{}); !errors.Is(err, os.ErrNotExist) {
@@ -134,7 +138,8 @@ func TestTooManyClasses(t *testing.T) {
 		Metadata: map[string]string{nin.ModelKey: "nin"},
 		Tensors:  []safetensors.Tensor{safetensors.FromFloat32s("classifier.20.weight", []int{1 << 30, 0, 1, 1}, nil)},
 	}
-	if _, err := nin.NewNetwork("w.safetensors", f, nin.Given{}); !errors.As(err, new(*nin.WeightsError)) || !strings.Contains(err.Error(), "1073741824 classes") {
+	if _, err := nin.NewNetwork("w.safetensors", f, nin.Given{}); !errors.As(err, new(*nin.WeightsError)) ||
+		!strings.Contains(err.Error(), "1073741824 classes") {
 		t.Errorf("%v", err)
 	}
 }

@@ -182,7 +182,8 @@ func (o *object) parts() map[string]*dict {
 	return found
 }
 
-// walk gives a model's parameters and buffers by the names of its state_dict. left bounds the parts looked at, as some may come many times.
+// walk gives a model's parameters and buffers by the names of its state_dict. left bounds the parts looked at, as some
+// may come many times.
 func (o *object) walk(prefix string, left *int, add func(name string, t *tensor) error) error {
 	parts := o.parts()
 	for _, kind := range []string{"_parameters", "_buffers", "_modules"} {

@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// What a pickle can put together here: nil, bool, int64, float64 and string as in Go, and these. Whatever holds others is a pointer, so that
-// one which comes again, or holds itself, is known by its address.
+// What a pickle can put together here: nil, bool, int64, float64 and string as in Go, and these. Whatever holds others
+// is a pointer, so that one which comes again, or holds itself, is known by its address.
 type (
 	sequence struct {
 		items []any
@@ -77,11 +77,12 @@ const (
 	// maxDims is the most dimensions of a tensor; PyTorch itself allows 64.
 	maxDims = 64
 
-	// maxPickle is the largest pickle accepted, in bytes. It holds names, shapes and what was saved beside the weights; those of large networks
-	// take some 100 kB.
+	// maxPickle is the largest pickle accepted, in bytes. It holds names, shapes and what was saved beside the weights;
+	// those of large networks take some 100 kB.
 	maxPickle = 64 << 20
 
-	// maxInstructions is the most that the pickles of a file may have together. An instruction takes some hundred bytes of memory at most.
+	// maxInstructions is the most that the pickles of a file may have together. An instruction takes some hundred bytes
+	// of memory at most.
 	maxInstructions = 2_000_000
 
 	// lastProtocol is the newest version of pickles that is known.
@@ -399,7 +400,8 @@ func integer(b []byte) any {
 	return v
 }
 
-// container follows an instruction that makes a tuple, list, dict or set, or puts values into one; false where it is another one.
+// container follows an instruction that makes a tuple, list, dict or set, or puts values into one; false where it is
+// another one.
 func (m *machine) container(op byte) bool {
 	switch op {
 	case opMark:
@@ -486,8 +488,8 @@ func (m *machine) setItems(items []any) {
 	}
 }
 
-// reference follows an instruction that refers to something: a value before, a name of Python's, something outside; or that builds an object of
-// it. False where it is another one.
+// reference follows an instruction that refers to something: a value before, a name of Python's, something outside; or
+// that builds an object of it. False where it is another one.
 func (m *machine) reference(op byte) bool {
 	switch op {
 	case opProto: // once more
@@ -537,7 +539,8 @@ func (m *machine) reference(op byte) bool {
 			refuse("an object has no class")
 		}
 		m.build(v[0], &sequence{v[1:], true})
-	case opBuild: // attributes; those of a dict are the versions of a state_dict's modules, those of a tensor whether it is trained
+	// attributes; those of a dict are the versions of a state_dict's modules, those of a tensor whether it is trained
+	case opBuild:
 		state := m.pop()
 		if o, ok := m.top().(*object); ok {
 			o.state = state
@@ -548,7 +551,8 @@ func (m *machine) reference(op byte) bool {
 	return true
 }
 
-// build pushes the result of call. It counts as many instructions as it has parts, since arguments can be used again and again.
+// build pushes the result of call. It counts as many instructions as it has parts, since arguments can be used again
+// and again.
 func (m *machine) build(callable, args any) {
 	v := call(callable, args)
 	switch v := v.(type) {
@@ -579,8 +583,8 @@ func (m *machine) get(i uint32) {
 	m.push(v)
 }
 
-// call stands for the result of calling a function or class: of those that a state_dict needs what they would give, of every other an object.
-// Nothing is ever run.
+// call stands for the result of calling a function or class: of those that a state_dict needs what they would give, of
+// every other an object. Nothing is ever run.
 func call(callable, args any) any {
 	a, ok := args.(*sequence)
 	if !ok {
@@ -628,7 +632,8 @@ func init() { // refers to itself
 			if len(a) != 4 {
 				return nil
 			}
-			if f, ok := a[0].(global); ok && f == (global{"torch._tensor", "_rebuild_from_type_v2"}) { // within itself without end
+			// within itself without end
+			if f, ok := a[0].(global); ok && f == (global{"torch._tensor", "_rebuild_from_type_v2"}) {
 				return nil
 			}
 			return call(a[0], a[2])

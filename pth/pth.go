@@ -1,8 +1,9 @@
-// Package pth reads PyTorch's own files, as torch.save wrote them in all its versions: a zip archive (since 1.6), a stream of pickles with the
-// tensors' elements behind (since 0.1.10), or a tar archive.
+// Package pth reads PyTorch's own files, as torch.save wrote them in all its versions: a zip archive (since 1.6), a
+// stream of pickles with the tensors' elements behind (since 0.1.10), or a tar archive.
 //
-// A pickle is a program for a small machine that can call any Python function. Nothing is ever run here: what a state_dict needs is read as
-// data, and every other object is a name without content. The reader is strict: a tensor that was read is what the file's author saved.
+// A pickle is a program for a small machine that can call any Python function. Nothing is ever run here: what a
+// state_dict needs is read as data, and every other object is a name without content. The reader is strict: a tensor
+// that was read is what the file's author saved.
 package pth
 
 import (
@@ -56,7 +57,8 @@ type Checkpoint struct {
 	taken    int                              // bytes of the tensors read so far
 }
 
-// Group is a dictionary with tensors among its values, such as a state_dict, or the tensors of a whole model that was saved.
+// Group is a dictionary with tensors among its values, such as a state_dict, or the tensors of a whole model that was
+// saved.
 type Group struct {
 	Tensors []Tensor // in the dictionary's order
 	at      *step
@@ -79,7 +81,8 @@ type Entry struct {
 	Kind string // in words, such as "a dict"
 }
 
-// Is says whether a file's bytes begin as those of a PyTorch file, or of any zip or tar archive, rather than of another format.
+// Is says whether a file's bytes begin as those of a PyTorch file, or of any zip or tar archive, rather than of another
+// format.
 func Is(b []byte) bool { return isZip(b) || isStream(b) || isTar(b) }
 
 // Decode reads a file's bytes. It checks no tensor that is not read. An error is always a *FormatError without a path.
@@ -91,7 +94,8 @@ func Decode(b []byte) (*Checkpoint, error) {
 	case isTar(b):
 		open = decodeTar
 	case !isZip(b):
-		return nil, damaged("", "it is no file of torch.save: neither a zip archive nor one of the formats before PyTorch 1.6")
+		return nil, damaged("", "it is no file of torch.save: neither a zip archive nor one of the formats before "+
+			"PyTorch 1.6")
 	}
 	c, err := open(b)
 	if err != nil {
@@ -111,7 +115,8 @@ func Decode(b []byte) (*Checkpoint, error) {
 		if len(parts) > 0 {
 			what += " in which " + strings.Join(parts, ", ")
 		}
-		return nil, damaged("", "it holds no tensors, but %s; save the weights: torch.save(model.state_dict(), FILE)", what)
+		return nil, damaged("", "it holds no tensors, but %s; save the weights: torch.save(model.state_dict(), FILE)",
+			what)
 	}
 	return c, nil
 }
@@ -121,8 +126,9 @@ func newUnpickler(entry string, persistent func(id any) any) *unpickler {
 	return &unpickler{entry: entry, persistent: persistent, left: maxInstructions}
 }
 
-// reference reads what stands for a storage: ("storage", class, key, location, elements), in the stream followed by what part of another storage
-// it is. The location, a device, is of no interest. A class with its source, ("module", class, …), stands for the class.
+// reference reads what stands for a storage: ("storage", class, key, location, elements), in the stream followed by
+// what part of another storage it is. The location, a device, is of no interest. A class with its source, ("module",
+// class, …), stands for the class.
 func reference(v any) any {
 	t, _ := v.(*sequence)
 	if t == nil || len(t.items) < 2 {
@@ -139,7 +145,8 @@ func reference(v any) any {
 	key, ok1 := id[2].(string)
 	count, ok2 := id[4].(int64)
 	if class == "" || !ok1 || !ok2 || count < 0 {
-		refuse("a reference to a storage has %s, a key that is %s and a length that is %s", kindOf(id[1]), kindOf(id[2]), kindOf(id[4]))
+		refuse("a reference to a storage has %s, a key that is %s and a length that is %s", kindOf(id[1]),
+			kindOf(id[2]), kindOf(id[4]))
 	}
 	s := storage{class: class, key: key, count: count}
 	if len(id) == 6 && id[5] != nil {

@@ -139,11 +139,12 @@ func TestBeside(t *testing.T) {
 		key    string
 		beside []Entry
 	}{
-		"state.pth":       {"", nil},
-		"flat.pth":        {"", []Entry{{"epoch", "an int"}, {"history", "a list"}}},
-		"list.pth":        {"1", []Entry{{"0", "an int"}, {"2", "a tensor"}}},
-		"python2.pth":     {"state_dict", []Entry{{"arch", "a str"}, {"big", "an int"}}},
-		"code-beside.pth": {"model", []Entry{{"hook", `an object of "posix.system", which was not run`}, {"log", `an object of "posix.system", which was not run`}}},
+		"state.pth":   {"", nil},
+		"flat.pth":    {"", []Entry{{"epoch", "an int"}, {"history", "a list"}}},
+		"list.pth":    {"1", []Entry{{"0", "an int"}, {"2", "a tensor"}}},
+		"python2.pth": {"state_dict", []Entry{{"arch", "a str"}, {"big", "an int"}}},
+		"code-beside.pth": {"model", []Entry{{"hook", `an object of "posix.system", which was not run`}, {"log",
+			`an object of "posix.system", which was not run`}}},
 	} {
 		c, err := Decode(testdata(t, file))
 		if err != nil {
@@ -164,8 +165,10 @@ func TestBeside(t *testing.T) {
 		kinds[e.Name] = e.Kind
 	}
 	for name, kind := range map[string]string{
-		"args": "argparse.Namespace", "best": "numpy", "history": "numpy", "shape": "a tuple", "optimizer": "a dict", "counts": "collections.Counter",
-		"when": "datetime.datetime", "set": "set", "seed": "an int", "raw": "", "complex": "complex", "path": "pathlib", "dtype": "torch.float16",
+		"args": "argparse.Namespace", "best": "numpy", "history": "numpy", "shape": "a tuple", "optimizer": "a " +
+			"dict", "counts": "collections.Counter",
+		"when": "datetime.datetime", "set": "set", "seed": "an " +
+			"int", "raw": "", "complex": "complex", "path": "pathlib", "dtype": "torch.float16",
 	} {
 		if got, ok := kinds[name]; !ok || !strings.Contains(got, kind) {
 			t.Errorf("hyper.pth: %s is %q, want %q", name, got, kind)
@@ -285,7 +288,8 @@ func TestRefuses(t *testing.T) {
 	damaged[bytes.Index(damaged, []byte("x/data/0"))+8+5] ^= 1 // within the storage
 	manyTimes := "\x80\x02}"                                   // 30 MB a time
 	for i := range 40 {
-		manyTimes += word(strings.Repeat("w", i+1)) + view("FloatStorage", int4(7_500_000), int4(0), ints(7_500_000), ints(1)) + "s"
+		manyTimes += word(strings.Repeat("w", i+1)) + view("FloatStorage", int4(7_500_000), int4(0), ints(7_500_000),
+			ints(1)) + "s"
 	}
 	for _, c := range []struct {
 		name  string
@@ -307,10 +311,14 @@ func TestRefuses(t *testing.T) {
 		{"beyond its storage", pack(t, float(1, []int32{6}, []int32{1}), six), []string{`"w"`, "leaves its storage"}},
 		{"stride beyond", pack(t, float(0, []int32{2, 2}, []int32{4, 2}), six), []string{"leaves its storage"}},
 		{"offset beyond", pack(t, float(6, nil, nil), six), []string{"leaves its storage"}},
-		{"huge offset", pack(t, only(view("FloatStorage", int4(6), huge, ints(2), ints(1))), six), []string{"leaves its storage"}},
-		{"huge stride", pack(t, only(view("FloatStorage", int4(6), int4(0), ints(2), huge+"\x85")), six), []string{"leaves its storage"}},
-		{"huge size", pack(t, only(view("FloatStorage", int4(6), int4(0), huge+"\x85", ints(1))), six), []string{"too large"}},
-		{"huge beside nothing", pack(t, only(view("FloatStorage", int4(6), int4(0), int4(0)+huge+"\x86", ints(1, 1))), six), []string{"too large"}},
+		{"huge offset", pack(t, only(view("FloatStorage", int4(6), huge, ints(2), ints(1))), six),
+			[]string{"leaves its storage"}},
+		{"huge stride", pack(t, only(view("FloatStorage", int4(6), int4(0), ints(2), huge+"\x85")), six),
+			[]string{"leaves its storage"}},
+		{"huge size", pack(t, only(view("FloatStorage", int4(6), int4(0), huge+"\x85", ints(1))), six),
+			[]string{"too large"}},
+		{"huge beside nothing", pack(t, only(view("FloatStorage", int4(6), int4(0), int4(0)+huge+"\x86", ints(1, 1))),
+			six), []string{"too large"}},
 		{"huge product", pack(t, float(0, []int32{1 << 16, 1 << 16, 1 << 16, 1 << 16}, []int32{1, 1, 1, 1}), six), []string{"too large"}},
 		{"larger than its storage", pack(t, float(0, []int32{7}, []int32{0}), six), []string{"more elements than its storage"}},
 		{"together too large", pack(t, []byte(manyTimes+"."), member{"x/data/0", make([]byte, 30_000_000)}), []string{"1073741824 bytes"}},
@@ -319,18 +327,22 @@ func TestRefuses(t *testing.T) {
 		{"negative offset", pack(t, float(-1, []int32{1}, []int32{1}), six), []string{"can't be followed"}},
 		{"more strides than dimensions", pack(t, float(0, []int32{6}, []int32{1, 1}), six), []string{"1 dimensions and 2 strides"}},
 		{"too many dimensions", pack(t, float(0, make([]int32, 65), make([]int32, 65)), six), []string{"at most 64"}},
-		{"unknown storage", pack(t, only(view("FloatingStorage", int4(6), int4(0), ints(6), ints(1))), six), []string{"FloatingStorage"}},
+		{"unknown storage", pack(t, only(view("FloatingStorage", int4(6), int4(0), ints(6), ints(1))), six),
+			[]string{"FloatingStorage"}},
 		{"not a tensor", pack(t, only("N")), []string{"no tensors", `"w"`, "None", "model.state_dict()"}},
-		{"state_dict is a list", pack(t, []byte("\x80\x02}"+word("state_dict")+"]s.")), []string{"no tensors", `"state_dict"`, "a list"}},
+		{"state_dict is a list", pack(t, []byte("\x80\x02}"+word("state_dict")+"]s.")), []string{"no tensors",
+			`"state_dict"`, "a list"}},
 		{"key is a number", pack(t, []byte("\x80\x02}K\x01Ns.")), []string{"no tensors", `"1" is None`}},
-		{"a name twice", pack(t, []byte("\x80\x02}"+strings.Repeat(word("w")+view("FloatStorage", int4(6), int4(0), ints(6), ints(1))+"s", 2)+"."), six), []string{"two tensors", `"w"`}},
+		{"a name twice", pack(t, []byte("\x80\x02}"+strings.Repeat(word("w")+view("FloatStorage", int4(6), int4(0),
+			ints(6), ints(1))+"s", 2)+"."), six), []string{"two tensors", `"w"`}},
 		{"no pickle in it", pack(t, []byte("hello")), []string{"protocol 2"}},
 		{"pickle cut off", pack(t, good[:len(good)-10], six), []string{"ends too early"}},
 		{"something after the end", pack(t, append(bytes.Clone(good), '.'), six), []string{"1 bytes left"}},
 		{"two values at the end", pack(t, []byte("\x80\x02NN.")), []string{"2 values"}},
 		{"nothing at the end", pack(t, []byte("\x80\x02.")), []string{"0 values"}},
 		{"unknown instruction", pack(t, []byte("\x80\x02N\x82\x01.")), []string{"byte 3", "0x82"}},
-		{"builds an object", pack(t, []byte("\x80\x02cos\nsystem\n"+word("ls")+"\x85R.")), []string{"no tensors", "os.system", "not run"}},
+		{"builds an object", pack(t, []byte("\x80\x02cos\nsystem\n"+word("ls")+"\x85R.")), []string{"no tensors",
+			"os.system", "not run"}},
 		{"old instance", pack(t, []byte("\x80\x02("+word("ls")+"ios\nsystem\n.")), []string{"os.system", "not run"}},
 		{"empty stack", pack(t, []byte("\x80\x02R.")), []string{"nothing to work on"}},
 		{"mark for a value", pack(t, []byte("\x80\x02}((s.")), []string{"a mark"}},
@@ -342,13 +354,17 @@ func TestRefuses(t *testing.T) {
 		{"string not UTF-8", pack(t, []byte("\x80\x02"+word("\xff")+".")), []string{"UTF-8"}},
 		{"long integer", pack(t, []byte("\x80\x02\x8a\x09123456789.")), []string{"no tensors", "an int"}},
 		{"name without end", pack(t, []byte("\x80\x02ctorch")), []string{"no end"}},
-		{"foreign reference", pack(t, []byte("\x80\x02"+word("file:///etc/passwd")+"Q.")), []string{"not to a storage"}},
+		{"foreign reference", pack(t, []byte("\x80\x02"+word("file:///etc/passwd")+"Q.")),
+			[]string{"not to a storage"}},
 		{"called with too few", pack(t, []byte("\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R.")), []string{"_rebuild_tensor_v2", "0 arguments"}},
 		{"calls a value", pack(t, []byte("\x80\x02))R.")), []string{"a tuple"}},
 		{"dictionary in itself", pack(t, []byte("\x80\x02}q\x00"+word("state_dict")+"h\x00s.")), []string{"a dict"}},
-		{"too many instructions", pack(t, append([]byte("\x80\x02"), bytes.Repeat([]byte("N"), maxInstructions+1)...)), []string{"2000000 instructions"}},
-		{"pickle too large", pack(t, append([]byte("\x80\x02X\xff\xff\xff\x7f"), make([]byte, maxPickle)...)), []string{"67108864 bytes"}},
-		{"many of one", pack(t, []byte("\x80\x02ccollections\nOrderedDict\n(]("+strings.Repeat("NN\x86", 10000)+"etq\x01"+strings.Repeat("0ccollections\nOrderedDict\nh\x01R", 1000)+".")), []string{"instructions"}},
+		{"too many instructions", pack(t, append([]byte("\x80\x02"), bytes.Repeat([]byte("N"), maxInstructions+1)...)),
+			[]string{"2000000 instructions"}},
+		{"pickle too large", pack(t, append([]byte("\x80\x02X\xff\xff\xff\x7f"), make([]byte, maxPickle)...)),
+			[]string{"67108864 bytes"}},
+		{"many of one", pack(t, []byte("\x80\x02ccollections\nOrderedDict\n(]("+strings.Repeat("NN\x86",
+			10000)+"etq\x01"+strings.Repeat("0ccollections\nOrderedDict\nh\x01R", 1000)+".")), []string{"instructions"}},
 		{"itself", pack(t, []byte("\x80\x02]q\x00h\x00a.")), []string{"no tensors", "a list"}},
 		{"call within call", pack(t, []byte("\x80\x02ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._tensor\n_rebuild_from_type_v2\nN)NtR.")), []string{"can't be followed"}},
 		{"protocol of tomorrow", pack(t, []byte("\x80\x06N.")), []string{"protocol 6", "2 to 5"}},
@@ -379,7 +395,8 @@ func TestRefusesOverlap(t *testing.T) {
 	t.Error("two files of the archive share their bytes, and it was accepted")
 }
 
-// fuzzed checks what holds for every file: an error is a *FormatError, whatever is read can be written, and all that lies in it can be named.
+// fuzzed checks what holds for every file: an error is a *FormatError, whatever is read can be written, and all that
+// lies in it can be named.
 func fuzzed(t *testing.T, b []byte) {
 	c, err := Decode(b)
 	if err != nil {
@@ -416,8 +433,8 @@ func fuzzed(t *testing.T, b []byte) {
 	}
 }
 
-// FuzzDecode feeds whole files of all formats to the reader, and FuzzPickle pickles in a sound archive, since a mutated one rarely has the right
-// checksum.
+// FuzzDecode feeds whole files of all formats to the reader, and FuzzPickle pickles in a sound archive, since a mutated
+// one rarely has the right checksum.
 func FuzzDecode(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.pth")
 	if err != nil || len(files) == 0 {

@@ -13,7 +13,8 @@ const (
 
 // isStream looks at the part of the first pickle that no other has; newer protocols put a frame around the rest.
 func isStream(b []byte) bool {
-	return prefixed(b, streamMagic[:4], "\x80\x03\x8a\x0a", "\x80\x04\x95\x0d\x00\x00\x00\x00\x00\x00\x00\x8a\x0a", "\x80\x05\x95\x0d\x00\x00\x00\x00\x00\x00\x00\x8a\x0a",
+	return prefixed(b, streamMagic[:4], "\x80\x03\x8a\x0a", "\x80\x04\x95\x0d\x00\x00\x00\x00\x00\x00\x00\x8a\x0a",
+		"\x80\x05\x95\x0d\x00\x00\x00\x00\x00\x00\x00\x8a\x0a",
 		"\x80\x04\x8a\x0a", "\x80\x05\x8a\x0a")
 }
 
@@ -43,7 +44,8 @@ func decodeStream(b []byte) (*Checkpoint, error) {
 		return nil, err
 	}
 	if protocol != any(int64(streamProtocol)) {
-		return nil, damaged("", "it has version %v of the format before PyTorch 1.6; %d is read", protocol, streamProtocol)
+		return nil, damaged("", "it has version %v of the format before PyTorch 1.6; %d is read", protocol,
+			streamProtocol)
 	}
 	system, err := next()
 	if err != nil {
@@ -51,7 +53,8 @@ func decodeStream(b []byte) (*Checkpoint, error) {
 	}
 	for _, e := range entries(system) {
 		if e.name == "little_endian" && e.value != any(true) {
-			return nil, damaged("", "its byte order is big, only little is supported; save it on a little-endian machine")
+			return nil, damaged("", "its byte order is big, only little is supported; save it on a little-endian "+
+				"machine")
 		}
 	}
 	root, err := next()
@@ -71,7 +74,8 @@ func decodeStream(b []byte) (*Checkpoint, error) {
 		key, _ := k.(string)
 		typ, known := types[classes[key]]
 		if !known {
-			return nil, damaged(entry, "storage %.50q has elements of a type that is not known, %.100q", key, classes[key])
+			return nil, damaged(entry, "storage %.50q has elements of a type that is not known, %.100q", key,
+				classes[key])
 		}
 		if storages[key], at, err = elementsAt(b, at, typ.bytes); err != nil {
 			return nil, err
@@ -86,12 +90,14 @@ func decodeStream(b []byte) (*Checkpoint, error) {
 // elementsAt reads a storage: the number of its elements, then they.
 func elementsAt(b []byte, at, size int) (elements []byte, end int, err error) {
 	if len(b)-at < 8 {
-		return nil, at, &FormatError{Offset: int64(at), Problem: "the file ends where a storage is expected (is it truncated?)"}
+		return nil, at, &FormatError{Offset: int64(at), Problem: "the file ends where a storage is expected (is it " +
+			"truncated?)"}
 	}
 	n := binary.LittleEndian.Uint64(b[at:])
 	at += 8
 	if left := len(b) - at; n > uint64(left/size) {
-		return nil, at, &FormatError{Offset: int64(at), Problem: fmt.Sprintf("a storage of %d elements of %d bytes is not all there (is the file truncated?)", n, size)}
+		return nil, at, &FormatError{Offset: int64(at), Problem: fmt.Sprintf("a storage of %d elements of %d bytes "+
+			"is not all there (is the file truncated?)", n, size)}
 	}
 	end = at + int(n)*size
 	return b[at:end:end], end, nil

@@ -11,7 +11,8 @@ import (
 	"strconv"
 )
 
-// The format of before PyTorch 0.1.10: a tar archive of the files storages, tensors and pickle. Storages and tensors have numbers there.
+// The format of before PyTorch 0.1.10: a tar archive of the files storages, tensors and pickle. Storages and tensors
+// have numbers there.
 
 // maxNumbered is the most storages and tensors of such a file.
 const maxNumbered = 100_000
@@ -26,7 +27,8 @@ func decodeTar(b []byte) (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tarred{classes: map[int64]string{}, elements: map[string][]byte{}, parts: map[int64]storage{}, tensors: map[int64]*tensor{}}
+	t := &tarred{classes: map[int64]string{}, elements: map[string][]byte{}, parts: map[int64]storage{},
+		tensors: map[int64]*tensor{}}
 	if err := t.readStorages(files["storages"]); err != nil {
 		return nil, err
 	}
@@ -70,7 +72,8 @@ func untar(b []byte) (map[string][]byte, error) {
 		found++
 	}
 	if found < len(files) {
-		return nil, damaged("", "it is a tar archive without the files storages, tensors and pickle, so it is not of torch.save; unpack it first")
+		return nil, damaged("", "it is a tar archive without the files storages, tensors and pickle, so it is not of "+
+			"torch.save; unpack it first")
 	}
 	return files, nil
 }
@@ -107,7 +110,8 @@ func many(u *unpickler, b []byte) (n int64, at int, err error) {
 	}
 	n, ok := v.(int64)
 	if !ok || n < 0 || n > maxNumbered {
-		return 0, 0, damaged(u.entry, "it begins with %s, %v, where a number up to %d is expected", kindOf(v), n, maxNumbered)
+		return 0, 0, damaged(u.entry, "it begins with %s, %v, where a number up to %d is expected", kindOf(v), n,
+			maxNumbered)
 	}
 	return n, at, nil
 }
@@ -118,8 +122,8 @@ func none(any) any {
 	return nil
 }
 
-// readStorages reads number, location and class of each storage with its elements behind, then parts of storages: their number, the whole's
-// number, first element and length.
+// readStorages reads number, location and class of each storage with its elements behind, then parts of storages: their
+// number, the whole's number, first element and length.
 func (t *tarred) readStorages(b []byte) error {
 	u := newUnpickler("storages", none)
 	n, at, err := many(u, b)
@@ -138,7 +142,8 @@ func (t *tarred) readStorages(b []byte) error {
 		class := storageClass(v.(*sequence).items[2])
 		typ, known := types[class]
 		if !known {
-			return damaged(u.entry, "a storage is %s, whose elements are of an unknown type", kindOf(v.(*sequence).items[2]))
+			return damaged(u.entry, "a storage is %s, whose elements are of an unknown type",
+				kindOf(v.(*sequence).items[2]))
 		}
 		key := strconv.FormatInt(id[0], 10)
 		if t.elements[key], at, err = elementsAt(b, at, typ.bytes); err != nil {
@@ -168,7 +173,8 @@ func (t *tarred) readStorages(b []byte) error {
 	return nil
 }
 
-// readTensors reads each tensor's number, storage and class, then number of dimensions, shape, strides and first element.
+// readTensors reads each tensor's number, storage and class, then number of dimensions, shape, strides and first
+// element.
 func (t *tarred) readTensors(b []byte) error {
 	u := newUnpickler("tensors", none)
 	n, at, err := many(u, b)
@@ -189,7 +195,8 @@ func (t *tarred) readTensors(b []byte) error {
 			return damaged(u.entry, "the storage of a tensor is not there")
 		}
 		short := func() error {
-			return &FormatError{Entry: u.entry, Offset: int64(at), Problem: "a tensor is not all there (is the file truncated?)"}
+			return &FormatError{Entry: u.entry, Offset: int64(at), Problem: "a tensor is not all there (is the file " +
+				"truncated?)"}
 		}
 		if len(b)-at < 8 {
 			return short()
@@ -219,7 +226,8 @@ func (t *tarred) readTensors(b []byte) error {
 	return nil
 }
 
-// persistent finds a tensor or storage by its number, in digits; a class that comes with its source, (class, …), is the class.
+// persistent finds a tensor or storage by its number, in digits; a class that comes with its source, (class, …), is the
+// class.
 func (t *tarred) persistent(id any) any {
 	if s, ok := id.(*sequence); ok && len(s.items) > 0 {
 		return s.items[0]

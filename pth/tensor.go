@@ -59,7 +59,8 @@ var byDType = func() map[string]string {
 // storageClass is the class of a storage that a name of Python's stands for, "" for none.
 func storageClass(v any) string {
 	g, _ := v.(global)
-	if !strings.HasSuffix(g.name, "Storage") || g.module != "torch" && g.module != "torch.storage" && g.module != "torch.cuda" {
+	if !strings.HasSuffix(g.name, "Storage") || g.module != "torch" && g.module != "torch.storage" &&
+		g.module != "torch.cuda" {
 		return ""
 	}
 	return strings.TrimPrefix(g.name, "_")
@@ -91,7 +92,8 @@ func (t *tensor) check(elements []byte) (int, error) {
 	typ := types[t.storage.class]
 	count := int64(len(elements)/typ.bytes) - t.storage.from
 	if len(elements)%typ.bytes != 0 || count < t.storage.count {
-		return 0, fmt.Errorf("its storage should have %d elements of %d bytes, storage %.50q has %d bytes", t.storage.count, typ.bytes, t.storage.key, len(elements))
+		return 0, fmt.Errorf("its storage should have %d elements of %d bytes, storage %.50q has %d bytes",
+			t.storage.count, typ.bytes, t.storage.key, len(elements))
 	}
 	count = t.storage.count
 	// An empty dimension counts as one here, so that none of the others can be absurd.
@@ -110,7 +112,8 @@ func (t *tensor) check(elements []byte) (int, error) {
 		return 0, nil
 	}
 	if product > count {
-		return 0, fmt.Errorf("its shape %v has more elements than its storage, which has %d; call .contiguous() before saving", t.size, count)
+		return 0, fmt.Errorf("its shape %v has more elements than its storage, which has %d; call .contiguous() "+
+			"before saving", t.size, count)
 	}
 	last := min(t.offset, count) // the element farthest in; count stands for all that lie beyond the storage, so that nothing overflows
 	for i, s := range t.size {

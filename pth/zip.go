@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// archive is a zip archive of torch.save: a pickle, which says what tensors there are, and a file of elements for each storage.
+// archive is a zip archive of torch.save: a pickle, which says what tensors there are, and a file of elements for each
+// storage.
 type archive struct {
 	b         []byte
 	entries   map[string]*zip.File // by their names below the folder that all are in
@@ -71,7 +72,8 @@ func open(b []byte) (*archive, error) {
 		a.unchecked = a.unchecked && f.CRC32 == 0
 	}
 	if a.entries["constants.pkl"] != nil {
-		return nil, damaged("", "it is a TorchScript program (torch.jit.save); save the state_dict instead: torch.save(model.state_dict(), FILE)")
+		return nil, damaged("", "it is a TorchScript program (torch.jit.save); save the state_dict instead: "+
+			"torch.save(model.state_dict(), FILE)")
 	}
 	if a.entries["byteorder"] != nil { // newer versions tell; before, only little-endian machines were in use
 		order, err := a.entry("byteorder")
@@ -79,7 +81,8 @@ func open(b []byte) (*archive, error) {
 			return nil, err
 		}
 		if string(order) != "little" {
-			return nil, damaged("", "its byte order is %.20q, only little is supported; save it on a little-endian machine", order)
+			return nil, damaged("", "its byte order is %.20q, only little is supported; save it on a little-endian "+
+				"machine", order)
 		}
 	}
 	return a, nil
@@ -99,7 +102,8 @@ func insteadOf(files []*zip.File) string {
 		case name == "[Content_Types].xml":
 			return ": it is an office document"
 		case strings.HasSuffix(name, ".pth"), strings.HasSuffix(name, ".pt"), strings.HasSuffix(name, ".safetensors"):
-			return "; unpack it: " + strings.ToValidUTF8(strings.Map(printable, shorten(name)), "?") + " in it may be the weights"
+			return "; unpack it: " + strings.ToValidUTF8(strings.Map(printable, shorten(name)),
+				"?") + " in it may be the weights"
 		}
 	}
 	return ""
@@ -113,7 +117,8 @@ func printable(r rune) rune {
 	return r
 }
 
-// entry is the content of a file of the archive: a slice of the archive, never a copy, since torch.save does not compress.
+// entry is the content of a file of the archive: a slice of the archive, never a copy, since torch.save does not
+// compress.
 func (a *archive) entry(name string) ([]byte, error) {
 	if content, ok := a.read[name]; ok {
 		return content, nil
@@ -132,7 +137,8 @@ func (a *archive) entry(name string) ([]byte, error) {
 	if err != nil {
 		return refuse("the zip archive is damaged: %v", err)
 	}
-	if size := uint64(len(a.b)); uint64(at) > size || f.UncompressedSize64 > size-uint64(at) || f.UncompressedSize64 != f.CompressedSize64 {
+	if size := uint64(len(a.b)); uint64(at) > size || f.UncompressedSize64 > size-uint64(at) ||
+		f.UncompressedSize64 != f.CompressedSize64 {
 		return refuse("its %d bytes are not all there (is the file truncated?)", f.UncompressedSize64)
 	}
 	if a.size += int(f.UncompressedSize64); a.size > len(a.b) {

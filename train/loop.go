@@ -46,7 +46,8 @@ type Job struct {
 	// result: the weights are read back then anyway, and of an evaluation the logits of the first images are.
 	Observe func(Observation)
 
-	// Note is told what a reader should know of the weights to start from, a sentence at a time; nil: nobody wants to know.
+	// Note is told what a reader should know of the weights to start from, a sentence at a time; nil: nobody wants to
+	// know.
 	Note func(string)
 
 	disk disk // nil: the real one
@@ -198,7 +199,8 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 			}
 			initial <- n.Weights
 			given.Mean, given.Std = &n.Mean, &n.Std
-			l.Config.Mean, l.Config.Std = nin.Values(n.Mean), nin.Values(n.Std) // the run must not depend on the file any more
+			// the run must not depend on the file any more
+			l.Config.Mean, l.Config.Std = nin.Values(n.Mean), nin.Values(n.Std)
 		}
 	}
 	if given.Mean != nil {
@@ -264,7 +266,8 @@ func (l *loop) readInit(given nin.Given) (*nin.Network, error) {
 	}
 	if e := (*nin.ClassesError)(nil); errors.As(err, &e) {
 		return nil, &nin.WeightsError{Path: l.Config.Init, Problem: fmt.Sprintf(
-			"its network has %d classes, the data set %s has %d; training starts from weights for the same number of classes, or from random ones without --init", e.Have, l.Data.Name, e.Given)}
+			"its network has %d classes, the data set %s has %d; training starts from weights for the same number of "+
+				"classes, or from random ones without --init", e.Have, l.Data.Name, e.Given)}
 	}
 	if err != nil {
 		return nil, err
@@ -283,7 +286,8 @@ func (l *loop) readInit(given nin.Given) (*nin.Network, error) {
 
 // graph is the network for images of size pixels a side, and its last node.
 func (l *loop) graph(size int) (*nn.Graph, *nn.Node, error) {
-	return nin.Build(nin.Config{Model: l.Config.Model, Classes: len(l.Data.Classes), Size: size, Dropout: l.Config.Dropout})
+	return nin.Build(nin.Config{Model: l.Config.Model, Classes: len(l.Data.Classes), Size: size,
+		Dropout: l.Config.Dropout})
 }
 
 // chooseKernels asks for the variants at all sizes of the run.
@@ -675,7 +679,8 @@ func (l *loop) watchDead(s StepRecord) {
 		return
 	}
 	if l.stuck++; l.stuck == 200 {
-		slog.Warn(fmt.Sprintf("the loss has been ln %d for 200 steps: the network is dead (every last ReLU gives 0); try another --seed, a smaller --lr, or --model nin-bn", classes), "step", s.Step)
+		slog.Warn(fmt.Sprintf("the loss has been ln %d for 200 steps: the network is dead (every last ReLU gives 0); "+
+			"try another --seed, a smaller --lr, or --model nin-bn", classes), "step", s.Step)
 	}
 }
 

@@ -41,7 +41,8 @@ func subset(t *testing.T, train, test int) *cifar10.Dataset {
 	cut := func(s cifar10.Split, n int) cifar10.Split {
 		return cifar10.Split{Images: s.Images[:n*cifar10.ImageBytes], Labels: s.Labels[:n]}
 	}
-	return &cifar10.Dataset{Name: "subset", Train: cut(d.Train, train), Test: cut(d.Test, test), SHA256: d.SHA256, Classes: d.Classes, Named: d.Named}
+	return &cifar10.Dataset{Name: "subset", Train: cut(d.Train, train), Test: cut(d.Test, test), SHA256: d.SHA256,
+		Classes: d.Classes, Named: d.Named}
 }
 
 // device is opened once: its kernels are compiled once.
@@ -217,7 +218,8 @@ func checkEvaluation(t *testing.T, s Summary, split cifar10.Split) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	net, err := nn.Build(d, n.Graph, n.Logits, nn.Options{Batch: 8, Augment: ops.Augment{Size: 8, Mean: cifar10.Mean, Std: cifar10.Std}})
+	net, err := nn.Build(d, n.Graph, n.Logits, nn.Options{Batch: 8, Augment: ops.Augment{Size: 8, Mean: cifar10.Mean,
+		Std: cifar10.Std}})
 	if err != nil {
 		t.Fatal(err)
 	}

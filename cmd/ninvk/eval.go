@@ -120,11 +120,12 @@ func (c evalCommand) Run(ctx context.Context) error {
 	return t.Flush()
 }
 
-// sameClasses gives a network the names of the data set's classes where it has none of its own. Another number of classes is an error; other names
-// are said.
+// sameClasses gives a network the names of the data set's classes where it has none of its own. Another number of
+// classes is an error; other names are said.
 func sameClasses(n *nin.Network, data *cifar10.Dataset) error {
 	if len(n.Classes) != len(data.Classes) {
-		return &nin.WeightsError{Path: n.Path, Problem: fmt.Sprintf("its network has %d classes, the data set %s has %d", len(n.Classes), data.Name, len(data.Classes))}
+		return &nin.WeightsError{Path: n.Path, Problem: fmt.Sprintf("its network has %d classes, the data set %s has "+
+			"%d", len(n.Classes), data.Name, len(data.Classes))}
 	}
 	if data.Named {
 		if err := n.NameClasses(data.Classes); err != nil {

@@ -65,6 +65,7 @@ func (c exportCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "%s: %s as ONNX, opset %d, %s [N, 3, %d, %d] to %s [N, %d]\n", c.Out, n.Model, onnx.Opset, onnx.InputName, n.Size, n.Size, onnx.OutputName, len(n.Classes))
+	fmt.Fprintf(stdout, "%s: %s as ONNX, opset %d, %s [N, 3, %d, %d] to %s [N, %d]\n", c.Out, n.Model, onnx.Opset,
+		onnx.InputName, n.Size, n.Size, onnx.OutputName, len(n.Classes))
 	return nil
 }

@@ -23,7 +23,8 @@ func checkOutput(flag, path string) error {
 	return &train.UsageError{Flag: flag, Value: path, Problem: problem}
 }
 
-// unlessInterrupted does work that leaves nothing behind when it is given up, and gives it up when ctx ends, whatever it waits for.
+// unlessInterrupted does work that leaves nothing behind when it is given up, and gives it up when ctx ends, whatever
+// it waits for.
 func unlessInterrupted(ctx context.Context, work func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- work() }()

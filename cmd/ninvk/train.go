@@ -229,7 +229,8 @@ func openDataAndDevice(name, adapter string) (data *cifar10.Dataset, dev *gpu.De
 func openData(name string) (*cifar10.Dataset, error) {
 	d, err := namedData(name)
 	if err == nil && !d.Named {
-		fmt.Fprintf(os.Stderr, "%s has no %s, which names the classes: CIFAR-10's %d are assumed\n", d.Name, cifar10.ClassesFile, len(d.Classes))
+		fmt.Fprintf(os.Stderr, "%s has no %s, which names the classes: CIFAR-10's %d are assumed\n", d.Name,
+			cifar10.ClassesFile, len(d.Classes))
 	}
 	return d, err
 }

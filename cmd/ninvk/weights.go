@@ -50,8 +50,8 @@ func (d described) given() (nin.Given, error) {
 	return g, nil
 }
 
-// open reads a weights file, or takes the embedded weights where path is empty, and builds its network for images enlarged to resize pixels a side (nil: the size that the file
-// tells, else the model's own; 0: the data's).
+// open reads a weights file, or takes the embedded weights where path is empty, and builds its network for images
+// enlarged to resize pixels a side (nil: the size that the file tells, else the model's own; 0: the data's).
 func (d described) open(path string, resize *int) (*nin.Network, error) {
 	given, err := d.given()
 	if err != nil {
@@ -59,7 +59,8 @@ func (d described) open(path string, resize *int) (*nin.Network, error) {
 	}
 	if resize != nil {
 		if given.Size = *resize; given.Size < 0 {
-			return nil, &train.UsageError{Flag: "--resize", Value: fmt.Sprint(given.Size), Problem: "must be 0 (the data's own size) or a number of pixels"}
+			return nil, &train.UsageError{Flag: "--resize", Value: fmt.Sprint(given.Size),
+				Problem: "must be 0 (the data's own size) or a number of pixels"}
 		}
 		if given.Size == 0 {
 			given.Size = cifar10.Width
@@ -82,7 +83,8 @@ func (d described) open(path string, resize *int) (*nin.Network, error) {
 // network builds the network of a file.
 func network(f *nin.File, given nin.Given) (*nin.Network, error) {
 	n, err := f.Network(given)
-	if err == nil || errors.As(err, new(*nin.WeightsError)) || errors.As(err, new(*nin.ClassesError)) || given.Size == 0 {
+	if err == nil || errors.As(err, new(*nin.WeightsError)) || errors.As(err, new(*nin.ClassesError)) ||
+		given.Size == 0 {
 		return n, err
 	}
 	size := given.Size

@@ -39,7 +39,8 @@ func TestOwnClasses(t *testing.T) {
 		}
 		return stdout, stderr
 	}
-	do("train", "--data", "birds", "--model", "nin-bn", "--batch", "8", "--max-steps", "1", "--resize", "8", "--no-tune", "--out", "run", "--mean", "0.5", "--std", "0.25,0.5,1")
+	do("train", "--data", "birds", "--model", "nin-bn", "--batch", "8", "--max-steps", "1", "--resize", "8",
+		"--no-tune", "--out", "run", "--mean", "0.5", "--std", "0.25,0.5,1")
 	weights := filepath.Join("run", "model.safetensors")
 	f, err := safetensors.Read(filepath.Join(dir, weights))
 	if err != nil {
@@ -61,7 +62,8 @@ func TestOwnClasses(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &e); err != nil {
 		t.Fatal(err)
 	}
-	if len(e.Confusion) != 4 || len(e.Classes) != 4 || e.Classes[3].Class != "old crow" || strings.Contains(stderr, "assumed") {
+	if len(e.Confusion) != 4 || len(e.Classes) != 4 || e.Classes[3].Class != "old crow" || strings.Contains(stderr,
+		"assumed") {
 		t.Errorf("evaluated %+v\n%s", e, stderr)
 	}
 
@@ -71,7 +73,8 @@ func TestOwnClasses(t *testing.T) {
 	}
 
 	// Flags win over the file, and are kept.
-	do("export", "--weights", weights, "--format", "safetensors", "--out", "e.safetensors", "--classes", "a,b,c,d", "--mean", "0.25")
+	do("export", "--weights", weights, "--format", "safetensors", "--out", "e.safetensors", "--classes", "a,b,c,d",
+		"--mean", "0.25")
 	stdout, stderr = do("export", "--weights", "e.safetensors", "--format", "onnx", "--out", "e.onnx")
 	if !strings.Contains(stdout, "to logits [N, 4]") || stderr != "" {
 		t.Errorf("exported\n%s%s", stdout, stderr)
@@ -89,7 +92,8 @@ func TestOwnClasses(t *testing.T) {
 
 // What waits is given up when the program is interrupted.
 func TestUnlessInterrupted(t *testing.T) {
-	if err := unlessInterrupted(t.Context(), func() error { return errors.ErrUnsupported }); err != errors.ErrUnsupported {
+	if err := unlessInterrupted(t.Context(),
+		func() error { return errors.ErrUnsupported }); err != errors.ErrUnsupported {
 		t.Error(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
@@ -114,13 +118,15 @@ func TestImportTells(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("exit code %d\n%s", code, stderr)
 	}
-	for _, part := range []string{"module.classifier.0.weight", "192×3×5×5", "\"step\\x1b[2J\"", "passed over\n", "o.safetensors: the weights of nin, 18 tensors\n"} {
+	for _, part := range []string{"module.classifier.0.weight", "192×3×5×5", "\"step\\x1b[2J\"", "passed over\n",
+		"o.safetensors: the weights of nin, 18 tensors\n"} {
 		if !strings.Contains(stdout, part) {
 			t.Errorf("stdout lacks %q:\n%s", part, stdout)
 		}
 	}
 	want := "w.safetensors: prefix module. dropped; passed over: \"step\\x1b[2J\" [2]\n" +
-		"w.safetensors does not tell all; assumed: mean 0.485,0.456,0.406; 10 classes named airplane, automobile, bird, …; input of 32×32 pixels (flags: --mean, --classes)\n"
+		"w.safetensors does not tell all; assumed: mean 0.485,0.456,0.406; 10 classes named airplane, automobile, " +
+		"bird, …; input of 32×32 pixels (flags: --mean, --classes)\n"
 	if stderr != want {
 		t.Errorf("stderr is\n%s\nwant\n%s", stderr, want)
 	}
