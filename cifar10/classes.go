@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -53,17 +54,17 @@ func ReadClasses(path string) ([]string, error) {
 	return names, nil
 }
 
-// ParseClasses reads names of classes, one a line. Space around them and empty lines at the end do not count.
+// ParseClasses reads names of classes, one a line. Space around them and empty lines at the end do not count. Some may be
+// the same, as two kinds of crane among ImageNet's.
 func ParseClasses(text string) ([]string, error) {
 	text = strings.TrimPrefix(text, "\ufeff")
 	if !utf8.ValidString(text) {
 		return nil, errors.New("it is not valid UTF-8")
 	}
 	lines := strings.Split(strings.TrimRightFunc(text, unicode.IsSpace), "\n")
-	seen := map[string]int{}
 	for i, line := range lines {
 		name := strings.TrimSpace(line)
-		switch before, twice := seen[name]; {
+		switch {
 		case name == "" && len(lines) == 1:
 			return nil, errors.New("it names no class")
 		case name == "":
@@ -72,10 +73,8 @@ func ParseClasses(text string) ([]string, error) {
 			return nil, fmt.Errorf("the name of class %d, %.100q, has characters that can't be printed", i, name)
 		case utf8.RuneCountInString(name) > maxClassName:
 			return nil, fmt.Errorf("the name of class %d is longer than %d characters", i, maxClassName)
-		case twice:
-			return nil, fmt.Errorf("classes %d and %d are both named %q", before, i, name)
 		}
-		seen[name], lines[i] = i, name
+		lines[i] = name
 	}
 	return lines, nil
 }
@@ -105,6 +104,12 @@ func classesOf(dir string) (names []string, named bool, err error) {
 	case len(names) < 2 || len(names) > maxClasses:
 		return nil, false, &FileError{Path: path, Offset: -1, Problem: fmt.Sprintf("it names %d classes; from 2 to "+
 			"%d can be told apart, as a label is a byte", len(names), maxClasses)}
+	}
+	for i, name := range names {
+		if first := slices.Index(names, name); first < i {
+			return nil, false, &FileError{Path: path, Offset: -1,
+				Problem: fmt.Sprintf("classes %d and %d are both named %q", first, i, name)}
+		}
 	}
 	return names, true, nil
 }

@@ -257,7 +257,7 @@ func TestParseGiven(t *testing.T) {
 			t.Errorf("classes %q: %q, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"a", "", ",", "a,,b", "a,a", "a,\x1b", t.TempDir(), "\xff,b"} {
+	for _, text := range []string{"a", "", ",", "a,,b", "a,\x1b", t.TempDir(), "\xff,b"} {
 		if got, err := nin.ParseClasses(text); err == nil {
 			t.Errorf("classes %q: %q", text, got)
 		}

@@ -93,7 +93,7 @@ func TestMetadata(t *testing.T) {
 		nin.SizeKey:    {"", "big", "0", "-3", "4097", "1e3"},
 		nin.MeanKey:    {"", "0.5", "[1,2]", "[1,2,3,4]", `["a","b","c"]`, "[1e300,0,0]"},
 		nin.StdKey:     {"[0,1,1]", "[1,1,-1]", "[1e-30,1,1]", "null"},
-		nin.ClassesKey: {"", "[]", `["a"]`, "7"},
+		nin.ClassesKey: {"", "[]", `["a"]`, "7", `["a","b","c","d","e","f","g","h","i","\u001b[2J"]`, `["a","b","c","d","e","f","g","h","i\nj",""]`},
 	} {
 		for _, v := range values {
 			m := maps.Clone(told)
