@@ -468,3 +468,21 @@ func FuzzPickle(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, pickle []byte) { fuzzed(t, pack(t, pickle, storages...)) })
 }
+
+// Newer versions of PyTorch save storages of bytes, and the type with the tensor.
+func TestUntypedStorage(t *testing.T) {
+	pickle := func(dtype string) []byte {
+		return only("ctorch._utils\n_rebuild_tensor_v3\n((" + word("storage") + "ctorch.storage\nUntypedStorage\n" + word("0") +
+			word("cpu") + int4(8) + "tQ" + int4(1) + ints(1) + ints(1) + "\x89}ctorch\n" + dtype + "\ntR")
+	}
+	eight := member{"x/data/0", []byte("\x00\x00\x00\x00\x00\x00\xc0\x3f")}
+	f, err := read(pack(t, pickle("float32"), eight))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, err := f.Tensors[0].Float32s(); err != nil || len(v) != 1 || v[0] != 1.5 {
+		t.Errorf("read %v, %v", v, err)
+	}
+	_, err = read(pack(t, pickle("float8_e4m3fn"), eight))
+	checkFormat(t, "an unknown type", err, []string{`"w"`, "float8_e4m3fn"})
+}
