@@ -273,7 +273,6 @@ func readSplit(paths []string, classes []string, sum runningSum) (Split, error) 
 		total += int(info.Size() / RecordBytes)
 	}
 	s := Split{Images: make([]byte, 0, total*ImageBytes), Labels: make([]byte, 0, total)}
-	largePages(s.Images[:cap(s.Images)])
 	for _, path := range paths {
 		if err := s.read(path, len(classes), sum); err != nil {
 			return Split{}, err

@@ -67,14 +67,13 @@ func (t *Tape) compileAhead() {
 		})
 	}
 	helpers.Wait()
-	trimHeap()
 }
 
 // helper is a device that compiles kernels and never runs one. It has an instance of its own, as the library frees a device no sooner than its instance.
 type helper struct{ d *Device }
 
 func newHelper(of *Device) (*helper, error) {
-	d, err := open(strconv.Itoa(of.Adapter.Index))
+	d, err := Open(strconv.Itoa(of.Adapter.Index))
 	if err != nil {
 		return nil, err
 	}

@@ -49,7 +49,6 @@ type Device struct {
 
 	making sync.Mutex // held while a pipeline is made beside other calls: the library's error scopes are a device's, not a thread's
 
-	pages     pages
 	allocated uint64
 	live      Counts
 	dead      []func() // resources freed once the queue is idle
@@ -59,15 +58,6 @@ type Device struct {
 // Open opens the adapter that selector names (see Select; "" looks at NINVK_ADAPTER first) with the adapter's own limits, as
 // far as NINVK_LIMITS does not lower them.
 func Open(selector string) (*Device, error) {
-	d, err := open(selector)
-	if err != nil || d.tryPages() {
-		return d, err
-	}
-	d.Close()
-	return open(selector)
-}
-
-func open(selector string) (*Device, error) {
 	as, release, err := enumerate()
 	if err != nil {
 		return nil, err

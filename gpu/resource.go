@@ -31,7 +31,6 @@ func (d *Device) newBuffer(label string, size uint64, usage wgpu.BufferUsage) (*
 	if d.player.lost() {
 		return nil, &LostError{"allocating " + label, gone}
 	}
-	allocated := d.pages.allocating(size)
 	var b *wgpu.Buffer
 	err := guard("allocating "+label, func() (err error) {
 		b, err = d.device.CreateBuffer(&wgpu.BufferDescriptor{Label: label, Usage: usage, Size: size})
@@ -42,7 +41,6 @@ func (d *Device) newBuffer(label string, size uint64, usage wgpu.BufferUsage) (*
 	}
 	d.allocated += size
 	d.live.Buffers++
-	allocated()
 	return &Buffer{Label: label, Size: size, d: d, b: b, h: handle(b)}, nil
 }
 
@@ -199,7 +197,6 @@ func (d *Device) NewTexture(label string, width, height, texelSize int) (*Textur
 	if texelSize == 4 {
 		format = wgpu.TextureFormat_R32Uint
 	}
-	allocated := d.pages.allocating(uint64(width) * uint64(height) * uint64(texelSize))
 	var t *wgpu.Texture
 	var v *wgpu.TextureView
 	err := guard("allocating "+label, func() (err error) {
@@ -219,7 +216,6 @@ func (d *Device) NewTexture(label string, width, height, texelSize int) (*Textur
 	x := &Texture{Label: label, Width: width, Height: height, TexelSize: texelSize, d: d, t: t, v: v}
 	d.allocated += x.size()
 	d.live.Textures++
-	allocated()
 	return x, nil
 }
 

@@ -351,9 +351,6 @@ type compilation struct {
 func (t *Tape) compile() *compilations {
 	t.compileAhead()
 	kernels := t.Kernels()
-	if len(kernels) > 0 { // a tape of copies leaves this to the one whose kernels are compiled ahead, before memory is touched
-		t.d.pages.back()
-	}
 	c := &compilations{of: map[string]*compilation{}, ended: make(chan struct{})}
 	modules := make(chan *compilation, len(kernels))
 	for _, k := range kernels {

@@ -1,5 +1,0 @@
-//go:build !linux
-
-package cifar10
-
-func largePages([]byte) {}
