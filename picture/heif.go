@@ -202,11 +202,7 @@ func decodeHEIF(data []byte) (image.Image, error) {
 	case "av01":
 		return h.avif(data)
 	case "hvc1", "hev1":
-		p, err := codec.HEIC(data, fits) // turned and cropped
-		if err != nil {
-			return nil, err
-		}
-		return seen(p), nil
+		return codec.HEIC(data, fits) // turned and cropped
 	case "":
 		if brand("avif", "avis")(data) {
 			return h.avif(data) // a sequence, or damaged

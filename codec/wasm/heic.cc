@@ -1,5 +1,5 @@
-// The HEIC decoder as the sandbox in codec.go calls it: the planes of a file's primary image as they are stored, turned
-// and cropped as the file says, by libheif and libde265.
+// The HEIC decoder as the sandbox in codec.go calls it: a file's primary image, turned and cropped as the file says, as
+// rows of RGBA, by libheif and libde265.
 #include <cstdlib>
 
 #include "libheif/heif.h"
@@ -11,8 +11,8 @@ static size_t input_size;
 static const char *message = "";
 static int problem_kind;
 static heif_image_handle *handle;
-static heif_image *image;
-static heif_color_profile_nclx *colour;
+static const unsigned char *at;
+static int stride;
 
 EXPORT(buffer) unsigned char *buffer(size_t size) {
 	input_size = size;
@@ -23,6 +23,7 @@ EXPORT(problem) const char *problem() { return message; }
 EXPORT(kind) int kind() { return problem_kind; }
 EXPORT(width) int width() { return heif_image_handle_get_width(handle); }
 EXPORT(height) int height() { return heif_image_handle_get_height(handle); }
+EXPORT(channels) int channels() { return 4; }
 
 static bool failed(heif_error e) {
 	enum { damaged, unsupported, limit };
@@ -54,26 +55,19 @@ EXPORT(open) int open_image() {
 EXPORT(start) int start() {
 	heif_decoding_options *options = heif_decoding_options_alloc();
 	options->strict_decoding = 1;
-	if (failed(heif_decode_image(handle, &image, heif_colorspace_undefined, heif_chroma_undefined, options)))
+	options->convert_hdr_to_8bit = 1;
+	heif_image *image;
+	if (failed(heif_decode_image(handle, &image, heif_colorspace_RGB, heif_chroma_interleaved_RGBA, options)))
 		return 0;
-	if (heif_image_get_nclx_color_profile(image, &colour).code != heif_error_Ok)
-		colour = nullptr;
-	return 1;
+	at = heif_image_get_plane_readonly(image, heif_channel_interleaved, &stride);
+	message = "its pixels are not of the size that its header says";
+	return at && heif_image_get_width(image, heif_channel_interleaved) == width() &&
+		heif_image_get_height(image, heif_channel_interleaved) == height();
 }
 
-// What the image is made of: numbers as libheif has them.
-EXPORT(space) int space() { return heif_image_get_colorspace(image); }
-EXPORT(matrix) int matrix() { return colour ? colour->matrix_coefficients : heif_matrix_coefficients_unspecified; }
-EXPORT(full) int full() { return colour ? colour->full_range_flag : 0; }
-
-// Of a channel: its plane, or null; then bytes of a row, size, bits of a sample, which are in one byte or two.
-static heif_channel chosen;
-static int row_bytes;
-EXPORT(plane) const unsigned char *plane(int channel) {
-	chosen = (heif_channel)channel;
-	return heif_image_get_plane_readonly(image, chosen, &row_bytes);
+// next is the next row.
+EXPORT(next) const unsigned char *next() {
+	const unsigned char *row = at;
+	at += stride;
+	return row;
 }
-EXPORT(stride) int stride() { return row_bytes; }
-EXPORT(plane_width) int plane_width() { return heif_image_get_width(image, chosen); }
-EXPORT(plane_height) int plane_height() { return heif_image_get_height(image, chosen); }
-EXPORT(bits) int bits() { return heif_image_get_bits_per_pixel_range(image, chosen); }

@@ -329,7 +329,7 @@ keep("rle8-moves.bmp", bmp(info(8, 1, colours=len(palette) // 4), palette, b"\0\
 photo.resize((90, 66), Image.Resampling.BICUBIC).save(work + "/large.png")
 
 
-def interpolated(file, red=0.299, blue=0.114, full=True):
+def interpolated(file, red=0.299, blue=0.114):
     """The picture of a Y4M file of eight bits, 4:2:0, with chroma interpolated between the centres of its samples."""
     head, _, rest = open(file, "rb").read().partition(b"\n")
     w, h = (int(next(f[1:] for f in head.split() if f[:1] == k)) for k in (b"W", b"H"))
@@ -343,37 +343,28 @@ def interpolated(file, red=0.299, blue=0.114, full=True):
         return 0.75 * near + 0.25 * far
 
     cb, cr = (finer(finer(p.reshape(ch, cw), h).T, w).T - 128 for p in (rest[w * h:w * h + cw * ch], rest[w * h + cw * ch:][:cw * ch]))
-    if not full:
-        y, cb, cr = (y - 16) * 255 / 219, cb * 255 / 224, cr * 255 / 224
     r, b = y + 2 * (1 - red) * cr, y + 2 * (1 - blue) * cb
     g = (y - red * r - blue * b) / (1 - red - blue)
     return Image.fromarray(np.clip(np.rint(np.stack([r, g, b], -1)), 0, 255).astype(np.uint8))
 
 
-def heic(name, source, *flags, **colour):
+def heic(name, source, *flags):
     run("heif-enc", *flags, "@/" + source, "-o", "@/" + name)
-    if colour:
-        run("heif-convert", "@/" + name, "@/seen.y4m")
-        seen = interpolated(work + "/seen.y4m", **colour)
-    else:
-        run("heif-convert", "@/" + name, "@/seen.png")
-        seen = on_white(Image.open(work + "/seen.png"))
-    return open(f"{work}/{name}", "rb").read(), seen
+    run("heif-convert", "@/" + name, "@/seen.png")
+    return open(f"{work}/{name}", "rb").read(), on_white(Image.open(work + "/seen.png"))
 
 
-BT601 = dict(red=0.299, blue=0.114)
 keep("lossless.heic", *heic("lossless.heic", "photo.png", "-L", "-p", "chroma=444"))
-keep("420.heic", *heic("420.heic", "photo.png", "-q", "80", **BT601))
-keep("large-420.heic", *heic("large.heic", "large.png", "-q", "50", **BT601))
+keep("420.heic", *heic("420.heic", "photo.png", "-q", "80"))
+keep("large-420.heic", *heic("large.heic", "large.png", "-q", "50"))
 keep("alpha.heic", *heic("alpha.heic", "alpha.png", "-q", "80", "-p", "chroma=444"))
 keep("ten-bit.heic", *heic("ten.heic", "photo.png", "-q", "80", "-b", "10", "-p", "chroma=444"))
 photo.convert("L").save(work + "/grey.png")
 photo.resize((64, 64)).save(work + "/even.png")  # others are made of tiles
 keep("grey.heic", *heic("grey.heic", "grey.png", "-q", "80"))
-for matrix, full, colour in ((1, 0, dict(red=0.2126, blue=0.0722)), (6, 0, BT601), (9, 1, dict(red=0.2627, blue=0.0593))):
+for matrix, full in ((1, 0), (6, 0), (9, 1)):
     flags = [f"--matrix_coefficients={matrix}", f"--full_range_flag={full}"]
-    name = f"matrix{matrix}-{'full' if full else 'studio'}.heic"
-    keep(name, *heic("m.heic", "even.png", "-q", "80", *flags, full=bool(full), **colour))
+    keep(f"matrix{matrix}-{'full' if full else 'studio'}.heic", *heic("m.heic", "even.png", "-q", "80", *flags))
 
 
 def avif(name, source, *flags, turn=None, crop=None):
