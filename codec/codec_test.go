@@ -66,8 +66,8 @@ func TestLimits(t *testing.T) {
 	}
 	maxTime = before
 	err = jpeg.run(func(s *sandbox) error {
-		for range MaxMemory >> 24 {
-			if at, err := s.call("buffer", 1<<24); err != nil || at == 0 {
+		for range MaxMemory >> 28 {
+			if at, err := s.call("buffer", 1<<28); err != nil || at == 0 {
 				return errMemory
 			}
 		}
