@@ -111,7 +111,8 @@ type sandbox struct {
 	module api.Module
 }
 
-// run has a library work on one file; what work returns, or what ended it, is the error. The sandbox is gone thereafter.
+// run has a library work on one file; what work returns, or what ended it, is the error. The sandbox is gone
+// thereafter.
 func (l *library) run(work func(s *sandbox) error) (err error) {
 	l.once.Do(l.compile)
 	if l.err != nil {

@@ -17,8 +17,8 @@ func JPEG(data []byte, size Size) (image.Image, error) { return jpeg.rows(data, 
 // interpolated. A file that does not decode is an *Error.
 func WebP(data []byte, size Size) (image.Image, error) { return webp.rows(data, size) }
 
-// HEIC decodes the primary image of an HEIF file with HEVC, turned and cropped as its container says, to an *image.NRGBA
-// of eight bits a channel. A file that does not decode is an *Error.
+// HEIC decodes the primary image of an HEIF file with HEVC, turned and cropped as its container says, to an
+// *image.NRGBA of eight bits a channel. A file that does not decode is an *Error.
 func HEIC(data []byte, size Size) (image.Image, error) { return heic.rows(data, size) }
 
 // rows decodes by a module that gives an image row by row.

@@ -30,8 +30,9 @@ type bmpHeader struct {
 	pixels        []byte
 }
 
-// decodeBMP reads BMP files of Windows and OS/2: palettes of 1, 2, 4 and 8 bits, plain and in runs, pixels of 16, 24 and 32 bits, with masks or without, and files with a PNG or
-// JPEG inside. A palette's index beyond the palette is an error; pixels that runs leave out have the palette's first colour.
+// decodeBMP reads BMP files of Windows and OS/2: palettes of 1, 2, 4 and 8 bits, plain and in runs, pixels of 16, 24
+// and 32 bits, with masks or without, and files with a PNG or JPEG inside. A palette's index beyond the palette is an
+// error; pixels that runs leave out have the palette's first colour.
 func decodeBMP(data []byte) (image.Image, error) {
 	h, err := readBMPHeader(data)
 	if err != nil {
@@ -191,7 +192,8 @@ func (h *bmpHeader) indexed() (image.Image, error) {
 	return img, nil
 }
 
-// runs reads pairs of bytes: how many pixels, and their one or two colours; or 0 and what is to be done. What goes beyond a row is left out, as other programs do.
+// runs reads pairs of bytes: how many pixels, and their one or two colours; or 0 and what is to be done. What goes
+// beyond a row is left out, as other programs do.
 func (h *bmpHeader) runs(img *image.Paletted) error {
 	const endOfRow, endOfImage, move = 0, 1, 2
 	x, y, at := 0, 0, 0

@@ -12,7 +12,8 @@ import (
 	"strings"
 )
 
-// Orientation is how a camera was held: the value 1 to 8 of Exif's tag of that name. 1, upright, is what is told where there is none or it can't be read.
+// Orientation is how a camera was held: the value 1 to 8 of Exif's tag of that name. 1, upright, is what is told where
+// there is none or it can't be read.
 const asStored = 1
 
 const exifHead = "Exif\x00\x00" // before the TIFF structure in JPEG files, and in some others

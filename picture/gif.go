@@ -8,7 +8,8 @@ import (
 	"image/gif"
 )
 
-// decodeGIF reads the first frame and puts it on its canvas, which grows where the frame goes beyond it. What no frame covers is transparent.
+// decodeGIF reads the first frame and puts it on its canvas, which grows where the frame goes beyond it. What no frame
+// covers is transparent.
 func decodeGIF(data []byte) (image.Image, error) {
 	const sizes, head = 6, 13
 	if len(data) < head {

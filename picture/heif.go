@@ -12,7 +12,8 @@ import (
 // heifBrands are those of the HEIF family but AVIF's: what codec is inside, its items tell.
 var heifBrands = []string{"heic", "heix", "heim", "heis", "hevc", "hevx", "hevm", "hevs", "mif1", "mif2", "mif3", "msf1", "miaf"}
 
-// brand says whether a file is of the ISO base media format and of one of some brands, first of all or, where the first is none that is known here, else.
+// brand says whether a file is of the ISO base media format and of one of some brands, first of all or, where the first
+// is none that is known here, else.
 func brand(brands ...string) func([]byte) bool {
 	return func(data []byte) bool {
 		if len(data) < 16 || string(data[4:8]) != "ftyp" {
@@ -251,7 +252,8 @@ func (h *heif) avif(data []byte) (image.Image, error) {
 	return img, nil
 }
 
-// cropped is the part of an image that a clean aperture leaves: width, height and how far its centre is from the image's, each a fraction.
+// cropped is the part of an image that a clean aperture leaves: width, height and how far its centre is from the
+// image's, each a fraction.
 func cropped(img image.Image, f *field) image.Image {
 	fraction := func() float64 {
 		n, d := int32(f.number(4)), int32(f.number(4))

@@ -1,5 +1,5 @@
-// Package picture reads images of every common format, fits them to a network's input, and draws what a network sees: maps of heat, grids of filters and
-// feature maps, contact sheets with captions, matrices.
+// Package picture reads images of every common format, fits them to a network's input, and draws what a network sees:
+// maps of heat, grids of filters and feature maps, contact sheets with captions, matrices.
 package picture
 
 import (
@@ -91,9 +91,10 @@ func reason(err error) error {
 	return err
 }
 
-// Decode reads an image of one of the formats that Formats names, recognised by its content, as it is to be seen: turned as the file says, the first frame of an animation on its
-// canvas, transparent where nothing is. What is no such image, or a damaged one, is a *FormatError; so is one of more than MaxPixels, before memory is taken for it, and one that
-// ends its decoder by a panic.
+// Decode reads an image of one of the formats that Formats names, recognised by its content, as it is to be seen:
+// turned as the file says, the first frame of an animation on its canvas, transparent where nothing is. What is no such
+// image, or a damaged one, is a *FormatError; so is one of more than MaxPixels, before memory is taken for it, and one
+// that ends its decoder by a panic.
 func Decode(r io.Reader) (image.Image, error) {
 	data, err := io.ReadAll(io.LimitReader(r, MaxBytes+1))
 	switch {

@@ -17,7 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What a search passes over is counted by why; links are followed, without end or repetition, and what could block is not opened.
+// What a search passes over is counted by why; links are followed, without end or repetition, and what could block is
+// not opened.
 func TestFindImagesSays(t *testing.T) {
 	dir := gallery(t)
 	t.Chdir(dir)

@@ -22,8 +22,8 @@ type input struct {
 	err  error
 }
 
-// findImages lists files as they were given, and those with an image's extension below the folders given, in the order of their names. Links are followed; what is passed over, say is
-// told, a line a folder.
+// findImages lists files as they were given, and those with an image's extension below the folders given, in the order
+// of their names. Links are followed; what is passed over, say is told, a line a folder.
 func findImages(names []string, say func(string)) []input {
 	var all []input
 	for _, name := range names {
@@ -58,7 +58,8 @@ type search struct {
 	hidden int
 }
 
-// folder looks through one. The names of what is in it are in order; a file named on the command line may be hidden, one that is found may not.
+// folder looks through one. The names of what is in it are in order; a file named on the command line may be hidden,
+// one that is found may not.
 func (s *search) folder(path string) {
 	real, err := filepath.EvalSymlinks(path)
 	if err == nil {
@@ -117,7 +118,8 @@ func (s *search) result(name string) []input {
 	return s.found
 }
 
-// line says what was passed over: how many files, and why, the most frequent reason first; "" where there is nothing to say.
+// line says what was passed over: how many files, and why, the most frequent reason first; "" where there is nothing to
+// say.
 func (s *search) line() string {
 	var reasons []string
 	all := 0

@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// shown is the name of a file as it is written for people: what a terminal would not show as it is, such as line ends, escape sequences and bytes that are not UTF-8, is quoted as
-// Go does it.
+// shown is the name of a file as it is written for people: what a terminal would not show as it is, such as line ends,
+// escape sequences and bytes that are not UTF-8, is quoted as Go does it.
 func shown(name string) string {
 	odd := func(r rune) bool { return !unicode.IsPrint(r) }
 	if name == "" || !utf8.ValidString(name) || strings.IndexFunc(name, odd) >= 0 || strings.TrimSpace(name) != name || strings.HasPrefix(name, `"`) {
@@ -22,7 +22,8 @@ func shown(name string) string {
 
 const fileScheme = "file://"
 
-// fileURL is a name from which a program finds a file whose name is not UTF-8, and so can't be in JSON; "" where the name itself will do.
+// fileURL is a name from which a program finds a file whose name is not UTF-8, and so can't be in JSON; "" where the
+// name itself will do.
 func fileURL(name string) string {
 	if utf8.ValidString(name) {
 		return ""

@@ -8,7 +8,8 @@ import (
 	"ninvk/train"
 )
 
-// checkOutput says what is wrong with the name of a file to be written, before anything is computed for it: that its folder is not there, or that it is a folder itself.
+// checkOutput says what is wrong with the name of a file to be written, before anything is computed for it: that its
+// folder is not there, or that it is a folder itself.
 func checkOutput(flag, path string) error {
 	problem := ""
 	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {

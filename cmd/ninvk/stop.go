@@ -2,7 +2,8 @@ package main
 
 import "context"
 
-// untilStopped does work that may block, such as reading a pipe, and leaves it behind where the context ends first: the process then ends too.
+// untilStopped does work that may block, such as reading a pipe, and leaves it behind where the context ends first: the
+// process then ends too.
 func untilStopped[T any](ctx context.Context, work func() (T, error)) (T, error) {
 	type result struct {
 		value T
