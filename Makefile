@@ -9,7 +9,7 @@ TEST_PACKAGES := 2
 TEST_TIMEOUT := 4m
 FULL_TIMEOUT := 60m
 
-.PHONY: help build setup setup-full quickstart test test-full test-adapters race soak windows onnxruntime tint full-data bench-peers gpu-kit pretrained vet fmt
+.PHONY: help build setup setup-full quickstart test test-full test-adapters race soak windows vulnerabilities onnxruntime tint full-data bench-peers gpu-kit pretrained vet fmt
 
 help:
 	@echo 'make quickstart    set up, build, and train on the embedded sample (about three minutes)'
@@ -20,6 +20,7 @@ help:
 	@echo 'make test-adapters test on Lavapipe of Mesa 22.3 and 25.0 and on SwiftShader (Debian 12; downloads the drivers)'
 	@echo 'make soak          train 2,000 steps and look for leaks and drift (minutes)'
 	@echo 'make race          test with the race detector'
+	@echo 'make vulnerabilities see whether a dependency has a known vulnerability'
 	@echo 'make windows       build bin/ninvk.exe by mingw-w64'
 	@echo 'make bench-peers   install PyTorch and TensorFlow.js, and compare the speed with theirs (ten minutes on two cores)'
 	@echo 'make gpu-kit       the folder bin/gpu-kit, to measure a GPU elsewhere: copy it there, run gpu.sh OUT'
@@ -47,10 +48,14 @@ test: setup
 test-full: export NINVK_FULL = 1
 test-full: TEST_TIMEOUT = $(FULL_TIMEOUT)
 test-full: TEST_PACKAGES = 1
-test-full: setup-full onnxruntime tint full-data test race test-adapters
+test-full: setup-full vulnerabilities onnxruntime tint full-data test race test-adapters
 
 setup-full:
 	@ci/setup.sh full
+
+# Known vulnerabilities of what go.mod names, by a database that the Go module proxy has.
+vulnerabilities:
+	@ci/vulnerabilities.sh
 
 # CIFAR-10 in the folder data, for test-full alone, unless NINVK_DATA names a folder that has it; from either source, as the files' checksums are the same.
 full-data: build

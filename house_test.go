@@ -56,7 +56,8 @@ var rooms = map[string]room{
 	"cifar10":                   {floor: 5, mayImport: []string{"rng"}},
 	"cifar10/internal/mksample": {floor: 4, mayImport: []string{"cifar10"}},
 	"pth":                       {floor: 5, mayImport: []string{"safetensors"}},
-	"picture":                   {floor: 6},
+	"picture":                   {floor: 6, mayImport: []string{"codec"}},
+	"codec":                     {floor: 7},
 	"rng":                       {floor: 6, stdlibOnly: true},
 	"safetensors":               {floor: 6},
 	"tensorboard":               {floor: 6},
@@ -432,7 +433,7 @@ func TestReadmeAccuracy(t *testing.T) {
 
 // TestScriptsRun checks that what is to be run can be run.
 func TestScriptsRun(t *testing.T) {
-	for _, f := range []string{".ci/run", "ci/setup.sh", "ci/adapters.sh", "ci/quickstart.sh", "bench/peers/run.py"} {
+	for _, f := range []string{".ci/run", "ci/setup.sh", "ci/adapters.sh", "ci/quickstart.sh", "ci/vulnerabilities.sh", "codec/wasm/build.sh", "picture/testdata/members.py", "bench/peers/run.py"} {
 		i, err := os.Stat(f)
 		if errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s is missing", f)

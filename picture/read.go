@@ -1,23 +1,18 @@
-// Package picture reads images of every common format, fits them to a network's input, and draws what a network sees: maps of heat, grids of filters and
-// feature maps, contact sheets with captions, matrices.
+// Package picture reads images of every common format, fits them to a network's input, and draws what a network sees:
+// maps of heat, grids of filters and feature maps, contact sheets with captions, matrices.
 package picture
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"image"
-	_ "image/gif" // the first frame
-	_ "image/jpeg"
-	_ "image/png"
 	"io"
+	"io/fs"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
+	"syscall"
 
-	_ "golang.org/x/image/bmp"
-	_ "golang.org/x/image/webp"
+	"ninvk/codec"
 )
 
 // Limits of what is read.
@@ -26,29 +21,66 @@ const (
 	MaxBytes  = 1 << 28 // of a file
 )
 
-// extensions are those of the formats that Decode knows.
-var extensions = []string{".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"}
-
-// HasExtension says whether a file's name ends as that of a format that Decode knows.
-func HasExtension(name string) bool {
-	return slices.Contains(extensions, strings.ToLower(filepath.Ext(name)))
-}
-
-// FormatError says, in half a sentence, what is wrong with an image.
+// FormatError says, in half a sentence, what is wrong with an image, or what it is that is not read.
 type FormatError struct{ Problem string }
 
 func (e *FormatError) Error() string { return e.Problem }
 
 func bad(format string, a ...any) error { return &FormatError{fmt.Sprintf(format, a...)} }
 
-// ReadFile is Decode for a file.
+// unsupported names a whole image that is not read.
+func unsupported(what string) error {
+	return bad("%s, which is not supported; convert it, for example to PNG", what)
+}
+
+// ReadFile is Decode for a file, which must be a regular one: others might block for ever.
 func ReadFile(path string) (image.Image, error) {
-	f, err := os.Open(path)
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, reason(err)
+	}
+	if err := regular(info); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, reason(err)
 	}
 	defer f.Close()
+	if info, err = f.Stat(); err != nil { // it may be another by now
+		return nil, reason(err)
+	}
+	if err := regular(info); err != nil {
+		return nil, err
+	}
 	return Decode(f)
+}
+
+// regular says what a file is that is no regular one.
+func regular(info fs.FileInfo) error {
+	if kind := Irregular(info.Mode()); kind != "" {
+		return fmt.Errorf("is %s; only regular files are opened (an image from elsewhere can come by stdin)", kind)
+	}
+	return nil
+}
+
+// Irregular names the kind of a file by its mode; "" is a regular file.
+func Irregular(mode fs.FileMode) string {
+	switch {
+	case mode.IsRegular():
+		return ""
+	case mode.IsDir():
+		return "a folder"
+	case mode&fs.ModeNamedPipe != 0:
+		return "a pipe"
+	case mode&fs.ModeSocket != 0:
+		return "a socket"
+	case mode&fs.ModeDevice != 0:
+		return "a device"
+	case mode&fs.ModeSymlink != 0:
+		return "a link"
+	}
+	return "no regular file"
 }
 
 // reason is an error of the file system without operation and path, which whoever named the file adds.
@@ -59,8 +91,10 @@ func reason(err error) error {
 	return err
 }
 
-// Decode reads a PNG, JPEG, GIF, WebP or BMP image, upright: a JPEG is turned as its Exif orientation says. Of an animation it is the first frame. What is no
-// such image, or a damaged one, is a *FormatError; one of more than MaxPixels is refused before it is decoded.
+// Decode reads an image of one of the formats that Formats names, recognised by its content, as it is to be seen:
+// turned as the file says, the first frame of an animation on its canvas, transparent where nothing is. What is no such
+// image, or a damaged one, is a *FormatError; so is one of more than MaxPixels, before memory is taken for it, and one
+// that ends its decoder by a panic.
 func Decode(r io.Reader) (image.Image, error) {
 	data, err := io.ReadAll(io.LimitReader(r, MaxBytes+1))
 	switch {
@@ -71,41 +105,51 @@ func Decode(r io.Reader) (image.Image, error) {
 	case len(data) == 0:
 		return nil, bad("the file is empty")
 	}
-	config, format, err := image.DecodeConfig(bytes.NewReader(data))
-	switch {
-	case errors.Is(err, image.ErrFormat):
-		return nil, bad("not an image that is known here (PNG, JPEG, GIF, WebP, BMP)")
-	case err != nil:
-		return nil, damaged(format, err)
-	case config.Width < 1 || config.Height < 1:
-		return nil, bad("an image of %d×%d pixels", config.Width, config.Height)
-	case config.Width > MaxPixels/config.Height:
-		return nil, bad("an image of %d×%d pixels; at most %d million are read", config.Width, config.Height, MaxPixels/1_000_000)
-	}
-	img, format, err := image.Decode(bytes.NewReader(data))
+	f, err := recognise(data)
 	if err != nil {
-		return nil, damaged(format, err)
+		return nil, err
 	}
-	// A GIF's first frame may be smaller than its screen. Where a WebP's frame and its transparency differ in size, reading pixels would fail.
-	if b := img.Bounds(); b.Dx() > config.Width || b.Dy() > config.Height || b.Empty() || format != "gif" && b.Size() != (image.Point{X: config.Width, Y: config.Height}) {
-		return nil, damaged(format, fmt.Errorf("its header says %d×%d pixels, the image has %d×%d", config.Width, config.Height, b.Dx(), b.Dy()))
-	}
-	switch format {
-	case "jpeg":
-		img = upright(img, orientation(data))
-	case "webp":
-		fullRange(img)
-	}
-	return img, nil
+	return f.read(data)
 }
 
+// read decodes; all that is wrong with the file is a *FormatError.
+func (f format) read(data []byte) (img image.Image, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			img, err = nil, bad("a damaged %s image: its decoder failed (%v)", f.name, r)
+		}
+	}()
+	img, err = f.decode(data)
+	if e := (*codec.Error)(nil); errors.As(err, &e) {
+		switch e.Kind {
+		case codec.Unsupported:
+			return nil, unsupported(fmt.Sprintf("a %s image that needs what its decoder does not do (%s)", f.name, e.Problem))
+		case codec.Limit:
+			return nil, bad("a %s image: %s", f.name, e.Problem)
+		}
+		return nil, damaged(f.name, err)
+	}
+	return img, err
+}
+
+// fits is an error for an image that is larger than may be, or has no pixels.
+func fits(width, height int) error {
+	switch {
+	case width < 1 || height < 1:
+		return bad("an image of %d×%d pixels", width, height)
+	case width > MaxPixels/height:
+		return bad("an image of %d×%d pixels; at most %d million are read", width, height, MaxPixels/1_000_000)
+	}
+	return nil
+}
+
+// damaged is an error of the decoder of a format.
 func damaged(format string, err error) error {
-	if format == "" {
-		return bad("a damaged image: %v", err)
+	if errors.As(err, new(*FormatError)) {
+		return err
 	}
-	text := err.Error()
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		text = "it ends too early"
+		return bad("a damaged %s image: it ends too early", format)
 	}
-	return bad("a damaged %s image: %s", strings.ToUpper(format), strings.TrimPrefix(text, format+": "))
+	return bad("a damaged %s image: %s", format, strings.TrimPrefix(err.Error(), strings.ToLower(format)+": "))
 }

@@ -39,7 +39,10 @@ func (c predictCommand) openCam(n *nin.Network, inputs []input) (*cam, error) {
 	if err := c.overwrites(inputs); err != nil {
 		return nil, err
 	}
-	m := &cam{out: c.Cam, model: n.Model, class: slices.Index(n.Classes, c.Class), name: c.Class, written: map[string]bool{}, sheet: strings.EqualFold(filepath.Ext(c.Cam), ".png")}
+	m := &cam{out: c.Cam, model: n.Model, class: slices.Index(n.Classes, c.Class), name: c.Class, written: map[string]bool{}, sheet: isPNG(c.Cam)}
+	if info, err := os.Stat(c.Cam); picture.HasExtension(c.Cam) && !m.sheet && (err != nil || !info.IsDir()) {
+		return nil, &train.UsageError{Flag: "--cam", Value: shown(c.Cam), Problem: "the picture is a PNG: name a file that ends in .png, or a folder"}
+	}
 	if !m.sheet {
 		if err := os.MkdirAll(c.Cam, 0o755); err != nil {
 			return nil, &train.UsageError{Flag: "--cam", Value: c.Cam, Problem: "can't be made: " + reason(err).Error()}
@@ -61,7 +64,7 @@ func (c predictCommand) overwrites(inputs []input) error {
 	for _, in := range inputs {
 		path, problem := in.path, "is one of the images; name another file"
 		if out.IsDir() {
-			path, problem = filepath.Dir(in.path), in.path+" is in this folder, where a map might take its place; name another folder"
+			path, problem = filepath.Dir(in.path), shown(in.path)+" is in this folder, where a map might take its place; name another folder"
 		}
 		if in.path != stdin && isFile(out, path) {
 			return &train.UsageError{Flag: "--cam", Value: c.Cam, Problem: problem}
@@ -84,23 +87,15 @@ func keeps(flag, out, in, what string) error {
 	return nil
 }
 
-// checkPicture says what is wrong with the name of a picture to be written, before anything is computed for it.
-func checkPicture(flag, path string) error {
-	if !strings.EqualFold(filepath.Ext(path), ".png") {
-		return &train.UsageError{Flag: flag, Value: path, Problem: "the picture is a PNG: name a file that ends in .png"}
-	}
-	return checkOutput(flag, path)
-}
-
 // add draws an image and its map.
 func (m *cam) add(path string, img *image.RGBA, e nin.Explanation) error {
-	shown := e.Predictions[0]
+	told := e.Predictions[0]
 	for _, p := range e.Predictions {
 		if p.Index == m.class {
-			shown = p
+			told = p
 		}
 	}
-	values := e.ClassMaps.Map(shown.Index)
+	values := e.ClassMaps.Map(told.Index)
 	heat, err := picture.Heat(img, e.ClassMaps.H, e.ClassMaps.W, values, picture.MostOf(values))
 	if err != nil {
 		return err
@@ -109,7 +104,7 @@ func (m *cam) add(path string, img *image.RGBA, e nin.Explanation) error {
 	if path == stdin {
 		name = "stdin"
 	}
-	t := picture.Tile{Image: picture.Stack(img, heat), Caption: []picture.Line{{Text: name}, {Text: shown.Class + " " + wholePercent(shown.Probability)}}}
+	t := picture.Tile{Image: picture.Stack(img, heat), Caption: []picture.Line{{Text: shown(name)}, {Text: told.Class + " " + wholePercent(told.Probability)}}}
 	if m.sheet {
 		m.tiles = append(m.tiles, t)
 		return nil

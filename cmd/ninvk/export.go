@@ -33,11 +33,7 @@ func (c exportCommand) Run(ctx context.Context) error {
 	if err := checkOutput("--out", c.Out); err != nil {
 		return err
 	}
-	var n *nin.Network
-	err := unlessInterrupted(ctx, func() (err error) {
-		n, err = c.described.open(c.Weights, c.Resize)
-		return err
-	})
+	n, err := untilStopped(ctx, func() (*nin.Network, error) { return c.described.open(c.Weights, c.Resize) })
 	if err != nil {
 		return err
 	}

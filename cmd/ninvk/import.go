@@ -30,18 +30,13 @@ func (c importCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var file *nin.File
-	var n *nin.Network
-	err = unlessInterrupted(ctx, func() (err error) {
-		if file, err = nin.ReadFile(c.Weights); err == nil {
-			n, err = network(file, given)
-		}
-		return err
-	})
+	file, err := untilStopped(ctx, func() (*nin.File, error) { return nin.ReadFile(c.Weights) })
 	if err != nil {
-		if ctx.Err() == nil && file != nil { // what there is helps to see why it does not fit
-			printRows(stdout, file.Rows(), "-")
-		}
+		return err
+	}
+	n, err := network(file, given)
+	if err != nil {
+		printRows(stdout, file.Rows(), "-") // what there is helps to see why it does not fit
 		return err
 	}
 	printRows(stdout, n.Rows, "passed over")

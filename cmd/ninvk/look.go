@@ -20,13 +20,38 @@ type filtersCommand struct {
 }
 
 // Run draws the filters of the first layer.
-func (c filtersCommand) Run() error {
+func (c filtersCommand) Run(ctx context.Context) error {
 	if err := checkPicture("--out", c.Out); err != nil {
 		return err
 	}
-	n, err := c.described.open(c.Weights, nil)
+	if err := keeps("--out", c.Out, c.Weights, "the weights file"); err != nil {
+		return err
+	}
+	drawn, err := untilStopped(ctx, c.draw)
 	if err != nil {
 		return err
+	}
+	return drawn.write(c.Out)
+}
+
+// drawing is a picture to be written, and what to say of it.
+type drawing struct {
+	sheet image.Image
+	what  string
+}
+
+func (d drawing) write(path string) error {
+	if err := picture.WritePNG(path, d.sheet); err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "%s: %s\n", shown(path), d.what)
+	return nil
+}
+
+func (c filtersCommand) draw() (d drawing, err error) {
+	n, err := c.described.open(c.Weights, nil)
+	if err != nil {
+		return d, err
 	}
 	if s := n.Found(); s != "" { // neither classes nor normalisation matter here
 		fmt.Fprintln(os.Stderr, s)
@@ -34,21 +59,17 @@ func (c filtersCommand) Run() error {
 	first := n.Graph.Nodes()[1]
 	conv, ok := first.Op().(ops.Conv)
 	if !ok {
-		return fmt.Errorf("the first layer of %s, %s, is no convolution", n.Model, first.Name)
+		return d, fmt.Errorf("the first layer of %s, %s, is no convolution", n.Model, first.Name)
 	}
 	title := fmt.Sprintf("The %d filters of %s, %d×%d pixels", conv.M, first.Name, conv.K, conv.K)
 	tile := picture.Tile{Image: picture.Filters(conv.M, conv.C, conv.K, n.Weights.Values()[0]), Caption: []picture.Line{
 		{Text: n.Model + ", " + n.Path}, {Text: "grey: weight 0; a channel's light or dark: its weight, relative to the filter's largest"},
 	}}
-	if err := picture.WritePNG(c.Out, picture.Sheet(title, 1, []picture.Tile{tile}, nil)); err != nil {
-		return err
-	}
-	fmt.Fprintf(stdout, "%s: %d filters of %s\n", c.Out, conv.M, first.Name)
-	return nil
+	return drawing{picture.Sheet(title, 1, []picture.Tile{tile}, nil), fmt.Sprintf("%d filters of %s", conv.M, first.Name)}, nil
 }
 
 type activationsCommand struct {
-	Image   string `arg:"" help:"A PNG, JPEG, GIF, WebP or BMP file of any size, or - for an image on stdin."`
+	Image   string `arg:"" help:"An image of any size (PNG, JPEG, GIF, WebP, BMP, AVIF, HEIC), or - for an image on stdin."`
 	Layer   string `help:"The layer, by its name in the weights file; without it the layers are listed." placeholder:"NAME"`
 	Out     string `default:"activations.png" help:"The picture to write."`
 	Weights string `help:"Weights: ours, or PyTorch's state_dict as safetensors or .pth (default: those that are part of the program)." placeholder:"FILE"`
@@ -65,38 +86,47 @@ func (c activationsCommand) Run(ctx context.Context) error {
 	if err := checkPicture("--out", c.Out); err != nil {
 		return err
 	}
+	c.Image = fromURL(c.Image)
 	if err := keeps("--out", c.Out, c.Image, "the image"); err != nil {
 		return err
 	}
-	n, err := c.described.open(c.Weights, c.Resize)
+	drawn, err := untilStopped(ctx, func() (drawing, error) { return c.draw(ctx) })
 	if err != nil {
 		return err
 	}
+	return drawn.write(c.Out)
+}
+
+func (c activationsCommand) draw(ctx context.Context) (d drawing, err error) {
+	n, err := c.described.open(c.Weights, c.Resize)
+	if err != nil {
+		return d, err
+	}
 	if _, err := n.Layer(c.Layer); err != nil {
-		return err
+		return d, err
 	}
 	tellNotes(n)
 	img, err := readImage(c.Image)
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.Image, err)
+		return d, fmt.Errorf("%s: %w", shown(c.Image), err)
 	}
 	dev, err := gpu.Open(c.Adapter)
 	if err != nil {
-		return err
+		return d, err
 	}
 	defer dev.Close()
 	tuned, err := keptKernels(ctx, dev, n.Graph, 1)
 	if err != nil {
-		return err
+		return d, err
 	}
 	classifier, err := nin.NewClassifier(dev, n, nin.Options{Batch: 1, Keep: c.Layer, Tuned: tuned})
 	if err != nil {
-		return err
+		return d, err
 	}
 	defer classifier.Close()
 	all, err := classifier.Activations([]image.Image{picture.Square(img, cifar10.Width)})
 	if err != nil {
-		return err
+		return d, err
 	}
 	m := all[0]
 	drawn := min(m.C, mostMaps)
@@ -110,11 +140,8 @@ func (c activationsCommand) Run(ctx context.Context) error {
 	if drawn < m.C {
 		title += fmt.Sprintf(", the first %d", drawn)
 	}
-	tile := picture.Tile{Image: picture.Grid(picture.Columns(drawn), 4, maps), Caption: []picture.Line{{Text: c.Image}}}
+	tile := picture.Tile{Image: picture.Grid(picture.Columns(drawn), 4, maps), Caption: []picture.Line{{Text: shown(c.Image)}}}
 	scale := picture.Scale(picture.Viridis, fmt.Sprintf("%.3g", low), "", fmt.Sprintf("%.3g", high))
-	if err := picture.WritePNG(c.Out, picture.Sheet(title, 1, []picture.Tile{tile}, scale)); err != nil {
-		return err
-	}
-	fmt.Fprintf(stdout, "%s: %d feature maps of %s, %d×%d\n", c.Out, drawn, c.Layer, m.H, m.W)
-	return nil
+	what := fmt.Sprintf("%d feature maps of %s, %d×%d", drawn, c.Layer, m.H, m.W)
+	return drawing{picture.Sheet(title, 1, []picture.Tile{tile}, scale), what}, nil
 }

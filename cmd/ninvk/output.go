@@ -1,39 +1,34 @@
 package main
 
 import (
-	"context"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"ninvk/train"
 )
 
-// checkOutput says what is wrong with the name of a file to be written, before anything is computed for it.
+// checkOutput says what is wrong with the name of a file to be written, before anything is computed for it: that its
+// folder is not there, or that it is a folder itself.
 func checkOutput(flag, path string) error {
 	problem := ""
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
+	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
+		problem = "there is no folder " + shown(filepath.Dir(path))
+	} else if info, err := os.Stat(path); err == nil && info.IsDir() {
 		problem = "is a folder; name a file"
 	}
-	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
-		problem = "there is no folder " + filepath.Dir(path)
+	if problem != "" {
+		return &train.UsageError{Flag: flag, Value: shown(path), Problem: problem}
 	}
-	if problem == "" {
-		return nil
-	}
-	return &train.UsageError{Flag: flag, Value: path, Problem: problem}
+	return nil
 }
 
-// unlessInterrupted does work that leaves nothing behind when it is given up, and gives it up when ctx ends, whatever
-// it waits for.
-func unlessInterrupted(ctx context.Context, work func() error) error {
-	done := make(chan error, 1)
-	go func() { done <- work() }()
-	select {
-	case err := <-done:
-		if ctx.Err() == nil {
-			return err
-		}
-	case <-ctx.Done():
+// checkPicture is checkOutput for a picture.
+func checkPicture(flag, path string) error {
+	if !isPNG(path) {
+		return &train.UsageError{Flag: flag, Value: shown(path), Problem: "the picture is a PNG: name a file that ends in .png"}
 	}
-	return &interrupted{"interrupted; nothing was written"}
+	return checkOutput(flag, path)
 }
+
+func isPNG(path string) bool { return strings.EqualFold(filepath.Ext(path), ".png") }

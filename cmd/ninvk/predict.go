@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -20,7 +18,7 @@ import (
 )
 
 type predictCommand struct {
-	Images  []string `arg:"" name:"image" help:"PNG, JPEG, GIF, WebP or BMP files of any size, folders (every image below them), or - for an image on stdin."`
+	Images  []string `arg:"" name:"image" help:"Images of any size (PNG, JPEG, GIF, WebP, BMP, AVIF, HEIC), folders (every image below them), or - for an image on stdin."`
 	Weights string   `help:"Weights: ours, or PyTorch's state_dict as safetensors or .pth (default: those that are part of the program)." placeholder:"FILE"`
 	described
 	Resize  *int   `help:"Pixels a side of the network's input (default: what the weights tell, else the model's own)."`
@@ -35,6 +33,7 @@ type predictCommand struct {
 // prediction is what --json prints of one file.
 type prediction struct {
 	File        string           `json:"file"`
+	URL         string           `json:"file_url,omitempty"` // where File can't be the name, as it is not UTF-8
 	Predictions []nin.Prediction `json:"predictions,omitempty"`
 	Error       string           `json:"error,omitempty"`
 }
@@ -44,7 +43,7 @@ const stdin = "-"
 
 // Run predicts. What can't be read is named, and the others go on.
 func (c predictCommand) Run(ctx context.Context) error {
-	n, err := c.described.open(c.Weights, c.Resize)
+	n, err := untilStopped(ctx, func() (*nin.Network, error) { return c.described.open(c.Weights, c.Resize) })
 	if err != nil {
 		return err
 	}
@@ -52,7 +51,12 @@ func (c predictCommand) Run(ctx context.Context) error {
 		return err
 	}
 	tellNotes(n)
-	inputs := findImages(c.Images)
+	inputs, err := untilStopped(ctx, func() ([]input, error) {
+		return findImages(c.Images, func(line string) { fmt.Fprintf(os.Stderr, "ninvk: %s\n", line) }), nil
+	})
+	if err != nil {
+		return err
+	}
 	cam, err := c.openCam(n, inputs)
 	if err != nil {
 		return err
@@ -60,7 +64,7 @@ func (c predictCommand) Run(ctx context.Context) error {
 	p := &predictor{command: c, network: n, cam: cam, results: make([]prediction, len(inputs)), batch: min(c.Batch, len(inputs))}
 	defer p.close()
 	for _, in := range inputs {
-		p.width = max(p.width, min(utf8.RuneCountInString(in.path), 50))
+		p.width = max(p.width, min(utf8.RuneCountInString(shown(in.path)), 50))
 	}
 	bad := 0
 	report := newTrainReport()
@@ -72,12 +76,16 @@ func (c predictCommand) Run(ctx context.Context) error {
 		err := in.err
 		var img image.Image
 		if err == nil {
-			img, err = readImage(in.path)
+			img, err = untilStopped(ctx, func() (image.Image, error) { return readImage(in.path) })
+		}
+		if stopped := (*interrupted)(nil); errors.As(err, &stopped) {
+			stopped.message += "; the images told so far are all that were seen"
+			return stopped
 		}
 		if err != nil {
 			bad++
-			p.results[i] = prediction{File: in.path, Error: err.Error()}
-			fmt.Fprintf(clearing{report.stderr}, "ninvk: %s: %v\n", in.path, err)
+			p.results[i] = prediction{File: in.path, URL: fileURL(in.path), Error: err.Error()}
+			fmt.Fprintf(clearing{report.stderr}, "ninvk: %s: %v\n", shown(in.path), err)
 			continue
 		}
 		if err := p.add(ctx, i, in.path, img); err != nil {
@@ -126,66 +134,6 @@ func (c predictCommand) check(n *nin.Network) error {
 		return &usageError{"- stands for one image on stdin and can be given once"}
 	}
 	return nil
-}
-
-// input is an image to read, or what is wrong with an argument.
-type input struct {
-	path string
-	err  error
-}
-
-// findImages lists files as they were given, and those with an image's extension below the folders given, in the order of their names. Hidden files and folders are passed over.
-func findImages(names []string) []input {
-	var all []input
-	for _, name := range names {
-		info, err := os.Stat(name)
-		if name == stdin || err == nil && !info.IsDir() {
-			all = append(all, input{path: name})
-			continue
-		}
-		if err != nil {
-			all = append(all, input{name, reason(err)})
-			continue
-		}
-		before := len(all)
-		// The slash makes a link to a folder the folder.
-		_ = filepath.WalkDir(name+string(filepath.Separator), func(path string, d fs.DirEntry, err error) error {
-			switch {
-			case err != nil:
-				all = append(all, input{path, reason(err)})
-				if d != nil && d.IsDir() {
-					return fs.SkipDir
-				}
-			case len(all) > before+mostImages:
-				return fs.SkipAll
-			case filepath.Clean(path) != filepath.Clean(name) && strings.HasPrefix(d.Name(), "."):
-				if d.IsDir() {
-					return fs.SkipDir
-				}
-			case !d.IsDir() && picture.HasExtension(path):
-				all = append(all, input{path: path})
-			}
-			return nil
-		})
-		switch found := len(all) - before; {
-		case found == 0:
-			all = append(all, input{name, errors.New("no images (PNG, JPEG, GIF, WebP, BMP) are in this folder")})
-		case found > mostImages:
-			all = append(all[:before], input{name, fmt.Errorf("more than %d images are in this folder; give its parts one by one", mostImages)})
-		}
-	}
-	return all
-}
-
-// mostImages is how many images of one folder are looked at.
-const mostImages = 1_000_000
-
-// reason is an error of the file system without operation and path.
-func reason(err error) error {
-	if e := (*fs.PathError)(nil); errors.As(err, &e) {
-		return e.Err
-	}
-	return err
 }
 
 func readImage(path string) (image.Image, error) {
@@ -274,13 +222,13 @@ func (p *predictor) flush(ctx context.Context) error {
 	for i, w := range p.waiting {
 		e := explained[i]
 		top := e.Predictions[:p.command.Top]
-		p.results[w.at] = prediction{File: w.path, Predictions: top}
+		p.results[w.at] = prediction{File: w.path, URL: fileURL(w.path), Predictions: top}
 		if !p.command.JSON {
 			var texts []string
 			for _, x := range top {
 				texts = append(texts, x.Class+" "+percent(x.Probability))
 			}
-			fmt.Fprintf(stdout, "%-*s  %s\n", p.width, w.path, strings.Join(texts, ", "))
+			fmt.Fprintf(stdout, "%-*s  %s\n", p.width, shown(w.path), strings.Join(texts, ", "))
 		}
 		if p.cam != nil {
 			if err := p.cam.add(w.path, w.large, e); err != nil {

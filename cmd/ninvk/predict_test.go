@@ -161,7 +161,7 @@ func TestFindImages(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, in := range findImages([]string{"link", "all/a/notes.txt", "all/.cache", "-", "none", "all/a"}) {
+	for _, in := range findImages([]string{"link", "all/a/notes.txt", "all/.cache", "-", "none", "all/a"}, func(string) {}) {
 		s := filepath.ToSlash(in.path)
 		if in.err != nil {
 			s += "!"
@@ -294,5 +294,27 @@ func TestPretrainedAccuracy(t *testing.T) {
 	// Adapters round differently, which may tip a few images.
 	if got.Images != want.Images || got.SHA256 != want.SHA256 || math.Abs(got.Accuracy-want.Accuracy) > 5e-4 || math.Abs(got.Loss-want.Loss) > 1e-3 {
 		t.Errorf("measured %+v, claimed %+v", got, want)
+	}
+}
+
+// What is wrong with the name of a picture is said before any work, with exit code 2.
+func TestOutputNames(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, map[string][]byte{"one.png": documented(t, "cat.png"), "folder.png/x": {}})
+	for _, c := range []struct{ arguments, want string }{
+		{"predict one.png --cam nowhere/maps.png", "there is no folder nowhere"},
+		{"predict one.png --cam maps.jpg", "name a file that ends in .png"},
+		{"filters --out nowhere/f.png", "there is no folder nowhere"},
+		{"filters --out f.jpg", "name a file that ends in .png"},
+		{"filters --out folder.png", "is a folder"},
+		{"activations one.png --layer classifier.0 --out nowhere/a.png", "there is no folder nowhere"},
+		{"activations one.png --layer classifier.0 --out a", "name a file that ends in .png"},
+	} {
+		if code, _, stderr := run(t, dir, strings.Fields(c.arguments)...); code != exitUsage || !strings.Contains(stderr, c.want) {
+			t.Errorf("%s: exit code %d, want %d with %q\n%s", c.arguments, code, exitUsage, c.want, stderr)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "maps.jpg")); err == nil {
+		t.Error("a folder maps.jpg was made")
 	}
 }

@@ -91,16 +91,16 @@ func TestOwnClasses(t *testing.T) {
 }
 
 // What waits is given up when the program is interrupted.
-func TestUnlessInterrupted(t *testing.T) {
-	if err := unlessInterrupted(t.Context(),
-		func() error { return errors.ErrUnsupported }); err != errors.ErrUnsupported {
+func TestUntilStopped(t *testing.T) {
+	if _, err := untilStopped(t.Context(),
+		func() (int, error) { return 0, errors.ErrUnsupported }); err != errors.ErrUnsupported {
 		t.Error(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	forever := make(chan bool)
 	defer close(forever)
 	stop()
-	if err := unlessInterrupted(ctx, func() error { <-forever; return nil }); exitCode(err) != exitInterrupted {
+	if _, err := untilStopped(ctx, func() (int, error) { <-forever; return 0, nil }); exitCode(err) != exitInterrupted {
 		t.Error(err)
 	}
 }

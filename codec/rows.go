@@ -1,0 +1,121 @@
+package codec
+
+import (
+	"errors"
+	"image"
+)
+
+// Size judges width and height of an image, in pixels, before memory is allocated for it; an error ends the decoding.
+type Size func(width, height int) error
+
+// JPEG decodes a JPEG file: Huffman and arithmetic coding, sequential and progressive, any sampling, with chroma
+// interpolated. It is an *image.Gray, *image.CMYK or *image.RGBA. Samples of CMYK are inverted, as all writers have
+// them since Adobe's Photoshop. A file that does not decode is an *Error.
+func JPEG(data []byte, size Size) (image.Image, error) { return jpeg.rows(data, size) }
+
+// WebP decodes a WebP file, or of an animation the first frame on its canvas, to an *image.NRGBA, with chroma
+// interpolated. A file that does not decode is an *Error.
+func WebP(data []byte, size Size) (image.Image, error) { return webp.rows(data, size) }
+
+// HEIC decodes the primary image of an HEIF file with HEVC, turned and cropped as its container says, to an
+// *image.NRGBA of eight bits a channel. A file that does not decode is an *Error.
+func HEIC(data []byte, size Size) (image.Image, error) { return heic.rows(data, size) }
+
+// rows decodes by a module that gives an image row by row.
+func (l *library) rows(data []byte, size Size) (img image.Image, err error) {
+	err = l.run(func(s *sandbox) error {
+		if _, err := s.give("buffer", data); err != nil {
+			return err
+		}
+		if err := s.step("open"); err != nil {
+			return err
+		}
+		head, err := s.numbers("width", "height", "channels")
+		if err != nil {
+			return err
+		}
+		width, height, channels := head[0], head[1], head[2]
+		if err := size(width, height); err != nil {
+			return err
+		}
+		if err := s.step("start"); err != nil {
+			return err
+		}
+		frame := image.Rect(0, 0, width, height)
+		var put func(y int, row []byte)
+		switch channels {
+		case 1:
+			m := image.NewGray(frame)
+			img, put = m, func(y int, row []byte) { copy(m.Pix[y*m.Stride:], row) }
+		case 3:
+			m := image.NewRGBA(frame)
+			img, put = m, func(y int, row []byte) {
+				out := m.Pix[y*m.Stride:][:4*width]
+				for x := range width {
+					out[4*x], out[4*x+1], out[4*x+2], out[4*x+3] = row[3*x], row[3*x+1], row[3*x+2], 0xff
+				}
+			}
+		case 4:
+			if l == &jpeg {
+				m := image.NewCMYK(frame)
+				img, put = m, func(y int, row []byte) {
+					for i, v := range row {
+						m.Pix[y*m.Stride+i] = 0xff - v
+					}
+				}
+			} else {
+				m := image.NewNRGBA(frame)
+				img, put = m, func(y int, row []byte) { copy(m.Pix[y*m.Stride:], row) }
+			}
+		default:
+			return &Error{Problem: "it has neither one, three nor four channels"}
+		}
+		for y := range height {
+			at, err := s.call("next")
+			if err != nil {
+				return s.explain(err)
+			}
+			row, err := s.view(at, width*channels)
+			if err != nil {
+				return err
+			}
+			put(y, row)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return img, nil
+}
+
+// step calls a function that returns 0 where it fails.
+func (s *sandbox) step(name string) error {
+	ok, err := s.call(name)
+	if err == nil && ok != 0 {
+		return nil
+	}
+	return s.explain(err)
+}
+
+// explain is what the module says of a failure, if anything.
+func (s *sandbox) explain(err error) error {
+	if s.ctx.Err() != nil {
+		return err
+	}
+	at, failed := s.call("problem")
+	if failed != nil {
+		return errors.Join(err, failed)
+	}
+	kind, failed := s.call("kind")
+	if failed != nil {
+		return errors.Join(err, failed)
+	}
+	switch text := s.text(at); {
+	case Kind(kind) == Limit:
+		return errMemory
+	case text != "":
+		return &Error{Problem: text, Kind: Kind(kind)}
+	}
+	return &Error{Problem: "its decoder failed"}
+}
