@@ -248,6 +248,9 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if e := l.waitWriting(); err == nil {
 		err = e
 	}
+	if e := l.waitDrawing(); err == nil {
+		err = e
+	}
 	if e := l.run.Close(); err == nil {
 		err = e
 	}
@@ -495,6 +498,7 @@ type loop struct {
 	stuck      int           // steps in a row with the loss of a dead network
 	rollbacks  int
 	summary    Summary
+	drawing    chan error // gives one value when the plots being drawn are written; nil where none are
 
 	checkpointing
 }
@@ -724,6 +728,9 @@ func (l *loop) finish(e EpochRecord, state *nn.State, verdicts []Verdict) error 
 	if err := l.save(state, better); err != nil {
 		return err
 	}
+	if err := l.draw(l.step >= l.total); err != nil {
+		return err
+	}
 	if l.Observe != nil {
 		l.Observe(o)
 	}
@@ -744,38 +751,16 @@ func (l *loop) weights(state *nn.State) ([]byte, error) {
 	return safetensors.Encode(nin.Export(l.about, l.net.Params(), state))
 }
 
-// save writes the weights, also as the best ones where they are, and the plots.
+// save writes the weights, also as the best ones where they are.
 func (l *loop) save(state *nn.State, best bool) error {
 	weights, err := l.weights(state)
 	if err != nil {
 		return err
 	}
-	title := fmt.Sprintf("%s on %s, recipe %s", l.Config.Model, dataTitle(l.Data), l.Config.Recipe)
-	accuracy, err := PlotAccuracy(l.epochs, title)
-	if err != nil {
+	if err := l.run.writeFile(ModelFile, weights); err != nil || !best {
 		return err
 	}
-	loss, err := PlotLoss(l.steps, l.epochs, title)
-	if err != nil {
-		return err
-	}
-	rate, err := PlotLearningRate(l.steps, title)
-	if err != nil {
-		return err
-	}
-	files := []struct {
-		name    string
-		content []byte
-	}{{ModelFile, weights}, {AccuracyPlot, accuracy}, {LossPlot, loss}, {RatePlot, rate}}
-	for _, f := range files {
-		if err := l.run.writeFile(f.name, f.content); err != nil {
-			return err
-		}
-	}
-	if best {
-		return l.run.writeFile(BestFile, weights)
-	}
-	return nil
+	return l.run.writeFile(BestFile, weights)
 }
 
 // interrupt saves what there is: a checkpoint to go on from, the weights and the plots.
@@ -785,6 +770,9 @@ func (l *loop) interrupt() error {
 		return err
 	}
 	if err := l.save(state, false); err != nil {
+		return err
+	}
+	if err := l.draw(true); err != nil {
 		return err
 	}
 	return l.waitWriting()

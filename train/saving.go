@@ -199,6 +199,9 @@ func (l *loop) rollBack(d *DivergedError) error {
 	if err := l.waitWriting(); err != nil {
 		return err
 	}
+	if err := l.waitDrawing(); err != nil { // of steps that are taken back
+		return err
+	}
 	d.Good, d.GoodStep, d.Rollbacks, d.Dir = l.good.path, l.good.step, l.rollbacks, l.run.Dir()
 	if l.Config.OnDivergence != RollbackOnDivergence || l.rollbacks == maxRollbacks || l.good.path == "" {
 		return d
