@@ -446,7 +446,7 @@ func shapeCount(t testing.TB) int {
 		return n
 	}
 	if os.Getenv("NINVK_FULL") != "" {
-		return 3000
+		return 2000
 	}
 	return shapesOfPalette
 }

@@ -192,10 +192,6 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if err := l.chooseKernels(); err != nil {
 		return Summary{}, err
 	}
-	// The run may begin with smaller images: a batch too large for its own size is said now.
-	if err := nn.Check(j.Device, graph, out, l.options(size, 0)); err != nil {
-		return Summary{}, err
-	}
 	done := 0
 	if j.Resume != nil && j.Resume.Checkpoint != nil {
 		done = j.Resume.Checkpoint.Step
@@ -204,6 +200,9 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 		l.testImages, err = Upload(j.Device, "test images", j.Data.Test)
 	}
 	j.dropImages() // before there is more on the adapter
+	if err == nil { // the run may begin with smaller images: a batch too large for its own size is said now
+		err = nn.Check(j.Device, graph, out, l.options(size, 0))
+	}
 	if err == nil {
 		l.net, err = l.build(done)
 	}
