@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"ninvk/nn"
@@ -257,6 +258,19 @@ func checkpoints(dir string) ([]string, error) {
 		}
 	}
 	return paths, err
+}
+
+// checkpointBefore finds the newest checkpoint of a run folder from before a step, the zero value where there is none, and those after it.
+func checkpointBefore(dir string, step int) (found written, later []string, err error) {
+	all, err := checkpoints(dir)
+	for _, path := range slices.Backward(all) {
+		n, e := strconv.Atoi(checkpointName.FindStringSubmatch(filepath.Base(path))[1])
+		if e == nil && n < step {
+			return written{path: path, step: n}, later, err
+		}
+		later = append(later, path)
+	}
+	return written{}, later, err
 }
 
 // removeTorn removes what a killed process left of the checkpoint that it was writing.

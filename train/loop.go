@@ -88,10 +88,12 @@ type DivergedError struct {
 	Step      int
 	Loss      float64
 	Reason    string // what was found
-	Good      string // path of the last good checkpoint, "" if there is none
+	Good      string // path of the last checkpoint from before, "" if there is none
 	GoodStep  int    // its step
 	Rollbacks int    // returns to a checkpoint that did not help
 	Dir       string // the run folder
+
+	weights int // after this step the weights were those that gave what was found
 }
 
 func (e *DivergedError) Error() string {
@@ -100,7 +102,7 @@ func (e *DivergedError) Error() string {
 		s += fmt.Sprintf("; %d rollbacks, each with half the learning rate, did not help", e.Rollbacks)
 	}
 	if e.Good == "" {
-		return s + "; no checkpoint was saved yet; try a smaller --lr"
+		return s + "; no checkpoint of better weights is there; try a smaller --lr"
 	}
 	s += fmt.Sprintf("; the last good checkpoint is %s, of step %d", e.Good, e.GoodStep)
 	if e.Rollbacks == 0 {
@@ -199,7 +201,7 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if l.trainImages, err = Upload(j.Device, "training images", j.Data.Train); err == nil {
 		l.testImages, err = Upload(j.Device, "test images", j.Data.Test)
 	}
-	j.dropImages() // before there is more on the adapter
+	j.dropImages()  // before there is more on the adapter
 	if err == nil { // the run may begin with smaller images: a batch too large for its own size is said now
 		err = nn.Check(j.Device, graph, out, l.options(size, 0))
 	}
@@ -598,7 +600,7 @@ func (l *loop) collect(results []nn.StepResult, err error) error {
 		}
 		l.Report.Step(s)
 		if reason := divergence(r); reason != "" {
-			return &DivergedError{Step: s.Step, Loss: s.Loss, Reason: reason}
+			return &DivergedError{Step: s.Step, Loss: s.Loss, Reason: reason, weights: s.Step - 1}
 		}
 		l.watchDead(s)
 		l.markCheckpoint(s.Step)
