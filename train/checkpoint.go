@@ -360,6 +360,7 @@ func (s *Saved) read() error {
 		return err
 	}
 	s.Config = s.Checkpoint.Config
+	s.Config.Resolve()
 	if m, err := readMetricsUpTo(filepath.Join(s.Dir, MetricsFile), s.Checkpoint.MetricsBytes); err == nil { // what is wrong with it is told when the run goes on
 		s.Run = m.Run
 	}

@@ -142,11 +142,11 @@ func ResumeCommand(dir string) string {
 // current step is finished, checkpoint, weights and plots are written, and the summary says Interrupted.
 func (j *Job) Run(ctx context.Context) (Summary, error) {
 	c := j.Config
-	size := *c.Resize
-	if size == 0 {
-		size = cifar10.Width
-	}
+	size := c.size()
 	sizes, err := ParseSizes(c.Sizes)
+	if err == nil && j.Resume == nil { // what was begun goes on
+		err = sizes.above(c.Sizes, size)
+	}
 	if err != nil {
 		return Summary{}, err
 	}
