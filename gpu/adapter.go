@@ -5,6 +5,7 @@ package gpu
 import (
 	"cmp"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime"
 	"slices"
@@ -83,7 +84,7 @@ const HowToGetAdapter = "install a Vulkan driver: on Debian or Ubuntu `sudo apt-
 
 func (e *NoAdapterError) Error() string {
 	if len(e.Available) == 0 {
-		return "no Vulkan, Metal or DX12 adapter found; " + HowToGetAdapter
+		return "no Vulkan, Metal or DX12 adapter found: " + whyNone()
 	}
 	return fmt.Sprintf("no adapter matches %q; known adapters:\n%s", e.Selector, list(e.Available))
 }
@@ -122,8 +123,22 @@ func Adapters() ([]Adapter, error) {
 	if len(as) == 0 {
 		return nil, &NoAdapterError{}
 	}
+	warnSoftware(as)
 	return as, nil
 }
+
+// warnSoftware says once why an NVIDIA GPU is not among the adapters where the best of them is a software one.
+func warnSoftware(as []Adapter) {
+	if slices.ContainsFunc(as, func(a Adapter) bool { return a.Default && a.CPU() }) {
+		warnNoGPU()
+	}
+}
+
+var warnNoGPU = sync.OnceFunc(func() {
+	if why := whyNoGPU(); why != "" {
+		slog.Warn(why)
+	}
+})
 
 // prepareLlvmpipe looks, with an instance of its own, whether there is an llvmpipe, and sets it up for the instances to come. The folder for its kernels is
 // named by its version, which nothing else tells.

@@ -92,6 +92,9 @@ func choose(as []Adapter, selector string) (Adapter, error) {
 	if selector == "" {
 		selector = os.Getenv(AdapterEnv)
 	}
+	if selector == "" {
+		warnSoftware(as)
+	}
 	return Select(as, selector)
 }
 

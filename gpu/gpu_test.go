@@ -96,8 +96,9 @@ func TestSelect(t *testing.T) {
 		t.Errorf("the error lists an adapter that does not match: %v", err)
 	}
 	for _, selector := range []string{"", "cpu", "0"} {
-		_, err := Select(nil, selector)
-		fails(t, err, "apt-get install", "mesa-vulkan-drivers")
+		if _, err := Select(nil, selector); !errors.As(err, new(*NoAdapterError)) {
+			t.Errorf("%q: error %v; want NoAdapterError", selector, err)
+		}
 	}
 }
 

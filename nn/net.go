@@ -207,8 +207,8 @@ func (n *Net) fits(b int) string {
 	if weights, most := n.parameterBytes(), min(l.MaxBufferSize, l.MaxStorageBufferBindingSize); weights > most {
 		return fmt.Sprintf("the weights take %d bytes, the adapter binds %d", weights, most)
 	}
-	if memory, planned := hostMemory(), n.plannedBytes(p, need); n.dev.Adapter.CPU() && memory > 0 && planned > memory {
-		return fmt.Sprintf("%d MB are planned, the machine has %d MB", planned>>20, memory>>20)
+	if n.dev.Adapter.CPU() {
+		return beyondMemory(hostMemory(), n.dev.Allocated(), n.plannedBytes(p, need), n.Options.Train)
 	}
 	return ""
 }

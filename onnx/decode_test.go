@@ -34,7 +34,8 @@ type decodedNode struct {
 
 type decodedTensor struct {
 	shape  []int
-	values []float32
+	values []float32 // of FLOAT
+	ints   []int     // of INT64
 }
 
 // field is one field of a message: a number or bytes.
@@ -179,23 +180,36 @@ func decodeNode(t *testing.T, b []byte) decodedNode {
 func decodeTensor(t *testing.T, b []byte) (string, decodedTensor) {
 	var name string
 	var x decodedTensor
+	var kind uint64
+	var raw []byte
 	for _, f := range fields(t, b) {
 		switch f.number {
 		case 1:
 			x.shape = append(x.shape, int(f.n))
 		case 2:
-			if f.n != 1 {
-				t.Errorf("data type %d is not FLOAT", f.n)
-			}
+			kind = f.n
 		case 8:
 			name = string(f.b)
 		case 9:
-			for i := 0; i+4 <= len(f.b); i += 4 {
-				x.values = append(x.values, math.Float32frombits(binary.LittleEndian.Uint32(f.b[i:])))
-			}
+			raw = f.b
 		default:
 			t.Errorf("a tensor has the unexpected field %d", f.number)
 		}
+	}
+	switch kind {
+	case 1:
+		for ; len(raw) >= 4; raw = raw[4:] {
+			x.values = append(x.values, math.Float32frombits(binary.LittleEndian.Uint32(raw)))
+		}
+	case 7:
+		for ; len(raw) >= 8; raw = raw[8:] {
+			x.ints = append(x.ints, int(binary.LittleEndian.Uint64(raw)))
+		}
+	default:
+		t.Errorf("tensor %s has data type %d, neither FLOAT nor INT64", name, kind)
+	}
+	if len(raw) != 0 {
+		t.Errorf("tensor %s has %d bytes too many", name, len(raw))
 	}
 	return name, x
 }
@@ -235,7 +249,7 @@ func (d *decoded) value(t *testing.T, b []byte) (name string) {
 	return name
 }
 
-// String shows the structure for people and goldens: everything but the weights, of which only the shapes.
+// String shows the structure for people and goldens: everything but the weights, of which it has only the shapes.
 func (d *decoded) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "ir %d, opset %d, producer %s %s\n%s: %s\n", d.ir, d.opset, d.producer, d.version, d.name, d.doc)
@@ -256,7 +270,11 @@ func (d *decoded) String() string {
 		fmt.Fprintf(&b, "output %s %v\n", out, d.shapes[out])
 	}
 	for _, name := range d.order {
-		fmt.Fprintf(&b, "tensor %s %v\n", name, d.tensors[name].shape)
+		fmt.Fprintf(&b, "tensor %s %v", name, d.tensors[name].shape)
+		if ints := d.tensors[name].ints; ints != nil {
+			fmt.Fprintf(&b, " = %v", ints)
+		}
+		b.WriteByte('\n')
 	}
 	return b.String()
 }

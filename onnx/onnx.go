@@ -148,7 +148,7 @@ func (b *builder) layer(n *nn.Node) error {
 		}
 		b.node(n, "MaxPool", inputs, attributes...)
 	case ops.AvgPool:
-		b.node(n, "AveragePool", inputs, append([]attribute{{"kernel_shape", []int{op.K, op.K}}, {"count_include_pad", 1}}, sliding(op.Stride, op.Pad)...)...)
+		b.node(n, "AveragePool", []string{b.padded(n, inputs[0], op.Pad)}, append([]attribute{{"kernel_shape", []int{op.K, op.K}}}, sliding(op.Stride, 0)...)...)
 	case ops.GlobalAvgPool:
 		b.node(n, "GlobalAveragePool", inputs)
 	case ops.Dropout: // does nothing in inference
@@ -159,6 +159,20 @@ func (b *builder) layer(n *nn.Node) error {
 		return fmt.Errorf("there is no way yet to write %T as ONNX", op)
 	}
 	return nil
+}
+
+// padded adds a node that puts pad rows and columns of zeros around the input of layer n, and gives the name of what it makes. AveragePool has an attribute for an
+// average over the padding, too, count_include_pad, but not every reader honours it.
+func (b *builder) padded(n *nn.Node, input string, pad int) string {
+	if pad == 0 {
+		return input
+	}
+	name, pads := n.Name+".padded", n.Name+".pads"
+	b.graph.add(graphInitializer, intsMessage(pads, []int{0, 0, pad, pad, 0, 0, pad, pad})) // before and after each dimension
+	b.graph.add(graphNode, nodeMessage("Pad", name, []string{input, pads}, name, nil))
+	s := n.Inputs()[0].Shape
+	b.graph.add(graphValueInfo, valueMessage(name, s.C, s.H+2*pad, s.W+2*pad))
+	return name
 }
 
 // node adds a node that computes layer n, or its first part.

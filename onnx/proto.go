@@ -68,6 +68,7 @@ const (
 	typeInts  = 7
 
 	dataFloat = 1
+	dataInt64 = 7
 )
 
 // message is a protobuf message under construction: fields are appended, in any order.
@@ -128,18 +129,32 @@ func nodeMessage(op, name string, inputs []string, output string, attributes []a
 	return m
 }
 
-// tensorMessage is a float32 tensor, its values little-endian and row-major.
+// tensorMessage is a float32 tensor, its values row-major.
 func tensorMessage(name string, shape []int, values []float32) message {
-	var m message
-	for _, d := range shape {
-		m.int(tensorDims, d)
-	}
-	m.int(tensorDataType, dataFloat)
-	m.text(tensorName, name)
 	raw := make([]byte, 0, 4*len(values))
 	for _, v := range values {
 		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
 	}
+	return rawTensor(name, dataFloat, shape, raw)
+}
+
+// intsMessage is a list of int64.
+func intsMessage(name string, values []int) message {
+	raw := make([]byte, 0, 8*len(values))
+	for _, v := range values {
+		raw = binary.LittleEndian.AppendUint64(raw, uint64(v))
+	}
+	return rawTensor(name, dataInt64, []int{len(values)}, raw)
+}
+
+// rawTensor is a tensor whose values are little-endian and row-major.
+func rawTensor(name string, dataType int, shape []int, raw []byte) message {
+	var m message
+	for _, d := range shape {
+		m.int(tensorDims, d)
+	}
+	m.int(tensorDataType, dataType)
+	m.text(tensorName, name)
 	m.add(tensorRawData, raw)
 	return m
 }

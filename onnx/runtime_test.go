@@ -7,22 +7,42 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"ninvk/cifar10"
 	"ninvk/nin"
 )
 
-// runtimeBound is how far ONNX Runtime's logits may be from ours.
+// runtimeBound is how far the logits of other runtimes may be from ours.
 const runtimeBound = 1e-4
 
-// ONNX Runtime, an implementation that shares nothing with ours, gives our logits for the sample's 200 test images.
-func TestONNXRuntimeAgrees(t *testing.T) {
+// runtimes are implementations that share nothing with ours: a command each, which runs a model. Debian installs OpenCV for its own Python, whichever comes first in PATH.
+var runtimes = []struct {
+	name    string
+	command []string
+	check   []string // ends well where the runtime is installed
+	missing string
+}{
+	{
+		"ONNX Runtime", []string{"node", filepath.Join("testdata", "run.mjs")},
+		[]string{"node", "-e", "require('./testdata/node_modules/onnxruntime-node')"}, "make onnxruntime installs it (npm and Node.js are needed)",
+	},
+	{
+		"OpenCV", []string{"/usr/bin/python3", filepath.Join("testdata", "run.py")},
+		[]string{"/usr/bin/python3", "-c", "import cv2"}, "make setup-full installs it (Debian: python3-opencv)",
+	},
+}
+
+// Other runtimes give our logits for the sample's 200 test images.
+func TestRuntimesAgree(t *testing.T) {
 	if os.Getenv("NINVK_FULL") != "1" {
-		t.Skip("a slow test that needs ONNX Runtime; make test-full runs it")
+		t.Skip("a slow test that needs ONNX Runtime and OpenCV; make test-full runs it")
 	}
-	if _, err := os.Stat(filepath.Join("testdata", "node_modules", "onnxruntime-node")); err != nil {
-		t.Fatal("ONNX Runtime is not there; make onnxruntime installs it (npm and Node.js are needed): ", err)
+	for _, r := range runtimes {
+		if text, err := exec.Command(r.check[0], r.check[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%s is not there; %s: %v\n%s", r.name, r.missing, err, text)
+		}
 	}
 	data, err := cifar10.Sample()
 	if err != nil {
@@ -36,11 +56,15 @@ func TestONNXRuntimeAgrees(t *testing.T) {
 		{"nin", 32, []bool{false}},
 		{"nin-bn", 32, []bool{false, true}},
 		{"nin-imagenet", 224, []bool{false}},
+		{"every operator", 32, []bool{false, true}},
 	} {
 		t.Run(c.model, func(t *testing.T) {
-			g, out, err := nin.Build(nin.Config{Model: c.model, Classes: 10, Size: c.size})
-			if err != nil {
-				t.Fatal(err)
+			g, out := everyOperator()
+			if c.model != "every operator" {
+				var err error
+				if g, out, err = nin.Build(nin.Config{Model: c.model, Classes: 10, Size: c.size}); err != nil {
+					t.Fatal(err)
+				}
 			}
 			values := randomValues(g)
 			const batch = 32
@@ -52,18 +76,20 @@ func TestONNXRuntimeAgrees(t *testing.T) {
 				if err := Write(model, g, out, values, o); err != nil {
 					t.Fatal(err)
 				}
-				difference, greatest := worst(t, ours, runtimeLogits(t, model, x, c.size, batch))
-				t.Logf("folded %v: the logits of %d images differ by %.1e; the greatest is %.2f", fold, data.Test.Len(), difference, greatest)
-				if !(difference <= runtimeBound) || greatest < 0.1 {
-					t.Errorf("folded %v: the logits differ by %.1e, more than %.0e, or say nothing; the greatest is %.2f", fold, difference, runtimeBound, greatest)
+				for _, r := range runtimes {
+					difference, greatest := worst(t, ours, runtimeLogits(t, r.command, model, x, c.size, batch))
+					t.Logf("%s, folded %v: the logits of %d images differ by %.1e; the greatest is %.2f", r.name, fold, data.Test.Len(), difference, greatest)
+					if !(difference <= runtimeBound) || greatest < 0.1 {
+						t.Errorf("%s, folded %v: the logits differ by %.1e, more than %.0e, or say nothing; the greatest is %.2f", r.name, fold, difference, runtimeBound, greatest)
+					}
 				}
 			}
 		})
 	}
 }
 
-// runtimeLogits runs the model with ONNX Runtime.
-func runtimeLogits(t *testing.T, model string, x []float32, size, batch int) []float32 {
+// runtimeLogits runs the model by a runtime's command.
+func runtimeLogits(t *testing.T, command []string, model string, x []float32, size, batch int) []float32 {
 	t.Helper()
 	in, out := filepath.Join(t.TempDir(), "input"), filepath.Join(t.TempDir(), "logits")
 	var raw bytes.Buffer
@@ -73,8 +99,9 @@ func runtimeLogits(t *testing.T, model string, x []float32, size, batch int) []f
 	if err := os.WriteFile(in, raw.Bytes(), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if text, err := exec.Command("node", filepath.Join("testdata", "run.mjs"), model, in, out, fmt.Sprint(size), fmt.Sprint(batch)).CombinedOutput(); err != nil {
-		t.Fatalf("node run.mjs: %v\n%s", err, text)
+	arguments := append(slices.Clone(command[1:]), model, in, out, fmt.Sprint(size), fmt.Sprint(batch))
+	if text, err := exec.Command(command[0], arguments...).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", command, err, text)
 	}
 	text, err := os.ReadFile(out)
 	if err != nil {

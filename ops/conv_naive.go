@@ -45,6 +45,7 @@ func (r *Recorder) naive(c gemm) error {
 				flag(i > 0), uint32(c.bias.Offset), flag(last && c.bias.Len > 0), uint32(c.k),
 				uint32(int32(c.w0)), uint32(int32(c.wm)), uint32(int32(c.wc)), uint32(int32(c.wt)),
 				bits(c.slopeOf(last)), uint32(c.stride), uint32(int32(c.pad)), uint32(c.dilate),
+				uint32(max(1, shaders.LongestChain/(c.k*c.k))),
 			}
 			if err := r.dispatch(kernel, naivePasses(end-4*in.from, c.k), params, ceilDiv(c.y.Pixels(), 64), 4*(out.to-out.from), 1,
 				gpu.All(r.Weights), c.x.slice(in), c.y.slice(out)); err != nil {

@@ -184,17 +184,26 @@ func convGradTile(l gpu.Limits, c ConvCall) shaders.ConvGradTile {
 // straightLanes is the number of sums of an output channel in a weight gradient: one for each of its weights, and one for its bias.
 func straightLanes(c ConvCall) int { return c.K*c.K*c.C + min(1, c.Bias.Len) }
 
-// unfolded is the activation that the weight gradient reads: rows × columns texels a channel, pitch apart, for each of kernel columns.
-type unfolded struct{ rows, columns, inW, outW, pitch, kernels, channels int }
+// unfolded is the activation that the weight gradient reads: for each of kernel columns and channels the input rows of all images, in texels of four output
+// columns; from one channel to the next it is pitch texels.
+type unfolded struct{ images, inH, inW, outH, outW, columns, pitch, kernels, channels int }
 
+// unfold of a pointwise convolution takes all pixels of the batch as one row of one image.
 func unfold(c ConvCall) unfolded {
-	u := unfolded{rows: c.In.N * c.In.H, columns: ceilDiv(c.Out.W, 4), inW: c.In.W, outW: c.Out.W, kernels: c.K, channels: c.C}
+	u := unfolded{images: c.In.N, inH: c.In.H, inW: c.In.W, outH: c.Out.H, outW: c.Out.W, kernels: c.K, channels: c.C}
 	if c.pointwise() {
-		u.rows, u.columns, u.inW, u.outW = 1, ceilDiv(c.In.Pixels(), 4), c.In.Pixels(), c.In.Pixels()
+		u.images, u.inH, u.inW, u.outH, u.outW = 1, 1, c.In.Pixels(), 1, c.In.Pixels()
 	}
-	u.pitch = plane(u.rows * u.columns)
+	u.columns = ceilDiv(u.outW, 4)
+	u.pitch = plane(u.inTexels())
 	return u
 }
+
+// inTexels is the number of texels of a channel, at one kernel column.
+func (u unfolded) inTexels() int { return u.images * u.inH * u.columns }
+
+// outTexels is the number of texels of an output channel.
+func (u unfolded) outTexels() int { return u.images * u.outH * u.columns }
 
 // unfoldedMost is the memory up to which channels are unfolded together, before they go into the texture.
 const unfoldedMost = 12 << 20
@@ -241,15 +250,7 @@ func straightParts(l gpu.Limits, c ConvCall, t shaders.ConvGradTile) (parts, one
 	one = c.Out.Groups() * ceilDiv(c.K*c.K*c.C+1, run) * run * 16 // with a bias or without: memory is planned before that is known
 	u := unfold(c)
 	most := min(straightPartialBytes, int(l.MaxStorageBufferBindingSize)-16)
-	return max(1, min(ceilDiv(u.outTexels(c), t.Texels()), most/one)), one
-}
-
-// outTexels is the number of texels of the output.
-func (u unfolded) outTexels(c ConvCall) int {
-	if u.rows == 1 {
-		return u.columns
-	}
-	return c.Out.N * c.Out.H * u.columns
+	return max(1, min(ceilDiv(u.outTexels(), t.Texels()), most/one)), one
 }
 
 func straightWeightNeed(l gpu.Limits, c ConvCall) Need {
@@ -266,10 +267,10 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 		for _, s := range u.parts(c, l) {
 			channels := min(4*(s.to-s.from), c.C-4*s.from)
 			params := []uint32{
-				uint32(u.rows), uint32(u.columns), uint32(u.inW), uint32(u.outW), uint32(c.In.Plane()), uint32(u.pitch), uint32(c.Stride), uint32(c.Pad),
+				uint32(u.images * u.inH), uint32(u.columns), uint32(u.inW), uint32(u.outW), uint32(c.In.Plane()), uint32(u.pitch), uint32(c.Stride), uint32(c.Pad),
 				uint32(channels), uint32(kx),
 			}
-			if err := r.dispatch(uk, 0, params, ceilDiv(u.rows*u.columns, 64), s.to-s.from, 1, c.In.slice(s), gpu.Slice{Buffer: r.Unfolded, Size: uint64(channels*u.pitch) * 16}); err != nil {
+			if err := r.dispatch(uk, 0, params, ceilDiv(u.inTexels(), 64), s.to-s.from, 1, c.In.slice(s), gpu.Slice{Buffer: r.Unfolded, Size: uint64(channels*u.pitch) * 16}); err != nil {
 				return err
 			}
 			r.Tape.CopyTexels(r.Unfolded, r.Scratch.tex, (kx*c.C+4*s.from)*u.pitch, channels*u.pitch)
@@ -283,11 +284,7 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.TextureF32, gpu.Write},
 	}
 	lanes := straightLanes(c)
-	texels := u.outTexels(c)
-	outH, inH := dy.H, c.In.H
-	if u.rows == 1 {
-		outH, inH = 1, 1
-	}
+	texels := u.outTexels()
 	chunks := ceilDiv(texels, t.Texels())
 	parts, one := straightParts(l, r.plannedCall(c), t)
 	parts = min(parts, chunks)
@@ -298,8 +295,8 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 		wave := min(parts, chunks-chunk)
 		for _, s := range dy.spans(l, t.R/4) {
 			params := []uint32{
-				uint32(dy.Plane()), uint32(u.outW), uint32(outH), uint32(u.columns),
-				uint32(texels), uint32(inH), uint32(u.pitch), r.Scratch.zero(),
+				uint32(dy.Plane()), uint32(u.outW), uint32(u.outH), uint32(u.columns),
+				uint32(texels), uint32(u.inH), uint32(u.pitch), r.Scratch.zero(),
 				uint32(c.C), uint32(c.K * c.K * c.C), uint32(4 * s.from),
 				uint32(s.from), uint32(chunk), uint32(c.Stride), uint32(c.Pad), uint32(s.to), uint32(c.K),
 				uint32(width), uint32(shift), uint32(factor), uint32(one / 16 * parts), uint32(lanes), uint32(parts),

@@ -151,7 +151,12 @@ func run(t testing.TB, c ops.Case, in values, garbage float32) (out values, disp
 	if c.Need != nil {
 		need = c.Need(device(t).Limits())
 	}
-	r := recorder(t, c.String(), need)
+	return runOn(t, recorder(t, c.String(), need), c, in, garbage)
+}
+
+// runOn is run with a recorder whose memory may be no more than the case needs.
+func runOn(t testing.TB, r *ops.Recorder, c ops.Case, in values, garbage float32) (out values, dispatches int) {
+	t.Helper()
 	m := must(c.Allocate(r))(t)
 	defer m.Release()
 	for _, b := range []*gpu.Buffer{m.Weights, m.Grads, m.State} {

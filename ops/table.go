@@ -28,6 +28,7 @@ type Case struct {
 	Prepare func(m *Memory) error    // records what must have run before; may be nil
 	Record  func(m *Memory) error    // records the pass
 
+	Batch  int  // largest batch of the network that the pass is of, see Recorder.Batch; 0 for the batch of In
 	key    Pass // of a convolution
 	masked bool // the gradient goes through a ReLU
 }
@@ -97,7 +98,7 @@ const gap = 3
 func (c Case) Allocate(r *Recorder) (*Memory, error) {
 	own := *r
 	m := &Memory{Recorder: &own, Tensors: map[string]Tensor{}, Params: map[string]Param{}, Buffers: map[string]*gpu.Buffer{}}
-	m.Batch = c.In.N
+	m.Batch = max(c.In.N, c.Batch)
 	var weights, state int
 	place := func(name string, end *int, n int) {
 		if _, ok := m.Params[name]; !ok {
@@ -265,11 +266,61 @@ func (t *table) convolutions() {
 	}
 }
 
-// ConvCases are the entries of a convolution at one shape: every pass in every variant.
+// ConvCases are the entries of a convolution with a bias at one shape: every pass in every variant.
 func ConvCases(o Conv, x Shape) []Case {
 	var t table
 	t.convolution(o, x, false, true)
 	return t
+}
+
+// CasesOf are the entries of one operator at one shape, x being the input of its forward pass: all passes, variants and kinds of input. op has the attributes
+// and is one of the types that Case.Op has; nil is the gradient of a bias. An operator on parameters takes x.C of them.
+func CasesOf(op any, x Shape) []Case {
+	var t table
+	switch o := op.(type) {
+	case Conv:
+		t.convolution(o, x, false, true)
+		t.convolution(o, x, true, true)
+	case MaxPool:
+		for _, in := range poolInputs {
+			t.maxPool(o, x, in.kind, in.value)
+		}
+	case AvgPool:
+		t.avgPool(o, x)
+	case GlobalAvgPool:
+		t.globalAvgPool(x)
+	case ReLU:
+		t.relu(x)
+	case Add:
+		t.sum(x)
+	case Dropout:
+		t.dropout(o, x, 0x9e3779b9)
+	case nil:
+		t.bias(x)
+	case BatchNorm:
+		t.batchNorm(o, x, "", unit, 1)
+	case Pairs:
+		t.pairs(x)
+	case CrossEntropy:
+		for _, in := range lossInputs {
+			t.crossEntropy(o, x, in)
+		}
+	case Average:
+		t.average(x.C, o.Rate(1000))
+	case GradNorm:
+		t.gradNorm(o, x.C)
+	case SGD:
+		t.sgd(o, x.C, 0.1)
+	default:
+		panic(fmt.Sprintf("the table has no operator %T", op))
+	}
+	return t
+}
+
+// Planned is c as it runs in a network whose largest batch is that of larger, the same entry at a larger batch: kernels and memory are chosen for that.
+func (c Case) Planned(larger Case) Case {
+	c.Batch, c.Fits, c.Need = larger.In.N, larger.Fits, larger.Need
+	return c
 }
 
 // Candidates are the entries of one pass of a convolution at one shape, one a variant, as networks run it: a weight gradient masks dy where the
@@ -390,34 +441,41 @@ func (t *table) pools() {
 		{Shape{65, 3, 32, 32}, 3, 2, 1},
 	}
 	for _, p := range pools {
-		for _, values := range []struct {
-			name  string
-			value func(*rand.Rand) float64
-		}{{"", unit}, {" ties", halves}, {" negative", negative}} {
-			if values.name != "" && p.x.N*p.x.C > 65 {
+		for _, in := range poolInputs {
+			if in.kind != "" && p.x.N*p.x.C > 65 {
 				continue
 			}
 			for _, ceil := range []bool{false, true} {
 				for _, relu := range []bool{false, true} {
-					t.maxPool(MaxPool{K: p.k, Stride: p.stride, Pad: p.pad, Ceil: ceil, AfterReLU: relu}, p.x, values.name, values.value)
+					t.maxPool(MaxPool{K: p.k, Stride: p.stride, Pad: p.pad, Ceil: ceil, AfterReLU: relu}, p.x, in.kind, in.value)
 				}
 			}
 		}
 		t.avgPool(AvgPool{K: p.k, Stride: p.stride, Pad: p.pad}, p.x)
 	}
 	for _, x := range shapes {
-		y, _ := GlobalAvgPool{}.Out(x)
-		t.add(Case{
-			Operator: "global average pool", Pass: "forward", Name: x.String(), Op: GlobalAvgPool{}, In: x, Flops: float64(x.Elements()),
-			Operands: []Operand{reads("x", x, unit), writes("y", y, 1, 1)},
-			Record:   func(m *Memory) error { return GlobalAvgPool{}.Forward(m.Recorder, m.Tensors["x"], m.Tensors["y"]) },
-		})
-		t.add(Case{
-			Operator: "global average pool", Pass: "gradient", Name: x.String(), Op: GlobalAvgPool{}, In: x,
-			Operands: []Operand{reads("dy", y, unit), writes("dx", x, 1, 1)},
-			Record:   func(m *Memory) error { return GlobalAvgPool{}.Grad(m.Recorder, m.Tensors["dy"], m.Tensors["dx"]) },
-		})
+		t.globalAvgPool(x)
 	}
+}
+
+// poolInputs are what the maxima are taken of.
+var poolInputs = []struct {
+	kind  string
+	value func(*rand.Rand) float64
+}{{"", unit}, {" ties", halves}, {" negative", negative}}
+
+func (t *table) globalAvgPool(x Shape) {
+	y, _ := GlobalAvgPool{}.Out(x)
+	t.add(Case{
+		Operator: "global average pool", Pass: "forward", Name: x.String(), Op: GlobalAvgPool{}, In: x, Flops: float64(x.Elements()),
+		Operands: []Operand{reads("x", x, unit), writes("y", y, 1, 1)},
+		Record:   func(m *Memory) error { return GlobalAvgPool{}.Forward(m.Recorder, m.Tensors["x"], m.Tensors["y"]) },
+	})
+	t.add(Case{
+		Operator: "global average pool", Pass: "gradient", Name: x.String(), Op: GlobalAvgPool{}, In: x,
+		Operands: []Operand{reads("dy", y, unit), writes("dx", x, 1, 1)},
+		Record:   func(m *Memory) error { return GlobalAvgPool{}.Grad(m.Recorder, m.Tensors["dy"], m.Tensors["dx"]) },
+	})
 }
 
 func (t *table) maxPool(o MaxPool, x Shape, kind string, value func(*rand.Rand) float64) {
@@ -471,38 +529,52 @@ func (t *table) avgPool(o AvgPool, x Shape) {
 
 func (t *table) elementwise() {
 	for _, x := range shapes {
-		elements := float64(x.Elements())
-		t.add(Case{
-			Operator: "relu", Pass: "forward", Name: x.String(), Op: ReLU{}, In: x,
-			Operands: []Operand{updates("v", x, halves)},
-			Record:   func(m *Memory) error { return ReLU{}.Forward(m.Recorder, m.Tensors["v"]) },
-		})
-		t.add(Case{
-			Operator: "relu", Pass: "gradient", Name: x.String(), Op: ReLU{}, In: x,
-			Operands: []Operand{reads("y", x, halves), updates("dv", x, unit)},
-			Record:   func(m *Memory) error { return ReLU{}.Grad(m.Recorder, m.Tensors["y"], m.Tensors["dv"]) },
-		})
-		t.add(Case{
-			Operator: "add", Pass: "forward", Name: x.String(), Op: Add{}, In: x, Flops: elements,
-			Operands: []Operand{reads("x", x, unit), updates("sum", x, unit)},
-			Record:   func(m *Memory) error { return Add{}.Accumulate(m.Recorder, m.Tensors["x"], m.Tensors["sum"]) },
-		})
+		t.relu(x)
+		t.sum(x)
 		for i, p := range []float64{0.1, 0.5, 0.9} {
-			o := Dropout{P: p, Layer: uint32(7 * i)}
-			t.add(Case{
-				Operator: "dropout", Pass: "forward", Name: fmt.Sprintf("%v p%g", x, p), Op: o, In: x, Flops: elements,
-				Operands: []Operand{updates("v", x, unit), step(0.01, 0x9e3779b9*uint32(i+1))},
-				Record:   func(m *Memory) error { return o.Apply(m.Recorder, m.Buffers["step"], m.Tensors["v"]) },
-			})
+			t.dropout(Dropout{P: p, Layer: uint32(7 * i)}, x, 0x9e3779b9*uint32(i+1))
 		}
-		dbias := gradient("dbias", x.C, x.Pixels())
-		guard := weight("weight", 5, unit) // so that the bias does not lie at the start
-		t.add(Case{
-			Operator: "bias", Pass: "gradient", Name: x.String(), In: x, Flops: elements,
-			Operands: []Operand{guard, reads("dy", x, unit), dbias},
-			Record:   func(m *Memory) error { return BiasGrad(m.Recorder, m.Tensors["dy"], m.Params["bias"]) },
-		})
+		t.bias(x)
 	}
+}
+
+func (t *table) relu(x Shape) {
+	t.add(Case{
+		Operator: "relu", Pass: "forward", Name: x.String(), Op: ReLU{}, In: x,
+		Operands: []Operand{updates("v", x, halves)},
+		Record:   func(m *Memory) error { return ReLU{}.Forward(m.Recorder, m.Tensors["v"]) },
+	})
+	t.add(Case{
+		Operator: "relu", Pass: "gradient", Name: x.String(), Op: ReLU{}, In: x,
+		Operands: []Operand{reads("y", x, halves), updates("dv", x, unit)},
+		Record:   func(m *Memory) error { return ReLU{}.Grad(m.Recorder, m.Tensors["y"], m.Tensors["dv"]) },
+	})
+}
+
+func (t *table) sum(x Shape) {
+	t.add(Case{
+		Operator: "add", Pass: "forward", Name: x.String(), Op: Add{}, In: x, Flops: float64(x.Elements()),
+		Operands: []Operand{reads("x", x, unit), updates("sum", x, unit)},
+		Record:   func(m *Memory) error { return Add{}.Accumulate(m.Recorder, m.Tensors["x"], m.Tensors["sum"]) },
+	})
+}
+
+func (t *table) dropout(o Dropout, x Shape, key uint32) {
+	t.add(Case{
+		Operator: "dropout", Pass: "forward", Name: fmt.Sprintf("%v p%g", x, o.P), Op: o, In: x, Flops: float64(x.Elements()),
+		Operands: []Operand{updates("v", x, unit), step(0.01, key)},
+		Record:   func(m *Memory) error { return o.Apply(m.Recorder, m.Buffers["step"], m.Tensors["v"]) },
+	})
+}
+
+func (t *table) bias(x Shape) {
+	dbias := gradient("dbias", x.C, x.Pixels())
+	guard := weight("weight", 5, unit) // so that the bias does not lie at the start
+	t.add(Case{
+		Operator: "bias", Pass: "gradient", Name: x.String(), In: x, Flops: float64(x.Elements()),
+		Operands: []Operand{guard, reads("dy", x, unit), dbias},
+		Record:   func(m *Memory) error { return BiasGrad(m.Recorder, m.Tensors["dy"], m.Params["bias"]) },
+	})
 }
 
 func (t *table) batchNorms() {
@@ -575,100 +647,124 @@ func (t *table) batchNorm(o BatchNorm, x Shape, kind string, value func(*rand.Ra
 
 func (t *table) losses() {
 	for _, x := range []Shape{{2, 2, 1, 1}, {130, 10, 1, 1}, {6, 1000, 1, 1}} {
-		t.add(Case{
-			Operator: "pairs", Pass: "forward", Name: fmt.Sprintf("%d×%d", x.N, x.C), Op: Pairs{}, In: x, Flops: float64(x.Elements()),
-			Operands: []Operand{updates("v", x, unit)},
-			Record:   func(m *Memory) error { return Pairs{}.Forward(m.Recorder, m.Tensors["v"]) },
-		})
+		t.pairs(x)
 	}
+	plain, ties, large := lossInputs[0], lossInputs[1], lossInputs[2]
 	for _, v := range []struct {
 		n, classes int
-		kind       string
-		value      func(*rand.Rand) float64
-		scale      float64
+		in         lossInput
 	}{
-		{1, 2, "", unit, 1}, {65, 10, "", unit, 1}, {5, 1000, "", unit, 1},
-		{65, 10, " ties", halves, 1}, {5, 10, " large logits", eighty, 16}, {65, 3, " large logits", eighty, 16},
+		{1, 2, plain}, {65, 10, plain}, {5, 1000, plain}, {65, 10, ties}, {5, 10, large}, {65, 3, large},
 	} {
 		for _, smoothing := range []float64{0, 0.1} {
-			o := CrossEntropy{Smoothing: smoothing}
-			x := Shape{v.n, v.classes, 1, 1}
-			t.add(Case{
-				Operator: "cross entropy", Pass: "forward and gradient", Name: fmt.Sprintf("%d×%d smoothing %g%s", v.n, v.classes, smoothing, v.kind),
-				Op: o, In: x, Flops: 8 * float64(x.Elements()),
-				Operands: []Operand{
-					reads("logits", x, v.value), {Name: "labels", Place: Words, Len: v.n, Use: Reads, Value: below(v.classes)},
-					writes("dlogits", x, 1, 1), {Name: "result", Place: Floats, Len: 2 * v.n, Use: Writes, K: v.classes, Scale: v.scale},
-				},
-				Record: func(m *Memory) error {
-					return o.Forward(m.Recorder, m.Tensors["logits"], m.Buffers["labels"], m.Tensors["dlogits"], m.Buffers["result"])
-				},
-			})
+			t.crossEntropy(CrossEntropy{Smoothing: smoothing}, Shape{v.n, v.classes, 1, 1}, v.in)
 		}
 	}
+}
+
+func (t *table) pairs(x Shape) {
+	t.add(Case{
+		Operator: "pairs", Pass: "forward", Name: fmt.Sprintf("%d×%d", x.N, x.C), Op: Pairs{}, In: x, Flops: float64(x.Elements()),
+		Operands: []Operand{updates("v", x, unit)},
+		Record:   func(m *Memory) error { return Pairs{}.Forward(m.Recorder, m.Tensors["v"]) },
+	})
+}
+
+// lossInput is a kind of logits, and the size of their losses.
+type lossInput struct {
+	kind  string
+	value func(*rand.Rand) float64
+	scale float64
+}
+
+var lossInputs = []lossInput{{"", unit, 1}, {" ties", halves, 1}, {" large logits", eighty, 16}}
+
+func (t *table) crossEntropy(o CrossEntropy, x Shape, in lossInput) {
+	t.add(Case{
+		Operator: "cross entropy", Pass: "forward and gradient", Name: fmt.Sprintf("%d×%d smoothing %g%s", x.N, x.C, o.Smoothing, in.kind),
+		Op: o, In: x, Flops: 8 * float64(x.Elements()),
+		Operands: []Operand{
+			reads("logits", x, in.value), {Name: "labels", Place: Words, Len: x.N, Use: Reads, Value: below(x.C)},
+			writes("dlogits", x, 1, 1), {Name: "result", Place: Floats, Len: 2 * x.N, Use: Writes, K: x.C, Scale: in.scale},
+		},
+		Record: func(m *Memory) error {
+			return o.Forward(m.Recorder, m.Tensors["logits"], m.Buffers["labels"], m.Tensors["dlogits"], m.Buffers["result"])
+		},
+	})
 }
 
 func (t *table) optimisers() {
 	for _, rate := range []float64{0.001, 0.8, 1} {
 		for _, n := range []int{1, 6, 70001} {
-			statistics := n == 6
-			settings := step(0.1, 0)
-			settings.Fixed[2], settings.Fixed[3] = bits(float32(rate)), bits(0.5)
-			if statistics {
-				settings.Fixed[2], settings.Fixed[3] = settings.Fixed[3], settings.Fixed[2]
-			}
-			t.add(Case{
-				Operator: "average", Pass: "update", In: Shape{1, n, 1, 1}, Op: Average{}, Flops: float64(3 * n), Name: fmt.Sprintf("%d rate %g", n, rate),
-				Operands: []Operand{
-					settings, {Name: "weight", Place: Weight, Len: n, Use: Reads, Value: unit}, {Name: "average", Place: Floats, Len: n, Use: Updates, Value: unit, K: 1, Scale: 2},
-				},
-				Record: func(m *Memory) error {
-					return Average{}.Update(m.Recorder, m.Buffers["step"], n, m.Recorder.Weights, m.Buffers["average"], statistics)
-				},
-			})
+			t.average(n, rate)
 		}
 	}
 	for _, clip := range []float64{0, 0.5, 1000} {
 		for _, n := range []int{1, 6, 70001, 600003} {
-			grad := Operand{Name: "dweight", Place: Gradient, Len: n, Use: Reads, Value: unit, K: 4, Scale: 1}
-			if clip > 0 {
-				grad.Use = Updates
-			}
-			t.add(Case{
-				Operator: "gradnorm", Pass: "forward", Op: GradNorm{clip}, In: Shape{1, n, 1, 1}, Flops: float64(2 * n), Name: fmt.Sprintf("%d clip %g", n, clip),
-				Operands: []Operand{
-					{Name: "weight", Place: Weight, Len: n, Use: Reads, Value: unit}, grad,
-					{Name: "metrics", Place: Floats, Len: 4, Use: Updates, Value: unit, K: 4, Scale: math.Sqrt(float64(n))},
-				},
-				Record: func(m *Memory) error { return GradNorm{clip}.Update(m.Recorder, n, m.Buffers["metrics"]) },
-			})
+			t.gradNorm(GradNorm{clip}, n)
 		}
 	}
 	for _, o := range []SGD{{}, {Momentum: 0.9}, {Momentum: 0.9, WeightDecay: 0.0005}, {Momentum: 0.9, WeightDecay: 0.01, Nesterov: true}} {
 		for _, rate := range []float64{0.001, 10} {
 			for _, n := range []int{1, 1031, 70001} {
-				x := Shape{1, n, 1, 1}
-				scale := max(1, 10*rate)
-				for _, steps := range []int{1, 10} {
-					t.add(Case{
-						Operator: "sgd", Pass: fmt.Sprintf("%d steps", steps), Op: o, In: x, Flops: float64(steps * 6 * n),
-						Name: fmt.Sprintf("%d rate %g momentum %g decay %g nesterov %v", n, rate, o.Momentum, o.WeightDecay, o.Nesterov),
-						Operands: []Operand{
-							step(rate, 0), {Name: "weight", Place: Weight, Len: n, Use: Updates, Value: unit, K: steps, Scale: scale},
-							{Name: "dweight", Place: Gradient, Len: n, Use: Reads, Value: unit},
-							{Name: "velocity", Place: Floats, Len: n, Use: Updates, Value: unit, K: steps, Scale: 4},
-						},
-						Record: func(m *Memory) error {
-							for range steps {
-								if err := o.Update(m.Recorder, m.Buffers["step"], n, m.Buffers["velocity"]); err != nil {
-									return err
-								}
-							}
-							return nil
-						},
-					})
-				}
+				t.sgd(o, n, rate)
 			}
 		}
+	}
+}
+
+func (t *table) average(n int, rate float64) {
+	statistics := n == 6
+	settings := step(0.1, 0)
+	settings.Fixed[2], settings.Fixed[3] = bits(float32(rate)), bits(0.5)
+	if statistics {
+		settings.Fixed[2], settings.Fixed[3] = settings.Fixed[3], settings.Fixed[2]
+	}
+	t.add(Case{
+		Operator: "average", Pass: "update", In: Shape{1, n, 1, 1}, Op: Average{}, Flops: float64(3 * n), Name: fmt.Sprintf("%d rate %g", n, rate),
+		Operands: []Operand{
+			settings, {Name: "weight", Place: Weight, Len: n, Use: Reads, Value: unit}, {Name: "average", Place: Floats, Len: n, Use: Updates, Value: unit, K: 1, Scale: 2},
+		},
+		Record: func(m *Memory) error {
+			return Average{}.Update(m.Recorder, m.Buffers["step"], n, m.Recorder.Weights, m.Buffers["average"], statistics)
+		},
+	})
+}
+
+func (t *table) gradNorm(o GradNorm, n int) {
+	grad := Operand{Name: "dweight", Place: Gradient, Len: n, Use: Reads, Value: unit, K: 4, Scale: 1}
+	if o.Clip > 0 {
+		grad.Use = Updates
+	}
+	t.add(Case{
+		Operator: "gradnorm", Pass: "forward", Op: o, In: Shape{1, n, 1, 1}, Flops: float64(2 * n), Name: fmt.Sprintf("%d clip %g", n, o.Clip),
+		Operands: []Operand{
+			{Name: "weight", Place: Weight, Len: n, Use: Reads, Value: unit}, grad,
+			{Name: "metrics", Place: Floats, Len: 4, Use: Updates, Value: unit, K: 4, Scale: math.Sqrt(float64(n))},
+		},
+		Record: func(m *Memory) error { return o.Update(m.Recorder, n, m.Buffers["metrics"]) },
+	})
+}
+
+func (t *table) sgd(o SGD, n int, rate float64) {
+	scale := max(1, 10*rate)
+	for _, steps := range []int{1, 10} {
+		t.add(Case{
+			Operator: "sgd", Pass: fmt.Sprintf("%d steps", steps), Op: o, In: Shape{1, n, 1, 1}, Flops: float64(steps * 6 * n),
+			Name: fmt.Sprintf("%d rate %g momentum %g decay %g nesterov %v", n, rate, o.Momentum, o.WeightDecay, o.Nesterov),
+			Operands: []Operand{
+				step(rate, 0), {Name: "weight", Place: Weight, Len: n, Use: Updates, Value: unit, K: steps, Scale: scale},
+				{Name: "dweight", Place: Gradient, Len: n, Use: Reads, Value: unit},
+				{Name: "velocity", Place: Floats, Len: n, Use: Updates, Value: unit, K: steps, Scale: 4},
+			},
+			Record: func(m *Memory) error {
+				for range steps {
+					if err := o.Update(m.Recorder, m.Buffers["step"], n, m.Buffers["velocity"]); err != nil {
+						return err
+					}
+				}
+				return nil
+			},
+		})
 	}
 }

@@ -9,6 +9,7 @@ struct Q {
   accumulate: u32, bias0: u32, has_bias: u32, k: i32,
   w0: i32, wm: i32, wc: i32, wt: i32,
   slope: f32, stride: i32, pad: i32, dilate: i32,
+  chain: u32,
 }
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
@@ -29,7 +30,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let top = i32(p / q.out_w % q.out_h) * q.stride - q.pad;
   let image = i32(p / (q.out_w * q.out_h) * q.in_w * q.in_h);
   var sum = 0.0;
-  var chain = 0.0; // rounding errors grow with the length of a chain
+  var chain = 0.0; // of q.chain channels: rounding errors grow with its length
   for (var c = q.c0; c < q.c1; c = c + 1u) {
     let plane = i32((c - q.c0) / 4u * q.in_plane) + image;
     let weight = q.w0 + i32(m) * q.wm + i32(c) * q.wc;
@@ -44,7 +45,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         }
       }
     }
-    if (c % 16u == 15u) {
+    if ((c - q.c0 + 1u) % q.chain == 0u) {
       sum = sum + chain;
       chain = 0.0;
     }

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"ninvk/nn"
@@ -259,6 +260,19 @@ func checkpoints(dir string) ([]string, error) {
 	return paths, err
 }
 
+// checkpointBefore finds the newest checkpoint of a run folder from before a step, the zero value where there is none, and those after it.
+func checkpointBefore(dir string, step int) (found written, later []string, err error) {
+	all, err := checkpoints(dir)
+	for _, path := range slices.Backward(all) {
+		n, e := strconv.Atoi(checkpointName.FindStringSubmatch(filepath.Base(path))[1])
+		if e == nil && n < step {
+			return written{path: path, step: n}, later, err
+		}
+		later = append(later, path)
+	}
+	return written{}, later, err
+}
+
 // removeTorn removes what a killed process left of the checkpoint that it was writing.
 func removeTorn(d disk, dir string) error {
 	entries, err := os.ReadDir(filepath.Join(dir, CheckpointDir))
@@ -346,6 +360,7 @@ func (s *Saved) read() error {
 		return err
 	}
 	s.Config = s.Checkpoint.Config
+	s.Config.Resolve()
 	if m, err := readMetricsUpTo(filepath.Join(s.Dir, MetricsFile), s.Checkpoint.MetricsBytes); err == nil { // what is wrong with it is told when the run goes on
 		s.Run = m.Run
 	}

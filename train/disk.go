@@ -1,11 +1,14 @@
 package train
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 )
 
 // disk is what a run folder needs of the operating system. Tests put one that fails in its place.
@@ -61,7 +64,7 @@ func (osDisk) Append(path string, size int64) (diskFile, error) {
 func (osDisk) Rename(from, to string) error { return os.Rename(from, to) }
 func (osDisk) Remove(path string) error     { return os.Remove(path) }
 
-// SyncDir makes the names in a folder survive a loss of power. Windows keeps them without being asked.
+// SyncDir makes the names in a folder survive a loss of power. Windows keeps them without being asked; of a file system that can't, a warning is given.
 func (osDisk) SyncDir(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil
@@ -71,7 +74,22 @@ func (osDisk) SyncDir(dir string) error {
 		return err
 	}
 	defer d.Close()
-	return d.Sync()
+	return canSync(syncFolder(d))
+}
+
+// syncFolder is the system's; tests put one in its place that answers as some file systems do.
+var syncFolder = (*os.File).Sync
+
+// canSync is err but where it says that a file system does not sync folders (fsync gives EINVAL, or is not supported): then a warning is given, once.
+func canSync(err error) error {
+	if !errors.Is(err, syscall.EINVAL) && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	if p := (*fs.PathError)(nil); errors.As(err, &p) {
+		err = p.Err // a folder's name would make it another warning
+	}
+	warnOnce(fmt.Sprintf("the file system does not sync folders (%v): after a loss of power the newest checkpoint may be missing, and the one before is there; training goes on", err))
+	return nil
 }
 
 // temporary ends the names of files being written. There is one of each at most, as there is one process in a run folder: a later one takes the place of

@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-
-	"ninvk/cifar10"
 )
 
 // State is how a run ended, or that it has not.
@@ -95,10 +93,7 @@ func (r *PastRun) state(held bool) State {
 
 // Best is the best test accuracy at the run's own image size, and its epoch; NaN where none was measured.
 func (r *PastRun) Best() (accuracy float64, epoch int) {
-	size := *r.Config.Resize
-	if size == 0 {
-		size = cifar10.Width
-	}
+	size := r.Config.size()
 	accuracy = math.NaN()
 	for _, e := range r.Metrics.Epochs {
 		if e.Size == size && !math.IsNaN(e.TestAccuracy) && !(e.TestAccuracy <= accuracy) {

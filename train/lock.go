@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // LockFile is in a run folder while a process trains there. What counts is the operating system's lock on it, which a dead process does not hold.
@@ -30,6 +32,11 @@ func (e *LockedError) Error() string {
 // errHeld is tryLock's answer where another process holds the lock.
 var errHeld = errors.New("the lock is held")
 
+// noLocksError is tryLock's answer where the file system has no locks.
+type noLocksError struct{ err error }
+
+func (e *noLocksError) Error() string { return "the file system has no locks: " + e.err.Error() }
+
 // folderLock is a held lock.
 type folderLock struct{ f *os.File }
 
@@ -41,7 +48,10 @@ func lockFolder(dir string) (*folderLock, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := tryLock(f); err != nil {
+		err = tryLock(f)
+		if none := (*noLocksError)(nil); errors.As(err, &none) {
+			warnOnce(fmt.Sprintf("%s: the file system has no locks (%v), so nothing keeps a second process from training in this folder; training goes on", dir, none.err))
+		} else if err != nil {
 			f.Close()
 			if !errors.Is(err, errHeld) {
 				return nil, fmt.Errorf("locking %s: %w", path, err)
@@ -73,9 +83,21 @@ func (l *folderLock) release() {
 	l.f = nil
 }
 
-// lockHeld says whether another process holds the lock of a run folder, without leaving a trace.
+// warned has the warnings that this process gave, each of which it gives once.
+var warned sync.Map
+
+func warnOnce(message string) {
+	if _, before := warned.LoadOrStore(message, true); !before {
+		slog.Warn(message)
+	}
+}
+
+// lockHeld says whether another process holds the lock of a run folder, without leaving a trace. Where the file system has no locks nobody can tell, and the answer is no.
 func lockHeld(dir string) (bool, error) {
-	f, err := os.Open(filepath.Join(dir, LockFile))
+	f, err := os.OpenFile(filepath.Join(dir, LockFile), os.O_RDWR, 0) // NFS locks only what is open for writing
+	if errors.Is(err, fs.ErrPermission) {
+		f, err = os.Open(filepath.Join(dir, LockFile))
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -86,6 +108,10 @@ func lockHeld(dir string) (bool, error) {
 	err = tryLock(f)
 	if errors.Is(err, errHeld) {
 		return true, nil
+	}
+	if none := (*noLocksError)(nil); errors.As(err, &none) {
+		warnOnce(fmt.Sprintf("%s: the file system has no locks (%v), so whether a process is training there can't be told", dir, none.err))
+		return false, nil
 	}
 	return false, err
 }

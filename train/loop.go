@@ -92,10 +92,12 @@ type DivergedError struct {
 	Step      int
 	Loss      float64
 	Reason    string // what was found
-	Good      string // path of the last good checkpoint, "" if there is none
+	Good      string // path of the last checkpoint from before, "" if there is none
 	GoodStep  int    // its step
 	Rollbacks int    // returns to a checkpoint that did not help
 	Dir       string // the run folder
+
+	weights int // after this step the weights were those that gave what was found
 }
 
 func (e *DivergedError) Error() string {
@@ -104,7 +106,7 @@ func (e *DivergedError) Error() string {
 		s += fmt.Sprintf("; %d rollbacks, each with half the learning rate, did not help", e.Rollbacks)
 	}
 	if e.Good == "" {
-		return s + "; no checkpoint was saved yet; try a smaller --lr"
+		return s + "; no checkpoint of better weights is there; try a smaller --lr"
 	}
 	s += fmt.Sprintf("; the last good checkpoint is %s, of step %d", e.Good, e.GoodStep)
 	if e.Rollbacks == 0 {
@@ -144,11 +146,11 @@ func ResumeCommand(dir string) string {
 // current step is finished, checkpoint, weights and plots are written, and the summary says Interrupted.
 func (j *Job) Run(ctx context.Context) (Summary, error) {
 	c := j.Config
-	size := *c.Resize
-	if size == 0 {
-		size = cifar10.Width
-	}
+	size := c.size()
 	sizes, err := ParseSizes(c.Sizes)
+	if err == nil && j.Resume == nil { // what was begun goes on
+		err = sizes.above(c.Sizes, size)
+	}
 	if err != nil {
 		return Summary{}, err
 	}
@@ -212,10 +214,6 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if err := l.chooseKernels(); err != nil {
 		return Summary{}, err
 	}
-	// The run may begin with smaller images: a batch too large for its own size is said now.
-	if err := nn.Check(j.Device, graph, out, l.options(size, 0)); err != nil {
-		return Summary{}, err
-	}
 	done := 0
 	if j.Resume != nil && j.Resume.Checkpoint != nil {
 		done = j.Resume.Checkpoint.Step
@@ -223,7 +221,10 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if l.trainImages, err = Upload(j.Device, "training images", j.Data.Train); err == nil {
 		l.testImages, err = Upload(j.Device, "test images", j.Data.Test)
 	}
-	j.dropImages() // before there is more on the adapter
+	j.dropImages()  // before there is more on the adapter
+	if err == nil { // the run may begin with smaller images: a batch too large for its own size is said now
+		err = nn.Check(j.Device, graph, out, l.options(size, 0))
+	}
 	if err == nil {
 		l.net, err = l.build(done)
 	}
@@ -652,7 +653,7 @@ func (l *loop) collect(results []nn.StepResult, err error) error {
 		}
 		l.Report.Step(s)
 		if reason := divergence(r); reason != "" {
-			return &DivergedError{Step: s.Step, Loss: s.Loss, Reason: reason}
+			return &DivergedError{Step: s.Step, Loss: s.Loss, Reason: reason, weights: s.Step - 1}
 		}
 		l.watchDead(s)
 		l.markCheckpoint(s.Step)

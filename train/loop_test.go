@@ -63,6 +63,7 @@ func runJobOn(t *testing.T, ctx context.Context, disk disk, data *cifar10.Datase
 	size := 8
 	c.Model, c.Resize, c.Out = "nin-bn", &size, filepath.Join(t.TempDir(), "run")
 	change(&c)
+	c.Resolve()
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"ninvk/cifar10"
 	"ninvk/nin"
 )
 
@@ -97,10 +98,10 @@ func Recipes() []string {
 	return names
 }
 
-// RecipeText is the TOML file of a recipe. An unknown name is a *UsageError that lists the known ones.
-func RecipeText(name string) (string, error) {
+// RecipeText is the TOML file of a recipe. An unknown name is a *UsageError that lists the known ones; argument is what it was given as, such as --recipe.
+func RecipeText(argument, name string) (string, error) {
 	if !slices.Contains(Recipes(), name) {
-		return "", &UsageError{"--recipe", strconv.Quote(name), "no such recipe; known are " + strings.Join(Recipes(), ", ")}
+		return "", &UsageError{argument, strconv.Quote(name), "no such recipe; known are " + strings.Join(Recipes(), ", ")}
 	}
 	text, err := recipeFiles.ReadFile("recipes/" + name + ".toml")
 	return string(text), err
@@ -129,7 +130,7 @@ func RecipeTitle(text string) string {
 // *UsageError that lists the known ones.
 func LoadRecipe(name string) (Config, error) {
 	c := defaults()
-	text, err := RecipeText(name)
+	text, err := RecipeText("--recipe", name)
 	if err != nil {
 		return Config{}, err
 	}
@@ -267,13 +268,25 @@ func clone(p *int) *int {
 }
 
 // Resolve fills in what depends on other settings: a size that was not given
-// is the model's own, 224 for nin-imagenet and the data's for the others.
+// is the model's own, 224 for nin-imagenet and the data's for the others, and
+// of the recipe's sizes those at the end that are not below it are left out.
 // After it, Resize is not nil.
 func (c *Config) Resolve() {
 	if c.Resize == nil {
 		size := nin.DefaultSize(c.Model)
 		c.Resize = &size
 	}
+	if recipe, err := LoadRecipe(c.Recipe); err == nil && c.Sizes == recipe.Sizes {
+		c.Sizes = trimSizes(c.Sizes, c.size())
+	}
+}
+
+// size is that of the run's images, in pixels a side.
+func (c Config) size() int {
+	if *c.Resize == 0 {
+		return cifar10.Width
+	}
+	return *c.Resize
 }
 
 // given is what the settings say of the weights to start from.

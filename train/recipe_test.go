@@ -96,7 +96,7 @@ func TestRecipeTitle(t *testing.T) {
 		}
 	}
 	for _, name := range Recipes() {
-		text, err := RecipeText(name)
+		text, err := RecipeText("--recipe", name)
 		if err != nil {
 			t.Fatal(err)
 		}

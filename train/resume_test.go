@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -356,6 +357,70 @@ func TestDivergedEvaluation(t *testing.T) {
 	var d *DivergedError
 	if !errors.As(err, &d) || d.Step != 1 || !strings.Contains(d.Reason, "test split") {
 		t.Errorf("got %v, want a DivergedError about the test split after step 1", err)
+	}
+}
+
+// The checkpoint from before an evaluation that diverged has the very weights: going back to it would end there again.
+func TestDivergedEvaluationGoesBackFarther(t *testing.T) {
+	var dir string
+	_, err := runJob(t, context.Background(), subset(t, 20, 10), silent{}, func(c *Config) {
+		one := 1
+		c.Batch, c.LR, c.Schedule, c.Seed, c.MaxSteps, c.OnDivergence = 8, 1e30, "constant", 7, &one, RollbackOnDivergence
+		dir = c.Out
+	})
+	var d *DivergedError
+	if !errors.As(err, &d) || d.Rollbacks != maxRollbacks || d.GoodStep != 0 || filepath.Base(d.Good) != "step-000000000000.safetensors" {
+		t.Fatalf("got %+v (%v), want a DivergedError after %d rollbacks to step 0", d, err, maxRollbacks)
+	}
+	m, err := ReadMetrics(filepath.Join(dir, MetricsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range m.Rollbacks {
+		if r.Step != 1 || r.ToStep != 0 || !strings.Contains(r.Reason, "test split") {
+			t.Errorf("rollback %+v, want one from the evaluation after step 1 to step 0", r)
+		}
+	}
+	if len(m.Rollbacks) != maxRollbacks {
+		t.Errorf("%d rollbacks recorded, want %d", len(m.Rollbacks), maxRollbacks)
+	}
+	s, err := OpenSaved(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if s.Checkpoint == nil || s.Checkpoint.Rollbacks != maxRollbacks {
+		t.Errorf("the run would go on from %+v", s.Checkpoint)
+	}
+}
+
+func TestCheckpointBefore(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, CheckpointDir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var paths []string
+	for _, step := range []int{0, 7, 123456} {
+		path, err := saveCheckpoint(osDisk{}, dir, step, []byte("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, path)
+	} // the newest two are left
+	for _, c := range []struct {
+		step  int
+		want  written
+		later []string
+	}{
+		{123457, written{path: paths[2], step: 123456}, nil},
+		{123456, written{path: paths[1], step: 7}, paths[2:]},
+		{8, written{path: paths[1], step: 7}, paths[2:]},
+		{7, written{}, []string{paths[2], paths[1]}},
+	} {
+		got, later, err := checkpointBefore(dir, c.step)
+		if err != nil || got != c.want || !slices.Equal(later, c.later) {
+			t.Errorf("before step %d: %+v, later %v, error %v; want %+v, %v", c.step, got, later, err, c.want, c.later)
+		}
 	}
 }
 

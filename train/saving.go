@@ -130,9 +130,9 @@ func (l *loop) takeCheckpoint() error {
 	return nil
 }
 
-// diverged is the error about values found after a step whose result is known.
+// diverged is the error about the weights after a step whose result is known.
 func (l *loop) diverged(step int, reason string) *DivergedError {
-	e := &DivergedError{Step: step, Reason: reason}
+	e := &DivergedError{Step: step, Reason: reason, weights: step}
 	if step > 0 {
 		e.Loss = l.steps[step-1].Loss
 	}
@@ -176,7 +176,7 @@ func (l *loop) wrote(w written) error {
 // maxRollbacks is how often a run may go back to a checkpoint.
 const maxRollbacks = 3
 
-// rollBack goes back to the last good checkpoint where that is wanted and may help, else it returns the error with what there is to say.
+// rollBack goes back to the last checkpoint of weights before those that diverged, where that is wanted and may help, else it returns the error with what there is to say.
 func (l *loop) rollBack(d *DivergedError) error {
 	// Steps after the bad one are of no use; a checkpoint before it is.
 	if _, err := l.net.Drain(); err != nil {
@@ -202,11 +202,15 @@ func (l *loop) rollBack(d *DivergedError) error {
 	if err := l.waitDrawing(); err != nil { // of steps that are taken back
 		return err
 	}
-	d.Good, d.GoodStep, d.Rollbacks, d.Dir = l.good.path, l.good.step, l.rollbacks, l.run.Dir()
-	if l.Config.OnDivergence != RollbackOnDivergence || l.rollbacks == maxRollbacks || l.good.path == "" {
+	good, later, err := checkpointBefore(l.run.Dir(), d.weights)
+	if err != nil {
+		return err
+	}
+	d.Good, d.GoodStep, d.Rollbacks, d.Dir = good.path, good.step, l.rollbacks, l.run.Dir()
+	if l.Config.OnDivergence != RollbackOnDivergence || l.rollbacks == maxRollbacks || good.path == "" {
 		return d
 	}
-	c, err := readCheckpoint(l.good.path)
+	c, err := readCheckpoint(good.path)
 	if err != nil {
 		return err
 	}
@@ -214,9 +218,15 @@ func (l *loop) rollBack(d *DivergedError) error {
 	if err != nil {
 		return err
 	}
+	for _, path := range later { // before the metrics that they count on are cut off
+		if err := l.run.disk.Remove(path); err != nil {
+			return fmt.Errorf("removing the checkpoint %s: %w", path, err)
+		}
+	}
 	if err := l.run.goBack(c.Position); err != nil {
 		return err
 	}
+	l.good = good
 	epoch := l.steps[len(l.steps)-1].Epoch
 	l.steps, l.epochs = l.steps[:c.Step], l.epochs[:c.Epochs]
 	if err := l.restore(c, state); err != nil {

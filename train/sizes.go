@@ -70,6 +70,30 @@ func (s Sizes) At(step, totalSteps, full int) (size, since int) {
 	return size, since
 }
 
+// above is an error where a stretch is not of smaller images than the run's own, full pixels a side. spec is what s was read from.
+func (s Sizes) above(spec string, full int) error {
+	for _, p := range s {
+		if p.pixels >= full {
+			return &UsageError{"--sizes", strconv.Quote(spec), fmt.Sprintf(
+				"%d pixels are not below the run's own size, %d (--resize); leave this stretch out, or give a larger --resize", p.pixels, full)}
+		}
+	}
+	return nil
+}
+
+// trimSizes leaves out the stretches at the end that are not below full, which changes nothing but the text.
+func trimSizes(spec string, full int) string {
+	s, err := ParseSizes(spec)
+	if err != nil {
+		return spec
+	}
+	texts := strings.Split(spec, ",")
+	for len(s) > 0 && s[len(s)-1].pixels >= full {
+		s = s[:len(s)-1]
+	}
+	return strings.Join(texts[:len(s)], ",")
+}
+
 // Below lists the sizes that are smaller than full.
 func (s Sizes) Below(full int) []int {
 	var sizes []int

@@ -81,3 +81,46 @@ func TestResumeAcrossSizes(t *testing.T) {
 		}
 	}
 }
+
+// Of a recipe's sizes those at the end that are not below the run's are left out, as they change nothing; what somebody asks for is refused there.
+func TestSizesNotBelow(t *testing.T) {
+	for _, c := range []struct {
+		spec    string
+		full    int
+		trimmed string
+		refused bool // as it was given
+	}{
+		{"", 32, "", false}, {"16:0.6,24:0.3", 32, "16:0.6,24:0.3", false}, {"16:0.6,24:0.3", 24, "16:0.6", true}, {"16:0.6,24:0.3", 20, "16:0.6", true},
+		{"16:0.6,24:0.3", 16, "", true}, {"24:0.3,16:0.3", 24, "24:0.3,16:0.3", true}, {"64:0.5", 32, "", true},
+	} {
+		if got := trimSizes(c.spec, c.full); got != c.trimmed {
+			t.Errorf("%q below %d: %q, want %q", c.spec, c.full, got, c.trimmed)
+		}
+		s, err := ParseSizes(c.spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.above(c.spec, c.full); (err != nil) != c.refused {
+			t.Errorf("%q below %d: error %v", c.spec, c.full, err)
+		}
+		small, err := ParseSizes(trimSizes(c.spec, c.full))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for step := range 10 {
+			was, _ := s.At(step, 10, c.full)
+			if now, _ := small.At(step, 10, c.full); now != was {
+				t.Errorf("%q below %d, step %d: %d pixels, before trimming %d", c.spec, c.full, step, now, was)
+			}
+		}
+	}
+	recipe, err := LoadRecipe("fast")
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := 24
+	recipe.Resize = &size
+	if recipe.Resolve(); recipe.Sizes != "16:0.6" {
+		t.Errorf("the recipe's sizes for 24 pixels are %q", recipe.Sizes)
+	}
+}

@@ -93,7 +93,7 @@ func main() {
 		fmt.Fprintf(os.Stderr, "ninvk: %v; see %s --help\n", err, of)
 		os.Exit(exitUsage)
 	}
-	slog.SetDefault(slog.New(slog.NewTextHandler(clearing{openScreen(os.Stderr)}, &slog.HandlerOptions{Level: c.LogLevel})))
+	slog.SetDefault(slog.New(newMessages(clearing{openScreen(os.Stderr)}, c.LogLevel)))
 	ctx, stop := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)

@@ -13,7 +13,7 @@ type recipesListCommand struct{}
 func (recipesListCommand) Run() error {
 	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	for _, name := range train.Recipes() {
-		text, err := train.RecipeText(name)
+		text, err := train.RecipeText("--recipe", name)
 		if err != nil {
 			return err
 		}
@@ -28,7 +28,7 @@ type recipesShowCommand struct {
 
 // Run prints a recipe's file, which --config takes as it is.
 func (c recipesShowCommand) Run() error {
-	text, err := train.RecipeText(c.Name)
+	text, err := train.RecipeText("NAME", c.Name)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ type pastRun struct {
 	BestEpoch        *int     `json:"best_epoch"`
 	Seconds          float64  `json:"seconds"` // of training, evaluations left out
 	Checkpoint       *string  `json:"checkpoint"`
-	Resume           *string  `json:"resume"` // the command that goes on with it
+	Resume           *string  `json:"resume"` // the command that goes on with it, or starts it over where there is no checkpoint
 }
 
 // Run lists past runs.
@@ -88,13 +88,13 @@ func describe(r *train.PastRun) pastRun {
 	}
 	if r.Checkpoint != "" {
 		p.Checkpoint = &r.Checkpoint
-		if r.State == train.Stopped || r.State == train.Diverged {
-			command := train.ResumeCommand(r.Dir)
-			if r.State == train.Diverged {
-				command += " --on-divergence " + train.RollbackOnDivergence
-			}
-			p.Resume = &command
+	}
+	if r.State == train.Stopped || r.State == train.Diverged && r.Checkpoint != "" {
+		command := train.ResumeCommand(r.Dir)
+		if r.State == train.Diverged {
+			command += " --on-divergence " + train.RollbackOnDivergence
 		}
+		p.Resume = &command
 	}
 	return p
 }
@@ -117,7 +117,11 @@ func printRuns(dir string, list []pastRun) error {
 		if p.BestTestAccuracy != nil {
 			best = fmt.Sprintf("%s (epoch %d)", percent(*p.BestTestAccuracy), *p.BestEpoch)
 		}
-		if p.Resume != nil {
+		switch {
+		case p.Resume == nil:
+		case p.Checkpoint == nil:
+			state += " before its first checkpoint, starts over when resumed"
+		default:
 			state += ", can be resumed"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d/%d\t%s\t%s\t%s\t%s\n", p.Dir, p.Model, p.Recipe, p.Data, p.Epochs, p.TotalEpochs, steps, best, duration(p.Seconds), state)

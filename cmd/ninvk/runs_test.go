@@ -45,7 +45,7 @@ func TestRunsAndPlot(t *testing.T) {
 		t.Fatalf("the table is\n%s", stdout)
 	}
 	for i, words := range []string{"run model recipe data epochs steps best test accuracy time state",
-		"runs/begun nin-bn fast sample 0/3 0 - 0s stopped",
+		"runs/begun nin-bn fast sample 0/3 0 - 0s stopped before its first checkpoint, starts over when resumed",
 		"runs/whole nin-bn fast sample 2/2 4/4 50.00 % (epoch 2) 12m40s finished",
 		"runs/whole/within nin-bn fast sample 2/3 4/6 50.00 % (epoch 2) 12m40s stopped, can be resumed"} {
 		if diff := cmp.Diff(words, filepath.ToSlash(strings.Join(strings.Fields(lines[i]), " "))); diff != "" {

@@ -1,0 +1,9 @@
+//go:build !linux
+
+package gpu
+
+// whyNone says what to do where there is no adapter.
+func whyNone() string { return HowToGetAdapter }
+
+// whyNoGPU is for systems where a GPU may be there without its driver's Vulkan part.
+func whyNoGPU() string { return "" }
