@@ -182,11 +182,10 @@ func list(dir string) ([]string, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, &FileError{Path: dir, Offset: -1, Problem: "there is no such data folder", Hint: fetchHint, Err: err}
 	case err != nil:
-		problem := "cannot be read as a folder: " + cause(err)
 		if info, e := os.Stat(dir); e == nil && !info.IsDir() {
-			problem = "is a file, expected a folder with data_batch_*.bin and " + testName
+			return nil, unread(dir, "is a file, expected a folder with data_batch_*.bin and "+testName, "", err)
 		}
-		return nil, &FileError{Path: dir, Offset: -1, Problem: problem, Err: err}
+		return nil, &FileError{Path: dir, Offset: -1, Problem: "cannot be read as a folder: " + cause(err), Err: err}
 	}
 	names := make([]string, len(entries))
 	for i, e := range entries {
@@ -226,20 +225,17 @@ func locate(dir string) (train []string, test string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	missing := func(what string) error {
-		return &FileError{Path: dir, Offset: -1, Problem: "the folder has no " + what,
-			Hint: "data_batch_*.bin and " + testName + " are expected in it; " + fetchHint, Err: fs.ErrNotExist}
-	}
 	for _, name := range names {
 		if isTrain(name) {
 			train = append(train, name)
 		}
 	}
 	if len(train) == 0 {
-		return nil, "", missing("data_batch_*.bin")
+		return nil, "", unread(dir, "the folder has no data_batch_*.bin", "data_batch_*.bin and "+testName+" are expected in it; "+fetchHint, fs.ErrNotExist)
 	}
 	if !slices.Contains(names, testName) {
-		return nil, "", missing(testName)
+		return nil, "", &FileError{Path: dir, Offset: -1, Problem: "the folder has no " + testName,
+			Hint: "data_batch_*.bin and " + testName + " are expected in it; " + fetchHint, Err: fs.ErrNotExist}
 	}
 	slices.SortStableFunc(train, func(a, b string) int { // names come sorted
 		na, nb := batchNumber(a), batchNumber(b)

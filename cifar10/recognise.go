@@ -1,0 +1,418 @@
+package cifar10
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bufio"
+	"bytes"
+	"compress/bzip2"
+	"compress/gzip"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Data that people have in place of CIFAR-10's binary version are recognised by content and named, with what helps.
+
+// neighbour is a kind of data that is not read: what it is, and what to do.
+type neighbour struct{ what, help string }
+
+const (
+	onlyCIFAR = "training takes CIFAR-10's binary version alone (records of 3073 bytes in data_batch_*.bin and " + testName + "): " + fetchHint
+	predictIt = "`ninvk predict PATH` classifies pictures; " + onlyCIFAR
+	fetchSame = "`ninvk data fetch --out DIR` brings the same images in the binary version, which --data DIR takes"
+)
+
+var (
+	cifar10Python  = neighbour{"CIFAR-10's Python version (pickles)", fetchSame}
+	cifar10Matlab  = neighbour{"a MATLAB file, as CIFAR and SVHN are published in", onlyCIFAR}
+	cifar10Unnamed = neighbour{"records of CIFAR-10's binary version under another name", "rename the files to data_batch_1.bin and so on, and those for testing to " + testName + "; the folder is then what --data takes"}
+	cifar100Python = neighbour{"CIFAR-100's Python version (pickles)", onlyCIFAR}
+	cifar100Binary = neighbour{"CIFAR-100's binary version", onlyCIFAR}
+	otherPickle    = neighbour{"a Python pickle", onlyCIFAR}
+	idx            = neighbour{"MNIST's format (IDX), as Fashion-MNIST and EMNIST have it, too", onlyCIFAR}
+	csvTable       = neighbour{"a table in CSV", onlyCIFAR}
+	tfrecord       = neighbour{"TensorFlow's TFRecord", onlyCIFAR}
+	npz            = neighbour{"NumPy's arrays (.npz)", onlyCIFAR}
+	npy            = neighbour{"a NumPy array (.npy)", onlyCIFAR}
+	parquet        = neighbour{"a Parquet table, as Hugging Face's data sets are published in", onlyCIFAR}
+	hdf5           = neighbour{"an HDF5 file", onlyCIFAR}
+	weightsFile    = neighbour{"a file of weights, not of images", "--init or --weights takes it"}
+	onePicture     = neighbour{"a single image", predictIt}
+	pictures       = neighbour{"images without classes", predictIt}
+	classFolders   = neighbour{"a folder of classes, each a folder of images", predictIt}
+	packed         = neighbour{help: "unpack it and give the folder; " + onlyCIFAR} // an archive of whatever
+)
+
+// in is an archive's content as a neighbour.
+func (n neighbour) in(archive string) neighbour {
+	if n == (neighbour{}) {
+		return neighbour{archive, packed.help}
+	}
+	if !strings.Contains(n.what, ", within ") && n.help != packed.help { // a tar in a gzip is one archive to its user
+		n.what += ", within " + archive
+	}
+	return n
+}
+
+// Bounds on what is looked at, so that an answer comes soon whatever is given.
+const (
+	headBytes   = 4096
+	mostEntries = 2000
+	mostDepth   = 3
+	mostSearch  = 256 << 20 // bytes of a pickle, whose labels may come before what tells its kind
+)
+
+// recognise says what a file or folder is that holds no data, the zero value where nobody knows.
+func recognise(name string) neighbour {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return neighbour{}
+	case info.IsDir():
+		return recogniseFolder(name)
+	case info.Mode().IsRegular(): // a pipe would be waited for
+		return recogniseFile(name, info.Size())
+	}
+	return neighbour{}
+}
+
+func recogniseFile(name string, size int64) neighbour {
+	f, err := os.Open(name)
+	if err != nil {
+		return neighbour{}
+	}
+	defer f.Close()
+	if head := make([]byte, 4); readHead(f, head) == 4 && string(head) == "PK\x03\x04" {
+		return recogniseZip(f, size)
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return neighbour{}
+	}
+	return recogniseStream(f, size, 0)
+}
+
+func readHead(r io.Reader, b []byte) int {
+	n, _ := io.ReadFull(r, b) // short where the file is
+	return n
+}
+
+// recogniseStream looks at bytes from the beginning on. size is their number, -1 where it is not known; depth counts the compressions around them.
+func recogniseStream(from io.Reader, size int64, depth int) neighbour {
+	r := bufio.NewReaderSize(from, headBytes)
+	head, _ := r.Peek(headBytes) // short where the file is
+	has := func(magic string) bool { return bytes.HasPrefix(head, []byte(magic)) }
+	switch {
+	case has("\x1f\x8b") && depth < 2:
+		z, err := gzip.NewReader(r)
+		if err != nil {
+			return neighbour{}.in("a gzip archive")
+		}
+		return recogniseStream(z, -1, depth+1).in("a gzip archive")
+	case has("BZh") && depth < 2:
+		return recogniseStream(bzip2.NewReader(r), -1, depth+1).in("a bzip2 archive")
+	case has("\xfd7zXZ\x00"):
+		return neighbour{}.in("an xz archive")
+	case has("\x28\xb5\x2f\xfd"):
+		return neighbour{}.in("a Zstandard archive")
+	case has("7z\xbc\xaf\x27\x1c"):
+		return neighbour{}.in("a 7z archive")
+	case has("Rar!"):
+		return neighbour{}.in("a RAR archive")
+	case len(head) > 262 && string(head[257:262]) == "ustar":
+		return recogniseTar(r)
+	case has("PAR1"):
+		return parquet
+	case has("\x89HDF\r\n\x1a\n"):
+		return hdf5
+	case has("\x93NUMPY"):
+		return npy
+	case has("MATLAB 5.0 MAT-file"):
+		return cifar10Matlab
+	case isIDX(head):
+		return idx
+	case isTFRecord(head):
+		return tfrecord
+	case isPicture(head):
+		return onePicture
+	case len(head) > 2 && head[0] == 0x80 && head[1] >= 2 && head[1] <= 5, has("(dp"):
+		return recognisePickle(r)
+	case len(head) > 16 && head[8] == '{' && binary.LittleEndian.Uint64(head) < 100<<20 && bytes.Contains(head, []byte(`"dtype"`)):
+		return weightsFile
+	case isRecords(head, size, RecordBytes, 0, Classes):
+		return cifar10Unnamed
+	case isRecords(head, size, RecordBytes+1, 1, 100) && head[0] < 20:
+		return cifar100Binary
+	case isTable(head):
+		return csvTable
+	}
+	return neighbour{}
+}
+
+// isIDX looks for MNIST's header: two zeros, the type of the values, the number of dimensions and each of them.
+func isIDX(head []byte) bool {
+	if len(head) < 8 || head[0] != 0 || head[1] != 0 || !bytes.Contains([]byte{8, 9, 11, 12, 13, 14}, head[2:3]) || head[3] < 1 || head[3] > 4 {
+		return false
+	}
+	return binary.BigEndian.Uint32(head[4:]) > 0
+}
+
+// isTFRecord checks the length of the first record by its checksum.
+func isTFRecord(head []byte) bool {
+	if len(head) < 12 {
+		return false
+	}
+	sum := crc32.Checksum(head[:8], crc32.MakeTable(crc32.Castagnoli))
+	return (sum>>15|sum<<17)+0xa282ead8 == binary.LittleEndian.Uint32(head[8:])
+}
+
+// isPicture knows images by their beginnings.
+func isPicture(head []byte) bool {
+	for _, magic := range []string{"\x89PNG\r\n", "\xff\xd8\xff", "GIF87a", "GIF89a", "II*\x00", "MM\x00*"} {
+		if bytes.HasPrefix(head, []byte(magic)) {
+			return true
+		}
+	}
+	return len(head) > 12 && (string(head[:4]) == "RIFF" && string(head[8:12]) == "WEBP" || string(head[:2]) == "BM" && head[6] == 0 && head[7] == 0 ||
+		string(head[4:8]) == "ftyp" && slices.Contains([]string{"heic", "heix", "mif1", "msf1", "avif", "avis"}, string(head[8:12])))
+}
+
+// isRecords says whether a file consists of records of so many bytes with a label below classes at byte at, as far as the first ones show.
+func isRecords(head []byte, size, each int64, at, classes int) bool {
+	if size <= 0 || size%each != 0 || int64(len(head)) < min(size, each) {
+		return false
+	}
+	for i := int64(0); i+int64(at) < int64(len(head)); i += each {
+		if int(head[i+int64(at)]) >= classes {
+			return false
+		}
+	}
+	return true
+}
+
+// isTable says whether the first two lines are text with as many fields in either.
+func isTable(head []byte) bool {
+	lines := strings.SplitN(string(head), "\n", 3)
+	if len(lines) < 2 || !utf8.ValidString(lines[0]) || strings.ContainsRune(lines[0], 0) {
+		return false
+	}
+	for _, separator := range []string{",", ";", "\t"} {
+		n := strings.Count(lines[0], separator)
+		if n > 0 && (strings.Count(lines[1], separator) == n || len(lines) == 2) {
+			return true
+		}
+	}
+	return false
+}
+
+// recognisePickle searches a pickle for the keys of CIFAR's dictionaries, running nothing.
+func recognisePickle(r io.Reader) neighbour {
+	has := map[string]bool{}
+	keys := []string{"fine_label", "labels", "batch_label", "data", "label_names"}
+	r = io.LimitReader(r, mostSearch)
+	block := make([]byte, 1<<20)
+	kept := 0 // of the block before, in which a key may begin
+	for {
+		n, err := io.ReadFull(r, block[kept:])
+		for _, key := range keys {
+			has[key] = has[key] || bytes.Contains(block[:kept+n], []byte(key))
+		}
+		if has["fine_label"] {
+			return cifar100Python
+		}
+		if err != nil {
+			break
+		}
+		kept = copy(block, block[len(block)-32:])
+	}
+	if has["label_names"] || has["data"] && (has["labels"] || has["batch_label"]) {
+		return cifar10Python
+	}
+	return otherPickle
+}
+
+// pickled says whether a file was searched to its end, which is not done for every one of an archive.
+func (n neighbour) pickled() bool {
+	return n == cifar10Python || n == cifar100Python || n == otherPickle
+}
+
+// content is what names and first bytes tell of a folder or an archive.
+type content struct {
+	kinds    []neighbour
+	pictures map[string]int // by the folder they are in
+	binary   map[string]int // files of the binary version, by folder
+}
+
+func newContent() *content { return &content{pictures: map[string]int{}, binary: map[string]int{}} }
+
+// add tells of a file by its name, with slashes, and what kind it is.
+func (c *content) add(name string, kind neighbour) {
+	dir, base := path.Split(path.Clean(name))
+	switch {
+	case isData(base):
+		c.binary[dir]++
+	case kind == onePicture:
+		c.pictures[dir]++
+	case kind != (neighbour{}):
+		c.kinds = append(c.kinds, kind)
+	}
+}
+
+// whole is the folder that has all files of the binary version.
+func (c *content) whole() (dir string, ok bool) {
+	for _, dir := range slices.Sorted(maps.Keys(c.binary)) {
+		if c.binary[dir] >= 2 {
+			return dir, true
+		}
+	}
+	return "", false
+}
+
+// kind is what the files are together.
+func (c *content) kind() neighbour {
+	folders := 0
+	for dir := range c.pictures {
+		if dir != "" {
+			folders++
+		}
+	}
+	for _, k := range []neighbour{cifar100Python, cifar100Binary, cifar10Python, cifar10Unnamed, idx, tfrecord, npz, npy, parquet, hdf5, cifar10Matlab} {
+		if slices.Contains(c.kinds, k) {
+			return k
+		}
+	}
+	switch {
+	case folders > 1:
+		n := classFolders
+		var names []string
+		for _, dir := range slices.Sorted(maps.Keys(c.pictures)) {
+			if base := path.Base(dir); dir != "" && !slices.Contains(names, base) {
+				names = append(names, base)
+			}
+		}
+		if len(names) > 3 {
+			names = append(names[:3:3], "…")
+		}
+		n.what += fmt.Sprintf(" (%s)", strings.Join(names, ", "))
+		return n
+	case len(c.pictures) > 0:
+		return pictures
+	case len(c.kinds) > 0:
+		return c.kinds[0]
+	}
+	return neighbour{}
+}
+
+// recogniseFolder looks at the files of a folder and those of the folders in it.
+func recogniseFolder(dir string) neighbour {
+	c := newContent()
+	left := mostEntries
+	var look func(within string, depth int)
+	look = func(within string, depth int) {
+		entries, err := os.ReadDir(filepath.Join(dir, within))
+		if err != nil {
+			return
+		}
+		looked := 0
+		for _, e := range entries {
+			if left--; left < 0 {
+				return
+			}
+			name := path.Join(within, e.Name())
+			full := filepath.Join(dir, filepath.FromSlash(name))
+			info, err := os.Stat(full) // of what a link points to
+			switch {
+			case err != nil || strings.HasPrefix(e.Name(), "."):
+			case info.IsDir() && depth < mostDepth: // which also ends loops of links
+				look(name, depth+1)
+			case info.Mode().IsRegular():
+				if looked++; looked <= 50 || isData(e.Name()) { // the first ones tell of the others
+					c.add(name, recogniseFile(full, info.Size()))
+				}
+			}
+		}
+	}
+	look("", 0)
+	if within, ok := c.whole(); ok && within != "" {
+		to := filepath.Join(dir, filepath.FromSlash(within))
+		return neighbour{"a folder above that of the data", "give the folder itself: --data " + to}
+	}
+	return c.kind()
+}
+
+func recogniseZip(f io.ReaderAt, size int64) neighbour {
+	z, err := zip.NewReader(f, size)
+	if err != nil {
+		return neighbour{}.in("a zip archive")
+	}
+	if slices.ContainsFunc(z.File, func(f *zip.File) bool { return path.Base(f.Name) == "data.pkl" }) {
+		return weightsFile
+	}
+	if len(z.File) > 0 && !slices.ContainsFunc(z.File, func(f *zip.File) bool { return path.Ext(f.Name) != ".npy" }) {
+		return npz
+	}
+	c := newContent()
+	for i, entry := range z.File {
+		if i == mostEntries {
+			break
+		}
+		if entry.FileInfo().IsDir() {
+			continue
+		}
+		r, err := entry.Open()
+		if err != nil {
+			c.add(entry.Name, neighbour{})
+			continue
+		}
+		kind := recogniseStream(r, int64(entry.UncompressedSize64), 1)
+		r.Close()
+		if c.add(entry.Name, kind); kind.pickled() {
+			break
+		}
+	}
+	return c.archived("a zip archive")
+}
+
+func recogniseTar(r io.Reader) neighbour {
+	c := newContent()
+	t := tar.NewReader(io.LimitReader(r, 2*mostSearch))
+	for range mostEntries {
+		h, err := t.Next()
+		if err != nil {
+			break
+		}
+		if h.Typeflag != tar.TypeReg {
+			continue
+		}
+		kind := recogniseStream(t, h.Size, 1)
+		if c.add(h.Name, kind); kind.pickled() {
+			break
+		}
+	}
+	return c.archived("a tar archive")
+}
+
+// archived is what an archive is by its content.
+func (c *content) archived(what string) neighbour {
+	if _, ok := c.whole(); ok {
+		return neighbour{"CIFAR-10's binary version, within " + what, "`ninvk data fetch --source PATH --out DIR` unpacks and checks the published archive, and --data DIR takes it; any other is to be unpacked"}
+	}
+	return c.kind().in(what)
+}
+
+// unread is the error about a path that holds no data that are read: it says what it is where that is known, else problem and hint.
+func unread(name, problem, hint string, cause error) *FileError {
+	if n := recognise(name); n != (neighbour{}) {
+		problem += ": this is " + n.what
+		hint = strings.ReplaceAll(n.help, "PATH", name)
+	}
+	return &FileError{Path: name, Offset: -1, Problem: problem, Hint: hint, Err: cause}
+}
