@@ -63,6 +63,10 @@ func convTile(r *Recorder, c gemm) shaders.ConvTile {
 	for t.WG > 64 && ceilDiv(c.blocks(t), t.WG)*ceilDiv(c.y.C, t.R) < 8 {
 		t.WG /= 2
 	}
+	// Invocations without an output compute as long as the others. In steps of four, as each width is a kernel to compile.
+	for t.WG >= 4*64 && c.blocks(t) <= t.WG/4 {
+		t.WG /= 4
+	}
 	return t
 }
 
