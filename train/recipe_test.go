@@ -46,7 +46,7 @@ func TestRecipeSeedIsThePublishedOne(t *testing.T) {
 }
 
 func TestRecipesAreValidAndSayTheSameThings(t *testing.T) {
-	if diff := cmp.Diff([]string{"fast", "paper", "seed"}, Recipes()); diff != "" {
+	if diff := cmp.Diff([]string{"fast", "full", "paper", "seed"}, Recipes()); diff != "" {
 		t.Fatal(diff)
 	}
 	for _, name := range Recipes() {
@@ -71,7 +71,7 @@ func TestRecipesAreValidAndSayTheSameThings(t *testing.T) {
 		}
 		keys := []string{"epochs", "batch", "lr", "momentum", "nesterov", "weight-decay", "schedule", "dropout", "label-smoothing", "augment"}
 		for k := range m {
-			if !slices.Contains(append(keys, "model", "sizes", "ema", "eval-train"), k) { // the usual model, and off, where a recipe leaves them out
+			if !slices.Contains(append(keys, "model", "sizes", "ema", "eval-every", "eval-train"), k) { // the usual model, and off, where a recipe leaves them out
 				t.Errorf("recipe %s sets %s, which is no matter of recipes", name, k)
 			}
 		}
@@ -112,7 +112,7 @@ func TestUnknownRecipeListsTheKnown(t *testing.T) {
 	if !errors.As(err, &usage) || usage.Flag != "--recipe" {
 		t.Fatalf("error %v, expected a *UsageError", err)
 	}
-	for _, want := range []string{`"slow"`, "fast, paper, seed"} {
+	for _, want := range []string{`"slow"`, "fast, full, paper, seed"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q does not mention %s", err, want)
 		}

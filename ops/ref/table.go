@@ -200,10 +200,13 @@ func AvoidKinks(c ops.Case, in Values) {
 	}
 }
 
-// spread moves the values of channels whose variance is below leastVariance apart, until it is twice that. A channel of one pixel stays.
+// spread moves the values of channels of few pixels whose variance is below leastVariance apart, until it is twice that. A channel of one pixel stays.
 func spread(s ops.Shape, x []float64) {
-	const leastVariance = 0.05
+	const leastVariance, manyPixels = 0.05, 8
 	n, hw := float64(s.N*s.H*s.W), s.H*s.W
+	if n >= manyPixels {
+		return
+	}
 	each := func(c int, f func(v *float64)) {
 		for i := range s.N {
 			for p := range hw {
