@@ -9,7 +9,10 @@ TEST_PACKAGES := 2
 TEST_TIMEOUT := 4m
 FULL_TIMEOUT := 60m
 
-.PHONY: help build setup setup-full quickstart test test-full test-adapters race soak windows vulnerabilities onnxruntime tint full-data bench-peers gpu-kit pretrained vet fmt
+# For pipefail.
+SHELL := /bin/bash
+
+.PHONY: help build setup setup-full quickstart test test-full test-adapters race soak windows vulnerabilities onnxruntime tint full-data bench-peers gpu-kit gpu-trial pretrained vet fmt
 
 help:
 	@echo 'make quickstart    set up, build, and train on the embedded sample (about three minutes)'
@@ -39,16 +42,17 @@ quickstart: setup
 	@$(MAKE) --no-print-directory build
 	@ci/quickstart.sh $(QUICKSTART)
 
-# Packages are built together first: go test -p limits building as well as testing.
+# Results go through a program that lists the slowest tests below them. Packages are built together first: go test -p limits building as well as testing.
 test: setup
 	@$(MAKE) --no-print-directory build vet
 	@bin/ninvk adapters
-	go test -p $(TEST_PACKAGES) -count 1 -timeout $(TEST_TIMEOUT) ./...
+	@go build -o bin/slowest ./ci/slowest
+	set -o pipefail; go test -json -p $(TEST_PACKAGES) -count 1 -timeout $(TEST_TIMEOUT) ./... | bin/slowest
 
 test-full: export NINVK_FULL = 1
 test-full: TEST_TIMEOUT = $(FULL_TIMEOUT)
 test-full: TEST_PACKAGES = 1
-test-full: setup-full vulnerabilities onnxruntime tint full-data test race test-adapters
+test-full: setup-full vulnerabilities onnxruntime tint full-data test race gpu-trial test-adapters
 
 setup-full:
 	@ci/setup.sh full
@@ -110,6 +114,16 @@ PEERS :=
 bench-peers: setup
 	@$(MAKE) --no-print-directory build
 	@bench/peers/run.py $(PEERS)
+
+# The script of the kit on this machine's adapter, with limits so short that parts are cut off: what it says and leaves must be there all the same.
+gpu-trial: gpu-kit full-data
+	rm -rf bin/gpu-trial bin/gpu-trial.tar.gz
+	TOTAL=150 PARTS='adapters tests bench' bin/gpu-kit/gpu.sh bin/gpu-trial
+	grep -q '^adapters: done' bin/gpu-trial/summary.txt && grep -q '"driver"' bin/gpu-trial/adapters.json
+	grep -q '^bench-nin' bin/gpu-trial/summary.txt && grep -q '^--- PASS' bin/gpu-trial/tests-gpu.txt
+	TOTAL=90 PARTS=train DATA=$${NINVK_DATA:-data} TRAIN='--model nin-bn --recipe full --resize 8 --epochs EPOCHS --max-steps 10 --eval-train 64' \
+		bin/gpu-kit/gpu.sh bin/gpu-trial
+	grep -q '^train: ' bin/gpu-trial/summary.txt && [ -s bin/gpu-trial/run/model.safetensors ] && [ -s bin/gpu-trial.tar.gz ]
 
 # The folder bin/gpu-kit: all that a machine with a GPU needs to measure it, and nothing else; see bench/gpu.sh. The loader is for machines without one.
 gpu-kit: setup

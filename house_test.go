@@ -54,6 +54,7 @@ var rooms = map[string]room{
 	"shaders":                   {floor: 5, stdlibOnly: true},
 	"gpu":                       {floor: 5},
 	"cifar10":                   {floor: 5, mayImport: []string{"rng"}},
+	"ci/slowest":                {floor: 0, stdlibOnly: true},
 	"cifar10/internal/mksample": {floor: 4, mayImport: []string{"cifar10"}},
 	"pth":                       {floor: 5, mayImport: []string{"safetensors"}},
 	"picture":                   {floor: 6, mayImport: []string{"codec"}},

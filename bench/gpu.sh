@@ -48,12 +48,14 @@ if [ -z "${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-}" ]; then
 	usual=(/usr/share/vulkan/icd.d/*.json /usr/local/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json
 		"${XDG_DATA_HOME:-${HOME:-/nonexistent}/.local/share}"/vulkan/icd.d/*.json)
 	elsewhere=(/usr/local/nvidia/share/vulkan/icd.d/*.json /run/opengl-driver/share/vulkan/icd.d/*.json /opt/amdgpu*/etc/vulkan/icd.d/*.json)
-	if [ ${#elsewhere[@]} -gt 0 ]; then
-		VK_DRIVER_FILES=$(IFS=: && echo "${elsewhere[*]}${usual[*]:+:${usual[*]}}")
-	elif [ ${#usual[@]} -eq 0 ] && known libGLX_nvidia.so.0; then # in containers the driver comes without its manifest
+	if [ ${#usual[@]} -gt 0 ]; then
+		: # the loader finds them
+	elif [ ${#elsewhere[@]} -gt 0 ]; then
+		VK_DRIVER_FILES=$(IFS=: && echo "${elsewhere[*]}")
+	elif known libGLX_nvidia.so.0; then # in containers the driver comes without its manifest
 		VK_DRIVER_FILES=$out/nvidia_icd.json
 		echo '{"file_format_version": "1.0.0", "ICD": {"library_path": "libGLX_nvidia.so.0", "api_version": "1.3.0"}}' >"$VK_DRIVER_FILES"
-	elif [ ${#usual[@]} -eq 0 ]; then
+	else
 		fail "there is no Vulkan driver: no manifest in /usr/share/vulkan/icd.d, /etc/vulkan/icd.d or /usr/local/nvidia/share/vulkan/icd.d, and no libGLX_nvidia.so.0" \
 			"(in a container of NVIDIA's, NVIDIA_DRIVER_CAPABILITIES must contain graphics)"
 	fi
@@ -98,7 +100,7 @@ done
 part bench224 90 bench224.json ./ninvk bench --json --model nin-imagenet --batches 64
 python=$(command -v python3 || true)
 if [ -n "$python" ] && "$python" -c 'import torch' 2>/dev/null; then
-	part peers 120 peers.txt "$python" "$here/run.py" --no-install --ninvk "$programs/ninvk" --out "$out/peers.md" --seconds 1 --rounds 3 --budget 90
+	part peers 150 peers.txt "$python" "$here/run.py" --no-install --peers pytorch --ninvk "$programs/ninvk" --out "$out/peers.md" --seconds 1 --budget 110
 elif [[ $parts == *" peers "* ]]; then
 	echo "peers: left out, no python3 here has PyTorch" | tee -a "$out/summary.txt"
 fi

@@ -6,7 +6,7 @@ TF32. TensorFlow.js runs through Dawn on the same driver as ninvk. Networks are 
 
 A peer is measured at its best: before the rounds PyTorch tries settings, one after the other, and keeps those that make it faster, for training and for inference by themselves;
 the table says which, and what each gained. Each round then runs ninvk and the peers one after the other, so that a busy moment meets all of them; figures are medians over the
-rounds. The table is written anew after each network.
+rounds. The table is written anew after each round.
 
 What is missing is installed first, unless told otherwise: python3-torch by apt-get, the npm packages into bin/peers. Standard library only.
 """
@@ -156,26 +156,26 @@ class PyTorch:
         if self.device == "cuda":
             yield "CUDA graph", Setting(options=["graph"])
 
-    def ask(self, work, setting, passes):
+    def ask(self, work, setting, passes, seconds=None):
         key = json.dumps(setting.variables, sort_keys=True)
         server = self.servers.get(key)
         if server is None or server.p.poll() is not None:
             server = self.servers[key] = Server(self.python, setting.variables)
         answer = server.ask({"network": work.network, "batch": work.batch, "device": self.device, "threads": self.o.threads,
-                             "seconds": self.o.seconds, "passes": passes, "options": self.options + setting.options})
+                             "seconds": seconds or self.o.seconds, "passes": passes, "options": self.options + setting.options})
         self.version = answer["version"]
         return answer
 
     def prepare(self, work):
         """Finds the best settings for a network; returns lines for the table."""
         best = {p: Setting() for p in PASSES}
-        rates = self.ask(work, Setting(), PASSES)
+        rates = self.ask(work, Setting(), PASSES, self.o.seconds / 2)
         lines = []
         for name, change in self.trials():
             said = []
             for setting, passes in grouped({p: best[p].plus(change) for p in PASSES}):
                 try:
-                    got = self.ask(work, setting, passes)
+                    got = self.ask(work, setting, passes, self.o.seconds / 2)
                 except Failed as e:
                     said.append("fails (%s)" % e)
                     continue
@@ -319,17 +319,20 @@ def main():
                 batch //= 2
             work = Work(network, batch)
             works.append(work)
-            measure(o, work, programs, notes, late)
-            text = table(o, adapter, programs, works, notes)
-            temporary = pathlib.Path(o.out + ".new")
-            temporary.write_text(text)
-            temporary.replace(o.out)
+            measure(o, work, programs, notes, late, lambda: write(o.out, table(o, adapter, programs, works, notes)))
     finally:
         for p in programs:
             p.close()
     if not works or not works[0].rates.get(ninvk):
         sys.exit("ninvk gave no figures")
-    print(text)
+    print(pathlib.Path(o.out).read_text())
+
+
+def write(path, text):
+    """Writes a file whole, or leaves the old one."""
+    temporary = pathlib.Path(path + ".new")
+    temporary.write_text(text)
+    temporary.replace(path)
 
 
 def pytorches(o, python, adapter, notes):
@@ -349,7 +352,7 @@ def pytorches(o, python, adapter, notes):
     return [PyTorch(o, python, "cuda", "PyTorch, CUDA, float32", []), PyTorch(o, python, "cuda", "PyTorch, CUDA, its default (TF32 in convolutions)", ["tf32"])]
 
 
-def measure(o, work, programs, notes, late):
+def measure(o, work, programs, notes, late, write):
     able = []
     for p in programs:
         say("%s, batch %d: preparing %s" % (work.name, work.batch, p.title))
@@ -374,6 +377,7 @@ def measure(o, work, programs, notes, late):
                 say(notes[-1])
             if not isinstance(p, Ninvk) and time.monotonic() - start > SLOW * max(1, o.seconds):
                 able.remove(p)
+        write()
 
 
 def table(o, adapter, programs, works, notes):
