@@ -182,3 +182,41 @@ func must[T any](v T, err error) func(testing.TB) T {
 		return v
 	}
 }
+
+// Choices made by another user are added to one's own, and serve other batch sizes where that is asked for.
+func TestShare(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	if err := Share(from, to, adapter); err != nil {
+		t.Fatalf("nothing to share: %v", err)
+	}
+	place := func(dir string) string { return must(fileIn(dir, adapter))(t) }
+	save(t, place(from), entry(0), entry(1))
+	save(t, place(to), entry(2))
+	if err := Share(from, to, adapter); err != nil {
+		t.Fatal(err)
+	}
+	got := must(Load(place(to), adapter))(t)
+	want := map[string]Entry{entry(0).Key: entry(0), entry(1).Key: entry(1), entry(2).Key: entry(2)}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestByShape(t *testing.T) {
+	conv := ops.Conv{C: 3, M: 5, K: 3, Stride: 1}
+	at := func(batch int, chosen string) Entry {
+		return Entry{Key: conv.Key(ops.ConvForward, ops.Shape{N: batch, C: 3, H: 8, W: 8}), Chosen: chosen}
+	}
+	kept := map[string]Entry{}
+	for _, e := range []Entry{at(2, "naive"), at(64, "tiled"), at(7, "naive")} {
+		kept[e.Key] = e
+	}
+	call := Call{Pass: ops.ConvForward, Conv: conv, In: ops.Shape{N: 256, C: 3, H: 8, W: 8}}
+	if got := byShape(kept)[call.one().Key()]; got.Chosen != "tiled" {
+		t.Errorf("the choice for another batch is %+v, want that of the largest", got)
+	}
+	call.In.H = 9
+	if got, ok := byShape(kept)[call.one().Key()]; ok {
+		t.Errorf("another shape has the choice %+v", got)
+	}
+}
