@@ -3,7 +3,7 @@
 QUICKSTART := --epochs 4 --batch 32 --resize 24 --dropout 0 --augment flip
 
 # Packages tested at a time. They share one adapter, which on Lavapipe uses every core, but tests of a few small images leave half of that idle. The slow suites don't.
-TEST_PACKAGES := 2
+TEST_PACKAGES := 3
 
 # Time limit of one package's tests.
 TEST_TIMEOUT := 4m
