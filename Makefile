@@ -6,7 +6,7 @@ QUICKSTART := --epochs 4 --batch 32 --resize 24 --dropout 0 --augment flip
 TEST_PACKAGES := 3
 
 # Time limit of one package's tests.
-TEST_TIMEOUT := 4m
+TEST_TIMEOUT := 8m
 FULL_TIMEOUT := 60m
 
 # For pipefail.

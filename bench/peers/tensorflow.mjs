@@ -70,7 +70,7 @@ async function infer() {
 async function rate(step) {
   await step(); // compiles
   const rates = [], begun = performance.now();
-  while (rates.length < 2 || performance.now() - begun < 5000) {
+  while (rates.length < 1 || performance.now() - begun < 5000) { // on a software driver one takes a minute
     const start = performance.now();
     await step();
     rates.push((1000 * batch) / (performance.now() - start));
