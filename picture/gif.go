@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"encoding/binary"
 	"image"
+	"image/color"
 	"image/draw"
 	"image/gif"
+	"slices"
 )
 
 // decodeGIF reads the first frame and puts it on its canvas, which grows where the frame goes beyond it. What no frame
-// covers is transparent.
+// covers is transparent; of the first colour where the frame has no transparent one, as PIL reads it.
 func decodeGIF(data []byte) (image.Image, error) {
 	const sizes, head = 6, 13
 	if len(data) < head {
@@ -36,8 +38,19 @@ func decodeGIF(data []byte) (image.Image, error) {
 		return img, nil
 	}
 	out := image.NewNRGBA(canvas)
+	if p, ok := img.(*image.Paletted); ok && len(p.Palette) > 0 && !transparent(p.Palette) {
+		draw.Draw(out, canvas, image.NewUniform(p.Palette[0]), image.Point{}, draw.Src)
+	}
 	draw.Draw(out, img.Bounds(), img, img.Bounds().Min, draw.Src)
 	return out, nil
+}
+
+// transparent says whether one of the colours is.
+func transparent(p color.Palette) bool {
+	return slices.ContainsFunc(p, func(c color.Color) bool {
+		_, _, _, a := c.RGBA()
+		return a == 0
+	})
 }
 
 // gifFrame is where the first frame lies.

@@ -16,6 +16,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import shutil
 import statistics
 import subprocess
@@ -90,7 +91,7 @@ def run(command, folder, text="", limit=None):
     except subprocess.TimeoutExpired:
         raise Failed("took more than %d seconds" % limit)
     if p.returncode != 0:
-        lines = [li for li in p.stderr.strip().splitlines() if "Error" in li or "ninvk:" in li]
+        lines = [li for li in p.stderr.strip().splitlines() if re.match(r"\w*Error: |ninvk: ", li)]
         lines = lines or p.stderr.strip().splitlines()[-1:] or [""]
         raise Failed("ended with code %d: %s" % (p.returncode, lines[0].strip()))
     return json.loads(p.stdout if p.stdout.lstrip().startswith("{\n") else p.stdout.strip().splitlines()[-1])
@@ -375,6 +376,8 @@ def measure(o, work, programs, notes, late, write):
                 work.rates.setdefault(p, []).append(None)
                 notes.append("%s, `%s`: it %s." % (p.title, work.name, e))
                 say(notes[-1])
+                able.remove(p)
+                continue
             if not isinstance(p, Ninvk) and time.monotonic() - start > SLOW * max(1, o.seconds):
                 able.remove(p)
         write()
@@ -405,7 +408,7 @@ def table(o, adapter, programs, works, notes):
         "| network | batch | program | training | ninvk's ratio | inference | ninvk's ratio |", "|---|---|---|---|---|---|---|",
     ]
     for work in works:
-        for p in [q for q in programs if q in work.rates]:
+        for p in [q for q in programs if any(work.rates.get(q, []))]:
             name = p.title if p is ninvk else p.title.replace("PyTorch", p.version, 1) if isinstance(p, PyTorch) else p.version
             cells = figures(work, p, "train") + figures(work, p, "infer")
             lines.append("| `%s`, %d×%d | %d | %s | %s |" % (work.name, work.network["size"], work.network["size"], work.batch, name, " | ".join(cells)))
