@@ -455,7 +455,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 	}
 	// Three planes of 32 texels, of which three halves are copied: two runs of 16 a plane, side by side.
 	tape := d.NewTape("texture")
-	tape.CopyRuns(src, tex, 2, 48, 3, 2)
+	tape.CopyRuns(All(src), tex, 2, 48, 3, 2)
 	tape.Dispatch(read, nil, 4, 1, 1, tex, All(out))
 	check(t, d.Submit(tape))
 	got, err := d.ReadFloats(out, len(in))
@@ -480,7 +480,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 	fails(t, tex.WriteRows(3, Bytes(in[:2*64*4])), `"texture"`)
 	fails(t, tex.WriteRows(0, Bytes(in[:7])), `"texture"`)
 	bad := d.NewTape("bad")
-	bad.CopyRuns(src, tex, 1, 40, 1, 1)
+	bad.CopyRuns(All(src), tex, 1, 40, 1, 1)
 	fails(t, bad.Err(), `"texture"`, `"src"`)
 	tape.Release()
 	tex.Release()

@@ -82,7 +82,7 @@ static void ninvk_runs(ninvk_player *p, const ninvk_command *c) {
 	const uint32_t run = 16 * 16; // bytes
 	for (uint32_t plane = 0; plane < c->width; plane++)
 		for (uint32_t fold = 0; fold < c->folds && fold < c->rows; fold++)
-			ninvk_to_texture(p, c, (uint64_t)plane * c->pitch + fold * run, c->folds * run, 16 * (fold * c->width + plane), 0, 16,
+			ninvk_to_texture(p, c, c->fromOffset + (uint64_t)plane * c->pitch + fold * run, c->folds * run, 16 * (fold * c->width + plane), 0, 16,
 			                 (c->rows - fold + c->folds - 1) / c->folds);
 }
 
@@ -93,7 +93,7 @@ static void ninvk_texels(ninvk_player *p, const ninvk_command *c) {
 		uint32_t x = at % c->width, n = end - at;
 		uint32_t width = n < c->width - x ? n : c->width - x;
 		uint32_t height = width == c->width ? n / width : 1;
-		ninvk_to_texture(p, c, (uint64_t)(at - c->first) * (c->pitch / c->width), c->pitch, x, at / c->width, width, height);
+		ninvk_to_texture(p, c, c->fromOffset + (uint64_t)(at - c->first) * (c->pitch / c->width), c->pitch, x, at / c->width, width, height);
 		at += width * height;
 	}
 }
@@ -296,12 +296,12 @@ func newReel(commands []command) *reel {
 			}
 		case c.texture != nil && c.runs != nil:
 			to.kind = C.RUNS
-			to.from, to.to = c.src.h, handle(c.texture.t)
+			to.from, to.fromOffset, to.to = c.src.h, C.uint64_t(c.from), handle(c.texture.t)
 			to.pitch, to.width = C.uint32_t(16*c.runs.pitch), C.uint32_t(c.runs.planes)
 			to.rows, to.folds = C.uint32_t(c.runs.runs), C.uint32_t(c.runs.folds)
 		case c.texture != nil:
 			to.kind = C.TEXELS
-			to.from, to.to = c.src.h, handle(c.texture.t)
+			to.from, to.fromOffset, to.to = c.src.h, C.uint64_t(c.from), handle(c.texture.t)
 			to.pitch, to.width = C.uint32_t(c.texture.Width*c.texture.TexelSize), C.uint32_t(c.texture.Width)
 			to.first, to.texels = C.uint32_t(c.first), C.uint32_t(c.texels)
 		case c.src != nil:

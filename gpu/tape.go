@@ -228,25 +228,25 @@ func (t *Tape) Clear(dst *Buffer, offset, size uint64) {
 
 // CopyRuns records a copy of planes of texels into a texture, cut into runs of 16: run b of plane g goes to column ((b mod folds)·planes + g)·16 of row
 // b / folds. pitch is the distance of planes in texels, a multiple of 16; of each plane the first runs are copied.
-func (t *Tape) CopyRuns(src *Buffer, dst *Texture, planes, pitch, runs, folds int) {
-	if 16*pitch*planes > int(src.Size) || pitch%16 != 0 || 16*runs > pitch || dst.TexelSize != 16 || 16*planes*folds > dst.Width || (runs+folds-1)/folds > dst.Height {
+func (t *Tape) CopyRuns(src Slice, dst *Texture, planes, pitch, runs, folds int) {
+	if 16*pitch*planes > int(src.size()) || pitch%16 != 0 || 16*runs > pitch || dst.TexelSize != 16 || 16*planes*folds > dst.Width || (runs+folds-1)/folds > dst.Height {
 		t.fail(fmt.Errorf("copy of %d planes of %d texels, pitch %d, %d a row, from buffer %q (%d bytes) to texture %q (%d×%d)",
-			planes, 16*runs, pitch, 16*planes*folds, src.Label, src.Size, dst.Label, dst.Width, dst.Height))
+			planes, 16*runs, pitch, 16*planes*folds, src.Buffer.Label, src.size(), dst.Label, dst.Width, dst.Height))
 		return
 	}
-	t.commands = append(t.commands, command{label: "copy " + src.Label, part: t.Part, src: src, texture: dst, runs: &runCopy{planes, pitch, runs, folds}})
+	t.commands = append(t.commands, command{label: "copy " + src.Buffer.Label, part: t.Part, src: src.Buffer, from: src.Offset, texture: dst, runs: &runCopy{planes, pitch, runs, folds}})
 }
 
 // runCopy is what CopyRuns was told.
 type runCopy struct{ planes, pitch, runs, folds int }
 
 // CopyTexels records a copy of the first n texels of src into a texture whose texels are counted row by row, from texel first on.
-func (t *Tape) CopyTexels(src *Buffer, dst *Texture, first, n int) {
-	if uint64(n*dst.TexelSize) > src.Size || first+n > dst.Width*dst.Height || dst.Width*dst.TexelSize%256 != 0 {
-		t.fail(fmt.Errorf("copy of %d texels from buffer %q (%d bytes) to texel %d of texture %q (%d×%d)", n, src.Label, src.Size, first, dst.Label, dst.Width, dst.Height))
+func (t *Tape) CopyTexels(src Slice, dst *Texture, first, n int) {
+	if uint64(n*dst.TexelSize) > src.size() || first+n > dst.Width*dst.Height || dst.Width*dst.TexelSize%256 != 0 {
+		t.fail(fmt.Errorf("copy of %d texels from buffer %q (%d bytes) to texel %d of texture %q (%d×%d)", n, src.Buffer.Label, src.size(), first, dst.Label, dst.Width, dst.Height))
 		return
 	}
-	t.commands = append(t.commands, command{label: "copy " + src.Label, part: t.Part, src: src, texture: dst, first: first, texels: n})
+	t.commands = append(t.commands, command{label: "copy " + src.Buffer.Label, part: t.Part, src: src.Buffer, from: src.Offset, texture: dst, first: first, texels: n})
 }
 
 // Split ends the submit here when the tape is submitted: what follows goes into another one.

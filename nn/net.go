@@ -95,7 +95,7 @@ type bound struct {
 	in, dIn   []ops.Tensor
 	out, dOut ops.Tensor
 	params    []ops.Param
-	aux       *gpu.Buffer
+	aux       gpu.Slice
 
 	afterReLU  bool // in[0] is the output of a ReLU that no other layer takes
 	masked     bool // dOut has gone through the ReLU of out
@@ -462,7 +462,7 @@ func (n *Net) bind(x *Node, b int) *bound {
 		}
 	}
 	if a := n.plan.aux[x.id]; a >= 0 {
-		w.aux = n.buffers[n.plan.storages[a].buffer]
+		w.aux = gpu.All(n.buffers[n.plan.storages[a].buffer])
 	}
 	return w
 }

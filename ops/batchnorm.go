@@ -19,7 +19,7 @@ type BatchNormParams struct {
 	Weight, Bias   Param
 	Mean, Variance Param
 	State          *gpu.Buffer
-	Norm           *gpu.Buffer
+	Norm           gpu.Slice
 }
 
 // NormBytes is the size of BatchNormParams.Norm: four vec4s a channel group forward, and behind them two backward.
@@ -29,7 +29,7 @@ func (BatchNorm) NormBytes(x Shape) uint64 { return backwardAt(x) + uint64(x.Gro
 func backwardAt(x Shape) uint64 { return (uint64(x.Groups())*64 + 255) &^ 255 }
 
 func (p BatchNormParams) forward(x Shape) gpu.Slice {
-	return gpu.Slice{Buffer: p.Norm, Size: uint64(x.Groups()) * 64}
+	return gpu.Slice{Buffer: p.Norm.Buffer, Offset: p.Norm.Offset, Size: uint64(x.Groups()) * 64}
 }
 
 func (o BatchNorm) kernel(mode string, x input, bindings ...gpu.Kind) gpu.Kernel {
@@ -99,7 +99,7 @@ func (o BatchNorm) Grad(r *Recorder, x Tensor, p BatchNormParams, dy Tensor) err
 	if err != nil {
 		return err
 	}
-	means := gpu.Slice{Buffer: p.Norm, Offset: backwardAt(x.Shape), Size: uint64(x.Groups()) * 32}
+	means := gpu.Slice{Buffer: p.Norm.Buffer, Offset: p.Norm.Offset + backwardAt(x.Shape), Size: uint64(x.Groups()) * 32}
 	sums := o.kernel("grad-sums", input{}, gpu.Params, gpu.Read, gpu.Write, gpu.Write)
 	if err := r.dispatch(sums, runs+4, o.params(x.Shape, runs, p, span{0, x.Groups()}), ceilDiv(x.Groups(), 64), 1, 1, part, gpu.All(r.Grads), means); err != nil {
 		return err

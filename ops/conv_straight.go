@@ -277,7 +277,7 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 			if err := r.dispatch(uk, 0, params, ceilDiv(u.inTexels(), 64), s.to-s.from, 1, c.In.slice(s), gpu.Slice{Buffer: r.Unfolded, Size: uint64(channels*u.pitch) * 16}); err != nil {
 				return err
 			}
-			r.Tape.CopyTexels(r.Unfolded, r.Scratch.tex, (kx*c.C+4*s.from)*u.pitch, channels*u.pitch)
+			r.Tape.CopyTexels(gpu.All(r.Unfolded), r.Scratch.tex, (kx*c.C+4*s.from)*u.pitch, channels*u.pitch)
 		}
 	}
 

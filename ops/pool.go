@@ -50,12 +50,12 @@ func poolOut(x Shape, k, stride, pad int) (Shape, error) {
 func (MaxPool) Places(y Shape) uint64 { return y.Bytes() / 2 }
 
 // Forward records y and the places of the maxima.
-func (o MaxPool) Forward(r *Recorder, x, y Tensor, places *gpu.Buffer) error {
+func (o MaxPool) Forward(r *Recorder, x, y Tensor, places gpu.Slice) error {
 	return r.pool("maxpool", pooling{K: o.K, Stride: o.Stride, Pad: o.Pad, AfterReLU: o.AfterReLU, Places: true}, x, y, places)
 }
 
 // Grad records dx from dy and the places that Forward kept.
-func (o MaxPool) Grad(r *Recorder, dy Tensor, places *gpu.Buffer, dx Tensor) error {
+func (o MaxPool) Grad(r *Recorder, dy Tensor, places gpu.Slice, dx Tensor) error {
 	return r.pool("maxpool", pooling{K: o.K, Stride: o.Stride, Pad: o.Pad, Grad: true, Places: true}, dx, dy, places)
 }
 
@@ -71,12 +71,12 @@ func (o AvgPool) Out(x Shape) (Shape, error) { return poolOut(x, o.K, o.Stride, 
 
 // Forward records y.
 func (o AvgPool) Forward(r *Recorder, x, y Tensor) error {
-	return r.pool("avgpool", pooling{K: o.K, Stride: o.Stride, Pad: o.Pad}, x, y, nil)
+	return r.pool("avgpool", pooling{K: o.K, Stride: o.Stride, Pad: o.Pad}, x, y, gpu.Slice{})
 }
 
 // Grad records dx from dy.
 func (o AvgPool) Grad(r *Recorder, dy, dx Tensor) error {
-	return r.pool("avgpool", pooling{K: o.K, Stride: o.Stride, Pad: o.Pad, Grad: true}, dx, dy, nil)
+	return r.pool("avgpool", pooling{K: o.K, Stride: o.Stride, Pad: o.Pad, Grad: true}, dx, dy, gpu.Slice{})
 }
 
 // pooling is what the code of a pooling kernel depends on.
@@ -86,7 +86,7 @@ type pooling struct {
 }
 
 // pool dispatches a pooling kernel: one invocation a pixel of y, or a block of 2×2 pixels of the gradient of x. x is the image or its gradient, y the pooled one.
-func (r *Recorder) pool(file string, o pooling, x, y Tensor, places *gpu.Buffer) error {
+func (r *Recorder) pool(file string, o pooling, x, y Tensor, places gpu.Slice) error {
 	kernel := gpu.Kernel{Name: file, Source: shaders.Source(file, o), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
 	invocations, passes := y.Pixels(), o.K*(o.K+1)
 	rows, columns := ceilDiv(x.H+o.Pad%2, 2), ceilDiv(x.W+o.Pad%2, 2)
@@ -132,10 +132,10 @@ func (r *Recorder) pool(file string, o pooling, x, y Tensor, places *gpu.Buffer)
 	return nil
 }
 
-// half is the slice of a buffer that holds 8 bytes for every vec4 of t.
-func (t Tensor) half(b *gpu.Buffer, p span) gpu.Slice {
+// half is the part of b that holds 8 bytes for every vec4 of t.
+func (t Tensor) half(b gpu.Slice, p span) gpu.Slice {
 	s := t.slice(p)
-	return gpu.Slice{Buffer: b, Offset: s.Offset / 2, Size: s.Size / 2}
+	return gpu.Slice{Buffer: b.Buffer, Offset: b.Offset + (s.Offset-t.At)/2, Size: s.Size / 2}
 }
 
 // GlobalAvgPool takes the mean of each channel over the whole image.

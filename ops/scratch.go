@@ -115,7 +115,7 @@ func (r *Recorder) input(x Tensor) input {
 	if r.fetchedExtent(r.planned(x.Shape)) == (Extent{}) {
 		return input{kind: gpu.Read, slice: func(s span) any { return x.slice(s) }}
 	}
-	r.Tape.CopyTexels(x.Buf, r.Scratch.tex, 0, x.Groups()*x.Plane())
+	r.Tape.CopyTexels(x.All(), r.Scratch.tex, 0, x.Groups()*x.Plane())
 	shift, factor := rowDivisor(r.Scratch.tex.Width)
 	return input{gpu.TextureF32, []uint32{uint32(r.Scratch.tex.Width), uint32(shift), uint32(factor)}, func(span) any { return r.Scratch.tex }}
 }
@@ -141,5 +141,5 @@ func (s *Scratch) zero() uint32 { return uint32(s.tex.Height - 1) }
 
 // stage copies x to the scratch texture.
 func (r *Recorder) stage(x Tensor) {
-	r.Tape.CopyRuns(x.Buf, r.Scratch.tex, x.Groups(), x.Plane(), ceilDiv(x.Pixels(), run), 1<<x.foldShift())
+	r.Tape.CopyRuns(x.All(), r.Scratch.tex, x.Groups(), x.Plane(), ceilDiv(x.Pixels(), run), 1<<x.foldShift())
 }

@@ -118,7 +118,7 @@ func (c Case) Allocate(r *Recorder) (*Memory, error) {
 	for _, o := range c.Operands {
 		switch o.Place {
 		case Activation:
-			m.Tensors[o.Name] = Tensor{o.Shape, buffer(o.Name, int(o.Shape.Bytes()))}
+			m.Tensors[o.Name] = Tensor{Shape: o.Shape, Buf: buffer(o.Name, int(o.Shape.Bytes()))}
 		case Weight:
 			place(o.Name, &weights, o.Len)
 		case Gradient:
@@ -492,7 +492,7 @@ func (t *table) maxPool(o MaxPool, x Shape, kind string, value func(*rand.Rand) 
 	}
 	places := Operand{Name: "places", Place: Words, Len: int(o.Places(y) / 4), Use: Internal}
 	forward := func(m *Memory) error {
-		return o.Forward(m.Recorder, m.Tensors["x"], m.Tensors["y"], m.Buffers["places"])
+		return o.Forward(m.Recorder, m.Tensors["x"], m.Tensors["y"], gpu.All(m.Buffers["places"]))
 	}
 	t.add(Case{
 		Operator: "max pool", Pass: "forward", Name: name, Op: o, In: x,
@@ -507,7 +507,7 @@ func (t *table) maxPool(o MaxPool, x Shape, kind string, value func(*rand.Rand) 
 		},
 		Prepare: forward,
 		Record: func(m *Memory) error {
-			return o.Grad(m.Recorder, m.Tensors["dy"], m.Buffers["places"], m.Tensors["dx"])
+			return o.Grad(m.Recorder, m.Tensors["dy"], gpu.All(m.Buffers["places"]), m.Tensors["dx"])
 		},
 	})
 }
@@ -602,7 +602,7 @@ func (t *table) batchNorm(o BatchNorm, x Shape, kind string, value func(*rand.Ra
 	params := func(m *Memory) BatchNormParams {
 		return BatchNormParams{
 			Weight: m.Params["weight"], Bias: m.Params["bias"], Mean: m.Params["mean"], Variance: m.Params["variance"],
-			State: m.State, Norm: m.Buffers["norm"],
+			State: m.State, Norm: gpu.All(m.Buffers["norm"]),
 		}
 	}
 	forward := func(train bool) func(m *Memory) error {

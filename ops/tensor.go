@@ -43,16 +43,28 @@ func plane(n int) int {
 // Bytes is the memory the packed activation takes.
 func (s Shape) Bytes() uint64 { return uint64(s.Groups()) * uint64(s.Plane()) * 16 }
 
-// Tensor is a packed activation on the adapter.
+// Tensor is a packed activation on the adapter: in Buf from byte At on, a multiple of 256.
 type Tensor struct {
 	Shape
 	Buf *gpu.Buffer
+	At  uint64
+}
+
+// All is the memory of the whole tensor.
+func (t Tensor) All() gpu.Slice { return gpu.Slice{Buffer: t.Buf, Offset: t.At, Size: t.Bytes()} }
+
+// Range is the part of t that holds channels channels from the one numbered from on, a multiple of four.
+func (t Tensor) Range(from, channels int) Tensor {
+	r := t
+	r.C = channels
+	r.At += uint64(from/4*t.Plane()) * 16
+	return r
 }
 
 // NewTensor allocates an activation of zeros.
 func NewTensor(d *gpu.Device, label string, s Shape) (Tensor, error) {
 	b, err := d.NewBuffer(label, s.Bytes())
-	return Tensor{s, b}, err
+	return Tensor{Shape: s, Buf: b}, err
 }
 
 // Pack lays NCHW values out as the adapter holds them.
@@ -105,7 +117,7 @@ func spans(groups int, bytes uint64, l gpu.Limits, step int) []span {
 
 func (t Tensor) slice(p span) gpu.Slice {
 	plane := uint64(t.Plane()) * 16
-	return gpu.Slice{Buffer: t.Buf, Offset: uint64(p.from) * plane, Size: uint64(p.to-p.from) * plane}
+	return gpu.Slice{Buffer: t.Buf, Offset: t.At + uint64(p.from)*plane, Size: uint64(p.to-p.from) * plane}
 }
 
 // Param is a named run of floats in the buffer of all weights (and, at the same place, of all gradients and momenta).
