@@ -136,12 +136,12 @@ gpu-kit: setup
 	cp -L "$$(PATH=$$PATH:/sbin:/usr/sbin ldconfig -p | awk '/libvulkan\.so\.1 / { print $$NF; exit }')" bin/gpu-kit/lib/libvulkan.so.1
 	@du -sh bin/gpu-kit
 
-# What is said and shown of the weights in nin/pretrained; the README's figure is for a person to write, and a test compares it.
+# What is said and shown of the weights in models/pretrained; the README's figure is for a person to write, and a test compares it.
 DATA := data
 
 pretrained: build
 	bin/ninvk eval --data $(DATA) --out docs/predict --json > bin/figures.json
-	mv bin/figures.json nin/pretrained/nin-bn-cifar10.json
+	mv bin/figures.json models/pretrained/nin-bn-cifar10.json
 	bin/ninvk predict docs/images --cam docs/predict/maps.png > docs/predict/predictions.txt
 	bin/ninvk predict docs/images --cam docs/predict/maps-cat.png --class cat > /dev/null
 	bin/ninvk filters --out docs/predict/filters.png

@@ -40,14 +40,15 @@ type room struct {
 // rooms is the house. A new folder with Go files is a line here.
 var rooms = map[string]room{
 	".":                         {floor: 0},
-	"cmd/ninvk":                 {floor: 0, mayImport: []string{"check", "bench", "tune", "serve", "train", "nin", "onnx", "nn", "ops", "gpu", "cifar10", "rng", "pth", "safetensors", "picture"}},
+	"cmd/ninvk":                 {floor: 0, mayImport: []string{"check", "bench", "tune", "serve", "train", "models", "onnx", "nn", "ops", "gpu", "cifar10", "rng", "pth", "safetensors", "picture"}},
 	"serve":                     {floor: 0, mayImport: []string{"train", "cifar10", "picture"}},
-	"train":                     {floor: 1, mayImport: []string{"nin", "nn", "ops", "gpu", "cifar10", "rng", "safetensors", "picture", "tensorboard"}},
+	"train":                     {floor: 1, mayImport: []string{"models", "nn", "ops", "gpu", "cifar10", "rng", "safetensors", "picture", "tensorboard"}},
 	"check":                     {floor: 1, mayImport: []string{"nn", "ops", "gpu", "rng", "safetensors"}},
-	"bench":                     {floor: 1, mayImport: []string{"tune", "nin", "nn", "ops", "gpu", "cifar10"}},
+	"bench":                     {floor: 1, mayImport: []string{"tune", "models", "nn", "ops", "gpu", "cifar10"}},
 	"tune":                      {floor: 2, mayImport: []string{"nn", "ops", "shaders", "gpu"}},
-	"nin":                       {floor: 2, mayImport: []string{"nn", "ops", "gpu", "cifar10", "rng", "pth", "safetensors", "picture"}},
+	"models":                    {floor: 2, mayImport: []string{"nin", "nn", "ops", "gpu", "cifar10", "rng", "pth", "safetensors", "picture"}},
 	"onnx":                      {floor: 2, mayImport: []string{"nn", "ops"}},
+	"nin":                       {floor: 3, mayImport: []string{"nn", "ops"}},
 	"nn":                        {floor: 3, mayImport: []string{"ops", "gpu", "memory"}},
 	"ops":                       {floor: 4, mayImport: []string{"shaders", "gpu"}},
 	twins:                       {floor: 4, mayImport: []string{"ops"}, stdlibOnly: true},
@@ -180,7 +181,9 @@ func TestForbidden(t *testing.T) {
 		{"ops", "ninvk/gpu", false, false},
 		{"onnx", "ninvk/gpu", false, true},
 		{"onnx", "ninvk/gpu", true, false},
-		{"nin", "ninvk/gpu", false, false},
+		{"models", "ninvk/gpu", false, false},
+		{"nin", "ninvk/gpu", false, true},
+		{"nin", "ninvk/models", true, true},
 		{"cmd/ninvk", binding + "/wgpu", false, true},
 		{"gpu", binding + "/wgpu", false, false},
 		{"shaders", "github.com/google/go-cmp/cmp", false, true},
@@ -425,17 +428,17 @@ func TestReadmeExitCodes(t *testing.T) {
 // The README claims what was measured of the embedded weights.
 func TestReadmeAccuracy(t *testing.T) {
 	var figures struct{ Accuracy float64 }
-	if err := json.Unmarshal(read(t, "nin/pretrained/nin-bn-cifar10.json"), &figures); err != nil {
+	if err := json.Unmarshal(read(t, "models/pretrained/nin-bn-cifar10.json"), &figures); err != nil {
 		t.Fatal(err)
 	}
 	if want := fmt.Sprintf("gives the right answer for %.2f %% of CIFAR-10's 10,000 test images", 100*figures.Accuracy); !strings.Contains(string(read(t, "README.md")), want) {
-		t.Errorf("the README must say that the embedded network %s (nin/pretrained/nin-bn-cifar10.json)", want)
+		t.Errorf("the README must say that the embedded network %s (models/pretrained/nin-bn-cifar10.json)", want)
 	}
 }
 
 // TestScriptsRun checks that what is to be run can be run.
 func TestScriptsRun(t *testing.T) {
-	for _, f := range []string{".ci/run", "ci/setup.sh", "ci/adapters.sh", "ci/quickstart.sh", "ci/vulnerabilities.sh", "codec/wasm/build.sh", "picture/testdata/members.py", "bench/peers/run.py"} {
+	for _, f := range []string{".ci/run", "ci/setup.sh", "ci/adapters.sh", "ci/quickstart.sh", "ci/vulnerabilities.sh", "codec/wasm/build.sh", "picture/testdata/crop.py", "picture/testdata/members.py", "bench/peers/run.py"} {
 		i, err := os.Stat(f)
 		if errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s is missing", f)

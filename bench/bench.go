@@ -3,7 +3,6 @@
 package bench
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -12,7 +11,7 @@ import (
 
 	"ninvk/cifar10"
 	"ninvk/gpu"
-	"ninvk/nin"
+	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/ops"
 	"ninvk/tune"
@@ -95,8 +94,8 @@ type subject struct {
 
 // build sets a network up as ninvk train does by default.
 func (b *Bench) build(ctx context.Context, batch int, train bool) (*subject, error) {
-	size := cmp.Or(nin.DefaultSize(b.Model), cifar10.Width)
-	graph, out, err := nin.Build(nin.Config{Model: b.Model, Classes: cifar10.Classes, Size: size, Dropout: 0.5})
+	size := models.Size(b.Model)
+	graph, out, err := models.Build(models.Config{Model: b.Model, Classes: cifar10.Classes, Size: size, Dropout: 0.5})
 	if err != nil {
 		return nil, err
 	}
@@ -107,11 +106,11 @@ func (b *Bench) build(ctx context.Context, batch int, train bool) (*subject, err
 		return nil, err
 	}
 	s.tune = time.Since(start)
-	initial := make(chan *nin.Weights, 1)
-	go func() { initial <- nin.Random(graph, 1) }() // beside the allocation, as train does
+	initial := make(chan *models.Weights, 1)
+	go func() { initial <- models.Random(graph, 1) }() // beside the allocation, as train does
 	s.net, err = nn.Build(b.dev, graph, out, nn.Options{
 		Batch: batch, Train: train, Optimiser: ops.SGD{Momentum: 0.9, WeightDecay: 0.0005},
-		Augment: ops.Augment{Size: size, Mean: cifar10.Mean, Std: cifar10.Std}, Tuned: tuned,
+		Augment: ops.Augment{Size: size, Mean: models.Mean, Std: models.Std}, Tuned: tuned,
 	})
 	if err != nil {
 		return nil, err

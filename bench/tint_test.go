@@ -18,7 +18,7 @@ import (
 
 	"ninvk/cifar10"
 	"ninvk/gpu"
-	"ninvk/nin"
+	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/ops"
 )
@@ -78,12 +78,12 @@ func (s *shaderSet) networks(t *testing.T, dev *gpu.Device, images *ops.Images, 
 			variants[v] = true
 		}
 	}
-	for _, model := range nin.Models {
-		size, batches := cifar10.Width, []int{1, 64}
-		if model == "nin-imagenet" {
-			size, batches = 224, []int{1, 16}
+	for _, model := range models.Names() {
+		size, batches := models.Size(model), []int{1, 64}
+		if size > cifar10.Width {
+			batches = []int{1, 16}
 		}
-		graph, out, err := nin.Build(nin.Config{Model: model, Classes: cifar10.Classes, Size: size, Dropout: 0.5})
+		graph, out, err := models.Build(models.Config{Model: model, Classes: cifar10.Classes, Size: size, Dropout: 0.5})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +99,7 @@ func (s *shaderSet) networks(t *testing.T, dev *gpu.Device, images *ops.Images, 
 				for _, train := range []bool{true, false} {
 					net, err := nn.Build(dev, graph, out, nn.Options{
 						Batch: batch, Train: train, Optimiser: ops.SGD{Momentum: 0.9, Nesterov: variant == "naive"}, Clip: ops.GradNorm{Clip: 1},
-						Augment: ops.Augment{Size: size, Mean: cifar10.Mean, Std: cifar10.Std},
+						Augment: ops.Augment{Size: size, Mean: models.Mean, Std: models.Std},
 					})
 					if err != nil {
 						t.Fatal(err)

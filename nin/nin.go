@@ -1,33 +1,18 @@
-// Package nin is the Network in Network (Lin, Chen, Yan, 2013, arXiv 1312.4400): three networks as lists of layers, their initialisation,
-// their weights as safetensors under PyTorch's names, and images classified with them.
-//
-// Load and Classify are all that it takes to use a trained network; see the example.
+// Package nin is the Network in Network (Lin, Chen, Yan, 2013, arXiv 1312.4400): its networks as lists of layers.
 package nin
 
 import (
 	"fmt"
-	"strings"
 
 	"ninvk/nn"
 	"ninvk/ops"
 )
 
-// Models lists the known networks.
-var Models = []string{"nin", "nin-bn", "nin-imagenet"}
-
-// UnknownModelError says that there is no such network, and which there are.
-type UnknownModelError struct{ Name string }
-
-func (e *UnknownModelError) Error() string {
-	return fmt.Sprintf("unknown model %q; known are %s", e.Name, strings.Join(Models, ", "))
-}
-
-// Config is what a network is built for.
-type Config struct {
-	Model   string
-	Classes int
-	Size    int     // pixels a side of the images
-	Dropout float64 // probability that an activation is dropped while training
+// Options are what a network of the family is built for.
+type Options struct {
+	Classes   int
+	Dropout   float64 // probability that an activation is dropped while training
+	BatchNorm bool    // batch normalisation after every convolution, and no ReLU after the last
 }
 
 // kind of a step in a list.
@@ -41,13 +26,15 @@ const (
 	global
 )
 
-// step is one line of a network's list. Convolutions are followed by batch normalisation and ReLU as the network has them.
+// step is one line of a network's list. Convolutions are followed by batch normalisation and ReLU as the network has
+// them.
 type step struct {
 	kind                          kind
 	channels, kernel, stride, pad int // channels 0: the number of classes
 }
 
-// The networks. In cifar every mlpconv block is a K×K convolution and two 1×1 convolutions, the small perceptron that slides over the image.
+// The networks. In cifar every mlpconv block is a K×K convolution and two 1×1 convolutions, the small perceptron that
+// slides over the image.
 var cifar = []step{
 	{conv, 192, 5, 1, 2}, {conv, 160, 1, 1, 0}, {conv, 96, 1, 1, 0},
 	{maxPool, 0, 3, 2, 1}, {kind: dropout},
@@ -67,21 +54,15 @@ var imagenet = []step{
 	{kind: global},
 }
 
-// Build is the graph of a network and its last node, the logits [N, Classes, 1, 1]. The layers are named classifier.N with N the place in PyTorch's
-// nn.Sequential, where batch normalisation, ReLU, pooling and dropout count too.
-func Build(c Config) (*nn.Graph, *nn.Node, error) {
-	steps, bn, lastReLU, ceil := cifar, false, true, false
-	switch c.Model {
-	case "nin":
-	case "nin-bn":
-		bn, lastReLU = true, false
-	case "nin-imagenet":
-		steps, ceil = imagenet, true // Caffe rounds the size of a pooled image up
-	default:
-		return nil, nil, &UnknownModelError{c.Model}
-	}
-	g := nn.NewGraph()
-	x := g.Input(3, c.Size, c.Size)
+// CIFAR adds the paper's network for CIFAR to the graph, on x, and gives its last node, the logits [N, Classes, 1, 1].
+func CIFAR(g *nn.Graph, x *nn.Node, o Options) *nn.Node { return add(g, x, cifar, false, o) }
+
+// ImageNet is CIFAR for the network of Caffe's model zoo, which rounds the size of a pooled image up.
+func ImageNet(g *nn.Graph, x *nn.Node, o Options) *nn.Node { return add(g, x, imagenet, true, o) }
+
+// add adds a list. The layers are named classifier.N with N the place in PyTorch's nn.Sequential, where batch
+// normalisation, ReLU, pooling and dropout count too. ceil rounds the size of a pooled image up.
+func add(g *nn.Graph, x *nn.Node, steps []step, ceil bool, o Options) *nn.Node {
 	place := 0
 	name := func() string {
 		place++
@@ -91,13 +72,13 @@ func Build(c Config) (*nn.Graph, *nn.Node, error) {
 		switch s.kind {
 		case conv:
 			last := i == len(steps)-2
-			relu := !last || lastReLU
+			relu := !last || !o.BatchNorm
 			channels := s.channels
 			if channels == 0 {
-				channels = c.Classes
+				channels = o.Classes
 			}
-			x = g.Conv(name(), x, channels, s.kernel, s.stride, s.pad, relu && !bn)
-			if bn {
+			x = g.Conv(name(), x, channels, s.kernel, s.stride, s.pad, relu && !o.BatchNorm)
+			if o.BatchNorm {
 				x = g.BatchNorm(name(), x, relu)
 			}
 			if relu {
@@ -108,10 +89,10 @@ func Build(c Config) (*nn.Graph, *nn.Node, error) {
 		case avgPool:
 			x = g.AvgPool(name(), x, s.kernel, s.stride, s.pad)
 		case dropout:
-			x = g.Dropout(name(), x, c.Dropout)
+			x = g.Dropout(name(), x, o.Dropout)
 		case global:
 			x = g.GlobalAvgPool(name(), x)
 		}
 	}
-	return g, x, g.Err()
+	return x
 }

@@ -14,7 +14,7 @@ import (
 
 	"ninvk/cifar10"
 	"ninvk/gpu"
-	"ninvk/nin"
+	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/ops"
 	"ninvk/ops/ref"
@@ -53,7 +53,7 @@ var options = Options{Name: "net", Doc: "A sentence.", Version: "0.0", Metadata:
 
 func export(t *testing.T, model string, size int, fold bool) *decoded {
 	t.Helper()
-	g, out, err := nin.Build(nin.Config{Model: model, Classes: 10, Size: size, Dropout: 0.5})
+	g, out, err := models.Build(models.Config{Model: model, Classes: 10, Size: size, Dropout: 0.5})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +275,7 @@ func onAdapter(t *testing.T, g *nn.Graph, out *nn.Node, values [][]float32, spli
 	d, err := gpu.Open("")
 	fatal(err)
 	defer d.Close()
-	augment := ops.Augment{Size: size, Mean: cifar10.Mean, Std: cifar10.Std}
+	augment := ops.Augment{Size: size, Mean: models.Mean, Std: models.Std}
 	net, err := nn.Build(d, g, out, nn.Options{Batch: batch, Augment: augment})
 	fatal(err)
 	defer net.Release()

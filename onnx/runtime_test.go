@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"ninvk/cifar10"
-	"ninvk/nin"
+	"ninvk/models"
 )
 
 // runtimeBound is how far the logits of other runtimes may be from ours.
@@ -62,7 +62,7 @@ func TestRuntimesAgree(t *testing.T) {
 			g, out := everyOperator()
 			if c.model != "every operator" {
 				var err error
-				if g, out, err = nin.Build(nin.Config{Model: c.model, Classes: 10, Size: c.size}); err != nil {
+				if g, out, err = models.Build(models.Config{Model: c.model, Classes: 10, Size: c.size}); err != nil {
 					t.Fatal(err)
 				}
 			}

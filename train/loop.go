@@ -23,7 +23,7 @@ import (
 
 	"ninvk/cifar10"
 	"ninvk/gpu"
-	"ninvk/nin"
+	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/ops"
 	"ninvk/rng"
@@ -179,7 +179,7 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if l.samples, err = samples(j.Data.Test); err != nil {
 		return Summary{}, err
 	}
-	l.about = nin.Metadata{Model: c.Model, Size: size, Classes: j.Data.Classes, Mean: cifar10.Mean, Std: cifar10.Std}
+	l.about = models.Metadata{Model: c.Model, Size: size, Classes: j.Data.Classes, Mean: models.Mean, Std: models.Std}
 	graph, out, err := l.graph(size)
 	if err != nil {
 		return Summary{}, &UsageError{"--resize", fmt.Sprint(size), fmt.Sprintf("%s can't take images of this size: %v", c.Model, err)}
@@ -189,11 +189,11 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 			return Summary{}, &UsageError{"--sizes", strconv.Quote(c.Sizes), fmt.Sprintf("%s can't take images of %d pixels a side: %v; leave this stretch out with --sizes ''", c.Model, smaller, err)}
 		}
 	}
-	var initial chan *nin.Weights // nil where a checkpoint has them
+	var initial chan *models.Weights // nil where a checkpoint has them
 	if j.Resume == nil || j.Resume.Checkpoint == nil {
-		initial = make(chan *nin.Weights, 1)
+		initial = make(chan *models.Weights, 1)
 		if c.Init == "" {
-			go func() { initial <- nin.Random(graph, c.Seed) }()
+			go func() { initial <- models.Random(graph, c.Seed) }()
 		} else {
 			n, err := l.readInit(given)
 			if err != nil {
@@ -202,7 +202,7 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 			initial <- n.Weights
 			given.Mean, given.Std = &n.Mean, &n.Std
 			// the run must not depend on the file any more
-			l.Config.Mean, l.Config.Std = nin.Values(n.Mean), nin.Values(n.Std)
+			l.Config.Mean, l.Config.Std = models.Values(n.Mean), models.Values(n.Std)
 		}
 	}
 	if given.Mean != nil {
@@ -262,14 +262,14 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 }
 
 // readInit reads the weights to start from.
-func (l *loop) readInit(given nin.Given) (*nin.Network, error) {
+func (l *loop) readInit(given models.Given) (*models.Network, error) {
 	given.Size = l.size
-	n, err := nin.OpenNetwork(l.Config.Init, given)
+	n, err := models.OpenNetwork(l.Config.Init, given)
 	if err == nil {
 		err = n.NameClasses(l.Data.Classes)
 	}
-	if e := (*nin.ClassesError)(nil); errors.As(err, &e) {
-		return nil, &nin.WeightsError{Path: l.Config.Init, Problem: fmt.Sprintf(
+	if e := (*models.ClassesError)(nil); errors.As(err, &e) {
+		return nil, &models.WeightsError{Path: l.Config.Init, Problem: fmt.Sprintf(
 			"its network has %d classes, the data set %s has %d; training starts from weights for the same number of "+
 				"classes, or from random ones without --init", e.Have, l.Data.Name, e.Given)}
 	}
@@ -290,7 +290,7 @@ func (l *loop) readInit(given nin.Given) (*nin.Network, error) {
 
 // graph is the network for images of size pixels a side, and its last node.
 func (l *loop) graph(size int) (*nn.Graph, *nn.Node, error) {
-	return nin.Build(nin.Config{Model: l.Config.Model, Classes: len(l.Data.Classes), Size: size,
+	return models.Build(models.Config{Model: l.Config.Model, Classes: len(l.Data.Classes), Size: size,
 		Dropout: l.Config.Dropout})
 }
 
@@ -480,7 +480,7 @@ type loop struct {
 	tuned         map[string]string
 	net           *nn.Net
 	run           *Run
-	about         nin.Metadata // what the weights are written with
+	about         models.Metadata // what the weights are written with
 	schedule      Schedule
 	augment       cifar10.Augment
 	stepsPerEpoch int
@@ -749,7 +749,7 @@ func (l *loop) observation(epoch int, state *nn.State, verdicts []Verdict) Obser
 
 // weights is the weights file of a state.
 func (l *loop) weights(state *nn.State) ([]byte, error) {
-	return safetensors.Encode(nin.Export(l.about, l.net.Params(), state))
+	return safetensors.Encode(models.Export(l.about, l.net.Params(), state))
 }
 
 // save writes the weights, also as the best ones where they are.

@@ -13,7 +13,7 @@ import (
 
 	"ninvk/cifar10"
 	"ninvk/gpu"
-	"ninvk/nin"
+	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/ops"
 	"ninvk/safetensors"
@@ -215,12 +215,12 @@ func checkEvaluation(t *testing.T, s Summary, split cifar10.Split) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := nin.OpenNetwork(filepath.Join(s.Dir, ModelFile), nin.Given{})
+	n, err := models.OpenNetwork(filepath.Join(s.Dir, ModelFile), models.Given{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	net, err := nn.Build(d, n.Graph, n.Logits, nn.Options{Batch: 8, Augment: ops.Augment{Size: 8, Mean: cifar10.Mean,
-		Std: cifar10.Std}})
+	net, err := nn.Build(d, n.Graph, n.Logits, nn.Options{Batch: 8, Augment: ops.Augment{Size: 8, Mean: models.Mean,
+		Std: models.Std}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"ninvk/cifar10"
-	"ninvk/nin"
+	"ninvk/models"
 )
 
 // DefaultRecipe is used where neither the command line nor a configuration
@@ -268,12 +268,15 @@ func clone(p *int) *int {
 }
 
 // Resolve fills in what depends on other settings: a size that was not given
-// is the model's own, 224 for nin-imagenet and the data's for the others, and
+// is the model's own, 0 where that is the data's, and
 // of the recipe's sizes those at the end that are not below it are left out.
 // After it, Resize is not nil.
 func (c *Config) Resolve() {
 	if c.Resize == nil {
-		size := nin.DefaultSize(c.Model)
+		size := models.Size(c.Model)
+		if size == cifar10.Width {
+			size = 0 // the data's own
+		}
 		c.Resize = &size
 	}
 	if recipe, err := LoadRecipe(c.Recipe); err == nil && c.Sizes == recipe.Sizes {
@@ -290,13 +293,13 @@ func (c Config) size() int {
 }
 
 // given is what the settings say of the weights to start from.
-func (c Config) given() (nin.Given, error) {
-	g := nin.Given{Model: c.Model}
+func (c Config) given() (models.Given, error) {
+	g := models.Given{Model: c.Model}
 	for _, x := range []struct {
 		flag, text string
 		parse      func(string) ([3]float64, error)
 		to         **[3]float64
-	}{{"--mean", c.Mean, nin.ParseMean, &g.Mean}, {"--std", c.Std, nin.ParseStd, &g.Std}} {
+	}{{"--mean", c.Mean, models.ParseMean, &g.Mean}, {"--std", c.Std, models.ParseStd, &g.Std}} {
 		if x.text == "" {
 			continue
 		}

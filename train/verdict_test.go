@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"ninvk/cifar10"
-	"ninvk/nin"
+	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/ops"
 )
@@ -63,17 +63,17 @@ func TestPairs(t *testing.T) {
 		mirrored.Images[i] = split.Images[row+cifar10.Width-1-x]
 	}
 	for _, size := range []int{16, 12} {
-		graph, out, err := nin.Build(nin.Config{Model: "nin-bn", Classes: cifar10.Classes, Size: size})
+		graph, out, err := models.Build(models.Config{Model: "nin-bn", Classes: cifar10.Classes, Size: size})
 		if err != nil {
 			t.Fatal(err)
 		}
 		evaluated := func(split cifar10.Split, pairs bool) (Evaluation, []Verdict, [][]float64) {
-			net, err := nn.Build(d, graph, out, nn.Options{Batch: 8, Augment: ops.Augment{Size: size, Mean: cifar10.Mean, Std: cifar10.Std}, Pairs: pairs})
+			net, err := nn.Build(d, graph, out, nn.Options{Batch: 8, Augment: ops.Augment{Size: size, Mean: models.Mean, Std: models.Std}, Pairs: pairs})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer net.Release()
-			if err := nin.Init(net, 3); err != nil {
+			if err := models.Init(net, 3); err != nil {
 				t.Fatal(err)
 			}
 			images, err := Upload(d, "images", split)

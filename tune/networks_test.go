@@ -5,7 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"ninvk/nin"
+	"ninvk/models"
 	"ninvk/ops"
 )
 
@@ -13,12 +13,8 @@ import (
 func networks(t *testing.T, batch int) []Call {
 	t.Helper()
 	var calls []Call
-	for _, model := range nin.Models {
-		size := 32
-		if model == "nin-imagenet" {
-			size = 224
-		}
-		g, _, err := nin.Build(nin.Config{Model: model, Classes: 10, Size: size})
+	for _, model := range models.Names() {
+		g, _, err := models.Build(models.Config{Model: model, Classes: 10, Size: models.Size(model)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +38,7 @@ func TestShippedTable(t *testing.T) {
 }
 
 func TestCalls(t *testing.T) {
-	g, _, err := nin.Build(nin.Config{Model: "nin", Classes: 10, Size: 32})
+	g, _, err := models.Build(models.Config{Model: "nin", Classes: 10, Size: 32})
 	if err != nil {
 		t.Fatal(err)
 	}

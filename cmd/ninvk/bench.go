@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strconv"
 	"time"
 
@@ -14,13 +13,13 @@ import (
 	"ninvk/bench"
 	"ninvk/cifar10"
 	"ninvk/gpu"
-	"ninvk/nin"
+	"ninvk/models"
 	"ninvk/train"
 )
 
 type benchCommand struct {
 	Adapter   string `help:"Index, part of the name or driver, or type."`
-	Model     string `default:"nin" help:"nin, nin-bn or nin-imagenet." placeholder:"NAME"`
+	Model     string `default:"nin" help:"One of ${models}." placeholder:"NAME"`
 	Batch     int    `default:"64" help:"Images a step."`
 	Batches   []int  `default:"1,16,64,128,256" help:"Further batch sizes at which the whole network is measured." placeholder:"N,N"`
 	Operators bool   `help:"Measure the adapter and the operators only, and print every kernel."`
@@ -34,8 +33,8 @@ type benchCommand struct {
 
 // Run measures.
 func (c benchCommand) Run(ctx context.Context) error {
-	if !slices.Contains(nin.Models, c.Model) {
-		return &nin.UnknownModelError{Name: c.Model}
+	if err := models.Check(c.Model); err != nil {
+		return err
 	}
 	if c.Batch < 1 {
 		return &train.UsageError{Flag: "--batch", Value: fmt.Sprint(c.Batch), Problem: "must be at least 1"}

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"ninvk/nin"
+	"ninvk/models"
 	"ninvk/picture"
 	"ninvk/train"
 )
@@ -32,7 +32,7 @@ type cam struct {
 }
 
 // openCam checks --cam before any work.
-func (c predictCommand) openCam(n *nin.Network, inputs []input) (*cam, error) {
+func (c predictCommand) openCam(n *models.Network, inputs []input) (*cam, error) {
 	if c.Cam == "" {
 		return nil, nil
 	}
@@ -88,7 +88,7 @@ func keeps(flag, out, in, what string) error {
 }
 
 // add draws an image and its map.
-func (m *cam) add(path string, img *image.RGBA, e nin.Explanation) error {
+func (m *cam) add(path string, img *image.RGBA, e models.Explanation) error {
 	told := e.Predictions[0]
 	for _, p := range e.Predictions {
 		if p.Index == m.class {

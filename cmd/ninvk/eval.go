@@ -9,7 +9,7 @@ import (
 	"text/tabwriter"
 
 	"ninvk/cifar10"
-	"ninvk/nin"
+	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/ops"
 	"ninvk/picture"
@@ -22,7 +22,7 @@ type evalCommand struct {
 	described
 	Split   string `default:"test" enum:"test,train" help:"test or train."`
 	Batch   int    `default:"64" help:"Images a step."`
-	Resize  *int   `help:"Pixels a side to enlarge images to; 0 for their own size (default: what the weights tell, else 224 for nin-imagenet and 0 for others)."`
+	Resize  *int   `help:"Pixels a side to enlarge images to; 0 for their own size (default: what the weights tell, else the network's own)."`
 	Flip    bool   `help:"Show the network each image and its mirror image, and take the mean of its answers; twice the work."`
 	Adapter string `help:"Index, part of the name or driver, or type."`
 	NoTune  bool   `help:"Take the usual kernels rather than the measured choice, and measure none."`
@@ -88,7 +88,7 @@ func (c evalCommand) Run(ctx context.Context) error {
 		return &interrupted{"interrupted; no figures, as only part of the split was seen"}
 	}
 	if math.IsNaN(e.Loss) || math.IsInf(e.Loss, 0) {
-		return &nin.WeightsError{Path: n.Path, Problem: fmt.Sprintf("with these weights the loss is %v: their outputs are not numbers to compare", e.Loss)}
+		return &models.WeightsError{Path: n.Path, Problem: fmt.Sprintf("with these weights the loss is %v: their outputs are not numbers to compare", e.Loss)}
 	}
 	confusion := train.Confusion(verdicts, len(n.Classes))
 	classes := perClass(n.Classes, confusion)
@@ -122,9 +122,9 @@ func (c evalCommand) Run(ctx context.Context) error {
 
 // sameClasses gives a network the names of the data set's classes where it has none of its own. Another number of
 // classes is an error; other names are said.
-func sameClasses(n *nin.Network, data *cifar10.Dataset) error {
+func sameClasses(n *models.Network, data *cifar10.Dataset) error {
 	if len(n.Classes) != len(data.Classes) {
-		return &nin.WeightsError{Path: n.Path, Problem: fmt.Sprintf("its network has %d classes, the data set %s has "+
+		return &models.WeightsError{Path: n.Path, Problem: fmt.Sprintf("its network has %d classes, the data set %s has "+
 			"%d", len(n.Classes), data.Name, len(data.Classes))}
 	}
 	if data.Named {
@@ -139,7 +139,7 @@ func sameClasses(n *nin.Network, data *cifar10.Dataset) error {
 }
 
 // what names what was evaluated.
-func (c evalCommand) what(n *nin.Network, e train.Evaluation) string {
+func (c evalCommand) what(n *models.Network, e train.Evaluation) string {
 	of := fmt.Sprintf("%s, %s split, %d images", n.Model, c.Split, e.Images)
 	if c.Flip {
 		of += " with their mirror images"
@@ -180,7 +180,7 @@ const (
 )
 
 // draw writes the pictures of an evaluation.
-func (c evalCommand) draw(n *nin.Network, e train.Evaluation, confusion [][]int, verdicts []train.Verdict, split cifar10.Split) error {
+func (c evalCommand) draw(n *models.Network, e train.Evaluation, confusion [][]int, verdicts []train.Verdict, split cifar10.Split) error {
 	of := c.what(n, e)
 	matrix := picture.Matrix(fmt.Sprintf("%s: accuracy %s", of, percent(e.Accuracy)), n.Classes, confusion)
 	if err := picture.WritePNG(filepath.Join(c.Out, confusionFile), matrix); err != nil {

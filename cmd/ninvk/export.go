@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"ninvk/nin"
+	"ninvk/models"
 	"ninvk/onnx"
 	"ninvk/safetensors"
 )
@@ -16,7 +16,7 @@ type exportCommand struct {
 	Out     string `required:"" help:"The file to write." placeholder:"FILE"`
 	FoldBN  bool   `name:"fold-bn" help:"ONNX: make batch normalisation part of the convolutions before it."`
 	described
-	Resize *int `help:"ONNX: pixels a side of the input; 0 for the data's own size (default: what the weights tell, else 224 for nin-imagenet and 0 for others)."`
+	Resize *int `help:"ONNX: pixels a side of the input; 0 for the data's own size (default: what the weights tell, else the network's own)."`
 }
 
 // Run exports.
@@ -33,7 +33,7 @@ func (c exportCommand) Run(ctx context.Context) error {
 	if err := checkOutput("--out", c.Out); err != nil {
 		return err
 	}
-	n, err := untilStopped(ctx, func() (*nin.Network, error) { return c.described.open(c.Weights, c.Resize) })
+	n, err := untilStopped(ctx, func() (*models.Network, error) { return c.described.open(c.Weights, c.Resize) })
 	if err != nil {
 		return err
 	}

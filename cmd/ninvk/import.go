@@ -8,7 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"ninvk/nin"
+	"ninvk/models"
 	"ninvk/safetensors"
 )
 
@@ -30,7 +30,7 @@ func (c importCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	file, err := untilStopped(ctx, func() (*nin.File, error) { return nin.ReadFile(c.Weights) })
+	file, err := untilStopped(ctx, func() (*models.File, error) { return models.ReadFile(c.Weights) })
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (c importCommand) Run(ctx context.Context) error {
 const mostRows = 500
 
 // printRows lists what a weights file holds; none stands where an entry was taken for nothing.
-func printRows(w io.Writer, rows []nin.Row, none string) {
+func printRows(w io.Writer, rows []models.Row, none string) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "in the file\ttype\tshape\ttaken as")
 	for _, r := range rows[:min(len(rows), mostRows)] {

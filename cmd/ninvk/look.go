@@ -6,9 +6,8 @@ import (
 	"image"
 	"os"
 
-	"ninvk/cifar10"
 	"ninvk/gpu"
-	"ninvk/nin"
+	"ninvk/models"
 	"ninvk/ops"
 	"ninvk/picture"
 )
@@ -119,12 +118,12 @@ func (c activationsCommand) draw(ctx context.Context) (d drawing, err error) {
 	if err != nil {
 		return d, err
 	}
-	classifier, err := nin.NewClassifier(dev, n, nin.Options{Batch: 1, Keep: c.Layer, Tuned: tuned})
+	classifier, err := models.NewClassifier(dev, n, models.Options{Batch: 1, Keep: c.Layer, Tuned: tuned})
 	if err != nil {
 		return d, err
 	}
 	defer classifier.Close()
-	all, err := classifier.Activations([]image.Image{picture.Square(img, cifar10.Width)})
+	all, err := classifier.Activations([]image.Image{img})
 	if err != nil {
 		return d, err
 	}

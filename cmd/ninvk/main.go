@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -17,7 +18,7 @@ import (
 	"ninvk/check"
 	"ninvk/cifar10"
 	"ninvk/gpu"
-	"ninvk/nin"
+	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/ops"
 	"ninvk/picture"
@@ -80,7 +81,7 @@ func main() {
 	var c cli
 	parser, err := kong.New(&c, kong.Name("ninvk"), kong.UsageOnError(),
 		kong.Description("Network-in-Network image classifiers trained on any GPU."),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		kong.Vars{"models": strings.Join(models.Names(), ", ")}, kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		panic(err) // the declarations above contradict each other
 	}
@@ -149,8 +150,8 @@ func exitCode(err error) int {
 		return checking.Code
 	case is(new(*interrupted)):
 		return exitInterrupted
-	case is(new(*usageError)), is(new(*train.UsageError)), is(new(*nin.UnknownModelError)), is(new(*nin.ClassesError)),
-		is(new(*nin.UnknownLayerError)), is(new(*ops.VariantError)), is(new(*gpu.LimitsError)):
+	case is(new(*usageError)), is(new(*train.UsageError)), is(new(*models.UnknownModelError)), is(new(*models.ClassesError)),
+		is(new(*models.UnknownLayerError)), is(new(*ops.VariantError)), is(new(*gpu.LimitsError)):
 		return exitUsage
 	case is(new(*gpu.NoAdapterError)), is(new(*gpu.AmbiguousAdapterError)):
 		return exitNoAdapter
@@ -158,7 +159,7 @@ func exitCode(err error) int {
 		return exitLost
 	case is(new(*train.DivergedError)):
 		return exitDiverged
-	case is(new(*cifar10.FileError)), is(new(*safetensors.FormatError)), is(new(*nin.WeightsError)), is(new(*train.ConfigError)), is(new(*bench.FileError)),
+	case is(new(*cifar10.FileError)), is(new(*safetensors.FormatError)), is(new(*models.WeightsError)), is(new(*train.ConfigError)), is(new(*bench.FileError)),
 		is(new(*pth.FormatError)), is(new(*train.CheckpointError)), is(new(*train.MetricsError)), is(new(*picture.FormatError)):
 		return exitBadFile
 	}

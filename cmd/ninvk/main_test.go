@@ -21,7 +21,7 @@ import (
 	"ninvk/check"
 	"ninvk/cifar10"
 	"ninvk/gpu"
-	"ninvk/nin"
+	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/ops"
 	"ninvk/safetensors"
@@ -88,7 +88,7 @@ func records(n int, with byte) []byte {
 // weights makes a weights file of nin, changed by change.
 func weights(t *testing.T, change func(f *safetensors.File)) []byte {
 	t.Helper()
-	g, _, err := nin.Build(nin.Config{Model: "nin", Classes: cifar10.Classes, Size: cifar10.Width})
+	g, _, err := models.Build(models.Config{Model: "nin", Classes: cifar10.Classes, Size: cifar10.Width})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,9 @@ func TestBadInput(t *testing.T) {
 		"whole.safetensors":     whole,
 		"code.pth":              testdata(t, "code.pth"),
 		"state.pth":             testdata(t, "state.pth"),
-		"size.safetensors":      weights(t, func(f *safetensors.File) { f.Metadata = map[string]string{nin.ModelKey: "nin", nin.SizeKey: "huge"} }),
+		"size.safetensors": weights(t, func(f *safetensors.File) {
+			f.Metadata = map[string]string{models.ModelKey: "nin", models.SizeKey: "huge"}
+		}),
 		"broken.png":            []byte("\x89PNG\r\n\x1a\n and no more"),
 		"text.jpg":              []byte("not an image\n"),
 		"four/batches.meta.txt": []byte("a\nb\nc\nd\n"), "four/data_batch_1.bin": few, "four/test_batch.bin": few,
@@ -404,7 +406,7 @@ func TestExportImport(t *testing.T) {
 				x.Data[j] = byte(i+j) % 64 // a small float, whatever it is
 			}
 		}
-		w.Metadata = map[string]string{nin.ModelKey: "nin", "format": "pt"}
+		w.Metadata = map[string]string{models.ModelKey: "nin", "format": "pt"}
 		f = w
 	})
 	write(t, dir, map[string][]byte{"w.safetensors": whole, "w.pth": checkpoint(t, f)})

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,7 +9,7 @@ import (
 	"text/tabwriter"
 
 	"ninvk/cifar10"
-	"ninvk/nin"
+	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/ops"
 )
@@ -23,7 +22,9 @@ type modelsCommand struct {
 // model is a network as --json prints it.
 type model struct {
 	Name         string  `json:"model"`
-	Size         int     `json:"size"` // pixels a side of the images that it is for
+	Size         int     `json:"size"`          // pixels a side of the images that it is for
+	LeastSize    int     `json:"smallest_size"` // of those that it takes
+	Definition   string  `json:"definition"`    // whose it is
 	Parameters   int     `json:"parameters"`
 	MultiplyAdds float64 `json:"multiply_adds"` // an image, of one forward pass
 	Layers       []layer `json:"layers,omitempty"`
@@ -53,7 +54,7 @@ func (c modelsCommand) Run() error {
 		return writeLayers(stdout, m)
 	}
 	var all []model
-	for _, name := range nin.Models {
+	for _, name := range models.Names() {
 		m, err := describeModel(name)
 		if err != nil {
 			return err
@@ -65,17 +66,18 @@ func (c modelsCommand) Run() error {
 		return printJSON(all)
 	}
 	t := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "model\timages\tparameters\tmultiply-adds an image")
+	fmt.Fprintln(t, "model\timages\tsmallest\tparameters\tmultiply-adds an image\tdefinition")
 	for _, m := range all {
-		fmt.Fprintf(t, "%s\t%d×%d\t%d\t%.4g M\n", m.Name, m.Size, m.Size, m.Parameters, m.MultiplyAdds/1e6)
+		fmt.Fprintf(t, "%s\t%d×%[2]d\t%d×%[3]d\t%d\t%.4g M\t%s\n", m.Name, m.Size, m.LeastSize, m.Parameters,
+			m.MultiplyAdds/1e6, m.Definition)
 	}
 	return t.Flush()
 }
 
 // describeModel builds a network's graph and tells what is in it.
 func describeModel(name string) (model, error) {
-	m := model{Name: name, Size: cmp.Or(nin.DefaultSize(name), cifar10.Width)}
-	g, _, err := nin.Build(nin.Config{Model: name, Classes: cifar10.Classes, Size: m.Size, Dropout: 0.5})
+	m := model{Name: name, Size: models.Size(name), LeastSize: models.LeastSize(name), Definition: models.Source(name)}
+	g, _, err := models.Build(models.Config{Model: name, Classes: cifar10.Classes, Size: m.Size, Dropout: 0.5})
 	if err != nil {
 		return m, err
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"ninvk/nin"
+	"ninvk/models"
 )
 
 // The list names every network; what is said of one adds up.
@@ -24,7 +24,7 @@ func TestModels(t *testing.T) {
 	for _, m := range all {
 		names = append(names, m.Name)
 	}
-	if diff := cmp.Diff(nin.Models, names); diff != "" {
+	if diff := cmp.Diff(models.Names(), names); diff != "" {
 		t.Errorf("(-known +listed):\n%s", diff)
 	}
 	for _, m := range all {
@@ -36,7 +36,7 @@ func TestModels(t *testing.T) {
 		if err := json.Unmarshal([]byte(stdout), &one); err != nil {
 			t.Fatal(err)
 		}
-		sum := model{Name: m.Name, Size: m.Size}
+		sum := model{Name: m.Name, Size: m.Size, LeastSize: m.LeastSize, Definition: m.Definition}
 		seen := map[string]bool{}
 		for _, l := range one.Layers {
 			sum.Parameters += l.Parameters

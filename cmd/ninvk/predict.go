@@ -10,9 +10,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"ninvk/cifar10"
 	"ninvk/gpu"
-	"ninvk/nin"
+	"ninvk/models"
 	"ninvk/picture"
 	"ninvk/train"
 )
@@ -32,10 +31,10 @@ type predictCommand struct {
 
 // prediction is what --json prints of one file.
 type prediction struct {
-	File        string           `json:"file"`
-	URL         string           `json:"file_url,omitempty"` // where File can't be the name, as it is not UTF-8
-	Predictions []nin.Prediction `json:"predictions,omitempty"`
-	Error       string           `json:"error,omitempty"`
+	File        string              `json:"file"`
+	URL         string              `json:"file_url,omitempty"` // where File can't be the name, as it is not UTF-8
+	Predictions []models.Prediction `json:"predictions,omitempty"`
+	Error       string              `json:"error,omitempty"`
 }
 
 // stdin is the argument that stands for it.
@@ -43,7 +42,7 @@ const stdin = "-"
 
 // Run predicts. What can't be read is named, and the others go on.
 func (c predictCommand) Run(ctx context.Context) error {
-	n, err := untilStopped(ctx, func() (*nin.Network, error) { return c.described.open(c.Weights, c.Resize) })
+	n, err := untilStopped(ctx, func() (*models.Network, error) { return c.described.open(c.Weights, c.Resize) })
 	if err != nil {
 		return err
 	}
@@ -113,7 +112,7 @@ func (c predictCommand) Run(ctx context.Context) error {
 	return nil
 }
 
-func (c predictCommand) check(n *nin.Network) error {
+func (c predictCommand) check(n *models.Network) error {
 	switch {
 	case c.Batch < 1:
 		return &train.UsageError{Flag: "--batch", Value: fmt.Sprint(c.Batch), Problem: "must be at least 1"}
@@ -146,14 +145,14 @@ func readImage(path string) (image.Image, error) {
 // predictor gathers images into batches. The adapter is opened for the first one: where no image can be read, none is needed.
 type predictor struct {
 	command predictCommand
-	network *nin.Network
+	network *models.Network
 	cam     *cam
 	results []prediction
 	batch   int
 	width   int // of the column of names, in characters
 
 	dev        *gpu.Device
-	classifier *nin.Classifier
+	classifier *models.Classifier
 	waiting    []waiting
 }
 
@@ -161,14 +160,14 @@ type predictor struct {
 type waiting struct {
 	at    int // in the results
 	path  string
-	small *image.RGBA
+	small models.Input
 	large *image.RGBA // what a map lies on; nil without --cam
 }
 
 func (p *predictor) add(ctx context.Context, at int, path string, img image.Image) error {
-	w := waiting{at: at, path: path, small: picture.Square(img, cifar10.Width)}
+	w := waiting{at: at, path: path, small: p.network.Input(img)}
 	if p.cam != nil {
-		w.large = picture.Square(img, camSize)
+		w.large = p.network.View(img, camSize)
 	}
 	p.waiting = append(p.waiting, w)
 	if len(p.waiting) < p.batch {
@@ -188,7 +187,7 @@ func (p *predictor) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p.classifier, err = nin.NewClassifier(p.dev, p.network, nin.Options{Batch: p.batch, Tuned: tuned})
+	p.classifier, err = models.NewClassifier(p.dev, p.network, models.Options{Batch: p.batch, Tuned: tuned})
 	return err
 }
 

@@ -10,7 +10,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -18,7 +17,7 @@ import (
 
 	"ninvk/cifar10"
 	"ninvk/gpu"
-	"ninvk/nin"
+	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/serve"
 	"ninvk/train"
@@ -27,7 +26,7 @@ import (
 // trainCommand has a pointer wherever a setting not given must be told from one given: flags win over the file, the file over the recipe.
 type trainCommand struct {
 	Data        *string  `help:"Folder with data_batch_*.bin and test_batch.bin, 'sample' (embedded real images), or 'auto' (the folder data if there, else the sample)." placeholder:"DIR|sample|auto"`
-	Model       *string  `help:"nin, nin-bn or nin-imagenet (default: nin-bn with the recipe fast, else nin)." placeholder:"NAME"`
+	Model       *string  `help:"One of ${models} (default: nin-bn with the recipe fast, else nin)." placeholder:"NAME"`
 	Recipe      string   `help:"seed (the published script), paper or fast." placeholder:"NAME"`
 	Config      string   `help:"TOML file with settings; flags win over it." placeholder:"FILE.toml"`
 	Epochs      *int     `help:"Passes over the training images."`
@@ -157,8 +156,8 @@ func (c trainCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(nin.Models, cfg.Model) { // before the data is read and the adapter opened
-		return &nin.UnknownModelError{Name: cfg.Model}
+	if err := models.Check(cfg.Model); err != nil { // before the data is read and the adapter opened
+		return err
 	}
 	var page *serve.Server
 	if c.Serve != "" {

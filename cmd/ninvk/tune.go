@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"text/tabwriter"
 	"time"
 
 	"ninvk/cifar10"
 	"ninvk/gpu"
-	"ninvk/nin"
+	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/ops"
 	"ninvk/train"
@@ -21,9 +20,9 @@ import (
 
 type tuneCommand struct {
 	Adapter string        `help:"Index, part of the name or driver, or type."`
-	Model   string        `default:"nin" help:"nin, nin-bn or nin-imagenet." placeholder:"NAME"`
+	Model   string        `default:"nin" help:"One of ${models}." placeholder:"NAME"`
 	Batch   int           `default:"64" help:"Images a step; each batch size has its own choice."`
-	Resize  *int          `help:"Pixels a side to enlarge images to; 0 for their own size (default: 224 for nin-imagenet, else 0)."`
+	Resize  *int          `help:"Pixels a side to enlarge images to; 0 for their own size (default: the network's own size)."`
 	Budget  time.Duration `default:"45s" help:"Time after which no further pass is measured; 0 for no limit." placeholder:"TIME"`
 	JSON    bool          `help:"Print an object that machines read."`
 }
@@ -42,8 +41,8 @@ func (c tuneCommand) Run(ctx context.Context) error {
 	if c.Budget == 0 {
 		c.Budget = unlimited
 	}
-	if !slices.Contains(nin.Models, c.Model) {
-		return &nin.UnknownModelError{Name: c.Model}
+	if err := models.Check(c.Model); err != nil {
+		return err
 	}
 	cfg := train.Config{Model: c.Model, Resize: c.Resize}
 	cfg.Resolve()
@@ -54,7 +53,7 @@ func (c tuneCommand) Run(ctx context.Context) error {
 	if size < 0 {
 		return &train.UsageError{Flag: "--resize", Value: fmt.Sprint(size), Problem: "must be 0 (the data's own size) or a number of pixels"}
 	}
-	graph, _, err := nin.Build(nin.Config{Model: c.Model, Classes: cifar10.Classes, Size: size})
+	graph, _, err := models.Build(models.Config{Model: c.Model, Classes: cifar10.Classes, Size: size})
 	if err != nil {
 		return err
 	}

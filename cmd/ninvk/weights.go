@@ -6,7 +6,7 @@ import (
 	"os"
 
 	"ninvk/cifar10"
-	"ninvk/nin"
+	"ninvk/models"
 	"ninvk/train"
 )
 
@@ -19,8 +19,8 @@ type described struct {
 }
 
 // given reads the flags.
-func (d described) given() (nin.Given, error) {
-	g := nin.Given{Model: d.Model}
+func (d described) given() (models.Given, error) {
+	g := models.Given{Model: d.Model}
 	bad := func(flag, value string, err error) error {
 		if errors.As(err, new(*cifar10.FileError)) {
 			return err
@@ -31,7 +31,7 @@ func (d described) given() (nin.Given, error) {
 		flag, text string
 		parse      func(string) ([3]float64, error)
 		to         **[3]float64
-	}{{"--mean", d.Mean, nin.ParseMean, &g.Mean}, {"--std", d.Std, nin.ParseStd, &g.Std}} {
+	}{{"--mean", d.Mean, models.ParseMean, &g.Mean}, {"--std", d.Std, models.ParseStd, &g.Std}} {
 		if x.text == "" {
 			continue
 		}
@@ -43,7 +43,7 @@ func (d described) given() (nin.Given, error) {
 	}
 	if d.Classes != "" {
 		var err error
-		if g.Classes, err = nin.ParseClasses(d.Classes); err != nil {
+		if g.Classes, err = models.ParseClasses(d.Classes); err != nil {
 			return g, bad("--classes", d.Classes, err)
 		}
 	}
@@ -52,7 +52,7 @@ func (d described) given() (nin.Given, error) {
 
 // open reads a weights file, or takes the embedded weights where path is empty, and builds its network for images
 // enlarged to resize pixels a side (nil: the size that the file tells, else the model's own; 0: the data's).
-func (d described) open(path string, resize *int) (*nin.Network, error) {
+func (d described) open(path string, resize *int) (*models.Network, error) {
 	given, err := d.given()
 	if err != nil {
 		return nil, err
@@ -67,13 +67,13 @@ func (d described) open(path string, resize *int) (*nin.Network, error) {
 		}
 	}
 	if path == "" {
-		n, err := nin.Pretrained()
+		n, err := models.Pretrained()
 		if err != nil || d == (described{}) && resize == nil {
 			return n, err
 		}
-		return network(nin.FileOf(n.Path, n.File), given)
+		return network(models.FileOf(n.Path, n.File), given)
 	}
-	f, err := nin.ReadFile(path)
+	f, err := models.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -81,9 +81,9 @@ func (d described) open(path string, resize *int) (*nin.Network, error) {
 }
 
 // network builds the network of a file.
-func network(f *nin.File, given nin.Given) (*nin.Network, error) {
+func network(f *models.File, given models.Given) (*models.Network, error) {
 	n, err := f.Network(given)
-	if err == nil || errors.As(err, new(*nin.WeightsError)) || errors.As(err, new(*nin.ClassesError)) ||
+	if err == nil || errors.As(err, new(*models.WeightsError)) || errors.As(err, new(*models.ClassesError)) ||
 		given.Size == 0 {
 		return n, err
 	}
@@ -96,7 +96,7 @@ func network(f *nin.File, given nin.Given) (*nin.Network, error) {
 }
 
 // tellNotes says on stderr what was done to read weights, and what was assumed of them.
-func tellNotes(n *nin.Network) {
+func tellNotes(n *models.Network) {
 	for _, s := range n.Notes() {
 		fmt.Fprintln(os.Stderr, s)
 	}

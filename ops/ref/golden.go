@@ -7,7 +7,7 @@ import (
 )
 
 // GoldenInit gives the n initial values of a tensor of the whole-network
-// goldens (nin/testdata/golden.py computes the same bits), so that no weights
+// goldens (models/testdata/golden.py computes the same bits), so that no weights
 // need to be stored. Element i of the tensor called name is made of
 //
 //	h = PCG(i + PCG(FNV-1a(name)))    u = (h>>8)/2²³ − 1, so −1 ≤ u < 1

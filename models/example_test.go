@@ -1,17 +1,17 @@
-package nin_test
+package models_test
 
 import (
 	"fmt"
 	"image"
 	"log"
 
-	"ninvk/nin"
+	"ninvk/models"
 	"ninvk/picture"
 )
 
 // The embedded weights tell what is in an image file.
 func ExampleLoad() {
-	network, err := nin.Load("") // or the path of a weights file
+	network, err := models.Load("") // or the path of a weights file
 	if err != nil {
 		log.Fatal(err)
 	}

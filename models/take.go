@@ -1,6 +1,7 @@
-package nin
+package models
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -63,13 +64,17 @@ func (f *File) done(best *fit, others []*fit) []string {
 	}
 	list = append(list, converted...)
 	for _, o := range others[:min(len(others), mostPassedOver)] {
-		list = append(list, fmt.Sprintf("%s would fit as well", shown(strings.Trim(o.group.key+"."+o.prefix, "."))))
+		where := cmp.Or(strings.Trim(o.group.key+"."+o.prefix, "."), "what lies at the top")
+		list = append(list, fmt.Sprintf("%s would fit as well", shown(where)))
+	}
+	if best.renamed {
+		list = append(list, "old names of layers renamed")
 	}
 	var passed []string
-	for _, t := range best.outside.first {
+	for _, t := range slices.Concat(best.surplus.first, best.outside.first) {
 		passed = append(passed, t.String())
 	}
-	more := best.outside.n - len(best.outside.first)
+	more := best.surplus.n + best.outside.n - len(passed)
 	for _, e := range best.group.beside() {
 		passed = append(passed, fmt.Sprintf("%s (%s)", shown(e.Name), e.Kind))
 	}

@@ -1,4 +1,4 @@
-package nin
+package models
 
 import (
 	"cmp"
@@ -19,41 +19,58 @@ type wanted struct {
 
 // wants are a model's parameters for whatever number of classes, and what is in front of all their names.
 type wants struct {
-	model   string
-	front   string
+	*model
+	front   string // "" where there is nothing
 	params  []wanted
+	needed  int // of the parameters, those that every file must have
 	byLast  map[string]int
 	longest int // of the last parts, in bytes
 }
 
-// wantsOf are those of all models.
-var wantsOf = sync.OnceValue(func() map[string]*wants {
-	all := map[string]*wants{}
-	for _, model := range Models {
-		const size = 64 // any that all models take
-		one, _, err := Build(Config{Model: model, Classes: 1, Size: size})
+// newWants builds the model for its own size.
+func newWants(m *model) *wants {
+	specs := func(classes int) []nn.ParamSpec {
+		g, _, err := m.graph(Config{Model: m.name, Classes: classes, Size: m.size})
 		if err != nil {
 			panic(err) // a list of this package
 		}
-		two, _, err := Build(Config{Model: model, Classes: 2, Size: size})
-		if err != nil {
-			panic(err)
-		}
-		w := &wants{model: model, byLast: map[string]int{}}
-		specs, others := one.Params(), two.Params()
-		w.front, _, _ = strings.Cut(specs[0].Name, ".")
-		w.front += "."
-		for i, p := range specs {
-			x := wanted{ParamSpec: p, last: strings.TrimPrefix(p.Name, w.front)}
-			x.perClass = !slices.Equal(p.Shape, others[i].Shape)
-			w.byLast[x.last] = i
-			w.longest = max(w.longest, len(x.last))
-			w.params = append(w.params, x)
-		}
-		all[model] = w
+		return g.Params()
 	}
-	return all
-})
+	w := &wants{model: m, byLast: map[string]int{}}
+	one, two := specs(1), specs(2)
+	w.front = commonFront(one)
+	for i, p := range one {
+		x := wanted{ParamSpec: p, last: strings.TrimPrefix(p.Name, w.front)}
+		x.perClass = !slices.Equal(p.Shape, two[i].Shape)
+		w.byLast[x.last] = i
+		w.longest = max(w.longest, len(x.last))
+		w.params = append(w.params, x)
+		w.needed += yes(p.Role != nn.BatchesTracked)
+	}
+	return w
+}
+
+// commonFront is the longest "a.b." that all names begin with.
+func commonFront(specs []nn.ParamSpec) string {
+	front := specs[0].Name
+	for _, p := range specs {
+		for !strings.HasPrefix(p.Name, front) || front != "" && front[len(front)-1] != '.' {
+			front = front[:strings.LastIndexByte(strings.TrimSuffix(front, "."), '.')+1]
+		}
+	}
+	return front
+}
+
+// cachedWants are those of models that were asked for.
+var cachedWants sync.Map
+
+func wantsOf(m *model) *wants {
+	w, ok := cachedWants.Load(m)
+	if !ok {
+		w, _ = cachedWants.LoadOrStore(m, newWants(m))
+	}
+	return w.(*wants)
+}
 
 // fit is how the tensors of a group under names with a common prefix suit a model.
 type fit struct {
@@ -64,8 +81,10 @@ type fit struct {
 	found   []*tensor // in the order of the parameters; nil for none
 	wrong   []int     // parameters whose tensor has another shape
 	missing []int     // parameters without one
-	excess  some      // tensors with the prefix that are no parameter
-	outside some      // tensors without the prefix
+	renamed bool      // some had old names
+	excess  some      // tensors beside the parameters' that are none
+	surplus some      // tensors beside them that the model knows to be of no use
+	outside some      // tensors elsewhere
 }
 
 // some are tensors of which there may be very many: the first, and how many.
@@ -94,13 +113,17 @@ func (f *fit) hits() int {
 	return n
 }
 
-// mostPrefixes is how many prefixes are tried, those with the most tensors first.
-const mostPrefixes = 16
+// Of the prefixes with enough tensors for the whole network, and of those with fewer, which only serve to say what
+// is wrong, so many are tried, those with the most tensors first.
+const (
+	mostWhole   = 16
+	mostPartial = 2
+)
 
 // fits are all ways in which the file's tensors suit a model: the one to be taken first, then others that are whole,
 // then those that are not.
-func (f *File) fits(model string) []*fit {
-	w := wantsOf()[model]
+func (f *File) fits(m *model) []*fit {
+	w := wantsOf(m)
 	var all []*fit
 	for i := range f.groups {
 		all = append(all, f.groups[i].fits(w)...)
@@ -138,35 +161,65 @@ func (f *fit) rank() int {
 	return 2*at + 1 - yes(f.prefix == f.front)
 }
 
-// fits tries the prefixes that names of the group have in front of a parameter's.
+// fits tries the prefixes that names of the group have in front of a parameter's. The work for a name is that for its dots, so
+// that it stays small for files and networks of thousands.
 func (g *group) fits(w *wants) []*fit {
+	names, renamed := g.names(w.rename)
 	byName := make(map[string]*tensor, len(g.tensors))
 	count := map[string]int{}
 	var order []string
-	for i := range g.tensors {
-		t := &g.tensors[i]
-		byName[t.name] = t
-		for at := len(t.name); at >= 0 && len(t.name)-at <= w.longest; at-- {
-			if at > 0 && t.name[at-1] != '.' {
-				continue
-			}
-			if _, ok := w.byLast[t.name[at:]]; ok {
-				prefix := t.name[:at]
+	for i, name := range names {
+		byName[name] = &g.tensors[i]
+		for at := len(name); at >= 0 && len(name)-at <= w.longest; at = strings.LastIndexByte(name[:max(at-1, 0)], '.') + 1 {
+			if n, ok := w.byLast[name[at:]]; ok && w.params[n].Role != nn.BatchesTracked {
+				prefix := name[:at]
 				if count[prefix]++; count[prefix] == 1 {
 					order = append(order, prefix)
 				}
 			}
+			if at == 0 {
+				break
+			}
 		}
 	}
 	slices.SortStableFunc(order, func(a, b string) int { return count[b] - count[a] })
+	whole := 0
+	for whole < min(len(order), mostWhole) && count[order[whole]] >= w.needed {
+		whole++
+	}
 	var out []*fit
-	for _, prefix := range order[:min(len(order), mostPrefixes)] {
-		out = append(out, g.fit(w, prefix, byName))
+	for _, prefix := range order[:min(len(order), max(whole, mostPartial))] {
+		f := g.fit(w, prefix, order[:whole], names, byName)
+		f.renamed = renamed
+		out = append(out, f)
 	}
 	return out
 }
 
-func (g *group) fit(w *wants, prefix string, byName map[string]*tensor) *fit {
+// names are those of the group's tensors as they are today, and whether some were older. An old name whose new one is
+// there too stays.
+func (g *group) names(rename func(string) string) (names []string, renamed bool) {
+	names = make([]string, len(g.tensors))
+	for i, t := range g.tensors {
+		names[i] = t.name
+	}
+	if rename == nil {
+		return names, false
+	}
+	taken := make(map[string]bool, len(names))
+	for _, name := range names {
+		taken[name] = true
+	}
+	for i, old := range names {
+		if name := rename(old); !taken[name] {
+			names[i], taken[name], renamed = name, true, true
+		}
+	}
+	return names, renamed
+}
+
+// fit compares the tensors whose names begin with a prefix. Others are where the network could be too.
+func (g *group) fit(w *wants, prefix string, others, names []string, byName map[string]*tensor) *fit {
 	f := &fit{wants: w, group: g, prefix: prefix, found: make([]*tensor, len(w.params))}
 	for i, p := range w.params {
 		t := byName[prefix+p.last]
@@ -186,12 +239,21 @@ func (g *group) fit(w *wants, prefix string, byName map[string]*tensor) *fit {
 			f.wrong = append(f.wrong, i)
 		}
 	}
+	elsewhere := slices.DeleteFunc(slices.Clone(others), func(o string) bool {
+		return len(o) <= len(prefix) || !strings.HasPrefix(o, prefix)
+	})
 	for i := range g.tensors {
 		t := &g.tensors[i]
-		last, inside := strings.CutPrefix(t.name, prefix)
-		if !inside {
+		last, inside := strings.CutPrefix(names[i], prefix)
+		_, known := w.byLast[last]
+		switch {
+		case inside && known:
+		case !inside, !strings.Contains(last, "."), // no layer's
+			slices.ContainsFunc(elsewhere, func(o string) bool { return strings.HasPrefix(names[i], o) }):
 			f.outside.add(t)
-		} else if _, ok := w.byLast[last]; !ok {
+		case w.model.surplus != nil && w.model.surplus(w.front+last):
+			f.surplus.add(t)
+		default:
 			f.excess.add(t)
 		}
 	}
@@ -226,20 +288,20 @@ func (f *fit) suits(p wanted, shape []int) bool {
 	return slices.Equal(f.shape(p), shape)
 }
 
-// choose finds the model's parameters in the file; without a model, those of whichever model they are. If there are
-// none the error is a *WeightsError that says what is there and what is wanted.
-func (f *File) choose(model string) (best *fit, others []*fit, err error) {
-	told := f.Metadata[ModelKey]
-	if told != "" && !slices.Contains(Models, told) {
-		return nil, nil, f.bad("its metadata names the unknown model %q; known are %s", told,
-			strings.Join(Models, ", "))
+// choose finds in the file the parameters of the model with that name in the list; without a name, those of whichever
+// they are. If there are none the error is a *WeightsError that says what is there and what is wanted.
+func (f *File) choose(name string, list []*model) (best *fit, others []*fit, err error) {
+	told, known := f.Metadata[ModelKey], namesOf(list)
+	if told != "" && !slices.Contains(known, told) {
+		return nil, nil, f.bad("its metadata names the unknown model %q; known are %s", told, strings.Join(known, ", "))
 	}
-	if model != "" && !slices.Contains(Models, model) {
-		return nil, nil, &UnknownModelError{model}
+	if name != "" && !slices.Contains(known, name) {
+		return nil, nil, &UnknownModelError{name}
 	}
-	candidates := Models
-	if m := cmp.Or(model, told); m != "" {
-		candidates = []string{m}
+	candidates := list
+	if name := cmp.Or(name, told); name != "" {
+		at := slices.Index(known, name)
+		candidates = list[at : at+1]
 	}
 	for _, m := range candidates {
 		all := f.fits(m)
@@ -258,7 +320,7 @@ func (f *File) choose(model string) (best *fit, others []*fit, err error) {
 			best = all[0]
 		}
 	}
-	return nil, nil, f.bad("%s", f.unsuitable(best, candidates, told))
+	return nil, nil, f.bad("%s", f.unsuitable(best, candidates, list, told))
 }
 
 // bad is a *WeightsError about the file.
@@ -266,8 +328,9 @@ func (f *File) bad(format string, a ...any) error {
 	return &WeightsError{Path: f.Path, Problem: fmt.Sprintf(format, a...)}
 }
 
-// unsuitable says why the file's tensors are not those of the candidates, of which best, if not nil, comes nearest.
-func (f *File) unsuitable(best *fit, candidates []string, told string) string {
+// unsuitable says why the file's tensors are not those of the candidates out of a list, of which best, if not nil,
+// comes nearest.
+func (f *File) unsuitable(best *fit, candidates, list []*model, told string) string {
 	var s strings.Builder
 	one := len(candidates) == 1
 	near := best != nil && 2*best.hits() > len(best.params)
@@ -275,28 +338,28 @@ func (f *File) unsuitable(best *fit, candidates []string, told string) string {
 	case one && near:
 		s.WriteString(best.problem())
 	case one:
-		fmt.Fprintf(&s, "its tensors are not those of %s", candidates[0])
+		fmt.Fprintf(&s, "its tensors are not those of %s", candidates[0].name)
 	default:
-		fmt.Fprintf(&s, "its tensors fit none of %s", strings.Join(candidates, ", "))
+		fmt.Fprintf(&s, "its tensors fit none of %s", strings.Join(namesOf(candidates), ", "))
 		if near {
-			fmt.Fprintf(&s, "; %s comes nearest, but %s", best.model, best.problem())
+			fmt.Fprintf(&s, "; %s comes nearest, but %s", best.name, best.problem())
 		}
 	}
 	s.WriteString(f.beside(best, candidates[0]))
 	if !one {
 		return s.String()
 	}
-	for _, m := range Models { // others than the one asked for
+	for _, m := range list { // others than the one asked for
 		if all := f.fits(m); len(all) > 0 && all[0].whole() {
-			if m == told {
-				fmt.Fprintf(&s, "; the file says that it has weights of %s: choose that by --model", m)
+			if m.name == told {
+				fmt.Fprintf(&s, "; the file says that it has weights of %s: choose that by --model", told)
 			} else {
-				fmt.Fprintf(&s, "; they fit %s: choose that by --model", m)
+				fmt.Fprintf(&s, "; they fit %s: choose that by --model", m.name)
 			}
 			return s.String()
 		}
 	}
-	fmt.Fprintf(&s, "; they fit none of %s", strings.Join(Models, ", "))
+	fmt.Fprintf(&s, "; they fit none of %s", strings.Join(namesOf(list), ", "))
 	return s.String()
 }
 
@@ -319,8 +382,8 @@ func (f *fit) problem() string {
 const mostNamed = 3
 
 // beside lists some of the file's tensors and some of those wanted, first of all those which differ.
-func (f *File) beside(best *fit, model string) string {
-	g, w := f.largest(), wantsOf()[model]
+func (f *File) beside(best *fit, m *model) string {
+	g, w := f.largest(), wantsOf(m)
 	var here, want []string
 	if best != nil {
 		g, w = best.group, best.wants
@@ -334,7 +397,7 @@ func (f *File) beside(best *fit, model string) string {
 	for _, t := range g.tensors[:min(len(g.tensors), mostNamed)] {
 		here = append(here, t.String())
 	}
-	for _, p := range w.params[:mostNamed] {
+	for _, p := range w.params[:min(len(w.params), mostNamed)] {
 		want = append(want, (&fit{wants: w}).describe(p))
 	}
 	first := func(list []string, of int) string {

@@ -1,4 +1,4 @@
-package nin_test
+package models_test
 
 import (
 	"errors"
@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"ninvk/cifar10"
-	"ninvk/nin"
+	"ninvk/models"
 	"ninvk/ops/ref"
 	"ninvk/picture"
 	"ninvk/safetensors"
@@ -34,9 +34,9 @@ func sampleImages(t *testing.T) (images []image.Image, labels []byte) {
 	return images, data.Test.Labels
 }
 
-func classifier(t *testing.T, n *nin.Network, o nin.Options) *nin.Classifier {
+func classifier(t *testing.T, n *models.Network, o models.Options) *models.Classifier {
 	t.Helper()
-	c, err := nin.NewClassifier(openDevice(t), n, o)
+	c, err := models.NewClassifier(openDevice(t), n, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func classifier(t *testing.T, n *nin.Network, o nin.Options) *nin.Classifier {
 func TestClassify(t *testing.T) {
 	f := claim(t)
 	images, labels := sampleImages(t)
-	all, err := classifier(t, pretrained(t), nin.Options{Batch: 100}).Classify(images)
+	all, err := classifier(t, pretrained(t), models.Options{Batch: 100}).Classify(images)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestClassify(t *testing.T) {
 func TestExplain(t *testing.T) {
 	images, _ := sampleImages(t)
 	images = images[:3]
-	c := classifier(t, pretrained(t), nin.Options{Batch: 2}) // a whole batch, then a part of one
+	c := classifier(t, pretrained(t), models.Options{Batch: 2}) // a whole batch, then a part of one
 	all, err := c.Explain(images)
 	if err != nil {
 		t.Fatal(err)
@@ -115,6 +115,13 @@ func TestExplain(t *testing.T) {
 			t.Errorf("image %d in a batch and alone (-batch +alone):\n%s", i, diff)
 		}
 	}
+	if again, err := c.Classify([]image.Image{c.Network.Input(images[0])}); err != nil || !cmp.Equal(again[0], all[0].Predictions,
+		cmpopts.EquateApprox(0, 1e-6)) {
+		t.Errorf("an image that is fitted already: %v, %v", again, err)
+	}
+	if _, err := c.Classify([]image.Image{models.Input{RGBA: image.NewRGBA(image.Rect(0, 0, 9, 9))}}); err == nil {
+		t.Error("an image fitted to another network was classified")
+	}
 	if none, err := c.Classify(nil); err != nil || len(none) != 0 {
 		t.Errorf("no images: %v, %v", none, err)
 	}
@@ -129,12 +136,12 @@ func TestExplain(t *testing.T) {
 // Activations are those of the layer that was asked for, as the float64 twin computes them.
 func TestActivations(t *testing.T) {
 	n := pretrained(t)
-	n, err := nin.NewNetwork(n.Path, n.File, nin.Given{Size: cifar10.Width}) // whatever size the weights are for
+	n, err := models.NewNetwork(n.Path, n.File, models.Given{Size: cifar10.Width}) // whatever size the weights are for
 	if err != nil {
 		t.Fatal(err)
 	}
 	images, _ := sampleImages(t)
-	got, err := classifier(t, n, nin.Options{Batch: 1, Keep: "classifier.0"}).Activations(images[:1])
+	got, err := classifier(t, n, models.Options{Batch: 1, Keep: "classifier.0"}).Activations(images[:1])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,10 +166,10 @@ func TestActivations(t *testing.T) {
 
 func TestClassifierErrors(t *testing.T) {
 	n := pretrained(t)
-	if _, err := nin.NewClassifier(openDevice(t), n, nin.Options{Keep: "conv1"}); !errors.As(err, new(*nin.UnknownLayerError)) {
+	if _, err := models.NewClassifier(openDevice(t), n, models.Options{Keep: "conv1"}); !errors.As(err, new(*models.UnknownLayerError)) {
 		t.Errorf("an unknown layer: %v", err)
 	}
-	if _, err := nin.Load("none.safetensors"); err == nil || !strings.Contains(err.Error(), "none.safetensors") {
+	if _, err := models.Load("none.safetensors"); err == nil || !strings.Contains(err.Error(), "none.safetensors") {
 		t.Errorf("a missing file: %v", err)
 	}
 	// Weights that are finite, but whose network overflows.
@@ -176,12 +183,12 @@ func TestClassifierErrors(t *testing.T) {
 		}
 		f.Tensors = append(f.Tensors, x)
 	}
-	big, err := nin.NewNetwork("big.safetensors", f, nin.Given{})
+	big, err := models.NewNetwork("big.safetensors", f, models.Given{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	images, _ := sampleImages(t)
-	if p, err := classifier(t, big, nin.Options{Batch: 1}).Classify(images[:1]); !errors.As(err, new(*nin.WeightsError)) || !strings.Contains(err.Error(), "big.safetensors") {
+	if p, err := classifier(t, big, models.Options{Batch: 1}).Classify(images[:1]); !errors.As(err, new(*models.WeightsError)) || !strings.Contains(err.Error(), "big.safetensors") {
 		t.Errorf("a network that overflows: %v, %v", p, err)
 	}
 }

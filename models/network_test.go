@@ -1,4 +1,4 @@
-package nin_test
+package models_test
 
 import (
 	"encoding/json"
@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ninvk/cifar10"
-	"ninvk/nin"
+	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/safetensors"
 )
@@ -39,9 +39,9 @@ func claim(t *testing.T) (f figures) {
 	return f
 }
 
-func pretrained(t *testing.T) *nin.Network {
+func pretrained(t *testing.T) *models.Network {
 	t.Helper()
-	n, err := nin.Pretrained()
+	n, err := models.Pretrained()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestPretrained(t *testing.T) {
 		t.Fatal(err)
 	}
 	if sum != f.SHA256 {
-		t.Errorf("the weights have the checksum %s, the figures in nin-bn-cifar10.json are of %s: ninvk eval --data DIR --json > nin/pretrained/nin-bn-cifar10.json makes them anew", sum, f.SHA256)
+		t.Errorf("the weights have the checksum %s, the figures in nin-bn-cifar10.json are of %s: ninvk eval --data DIR --json > models/pretrained/nin-bn-cifar10.json makes them anew", sum, f.SHA256)
 	}
 	if f.Model != n.Model || f.Split != "test" || f.Images < 1 || f.Accuracy <= 0 || f.Accuracy > 1 {
 		t.Errorf("figures %+v of a %s", f, n.Model)
@@ -68,11 +68,11 @@ func TestPretrained(t *testing.T) {
 
 func TestMetadata(t *testing.T) {
 	base := pretrained(t).File
-	with := func(m map[string]string) (*nin.Network, error) {
-		return nin.NewNetwork("w.safetensors", &safetensors.File{Tensors: base.Tensors, Metadata: m}, nin.Given{})
+	with := func(m map[string]string) (*models.Network, error) {
+		return models.NewNetwork("w.safetensors", &safetensors.File{Tensors: base.Tensors, Metadata: m}, models.Given{})
 	}
 	told := map[string]string{
-		nin.ModelKey: "nin-bn", nin.SizeKey: "24", nin.MeanKey: "[0.1,0.2,0.3]", nin.StdKey: "[1,2,3]", nin.ClassesKey: `["a","b","c","d","e","f","g","h","i","j"]`,
+		models.ModelKey: "nin-bn", models.SizeKey: "24", models.MeanKey: "[0.1,0.2,0.3]", models.StdKey: "[1,2,3]", models.ClassesKey: `["a","b","c","d","e","f","g","h","i","j"]`,
 	}
 	n, err := with(told)
 	if err != nil {
@@ -81,24 +81,24 @@ func TestMetadata(t *testing.T) {
 	if n.Size != 24 || n.Graph.Nodes()[0].Shape.H != 24 || n.Mean != [3]float64{0.1, 0.2, 0.3} || n.Std != [3]float64{1, 2, 3} || strings.Join(n.Classes, "") != "abcdefghij" {
 		t.Errorf("not what the metadata tell: %d, %v, %v, %v", n.Size, n.Mean, n.Std, n.Classes)
 	}
-	if n, err = with(nil); err != nil || n.Size != 32 || n.Mean != cifar10.Mean || n.Std != cifar10.Std || n.Classes[3] != "cat" || n.Model != "nin-bn" {
+	if n, err = with(nil); err != nil || n.Size != 32 || n.Mean != models.Mean || n.Std != models.Std || n.Classes[3] != "cat" || n.Model != "nin-bn" {
 		t.Errorf("without metadata: %+v, %v", n, err)
 	}
-	if n, err = nin.NewNetwork("w", &safetensors.File{Tensors: base.Tensors, Metadata: told},
-		nin.Given{Size: 40}); err != nil || n.Size != 40 {
+	if n, err = models.NewNetwork("w", &safetensors.File{Tensors: base.Tensors, Metadata: told},
+		models.Given{Size: 40}); err != nil || n.Size != 40 {
 		t.Errorf("a size that was asked for: %v", err)
 	}
 	for key, values := range map[string][]string{
-		nin.ModelKey:   {"vgg"},
-		nin.SizeKey:    {"", "big", "0", "-3", "4097", "1e3"},
-		nin.MeanKey:    {"", "0.5", "[1,2]", "[1,2,3,4]", `["a","b","c"]`, "[1e300,0,0]"},
-		nin.StdKey:     {"[0,1,1]", "[1,1,-1]", "[1e-30,1,1]", "null"},
-		nin.ClassesKey: {"", "[]", `["a"]`, "7", `["a","b","c","d","e","f","g","h","i","\u001b[2J"]`, `["a","b","c","d","e","f","g","h","i\nj",""]`},
+		models.ModelKey:   {"vgg"},
+		models.SizeKey:    {"", "big", "0", "-3", "4097", "1e3"},
+		models.MeanKey:    {"", "0.5", "[1,2]", "[1,2,3,4]", `["a","b","c"]`, "[1e300,0,0]"},
+		models.StdKey:     {"[0,1,1]", "[1,1,-1]", "[1e-30,1,1]", "null"},
+		models.ClassesKey: {"", "[]", `["a"]`, "7", `["a","b","c","d","e","f","g","h","i","\u001b[2J"]`, `["a","b","c","d","e","f","g","h","i\nj",""]`},
 	} {
 		for _, v := range values {
 			m := maps.Clone(told)
 			m[key] = v
-			if n, err := with(m); !errors.As(err, new(*nin.WeightsError)) || !strings.HasPrefix(err.Error(), "w.safetensors: ") {
+			if n, err := with(m); !errors.As(err, new(*models.WeightsError)) || !strings.HasPrefix(err.Error(), "w.safetensors: ") {
 				t.Errorf("%s %q: %+v, %v", key, v, n, err)
 			}
 		}
@@ -108,26 +108,26 @@ func TestMetadata(t *testing.T) {
 // What Export writes, NewNetwork understands.
 func TestExportTells(t *testing.T) {
 	n := pretrained(t)
-	f := nin.Export(nin.Metadata{Model: "nin-bn", Size: 48, Classes: n.Classes, Mean: cifar10.Mean, Std: cifar10.Std},
+	f := models.Export(models.Metadata{Model: "nin-bn", Size: 48, Classes: n.Classes, Mean: models.Mean, Std: models.Std},
 		nil, &nn.State{})
 	f.Tensors = n.File.Tensors
-	got, err := nin.NewNetwork("w", f, nin.Given{})
+	got, err := models.NewNetwork("w", f, models.Given{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Model != "nin-bn" || got.Size != 48 || got.Mean != cifar10.Mean || got.Std != cifar10.Std || !cmp.Equal(got.Classes, n.Classes) {
+	if got.Model != "nin-bn" || got.Size != 48 || got.Mean != models.Mean || got.Std != models.Std || !cmp.Equal(got.Classes, n.Classes) {
 		t.Errorf("%s, %d, %v, %v, %v", got.Model, got.Size, got.Mean, got.Std, got.Classes)
 	}
 }
 
 func TestUntoldModel(t *testing.T) {
 	f := &safetensors.File{Tensors: []safetensors.Tensor{safetensors.FromFloat32s("x", []int{1}, []float32{1})}}
-	if _, err := nin.NewNetwork("w.safetensors", f, nin.Given{}); !errors.As(err, new(*nin.WeightsError)) ||
+	if _, err := models.NewNetwork("w.safetensors", f, models.Given{}); !errors.As(err, new(*models.WeightsError)) ||
 		!strings.Contains(err.Error(), "w.safetensors: its tensors fit none of nin, nin-bn, nin-imagenet; in the "+
 			"file are x [1]; wanted are classifier.0.weight [192 3 5 5]") {
 		t.Errorf("%v", err)
 	}
-	if _, err := nin.OpenNetwork(filepath.Join(t.TempDir(), "none"), nin.Given{}); !errors.Is(err, os.ErrNotExist) {
+	if _, err := models.OpenNetwork(filepath.Join(t.TempDir(), "none"), models.Given{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing file: %v", err)
 	}
 }
@@ -135,10 +135,10 @@ func TestUntoldModel(t *testing.T) {
 // TestTooManyClasses: a file that asks for more classes than memory holds names of is refused, not served.
 func TestTooManyClasses(t *testing.T) {
 	f := &safetensors.File{
-		Metadata: map[string]string{nin.ModelKey: "nin"},
+		Metadata: map[string]string{models.ModelKey: "nin"},
 		Tensors:  []safetensors.Tensor{safetensors.FromFloat32s("classifier.20.weight", []int{1 << 30, 0, 1, 1}, nil)},
 	}
-	if _, err := nin.NewNetwork("w.safetensors", f, nin.Given{}); !errors.As(err, new(*nin.WeightsError)) ||
+	if _, err := models.NewNetwork("w.safetensors", f, models.Given{}); !errors.As(err, new(*models.WeightsError)) ||
 		!strings.Contains(err.Error(), "1073741824 classes") {
 		t.Errorf("%v", err)
 	}
@@ -152,7 +152,7 @@ func TestLayer(t *testing.T) {
 	}
 	for _, name := range []string{"", "conv1"} {
 		_, err = n.Layer(name)
-		var e *nin.UnknownLayerError
+		var e *models.UnknownLayerError
 		if !errors.As(err, &e) || len(e.Known) != len(n.Graph.Nodes()) {
 			t.Fatalf("layer %q: %v", name, err)
 		}

@@ -1,4 +1,4 @@
-package nin_test
+package models_test
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"ninvk/nin"
+	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/pth"
 	"ninvk/safetensors"
@@ -23,7 +23,7 @@ import (
 // named are weights of a model for a number of classes, under the names that name gives.
 func named(t testing.TB, model string, classes int, name func(string) string) []safetensors.Tensor {
 	t.Helper()
-	g, _, err := nin.Build(nin.Config{Model: model, Classes: classes, Size: 64})
+	g, _, err := models.Build(models.Config{Model: model, Classes: classes, Size: 64})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func converted(list []safetensors.Tensor, dtype string) []safetensors.Tensor {
 func TestFindsWeights(t *testing.T) {
 	plain := named(t, "nin-bn", 10, front(""))
 	want, err := safetensors.Encode(&safetensors.File{Tensors: plain, Metadata: map[string]string{"format": "pt",
-		nin.ModelKey: "nin-bn"}})
+		models.ModelKey: "nin-bn"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestFindsWeights(t *testing.T) {
 		{"double", converted(plain, "F64"), []string{"float64 rounded to float32"}},
 		{"twice", append(slices.Clone(plain), named(t, "nin-bn", 10, front("ema."))...), nil},
 	} {
-		n, err := nin.NewNetwork("w", &safetensors.File{Tensors: c.tensors}, nin.Given{})
+		n, err := models.NewNetwork("w", &safetensors.File{Tensors: c.tensors}, models.Given{})
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
@@ -131,10 +131,10 @@ func TestFindsWeights(t *testing.T) {
 
 // The models and the number of classes are told apart by names and shapes.
 func TestFindsModel(t *testing.T) {
-	for _, model := range nin.Models {
+	for _, model := range models.Names() {
 		for _, classes := range []int{2, 10, 100} {
-			n, err := nin.NewNetwork("w", &safetensors.File{Tensors: named(t, model, classes, front("module."))},
-				nin.Given{})
+			n, err := models.NewNetwork("w", &safetensors.File{Tensors: named(t, model, classes, front("module."))},
+				models.Given{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -152,23 +152,23 @@ func TestUnsuitable(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		tensors []safetensors.Tensor
-		given   nin.Given
+		given   models.Given
 		parts   []string
 	}{
-		{"one is missing", cut, nin.Given{}, []string{
+		{"one is missing", cut, models.Given{}, []string{
 			"fit none of nin, nin-bn, nin-imagenet; nin-bn comes nearest, but tensor " +
 				"module.classifier.29.running_var is missing (1 of the network's 63 are)",
 			"wanted are classifier.29.running_var [4]"}},
-		{"another was asked for", named(t, "nin-bn", 4, front("module.")), nin.Given{Model: "nin"}, []string{
+		{"another was asked for", named(t, "nin-bn", 4, front("module.")), models.Given{Model: "nin"}, []string{
 			"not those of nin;", "in the file are ", "module.classifier.1.weight [192]", "they fit nin-bn: choose " +
 				"that by --model"}},
 		{"of nothing", []safetensors.Tensor{safetensors.FromFloat32s("conv1.weight\x1b[2J", []int{1}, []float32{1})},
-			nin.Given{Model: "nin"}, []string{
+			models.Given{Model: "nin"}, []string{
 				`in the file are "conv1.weight\x1b[2J" [1]; wanted are classifier.0.weight [192 3 5 5], classifier.0.bias [192]`, "they fit none of"}},
-		{"of no tensors", nil, nin.Given{}, []string{"in the file are no tensors"}},
+		{"of no tensors", nil, models.Given{}, []string{"in the file are no tensors"}},
 	} {
-		_, err := nin.NewNetwork("w", &safetensors.File{Tensors: c.tensors}, c.given)
-		if !errors.As(err, new(*nin.WeightsError)) {
+		_, err := models.NewNetwork("w", &safetensors.File{Tensors: c.tensors}, c.given)
+		if !errors.As(err, new(*models.WeightsError)) {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
@@ -183,26 +183,26 @@ func TestUnsuitable(t *testing.T) {
 // A flag wins over the file, the file over what is assumed; what is written holds what is known alone.
 func TestWhoTells(t *testing.T) {
 	tensors := named(t, "nin", 3, front(""))
-	told := map[string]string{nin.ModelKey: "nin", nin.ClassesKey: `["a","b","c"]`, nin.MeanKey: "[0.1,0.2,0.3]",
-		nin.StdKey: "[1,1,1]", nin.SizeKey: "24"}
+	told := map[string]string{models.ModelKey: "nin", models.ClassesKey: `["a","b","c"]`, models.MeanKey: "[0.1,0.2,0.3]",
+		models.StdKey: "[1,1,1]", models.SizeKey: "24"}
 	half := [3]float64{0.5, 0.5, 0.5}
 	for _, c := range []struct {
 		name     string
 		metadata map[string]string
-		given    nin.Given
+		given    models.Given
 		classes  string
 		mean     [3]float64
 		assumed  []string
 	}{
-		{"nobody", nil, nin.Given{}, "class 0 class 1 class 2", [3]float64{0.485, 0.456, 0.406},
+		{"nobody", nil, models.Given{}, "class 0 class 1 class 2", [3]float64{0.485, 0.456, 0.406},
 			[]string{"w does not tell all; assumed: mean 0.485,0.456,0.406; deviation 0.229,0.224,0.225; 3 classes " +
 				"named class 0, class 1, class 2; input of 32×32 pixels (flags: --mean, --std, --classes)"}},
-		{"the file", told, nin.Given{}, "a b c", [3]float64{0.1, 0.2, 0.3}, nil},
-		{"flags", told, nin.Given{Classes: []string{"x", "y", "z"}, Mean: &half, Std: &half}, "x y z", half, nil},
-		{"some flags", nil, nin.Given{Classes: []string{"x", "y", "z"}}, "x y z", [3]float64{0.485, 0.456, 0.406},
+		{"the file", told, models.Given{}, "a b c", [3]float64{0.1, 0.2, 0.3}, nil},
+		{"flags", told, models.Given{Classes: []string{"x", "y", "z"}, Mean: &half, Std: &half}, "x y z", half, nil},
+		{"some flags", nil, models.Given{Classes: []string{"x", "y", "z"}}, "x y z", [3]float64{0.485, 0.456, 0.406},
 			[]string{"(flags: --mean, --std)"}},
 	} {
-		n, err := nin.NewNetwork("w", &safetensors.File{Tensors: tensors, Metadata: c.metadata}, c.given)
+		n, err := models.NewNetwork("w", &safetensors.File{Tensors: tensors, Metadata: c.metadata}, c.given)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -217,7 +217,7 @@ func TestWhoTells(t *testing.T) {
 				t.Errorf("%s: %q lacks %q", c.name, n.Assumed(), part)
 			}
 		}
-		again, err := nin.NewNetwork("w", n.Content(), nin.Given{})
+		again, err := models.NewNetwork("w", n.Content(), models.Given{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -225,11 +225,11 @@ func TestWhoTells(t *testing.T) {
 			t.Errorf("%s: what was written tells another story (-read +written and read):\n%s", c.name, diff)
 		}
 	}
-	n, err := nin.NewNetwork("w", &safetensors.File{Tensors: tensors, Metadata: told}, nin.Given{})
+	n, err := models.NewNetwork("w", &safetensors.File{Tensors: tensors, Metadata: told}, models.Given{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := n.NameClasses([]string{"x", "y"}); !errors.As(err, new(*nin.ClassesError)) {
+	if err := n.NameClasses([]string{"x", "y"}); !errors.As(err, new(*models.ClassesError)) {
 		t.Errorf("a data set of two classes: %v", err)
 	}
 	if err := n.NameClasses([]string{"a", "y", "c"}); err != nil || n.Classes[1] != "b" || n.OtherNames([]string{"a",
@@ -240,8 +240,8 @@ func TestWhoTells(t *testing.T) {
 		"taken by their number" {
 		t.Error(s)
 	}
-	if _, err := nin.NewNetwork("w", &safetensors.File{Tensors: tensors},
-		nin.Given{Classes: []string{"x"}}); !errors.As(err, new(*nin.ClassesError)) ||
+	if _, err := models.NewNetwork("w", &safetensors.File{Tensors: tensors},
+		models.Given{Classes: []string{"x"}}); !errors.As(err, new(*models.ClassesError)) ||
 		err.Error() != "w has 3 classes, but 1 are named" {
 		t.Errorf("one name for three classes: %v", err)
 	}
@@ -253,26 +253,26 @@ func TestParseGiven(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]string{"a,b": "a b", " a , b ": "a b", file: "cat dog"} {
-		if got, err := nin.ParseClasses(text); err != nil || strings.Join(got, " ") != want {
+		if got, err := models.ParseClasses(text); err != nil || strings.Join(got, " ") != want {
 			t.Errorf("classes %q: %q, %v", text, got, err)
 		}
 	}
 	for _, text := range []string{"a", "", ",", "a,,b", "a,\x1b", t.TempDir(), "\xff,b"} {
-		if got, err := nin.ParseClasses(text); err == nil {
+		if got, err := models.ParseClasses(text); err == nil {
 			t.Errorf("classes %q: %q", text, got)
 		}
 	}
 	for text, want := range map[string][3]float64{"0.5": {0.5, 0.5, 0.5}, "0": {}, "0.1, 0.2,1": {0.1, 0.2, 1}} {
-		if got, err := nin.ParseMean(text); err != nil || got != want {
+		if got, err := models.ParseMean(text); err != nil || got != want {
 			t.Errorf("mean %q: %v, %v", text, got, err)
 		}
 	}
 	for _, text := range []string{"", "a", "1,2", "0.1,0.2,0.3,0.4", "NaN", "-0.1", "127.5", "Inf"} {
-		if got, err := nin.ParseMean(text); err == nil {
+		if got, err := models.ParseMean(text); err == nil {
 			t.Errorf("mean %q: %v", text, got)
 		}
 	}
-	if got, err := nin.ParseStd("0"); err == nil {
+	if got, err := models.ParseStd("0"); err == nil {
 		t.Errorf("deviation 0: %v", got)
 	}
 }
@@ -305,19 +305,19 @@ func TestForeignFiles(t *testing.T) {
 		if err := os.WriteFile(path, []byte(c.content), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := nin.ReadFile(path); err == nil || !strings.HasPrefix(err.Error(), path) ||
+		if _, err := models.ReadFile(path); err == nil || !strings.HasPrefix(err.Error(), path) ||
 			!strings.Contains(err.Error(), c.want) {
 			t.Errorf("%.20q: %v, want %q", c.content, err, c.want)
 		}
 	}
-	if _, err := nin.ReadFile(os.DevNull); !errors.As(err, new(*nin.WeightsError)) || !strings.Contains(err.Error(),
+	if _, err := models.ReadFile(os.DevNull); !errors.As(err, new(*models.WeightsError)) || !strings.Contains(err.Error(),
 		"not a regular file") {
 		t.Errorf("a device: %v", err)
 	}
 	large := filepath.Join(dir, "large")
 	if err := os.WriteFile(large, nil, 0o644); err == nil {
 		err = os.Truncate(large, 1<<40)
-		if _, e := nin.ReadFile(large); err == nil && (e == nil || !strings.Contains(e.Error(),
+		if _, e := models.ReadFile(large); err == nil && (e == nil || !strings.Contains(e.Error(),
 			"1099511627776 bytes")) {
 			t.Errorf("a very large file: %v", e)
 		}
@@ -345,16 +345,16 @@ func FuzzReadFile(f *testing.F) {
 		if err := os.WriteFile(path, b, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		file, err := nin.ReadFile(path)
+		file, err := models.ReadFile(path)
 		if err == nil {
 			for _, r := range file.Rows() {
 				if s := fmt.Sprint(r.Name, r.Kind); strings.ContainsAny(s, "\x1b\n\x00") {
 					t.Errorf("%q is shown", s)
 				}
 			}
-			_, err = file.Network(nin.Given{})
+			_, err = file.Network(models.Given{})
 		}
-		if err != nil && !errors.As(err, new(*nin.WeightsError)) && !errors.As(err, new(*pth.FormatError)) &&
+		if err != nil && !errors.As(err, new(*models.WeightsError)) && !errors.As(err, new(*pth.FormatError)) &&
 			!errors.As(err, new(*safetensors.FormatError)) {
 			t.Errorf("%T: %v", err, err)
 		}

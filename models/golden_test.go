@@ -1,4 +1,4 @@
-package nin_test
+package models_test
 
 import (
 	"encoding/json"
@@ -13,7 +13,7 @@ import (
 
 	"ninvk/cifar10"
 	"ninvk/gpu"
-	"ninvk/nin"
+	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/ops"
 	"ninvk/ops/ref"
@@ -71,14 +71,14 @@ func followGolden(t *testing.T, file string) map[string]string {
 		t.Fatal(err)
 	}
 	d := openDevice(t)
-	graph, out, err := nin.Build(nin.Config{Model: g.Model, Classes: 10, Size: 32})
+	graph, out, err := models.Build(models.Config{Model: g.Model, Classes: 10, Size: 32})
 	if err != nil {
 		t.Fatal(err)
 	}
 	net, err := nn.Build(d, graph, out, nn.Options{
 		Batch: g.Batch, Train: true,
 		Optimiser: ops.SGD{Momentum: 0.9, WeightDecay: 0.0005},
-		Augment:   ops.Augment{Size: 32, Mean: cifar10.Mean, Std: cifar10.Std},
+		Augment:   ops.Augment{Size: 32, Mean: models.Mean, Std: models.Std},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -205,13 +205,13 @@ func TestTenStepsWithEachVariant(t *testing.T) {
 func TestDispatches(t *testing.T) {
 	t.Setenv(ops.VariantEnv, "conv/forward=tiled,conv/input-gradient=tiled,conv/weight-gradient=tiled")
 	d := openDevice(t)
-	graph, out, err := nin.Build(nin.Config{Model: "nin", Classes: 10, Size: 32, Dropout: 0.5})
+	graph, out, err := models.Build(models.Config{Model: "nin", Classes: 10, Size: 32, Dropout: 0.5})
 	if err != nil {
 		t.Fatal(err)
 	}
 	net, err := nn.Build(d, graph, out, nn.Options{
 		Batch: 64, Train: true, Optimiser: ops.SGD{Momentum: 0.9},
-		Augment: ops.Augment{Size: 32, Mean: cifar10.Mean, Std: cifar10.Std},
+		Augment: ops.Augment{Size: 32, Mean: models.Mean, Std: models.Std},
 	})
 	if err != nil {
 		t.Fatal(err)

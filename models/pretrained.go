@@ -1,4 +1,4 @@
-package nin
+package models
 
 import (
 	_ "embed"

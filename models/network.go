@@ -1,4 +1,4 @@
-package nin
+package models
 
 import (
 	"cmp"
@@ -19,7 +19,7 @@ import (
 // Keys of a weights file's metadata; docs/weights.md promises them. Of a file without them the usual is assumed, see
 // Network.Assumed.
 const (
-	ModelKey   = "ninvk.model"   // one of Models
+	ModelKey   = "ninvk.model"   // one of Names
 	SizeKey    = "ninvk.size"    // pixels a side of the input
 	ClassesKey = "ninvk.classes" // names by index, a JSON list
 	MeanKey    = "ninvk.mean"    // of red, green and blue, 0 to 1, a JSON list
@@ -82,14 +82,6 @@ func (e *ClassesError) Error() string {
 	return fmt.Sprintf("%s has %d classes, but %d are named", e.Path, e.Have, e.Given)
 }
 
-// DefaultSize is the pixels a side of the images that a model is for; 0 for those of the data.
-func DefaultSize(model string) int {
-	if model == "nin-imagenet" {
-		return 224
-	}
-	return 0
-}
-
 // OpenNetwork reads a weights file of any format (see ReadFile), and builds its network as File.Network does.
 func OpenNetwork(path string, given Given) (*Network, error) {
 	f, err := ReadFile(path)
@@ -109,14 +101,14 @@ func NewNetwork(path string, f *safetensors.File, given Given) (*Network, error)
 // adapter is needed. What in the file does not suit is a *WeightsError, names for another number of classes a
 // *ClassesError.
 func (f *File) Network(given Given) (*Network, error) {
-	best, others, err := f.choose(given.Model)
+	best, others, err := f.choose(given.Model, table)
 	if err != nil {
 		return nil, err
 	}
 	if given.Classes != nil && len(given.Classes) != best.classes {
 		return nil, &ClassesError{f.Path, best.classes, len(given.Classes)}
 	}
-	n := &Network{Path: f.Path, Metadata: Metadata{Model: best.model, Mean: cifar10.Mean, Std: cifar10.Std},
+	n := &Network{Path: f.Path, Metadata: Metadata{Model: best.name, Mean: Mean, Std: Std},
 		known: map[string]bool{}}
 	if err := n.read(f.Metadata, best.classes, given); err != nil {
 		return nil, f.bad("its metadata: %v", err)
@@ -152,7 +144,7 @@ func (n *Network) read(told map[string]string, classes int, given Given) error {
 	if given.Size != 0 {
 		n.Size, n.known[SizeKey] = given.Size, true
 	}
-	n.Size = cmp.Or(n.Size, DefaultSize(n.Model), cifar10.Width)
+	n.Size = cmp.Or(n.Size, Size(n.Model))
 	for _, x := range []struct {
 		key         string
 		to, given   *[3]float64

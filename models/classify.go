@@ -1,4 +1,4 @@
-package nin
+package models
 
 import (
 	"fmt"
@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"ninvk/cifar10"
 	"ninvk/gpu"
 	"ninvk/nn"
 	"ninvk/ops"
@@ -103,7 +102,7 @@ func NewClassifier(dev *gpu.Device, n *Network, o Options) (*Classifier, error) 
 		return nil, err
 	}
 	if err = n.Weights.Load(c.net); err == nil {
-		c.images, err = ops.NewImages(dev, "images to classify", cifar10.Height, cifar10.Width, make([]byte, o.Batch*cifar10.ImageBytes))
+		c.images, err = ops.NewImages(dev, "images to classify", n.pixels(), n.pixels(), make([]byte, o.Batch*n.imageBytes()))
 	}
 	if err != nil {
 		c.Close()
@@ -126,8 +125,8 @@ func (c *Classifier) Close() {
 	}
 }
 
-// Classify gives for each image its classes, the most probable first. Images may have any size and format: the largest square in the middle counts, shrunk to 32×32 pixels
-// as the training images were, and from there brought to the network's input.
+// Classify gives for each image its classes, the most probable first. Images may have any size and format:
+// they are fitted to the network as Network.Input does it; those that are fitted already are taken as they are.
 func (c *Classifier) Classify(images []image.Image) ([][]Prediction, error) {
 	var out [][]Prediction
 	err := c.run(images, func(from, n int) error {
@@ -175,8 +174,9 @@ func (c *Classifier) Activations(images []image.Image) ([]Maps, error) {
 // run evaluates the network on one batch after the other; read is called when each is done.
 func (c *Classifier) run(images []image.Image, read func(from, n int) error) error {
 	batch := c.net.Options.Batch
-	pixels := make([]byte, 0, min(batch, len(images))*cifar10.ImageBytes)
-	m := cifar10.Transform(0, 0, 0, cifar10.AugmentNone, c.Network.Size)
+	side := c.Network.pixels()
+	pixels := make([]byte, 0, min(batch, len(images))*c.Network.imageBytes())
+	m := resize(side, c.Network.Size)
 	for from := 0; from < len(images); from += batch {
 		part := images[from:min(from+batch, len(images))]
 		pixels = pixels[:0]
@@ -185,7 +185,14 @@ func (c *Classifier) run(images []image.Image, read func(from, n int) error) err
 			if img.Bounds().Empty() {
 				return fmt.Errorf("image %d has no pixels", from+i)
 			}
-			pixels = append(pixels, picture.Planes(picture.Square(img, cifar10.Width))...)
+			in, fitted := img.(Input)
+			if !fitted {
+				in = c.Network.Input(img)
+			} else if size := in.Bounds().Size(); size.X != side || size.Y != side {
+				return fmt.Errorf("image %d is fitted to another network: it has %d×%d pixels, %s takes %d×%d", from+i,
+					size.X, size.Y, c.Network.Model, side, side)
+			}
+			pixels = append(pixels, picture.Planes(in.RGBA)...)
 			entries[i] = ops.BatchEntry(uint32(i), 0, m)
 		}
 		if err := c.images.Replace(pixels); err != nil {

@@ -1,0 +1,59 @@
+package models
+
+import (
+	"fmt"
+	"image"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ninvk/cifar10"
+	"ninvk/picture"
+	"ninvk/safetensors"
+)
+
+// A network for small images sees the largest square at its own size, whatever size it was trained at; one for ImageNet
+// the middle of the image at its input's.
+func TestInput(t *testing.T) {
+	img := image.NewGray(image.Rect(3, 5, 103, 85))
+	for i := range img.Pix {
+		img.Pix[i] = uint8(i * i / 77)
+	}
+	for _, c := range []struct {
+		model       string
+		given, size int
+		want        *image.RGBA
+	}{
+		{"nin-bn", 0, 32, picture.Square(img, 32)},
+		{"nin", 48, 48, picture.Square(img, 32)},
+		{"nin-imagenet", 0, 224, picture.Crop(img, 256, 224)},
+		{"nin-imagenet", 70, 70, picture.Crop(img, 80, 70)},
+	} {
+		m, err := find(c.model)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := &safetensors.File{Tensors: tensors(t, m, 3, func(s string) string { return s })}
+		n, err := NewNetwork("w", f, Given{Size: c.given})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := n.Input(img); n.Size != c.size || !cmp.Equal(got.Bounds(), c.want.Bounds()) || !cmp.Equal(got.Pix, c.want.Pix) {
+			t.Errorf("%s, size %d: an input of %v for %d pixels, not what is wanted", c.model, c.given, got.Bounds(), n.Size)
+		}
+		if got := n.View(img, 40).Bounds().Size(); got != image.Pt(40, 40) {
+			t.Errorf("%s: a view of %v", c.model, got)
+		}
+	}
+}
+
+// Images come to the network's input as those of a data set do in evaluation.
+func TestResize(t *testing.T) {
+	for _, to := range []int{8, 16, 24, 31, 32, 33, 48, 64, 224} {
+		t.Run(fmt.Sprint(to), func(t *testing.T) {
+			if got, want := resize(cifar10.Width, to), cifar10.Transform(0, 0, 0, cifar10.AugmentNone, to); got != want {
+				t.Errorf("%v, want %v", got, want)
+			}
+		})
+	}
+}

@@ -1,0 +1,145 @@
+// Package models has all networks in one table, their initialisation, their weights in and out under PyTorch's names,
+// those that are part of the program, and images classified with them.
+//
+// Load and Classify are all that it takes to use a trained network; see the example.
+package models
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"ninvk/nn"
+)
+
+// model is a line of the table.
+type model struct {
+	name   string
+	size   int                                              // pixels a side of the images that the network is for
+	source string                                           // whose definition it is
+	build  func(g *nn.Graph, x *nn.Node, c Config) *nn.Node // the logits [N, Classes, 1, 1] of images x
+
+	// What others' weights files may have; nil where there is nothing to know.
+	surplus func(name string) bool   // of a tensor by the network's names: it is known to be of no use, and passed over
+	rename  func(name string) string // an old name, whatever is in front of it, as it is today; others as they are
+}
+
+// table has all networks; whatever lists or finds one does it from here. Each family is a file of this package.
+var table = []*model{
+	{name: "nin", size: 32, source: "the paper, arXiv 1312.4400", build: ninCIFAR(false)},
+	{name: "nin-bn", size: 32, source: "the paper, with batch normalisation", build: ninCIFAR(true)},
+	{name: "nin-imagenet", size: imageNet, source: "Caffe's model zoo", build: ninImageNet},
+}
+
+// imageNet is the pixels a side of the images that networks for ImageNet are for.
+const imageNet = 224
+
+// Config is what a network is built for.
+type Config struct {
+	Model   string // one of Names
+	Classes int
+	Size    int     // pixels a side of the images
+	Dropout float64 // probability that an activation is dropped while training
+}
+
+// UnknownModelError says that there is no such network, and which there are.
+type UnknownModelError struct{ Name string }
+
+func (e *UnknownModelError) Error() string {
+	return fmt.Sprintf("unknown model %q; known are %s", e.Name, strings.Join(Names(), ", "))
+}
+
+// Names are those of all networks, in the order of the table.
+func Names() []string { return namesOf(table) }
+
+func namesOf(list []*model) []string {
+	var names []string
+	for _, m := range list {
+		names = append(names, m.name)
+	}
+	return names
+}
+
+// find is the line of a name; the error is an *UnknownModelError.
+func find(name string) (*model, error) {
+	i := slices.IndexFunc(table, func(m *model) bool { return m.name == name })
+	if i < 0 {
+		return nil, &UnknownModelError{name}
+	}
+	return table[i], nil
+}
+
+// Check says whether there is a network of that name; the error is an *UnknownModelError.
+func Check(name string) error {
+	_, err := find(name)
+	return err
+}
+
+// channels of an image: red, green and blue.
+const channels = 3
+
+// Build is the graph of a network for images [N, 3, Size, Size], and its last node, the logits [N, Classes, 1, 1]. An
+// unknown name is an *UnknownModelError.
+func Build(c Config) (*nn.Graph, *nn.Node, error) {
+	m, err := find(c.Model)
+	if err != nil {
+		return nil, nil, err
+	}
+	return m.graph(c)
+}
+
+func (m *model) graph(c Config) (*nn.Graph, *nn.Node, error) {
+	g := nn.NewGraph()
+	x := m.build(g, g.Input(channels, c.Size, c.Size), c)
+	return g, x, g.Err()
+}
+
+// Size is the pixels a side of the images that a network is for, 0 for an unknown one.
+func Size(name string) int {
+	m, err := find(name)
+	if err != nil {
+		return 0
+	}
+	return m.size
+}
+
+// Source says whose definition a network is, "" for an unknown one.
+func Source(name string) string {
+	m, err := find(name)
+	if err != nil {
+		return ""
+	}
+	return m.source
+}
+
+// LeastSize is the pixels a side of the smallest images that a network takes, 0 for an unknown one. It is found by
+// trying: a network takes all sizes from its least on.
+func LeastSize(name string) int {
+	m, err := find(name)
+	if err != nil {
+		return 0
+	}
+	return m.leastSize()
+}
+
+func (m *model) leastSize() int {
+	takes := func(size int) bool {
+		_, _, err := m.graph(Config{Model: m.name, Classes: 1, Size: size})
+		return err == nil
+	}
+	below, least := 0, 1
+	for !takes(least) {
+		if least >= maxSize {
+			return 0
+		}
+		below, least = least, 2*least
+	}
+	for below+1 < least {
+		if middle := (below + least) / 2; takes(middle) {
+			least = middle
+		} else {
+			below = middle
+		}
+	}
+	return least
+}
