@@ -170,7 +170,7 @@ func (g *group) fits(w *wants) []*fit {
 	var order []string
 	for i, name := range names {
 		byName[name] = &g.tensors[i]
-		for at := len(name); at >= 0 && len(name)-at <= w.longest; at = strings.LastIndexByte(name[:max(at-1, 0)], '.') + 1 {
+		for at := len(name); len(name)-at <= w.longest; at = strings.LastIndexByte(name[:at-1], '.') + 1 {
 			if n, ok := w.byLast[name[at:]]; ok && w.params[n].Role != nn.BatchesTracked {
 				prefix := name[:at]
 				if count[prefix]++; count[prefix] == 1 {

@@ -38,7 +38,8 @@ func TestInput(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := n.Input(img); n.Size != c.size || !cmp.Equal(got.Bounds(), c.want.Bounds()) || !cmp.Equal(got.Pix, c.want.Pix) {
+		got := n.Input(img)
+		if n.Size != c.size || got.Bounds() != c.want.Bounds() || !cmp.Equal(got.Pix, c.want.Pix) {
 			t.Errorf("%s, size %d: an input of %v for %d pixels, not what is wanted", c.model, c.given, got.Bounds(), n.Size)
 		}
 		if got := n.View(img, 40).Bounds().Size(); got != image.Pt(40, 40) {
