@@ -208,6 +208,8 @@ var companions = map[string]struct {
 	"conv_tiled":    {[]string{"conv_tiled", "conv_tiled_weights", "conv_grad_tiled"}, "conv"},
 	"conv_naive":    {[]string{"conv_naive", "conv_grad_naive"}, "conv"},
 	"conv_straight": {[]string{"conv_straight", "conv_grad_straight", "conv_grad_straight_sum", "unfold"}, "conv"},
+	"linear":        {nil, "linear"}, // its variants have the shaders
+	"linear_naive":  {[]string{"linear_naive"}, "linear"},
 	"conv_winograd": {[]string{"conv_winograd", "conv_winograd_weights"}, "conv"},
 	"table":         {},                                                        // the list of all operators
 	"pool":          {[]string{"maxpool", "avgpool", "globalavgpool"}, "pool"}, // one file, three poolings

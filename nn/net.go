@@ -540,7 +540,8 @@ func (n *Net) recordStep(r *recorder, images *ops.Images, b int, train bool) err
 	}
 	floats := float64(n.trained) // weights and momenta are read and written, gradients read
 	r.begin(Part{Layer: "update", Operator: "gradient norm", Pass: updatePass, Shape: fmt.Sprint(n.trained), Flops: 2 * floats, Bytes: 8 * floats})
-	if err := n.Options.Clip.Update(r.Recorder, n.trained, n.metrics); err != nil {
+	parameters := []ops.Vector{{N: n.trained, Weights: r.Weights, Grads: r.Grads}}
+	if err := n.Options.Clip.Update(r.Recorder, parameters, n.metrics); err != nil {
 		return err
 	}
 	r.begin(Part{Layer: "update", Operator: "sgd", Pass: updatePass, Shape: fmt.Sprint(n.trained), Flops: 6 * floats, Bytes: 20 * floats})

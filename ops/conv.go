@@ -55,13 +55,13 @@ func (c Conv) Flops(x Shape) float64 {
 
 // Forward records y = conv(x) + bias, then ReLU where c has it.
 func (c Conv) Forward(r *Recorder, x Tensor, weight, bias Param, y Tensor) error {
-	return r.pass(ConvForward, ConvCall{Conv: c, In: x, Out: y, Weight: weight, Bias: bias})
+	return convVariants.record(r, ConvForward, ConvCall{Conv: c, In: x, Out: y, Weight: weight, Bias: bias})
 }
 
 // InputGrad records dx from dy. Where the convolution has a ReLU, dy must already be masked by it. A mask, the input where that is the output of a ReLU,
 // makes dx 0 where it is 0; it is for variants that do so (see MasksInputGrad), otherwise nil.
 func (c Conv) InputGrad(r *Recorder, dy Tensor, weight Param, dx Tensor, mask *Tensor) error {
-	return r.pass(ConvInputGrad, ConvCall{Conv: c, In: dx, Out: dy, Weight: weight, Mask: mask})
+	return convVariants.record(r, ConvInputGrad, ConvCall{Conv: c, In: dx, Out: dy, Weight: weight, Mask: mask})
 }
 
 // MasksInputGrad says whether the variant chosen for the input gradient can mask dx by the ReLU before on its way.
@@ -70,7 +70,7 @@ func (c Conv) MasksInputGrad(r *Recorder, x Shape) bool {
 	if err != nil {
 		return false
 	}
-	v, err := r.choose(ConvInputGrad, call)
+	v, err := convVariants.choose(r, ConvInputGrad, call)
 	return err == nil && v.Masks
 }
 
@@ -82,7 +82,7 @@ func (c Conv) WeightGrad(r *Recorder, x, dy Tensor, y *Tensor, weight, bias Para
 			return err
 		}
 	}
-	return r.pass(ConvWeightGrad, ConvCall{Conv: c, In: x, Out: dy, Weight: weight, Bias: bias})
+	return convVariants.record(r, ConvWeightGrad, ConvCall{Conv: c, In: x, Out: dy, Weight: weight, Bias: bias})
 }
 
 // Need is the memory that recording the passes for input x takes from r, which needs neither tape nor buffers for that: forward alone, or in training all of them.
@@ -95,15 +95,7 @@ func (c Conv) Need(r *Recorder, x Shape, train bool) (Need, error) {
 	if train {
 		passes = append(passes, ConvInputGrad, ConvWeightGrad)
 	}
-	var need Need
-	for _, p := range passes {
-		v, err := r.choose(p, call)
-		if err != nil {
-			return need, err
-		}
-		need = need.Max(r.need(v, call))
-	}
-	return need, nil
+	return convVariants.need(r, call, passes...)
 }
 
 // call is a pass for input x without its buffers.

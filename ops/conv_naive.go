@@ -90,7 +90,7 @@ func naiveWeightGrad(r *Recorder, c ConvCall) error {
 	}
 	l := r.Dev.Limits()
 	kernel := gpu.Kernel{Name: "conv weight gradient naive", Source: shaders.Source("conv_grad_naive", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write}}
-	run, _ := naiveRun(r.plannedCall(c))
+	run, _ := naiveRun(c.planned(r))
 	x, dy := c.In, c.Out
 	parts := ceilDiv(dy.Pixels(), run)
 	for _, in := range x.spans(l, 1) {

@@ -281,7 +281,7 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 		}
 	}
 
-	t := convGradTile(l, r.plannedCall(c))
+	t := convGradTile(l, c.planned(r))
 	k := gpu.Kernel{
 		Name:     fmt.Sprintf("conv weight gradient r%d q%d wg%d", t.R, t.Q, t.WG),
 		Source:   t.Source(),
@@ -290,7 +290,7 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 	lanes := straightLanes(c)
 	texels := u.outTexels()
 	chunks := ceilDiv(texels, t.Texels())
-	parts, one := straightParts(l, r.plannedCall(c), t)
+	parts, one := straightParts(l, c.planned(r), t)
 	parts = min(parts, chunks)
 	width := r.Scratch.tex.Width
 	shift, factor := rowDivisor(width)

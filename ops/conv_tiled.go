@@ -35,8 +35,8 @@ var (
 )
 
 // tiledForward, tiledInputGrad and tiledWeightGrad are the variants that use the given tiles.
-func tiledForward(name string, tiles []shaders.ConvTiled) Variant {
-	return Variant{
+func tiledForward(name string, tiles []shaders.ConvTiled) Variant[ConvCall] {
+	return Variant[ConvCall]{
 		Name:   name,
 		Fits:   func(l gpu.Limits, c ConvCall) error { return tiledFits(l, tiles, c.K, c.In.Shape, c.Out.Shape) },
 		Need:   func(l gpu.Limits, c ConvCall) Need { return tiledNeed(l, tiles, forwardGemm(c)) },
@@ -44,8 +44,8 @@ func tiledForward(name string, tiles []shaders.ConvTiled) Variant {
 	}
 }
 
-func tiledInputGrad(name string, tiles []shaders.ConvTiled) Variant {
-	return Variant{
+func tiledInputGrad(name string, tiles []shaders.ConvTiled) Variant[ConvCall] {
+	return Variant[ConvCall]{
 		Name:   name,
 		Fits:   func(l gpu.Limits, c ConvCall) error { return tiledFits(l, tiles, c.K, c.Out.Shape, c.In.Shape) },
 		Need:   func(l gpu.Limits, c ConvCall) Need { return tiledNeed(l, tiles, inputGradGemm(c)) },
@@ -54,8 +54,8 @@ func tiledInputGrad(name string, tiles []shaders.ConvTiled) Variant {
 	}
 }
 
-func tiledWeightGrad(name string, tiles []shaders.ConvGradTiled) Variant {
-	return Variant{
+func tiledWeightGrad(name string, tiles []shaders.ConvGradTiled) Variant[ConvCall] {
+	return Variant[ConvCall]{
 		Name: name,
 		Fits: func(l gpu.Limits, c ConvCall) error { return tiledWeightFits(l, tiles, c) },
 		Need: func(l gpu.Limits, c ConvCall) Need {
@@ -311,7 +311,7 @@ func tiledWeightFits(l gpu.Limits, tiles []shaders.ConvGradTiled, c ConvCall) er
 
 func (r *Recorder) tiledWeightGrad(tiles []shaders.ConvGradTiled, c ConvCall) error {
 	l := r.Dev.Limits()
-	s, err := convGradSplit(l, tiles, r.plannedCall(c))
+	s, err := convGradSplit(l, tiles, c.planned(r))
 	if err != nil {
 		return err
 	}

@@ -9,24 +9,55 @@ import (
 // scales the gradients so that their norm is at most Clip, as torch.nn.utils.clip_grad_norm_ does.
 type GradNorm struct{ Clip float64 }
 
-// Update records the search through all n parameters and their gradients, before the optimiser's update. Into metrics, four floats of a step, go as the third the
-// norm before clipping, as the fourth the number of gradients and weights that are not finite.
-func (o GradNorm) Update(r *Recorder, n int, metrics *gpu.Buffer) error {
-	groups := min(ceilDiv(n, 4*128), 256)
-	passes := ceilDiv(n, 4*128*groups)
-	params := []uint32{uint32(n), uint32(groups), bits(float32(o.Clip))}
+// Vector is a part of the parameters: N of them and their gradients, in buffers of N floats rounded up to 4.
+type Vector struct {
+	N              int
+	Weights, Grads *gpu.Buffer
+}
+
+// Update records the search through all parameters and their gradients, before the optimiser's update. Into metrics,
+// four floats of a step, go as the third the norm before clipping, as the fourth the number of gradients and weights
+// that are not finite.
+func (o GradNorm) Update(r *Recorder, parts []Vector, metrics *gpu.Buffer) error {
+	const aligned = 256 / 8 // sums where a binding may begin
 	kernel := func(mode string, bindings ...gpu.Kind) gpu.Kernel {
-		return gpu.Kernel{Name: "gradient norm, " + mode, Source: shaders.Source("gradnorm", map[string]any{"Mode": mode}), Bindings: append([]gpu.Kind{gpu.Params}, bindings...)}
+		return gpu.Kernel{
+			Name: "gradient norm, " + mode, Source: shaders.Source("gradnorm", map[string]any{"Mode": mode}),
+			Bindings: append([]gpu.Kind{gpu.Params}, bindings...),
+		}
 	}
-	part := gpu.Slice{Buffer: r.Partial, Size: uint64(8 * groups)}
-	if err := r.dispatch(kernel("part", gpu.Write, gpu.Read, gpu.Read), passes+128, params, groups, 1, 1, part, gpu.All(r.Grads), gpu.All(r.Weights)); err != nil {
-		return err
+	groups := make([]int, len(parts)) // workgroups, each with a sum
+	params := func(i int) []uint32 {
+		return []uint32{uint32(parts[i].N), uint32(groups[i]), bits(float32(o.Clip))}
 	}
-	if err := r.dispatch(kernel("sum", gpu.Read, gpu.Write), groups, params, 1, 1, 1, part, gpu.All(metrics)); err != nil {
+	passes := func(i int) int { return ceilDiv(parts[i].N, 4*128*groups[i]) }
+	all := 0
+	for i, p := range parts {
+		groups[i] = min(ceilDiv(p.N, 4*128), 256)
+		if i < len(parts)-1 {
+			groups[i] = ceilDiv(groups[i], aligned) * aligned
+		}
+		sums := gpu.Slice{Buffer: r.Partial, Offset: uint64(8 * all), Size: uint64(8 * groups[i])}
+		k := kernel("part", gpu.Write, gpu.Read, gpu.Read)
+		if err := r.dispatch(k, passes(i)+128, params(i), groups[i], 1, 1,
+			sums, gpu.All(p.Grads), gpu.All(p.Weights)); err != nil {
+			return err
+		}
+		all += groups[i]
+	}
+	sums := gpu.Slice{Buffer: r.Partial, Size: uint64(8 * all)}
+	k := kernel("sum", gpu.Read, gpu.Write)
+	if err := r.dispatch(k, all, []uint32{0, uint32(all)}, 1, 1, 1, sums, gpu.All(metrics)); err != nil {
 		return err
 	}
 	if o.Clip == 0 {
 		return nil
 	}
-	return r.dispatch(kernel("scale", gpu.Read, gpu.Write), passes, params, groups, 1, 1, gpu.All(metrics), gpu.All(r.Grads))
+	for i, p := range parts {
+		k := kernel("scale", gpu.Read, gpu.Write)
+		if err := r.dispatch(k, passes(i), params(i), groups[i], 1, 1, gpu.All(metrics), gpu.All(p.Grads)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -43,7 +43,10 @@ func TestLowerLimits(t *testing.T) {
 	ordered := []string{"conv forward 65×32×7×5 to 32 k3 s1 p1", "conv input gradient 65×32×7×5 to 32 k3 s1 p1"}
 	others := []string{
 		"batch norm training 65×10×7×5 relu", "batch norm evaluation 65×10×7×5", "batch norm gradient 65×10×7×5 relu", "global average pool forward 65×10×7×5", "bias gradient 65×10×7×5", "relu forward 65×10×7×5", "relu gradient 65×10×7×5", "add forward 65×10×7×5",
-		"dropout forward 65×10×7×5 p0.5",
+		"dropout forward 65×10×7×5 p0.5", "add forward 65×10×7×5 3 terms relu",
+		"subsample forward 65×10×7×5 s1, 3 before, 2 after",
+		"subsample gradient 65×10×7×5 s1, 3 before, 2 after", "adaptive average pool forward 65×10×7×5 to 7×5",
+		"adaptive average pool gradient 65×10×7×5 to 7×5",
 	}
 	flat := []string{
 		"max pool forward 1×10×32×32 k3 s2 p1", "max pool gradient 1×10×32×32 k3 s2 p1", "average pool gradient 1×10×32×32 k3 s2 p1",

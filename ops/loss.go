@@ -9,7 +9,11 @@ import (
 
 // CrossEntropy is the softmax cross entropy of logits [N][classes], the mean over the batch, with label smoothing
 // (1-s)·CE + s·mean over classes as in PyTorch.
-type CrossEntropy struct{ Smoothing float64 }
+type CrossEntropy struct {
+	Smoothing float64
+	Weight    float64 // of the loss in that of a network with several heads; 0 stands for 1
+	Added     bool    // the loss is added to what the heads before have left in result
+}
 
 // Check says whether logits of shape x can be judged.
 func (CrossEntropy) Check(x Shape) error {
@@ -19,12 +23,21 @@ func (CrossEntropy) Check(x Shape) error {
 	return nil
 }
 
-// Forward records each image's loss and whether its largest logit is the label's into result (8 bytes an image), and the gradient of the mean loss
-// into dlogits. labels holds N words.
+// Forward records each image's loss, times Weight, and whether its largest logit is the label's into result (8 bytes an
+// image), and the gradient of the mean of these losses into dlogits. labels holds N words. Added leaves what result
+// says of the largest logit.
 func (o CrossEntropy) Forward(r *Recorder, logits Tensor, labels *gpu.Buffer, dlogits Tensor, result *gpu.Buffer) error {
 	k := gpu.Kernel{Name: "cross entropy", Source: shaders.Source("loss", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write, gpu.Write}}
+	weight := o.Weight
+	if weight == 0 {
+		weight = 1
+	}
 	all := span{0, logits.Groups()} // of a buffer that may be larger than one binding
-	return r.dispatch(k, 4*logits.C, []uint32{uint32(logits.N), uint32(logits.C), uint32(logits.Plane()), bits(float32(o.Smoothing))},
+	params := []uint32{
+		uint32(logits.N), uint32(logits.C), uint32(logits.Plane()), bits(float32(o.Smoothing)),
+		bits(float32(weight)), flag(o.Added),
+	}
+	return r.dispatch(k, 4*logits.C, params,
 		ceilDiv(logits.N, 64), 1, 1, logits.slice(all), gpu.All(labels), dlogits.slice(all), gpu.All(result))
 }
 

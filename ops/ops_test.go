@@ -383,6 +383,11 @@ func varied(t testing.TB) []ops.Case {
 		"global average pool forward 65×10×7×5", "global average pool gradient 65×10×7×5",
 		"bias gradient 65×10×7×5", "relu forward 65×10×7×5", "relu gradient 65×10×7×5", "add forward 65×10×7×5",
 		"dropout forward 65×10×7×5 p0.5",
+		"add forward 65×10×7×5 3 terms relu", "add forward 65×10×7×5 4 terms in place",
+		"adaptive average pool forward 2×96×14×14 to 7×7", "adaptive average pool gradient 2×96×14×14 to 7×7",
+		"subsample forward 2×10×7×5 s1, 3 before, 9 after", "subsample gradient 2×10×7×5 s1, 3 before, 9 after",
+		"linear forward 300×12×2×2 to 40", "linear input gradient 300×12×2×2 to 40",
+		"linear weight gradient 300×12×2×2 to 40",
 	} {
 		cs = append(cs, find(t, name)...)
 	}
@@ -526,6 +531,13 @@ func TestImpossibleShapes(t *testing.T) {
 		"window of padding":       ops.AvgPool{K: 3, Stride: 1, Pad: 2}.Out,
 		"window beyond the bound": ops.AvgPool{K: 129, Stride: 1, Pad: 64}.Out,
 		"no pooling window":       ops.MaxPool{Stride: 1}.Out,
+		"wrong values":            ops.Linear{In: 104, M: 3}.Out,
+		"no outputs":              ops.Linear{In: 105}.Out,
+		"no pixels":               ops.AdaptiveAvgPool{H: 1}.Out,
+		"too many pixels":         ops.AdaptiveAvgPool{H: 1000, W: 1000}.Out,
+		"stride 0 of a shortcut":  ops.Subsample{}.Out,
+		"channels before":         ops.Subsample{Stride: 1, Before: -1}.Out,
+		"channels after":          ops.Subsample{Stride: 1, After: -1}.Out,
 	} {
 		if y, err := f(x); err == nil {
 			t.Errorf("%s: got %v, want an error", name, y)
@@ -593,6 +605,9 @@ func TestNaN(t *testing.T) {
 	for _, test := range []struct{ c, in, out string }{
 		{"relu forward 1×3×7×5", "v", "v"},
 		{"conv forward 1×3×7×5 to 5 k3 s1 p2 relu", "x", "y"},
+		{"linear forward 3×5×7×5 to 10 relu", "x", "y"},
+		{"add forward 1×3×7×5 2 terms relu", "a", "sum"},
+		{"adaptive average pool forward 1×3×13×11 to 4×3", "x", "y"},
 		{"max pool forward 1×3×7×5 k3 s2 p1", "x", "y"},
 		{"batch norm training 1×3×7×5 relu", "x", "y"},
 		{"batch norm evaluation 1×3×7×5 relu", "x", "y"},
@@ -698,16 +713,21 @@ func TestGradNormFindsWhatIsNotFinite(t *testing.T) {
 		if c.Operator != "gradnorm" || c.Op.(ops.GradNorm).Clip != 0 || c.In.C > 100_000 {
 			continue
 		}
-		for _, name := range []string{"weight", "dweight"} {
+		for _, name := range []string{"weight", "dweight", "more weights", "more gradients"} {
+			n := len(inputs(c)[name])
+			if n == 0 { // not in parts
+				continue
+			}
 			for _, v := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
-				for _, at := range []int{0, c.In.C / 2, c.In.C - 1} {
+				for _, at := range []int{0, n / 2, n - 1} {
 					in := inputs(c)
 					in[name][at] = v
 					out, _ := run(t, c, in, 0)
 					if got := out["metrics"][3]; got != 1 {
 						t.Errorf("%s: %s[%d] = %v: %g values found, want 1", c.Name, name, at, v, got)
 					}
-					if norm := out["metrics"][2]; name == "dweight" && !math.IsNaN(norm) && !math.IsInf(norm, 0) {
+					gradient := name == "dweight" || name == "more gradients"
+					if norm := out["metrics"][2]; gradient && !math.IsNaN(norm) && !math.IsInf(norm, 0) {
 						t.Errorf("%s: %s[%d] = %v: the norm is %g", c.Name, name, at, v, norm)
 					}
 				}

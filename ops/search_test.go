@@ -114,7 +114,20 @@ var others = []func(r *rand.Rand, c ops.Conv, x *ops.Shape) any{
 	},
 	func(*rand.Rand, ops.Conv, *ops.Shape) any { return ops.GlobalAvgPool{} },
 	func(*rand.Rand, ops.Conv, *ops.Shape) any { return ops.ReLU{} },
-	func(*rand.Rand, ops.Conv, *ops.Shape) any { return ops.Add{} },
+	func(r *rand.Rand, _ ops.Conv, _ *ops.Shape) any { return ops.Add{ReLU: r.IntN(2) == 0} },
+	func(r *rand.Rand, c ops.Conv, x *ops.Shape) any {
+		return ops.Linear{In: x.C * x.H * x.W, M: c.M, ReLU: r.IntN(2) == 0}
+	},
+	func(r *rand.Rand, c ops.Conv, x *ops.Shape) any {
+		*x = ops.Shape{N: x.N, C: x.C * 16, H: 1, W: 1}
+		return ops.Linear{In: x.C, M: c.M * edge(r, 5), ReLU: r.IntN(2) == 0}
+	},
+	func(r *rand.Rand, _ ops.Conv, _ *ops.Shape) any {
+		return ops.AdaptiveAvgPool{H: edge(r, 9), W: edge(r, 9)}
+	},
+	func(r *rand.Rand, c ops.Conv, _ *ops.Shape) any {
+		return ops.Subsample{Stride: c.Stride, Before: r.IntN(10), After: r.IntN(10)}
+	},
 	func(r *rand.Rand, _ ops.Conv, _ *ops.Shape) any {
 		return ops.Dropout{P: float64(r.IntN(100)) / 100, Layer: uint32(r.IntN(10))}
 	},
@@ -128,7 +141,7 @@ var others = []func(r *rand.Rand, c ops.Conv, x *ops.Shape) any{
 	},
 	func(r *rand.Rand, _ ops.Conv, x *ops.Shape) any {
 		*x = ops.Shape{N: x.N * x.H, C: 1 + x.C*x.W, H: 1, W: 1}
-		return ops.CrossEntropy{Smoothing: float64(r.IntN(4)) / 10}
+		return ops.CrossEntropy{Smoothing: float64(r.IntN(4)) / 10, Weight: float64(r.IntN(4)) / 10, Added: r.IntN(2) == 0}
 	},
 	func(r *rand.Rand, _ ops.Conv, x *ops.Shape) any {
 		*x = ops.Shape{N: 1, C: x.Elements(), H: 1, W: 1}
@@ -250,7 +263,7 @@ func leastPlanes(c ops.Case) int {
 	switch c.Op.(type) {
 	case ops.CrossEntropy:
 		return c.In.Groups()
-	case ops.MaxPool, ops.GlobalAvgPool:
+	case ops.MaxPool, ops.GlobalAvgPool, ops.Subsample:
 		return 2
 	}
 	return 1
@@ -373,6 +386,10 @@ func (s trial) smaller() []trial {
 		if c, ok := to.Op.(ops.Conv); ok && c.C != to.X.C {
 			c.C = to.X.C
 			to.Op = c
+		}
+		if l, ok := to.Op.(ops.Linear); ok {
+			l.In = to.X.C * to.X.H * to.X.W
+			to.Op = l
 		}
 		if to != s && to.possible() {
 			all = append(all, to)

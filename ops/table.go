@@ -29,8 +29,8 @@ type Case struct {
 	Record  func(m *Memory) error    // records the pass
 
 	Batch  int  // largest batch of the network that the pass is of, see Recorder.Batch; 0 for the batch of In
-	key    Pass // of a convolution
-	masked bool // the gradient goes through a ReLU
+	key    Pass // where it has variants
+	masked bool // the gradient goes through a ReLU, or is added to another
 }
 
 func (c Case) String() string { return c.Operator + " " + c.Pass + " " + c.Name }
@@ -206,6 +206,7 @@ func step(learningRate float64, key uint32) Operand {
 func Cases() []Case {
 	var t table
 	t.convolutions()
+	t.linears()
 	t.pools()
 	t.elementwise()
 	t.batchNorms()
@@ -273,6 +274,13 @@ func ConvCases(o Conv, x Shape) []Case {
 	return t
 }
 
+// LinearCases are the entries of a linear layer with a bias at one shape: every pass in every variant.
+func LinearCases(o Linear, x Shape) []Case {
+	var t table
+	t.linear(o, x, false, true)
+	return t
+}
+
 // CasesOf are the entries of one operator at one shape, x being the input of its forward pass: all passes, variants and kinds of input. op has the attributes
 // and is one of the types that Case.Op has; nil is the gradient of a bias. An operator on parameters takes x.C of them.
 func CasesOf(op any, x Shape) []Case {
@@ -281,6 +289,13 @@ func CasesOf(op any, x Shape) []Case {
 	case Conv:
 		t.convolution(o, x, false, true)
 		t.convolution(o, x, true, true)
+	case Linear:
+		t.linear(o, x, false, true)
+		t.linear(o, x, true, true)
+	case AdaptiveAvgPool:
+		t.adaptiveAvgPool(o, x)
+	case Subsample:
+		t.subsample(o, x)
 	case MaxPool:
 		for _, in := range poolInputs {
 			t.maxPool(o, x, in.kind, in.value)
@@ -292,7 +307,7 @@ func CasesOf(op any, x Shape) []Case {
 	case ReLU:
 		t.relu(x)
 	case Add:
-		t.sum(x)
+		t.sum(o, x)
 	case Dropout:
 		t.dropout(o, x, 0x9e3779b9)
 	case nil:
@@ -309,6 +324,7 @@ func CasesOf(op any, x Shape) []Case {
 		t.average(x.C, o.Rate(1000))
 	case GradNorm:
 		t.gradNorm(o, x.C)
+		t.gradNormInParts(o, x.C)
 	case SGD:
 		t.sgd(o, x.C, 0.1)
 	default:
@@ -323,12 +339,40 @@ func (c Case) Planned(larger Case) Case {
 	return c
 }
 
-// Candidates are the entries of one pass of a convolution at one shape, one a variant, as networks run it: a weight gradient masks dy where the
-// convolution has a ReLU; an input gradient is not masked, which every variant can do.
-func Candidates(p Pass, o Conv, x Shape) []Case {
-	masked := p == ConvWeightGrad && o.ReLU
-	return slices.DeleteFunc(ConvCases(o, x), func(c Case) bool { return c.key != p || c.masked != masked })
+// Varied is an operator whose passes have variants: Conv or Linear.
+type Varied interface {
+	Out(x Shape) (Shape, error)
+	Flops(x Shape) float64
+	Key(p Pass, x Shape) string // of one pass in tables of choices
+	Passes() (forward, inputGrad, weightGrad Pass)
+	cases(x Shape) []Case // every pass in every variant, with a bias
+	relu() bool
 }
+
+// Candidates are the entries of one pass of an operator at one shape, one a variant, as networks run it: a weight
+// gradient masks dy where the operator has a ReLU; an input gradient is neither masked nor added to another, which
+// every variant can do.
+func Candidates(p Pass, o Varied, x Shape) []Case {
+	_, _, weightGrad := o.Passes()
+	masked := p == weightGrad && o.relu()
+	return slices.DeleteFunc(o.cases(x), func(c Case) bool { return c.key != p || c.masked != masked })
+}
+
+// Passes names the passes.
+func (Conv) Passes() (forward, inputGrad, weightGrad Pass) {
+	return ConvForward, ConvInputGrad, ConvWeightGrad
+}
+
+// Passes names the passes.
+func (Linear) Passes() (forward, inputGrad, weightGrad Pass) {
+	return LinearForward, LinearInputGrad, LinearWeightGrad
+}
+
+func (c Conv) relu() bool   { return c.ReLU }
+func (o Linear) relu() bool { return o.ReLU }
+
+func (c Conv) cases(x Shape) []Case   { return ConvCases(c, x) }
+func (o Linear) cases(x Shape) []Case { return LinearCases(o, x) }
 
 func (t *table) convolution(o Conv, x Shape, noBias, large bool) {
 	y, _ := o.Out(x)
@@ -391,7 +435,7 @@ func (t *table) convolution(o Conv, x Shape, noBias, large bool) {
 
 // variants adds an entry for every variant of a convolution's pass. mask names the operand that masks the gradient, "" for none.
 func (t *table) variants(p Pass, c Case, mask string) {
-	c.Operator, c.key, c.masked = "conv", p, mask != ""
+	c.Operator, c.masked = "conv", mask != ""
 	o := c.Op.(Conv)
 	call, _ := o.call(c.In)
 	if c.masked {
@@ -400,8 +444,15 @@ func (t *table) variants(p Pass, c Case, mask string) {
 	if mask == "x" {
 		call.Mask = &call.In
 	}
-	for _, v := range variants[p] {
-		if mask == "x" && !v.Masks {
+	addVariants(t, convVariants, p, c, call, Need{})
+}
+
+// addVariants adds an entry for every variant of a pass that can record the call. besides is memory that the pass takes
+// beside its variant.
+func addVariants[C call[C]](t *table, w ways[C], p Pass, c Case, call C, besides Need) {
+	c.key = p
+	for _, v := range w[p] {
+		if call.masks() && !v.Masks {
 			continue
 		}
 		one := c
@@ -409,15 +460,103 @@ func (t *table) variants(p Pass, c Case, mask string) {
 		one.Fits = func(l gpu.Limits) error { return v.Fits(l, call) }
 		one.Need = func(l gpu.Limits) Need {
 			if v.Need == nil {
-				return Need{}
+				return besides
 			}
-			return v.Need(l, call)
+			return besides.Max(v.Need(l, call))
 		}
 		one.Record = func(m *Memory) error {
 			m.Choice.Forced = map[Pass]string{p: v.Name}
 			return c.Record(m)
 		}
 		t.add(one)
+	}
+}
+
+func (t *table) linears() {
+	for _, v := range []struct {
+		n, c, h, w, m int
+		relu, noBias  bool
+		large         bool
+	}{
+		{n: 1, c: 1, h: 1, w: 1, m: 1},
+		{n: 1, c: 3, h: 1, w: 1, m: 5, relu: true},
+		{n: 2, c: 10, h: 1, w: 1, m: 3, noBias: true},
+		{n: 3, c: 5, h: 7, w: 5, m: 10, relu: true}, // flattened
+		{n: 65, c: 6, h: 3, w: 3, m: 17},
+		{n: 1, c: 400, h: 1, w: 1, m: 120, relu: true},
+		{n: 64, c: 400, h: 1, w: 1, m: 120},
+		{n: 17, c: 1030, h: 1, w: 1, m: 66},
+		{n: 2, c: 1, h: 150, w: 130, m: 6}, // longer than an invocation's loop may be
+		{n: 2, c: 6, h: 1, w: 1, m: 16500},
+		{n: 300, c: 12, h: 2, w: 2, m: 40},
+		{n: 4, c: 512, h: 7, w: 7, m: 64, relu: true, large: true},
+		{n: 64, c: 2048, h: 1, w: 1, m: 1000, large: true},
+	} {
+		t.linear(Linear{In: v.c * v.h * v.w, M: v.m, ReLU: v.relu}, Shape{v.n, v.c, v.h, v.w}, v.noBias, v.large)
+	}
+}
+
+func (t *table) linear(o Linear, x Shape, noBias, large bool) {
+	y, _ := o.Out(x)
+	call, _ := o.call(x)
+	c := Case{Operator: "linear", Name: fmt.Sprintf("%v to %d", x, o.M), Op: o, In: x, Flops: o.Flops(x), Large: large}
+	if o.ReLU {
+		c.Name += " relu"
+	}
+	bias, dbias := weight("bias", o.M, unit), gradient("dbias", o.M, x.N)
+	weights := weight("weight", o.M*o.In, unit)
+	c.Pass, c.Operands = "forward", []Operand{reads("x", x, unit), bias, weights, writes("y", y, o.In, 1)}
+	grads := []Operand{weight("guard", 5, unit), dbias, gradient("dweight", o.M*o.In, x.N)}
+	besides := Need{Partial: reduceBytes(y)} // of the bias
+	if noBias {
+		c.Name += " no bias"
+		c.Operands = slices.Delete(c.Operands, 1, 2)
+		grads = slices.Delete(grads, 1, 2)
+		besides = Need{}
+	} else {
+		call.Bias = Param{Len: o.M}
+	}
+	c.Record = func(m *Memory) error {
+		return o.Forward(m.Recorder, m.Tensors["x"], m.Params["weight"], m.Params["bias"], m.Tensors["y"])
+	}
+	addVariants(t, linearVariants, LinearForward, c, call, Need{})
+
+	for _, accumulate := range []bool{false, true} {
+		grad := c
+		dx := writes("dx", x, o.M, 1)
+		if accumulate {
+			grad.Name += " accumulated"
+			dx.Use, dx.Value = Updates, unit
+		}
+		grad.Pass, grad.Operands = "input gradient", []Operand{bias, weights, reads("dy", y, unit), dx}
+		grad.masked = accumulate
+		grad.Record = func(m *Memory) error {
+			return o.InputGrad(m.Recorder, m.Tensors["dy"], m.Params["weight"], m.Tensors["dx"], accumulate)
+		}
+		call.Accumulate = accumulate
+		addVariants(t, linearVariants, LinearInputGrad, grad, call, Need{})
+	}
+	call.Accumulate = false
+
+	for _, masked := range []bool{false, true} {
+		if masked && !o.ReLU {
+			continue
+		}
+		grad := c
+		grad.Pass, grad.masked = "weight gradient", masked
+		grad.Operands = append([]Operand{reads("x", x, unit), reads("dy", y, unit)}, grads...)
+		if masked {
+			grad.Name += " masked"
+			grad.Operands = append([]Operand{reads("x", x, unit), updates("dy", y, unit), reads("y", y, halves)}, grads...)
+		}
+		grad.Record = func(m *Memory) error {
+			var mask *Tensor
+			if y, ok := m.Tensors["y"]; ok {
+				mask = &y
+			}
+			return o.WeightGrad(m.Recorder, m.Tensors["x"], m.Tensors["dy"], mask, m.Params["weight"], m.Params["bias"])
+		}
+		addVariants(t, linearVariants, LinearWeightGrad, grad, call, besides)
 	}
 }
 
@@ -456,6 +595,67 @@ func (t *table) pools() {
 	for _, x := range shapes {
 		t.globalAvgPool(x)
 	}
+	for _, v := range []struct {
+		x Shape
+		o AdaptiveAvgPool
+	}{
+		{Shape{1, 1, 1, 1}, AdaptiveAvgPool{1, 1}},
+		{Shape{2, 10, 1, 1}, AdaptiveAvgPool{6, 6}}, // copies
+		{Shape{65, 5, 7, 5}, AdaptiveAvgPool{6, 6}},
+		{Shape{65, 10, 7, 5}, AdaptiveAvgPool{7, 5}},
+		{Shape{1, 3, 13, 11}, AdaptiveAvgPool{4, 3}}, // overlapping windows
+		{Shape{2, 10, 7, 5}, AdaptiveAvgPool{1, 1}},
+		{Shape{2, 96, 14, 14}, AdaptiveAvgPool{7, 7}},
+		{Shape{1, 5, 3, 40}, AdaptiveAvgPool{7, 7}},
+		{Shape{65, 3, 32, 32}, AdaptiveAvgPool{5, 2}},
+	} {
+		t.adaptiveAvgPool(v.o, v.x)
+	}
+	for _, v := range []struct {
+		x Shape
+		o Subsample
+	}{
+		{Shape{1, 1, 1, 1}, Subsample{Stride: 1}},
+		{Shape{2, 16, 8, 8}, Subsample{Stride: 2, Before: 8, After: 8}},
+		{Shape{65, 5, 7, 5}, Subsample{Stride: 2, Before: 1, After: 2}},
+		{Shape{1, 3, 7, 5}, Subsample{Stride: 3, Before: 6}},
+		{Shape{2, 10, 7, 5}, Subsample{Stride: 1, Before: 3, After: 9}},
+		{Shape{65, 10, 7, 5}, Subsample{Stride: 1, Before: 3, After: 2}},
+		{Shape{3, 8, 6, 9}, Subsample{Stride: 4, Before: 12, After: 5}},
+		{Shape{65, 10, 1, 1}, Subsample{Stride: 2, After: 3}},
+	} {
+		t.subsample(v.o, v.x)
+	}
+}
+
+func (t *table) adaptiveAvgPool(o AdaptiveAvgPool, x Shape) {
+	y, _ := o.Out(x)
+	name := fmt.Sprintf("%v to %d×%d", x, o.H, o.W)
+	t.add(Case{
+		Operator: "adaptive average pool", Pass: "forward", Name: name, Op: o, In: x,
+		Operands: []Operand{reads("x", x, unit), writes("y", y, 1, 1)},
+		Record:   func(m *Memory) error { return o.Forward(m.Recorder, m.Tensors["x"], m.Tensors["y"]) },
+	})
+	t.add(Case{
+		Operator: "adaptive average pool", Pass: "gradient", Name: name, Op: o, In: x,
+		Operands: []Operand{reads("dy", y, unit), writes("dx", x, window(y.H, x.H)*window(y.W, x.W), 1)},
+		Record:   func(m *Memory) error { return o.Grad(m.Recorder, m.Tensors["dy"], m.Tensors["dx"]) },
+	})
+}
+
+func (t *table) subsample(o Subsample, x Shape) {
+	y, _ := o.Out(x)
+	name := fmt.Sprintf("%v s%d, %d before, %d after", x, o.Stride, o.Before, o.After)
+	t.add(Case{
+		Operator: "subsample", Pass: "forward", Name: name, Op: o, In: x,
+		Operands: []Operand{reads("x", x, unit), writes("y", y, 1, 0)},
+		Record:   func(m *Memory) error { return o.Forward(m.Recorder, m.Tensors["x"], m.Tensors["y"]) },
+	})
+	t.add(Case{
+		Operator: "subsample", Pass: "gradient", Name: name, Op: o, In: x,
+		Operands: []Operand{reads("dy", y, unit), writes("dx", x, 1, 0)},
+		Record:   func(m *Memory) error { return o.Grad(m.Recorder, m.Tensors["dy"], m.Tensors["dx"]) },
+	})
 }
 
 // poolInputs are what the maxima are taken of.
@@ -530,7 +730,8 @@ func (t *table) avgPool(o AvgPool, x Shape) {
 func (t *table) elementwise() {
 	for _, x := range shapes {
 		t.relu(x)
-		t.sum(x)
+		t.sum(Add{}, x)
+		t.sum(Add{ReLU: true}, x)
 		for i, p := range []float64{0.1, 0.5, 0.9} {
 			t.dropout(Dropout{P: p, Layer: uint32(7 * i)}, x, 0x9e3779b9*uint32(i+1))
 		}
@@ -551,12 +752,47 @@ func (t *table) relu(x Shape) {
 	})
 }
 
-func (t *table) sum(x Shape) {
-	t.add(Case{
-		Operator: "add", Pass: "forward", Name: x.String(), Op: Add{}, In: x, Flops: float64(x.Elements()),
-		Operands: []Operand{reads("x", x, unit), updates("sum", x, unit)},
-		Record:   func(m *Memory) error { return Add{}.Accumulate(m.Recorder, m.Tensors["x"], m.Tensors["sum"]) },
-	})
+func (t *table) sum(o Add, x Shape) {
+	if !o.ReLU {
+		t.add(Case{
+			Operator: "add", Pass: "forward", Name: x.String(), Op: o, In: x, Flops: float64(x.Elements()),
+			Operands: []Operand{reads("x", x, unit), updates("sum", x, unit)},
+			Record:   func(m *Memory) error { return o.Accumulate(m.Recorder, m.Tensors["x"], m.Tensors["sum"]) },
+		})
+	}
+	for _, inPlace := range []bool{false, true} {
+		for terms := 1; terms <= 4; terms++ {
+			c := Case{
+				Operator: "add", Pass: "forward", Name: fmt.Sprintf("%v %d terms", x, terms), Op: o, In: x,
+				Flops: float64((terms - 1) * x.Elements()),
+			}
+			sum := writes("sum", x, terms, 1)
+			others := []string{"a", "b", "c", "d"}[:terms]
+			if inPlace {
+				c.Name += " in place"
+				sum.Use, sum.Value = Updates, unit
+				others = others[1:]
+			}
+			if o.ReLU {
+				c.Name += " relu"
+			}
+			for _, name := range others {
+				c.Operands = append(c.Operands, reads(name, x, unit))
+			}
+			c.Operands = append(c.Operands, sum)
+			c.Record = func(m *Memory) error {
+				var x []Tensor
+				for _, name := range others {
+					x = append(x, m.Tensors[name])
+				}
+				if inPlace {
+					x = append([]Tensor{m.Tensors["sum"]}, x...)
+				}
+				return o.Forward(m.Recorder, m.Tensors["sum"], x...)
+			}
+			t.add(c)
+		}
+	}
 }
 
 func (t *table) dropout(o Dropout, x Shape, key uint32) {
@@ -658,6 +894,7 @@ func (t *table) losses() {
 	} {
 		for _, smoothing := range []float64{0, 0.1} {
 			t.crossEntropy(CrossEntropy{Smoothing: smoothing}, Shape{v.n, v.classes, 1, 1}, v.in)
+			t.crossEntropy(CrossEntropy{Smoothing: smoothing, Weight: 0.3, Added: true}, Shape{v.n, v.classes, 1, 1}, v.in)
 		}
 	}
 }
@@ -680,12 +917,21 @@ type lossInput struct {
 var lossInputs = []lossInput{{"", unit, 1}, {" ties", halves, 1}, {" large logits", eighty, 16}}
 
 func (t *table) crossEntropy(o CrossEntropy, x Shape, in lossInput) {
+	result := Operand{Name: "result", Place: Floats, Len: 2 * x.N, Use: Writes, K: x.C, Scale: in.scale}
+	name := fmt.Sprintf("%d×%d smoothing %g%s", x.N, x.C, o.Smoothing, in.kind)
+	if o.Weight != 0 {
+		name += fmt.Sprintf(" weight %g", o.Weight)
+	}
+	if o.Added {
+		name += " added"
+		result.Use, result.Value = Updates, unit
+	}
 	t.add(Case{
-		Operator: "cross entropy", Pass: "forward and gradient", Name: fmt.Sprintf("%d×%d smoothing %g%s", x.N, x.C, o.Smoothing, in.kind),
+		Operator: "cross entropy", Pass: "forward and gradient", Name: name,
 		Op: o, In: x, Flops: 8 * float64(x.Elements()),
 		Operands: []Operand{
 			reads("logits", x, in.value), {Name: "labels", Place: Words, Len: x.N, Use: Reads, Value: below(x.C)},
-			writes("dlogits", x, 1, 1), {Name: "result", Place: Floats, Len: 2 * x.N, Use: Writes, K: x.C, Scale: in.scale},
+			writes("dlogits", x, 1, 1), result,
 		},
 		Record: func(m *Memory) error {
 			return o.Forward(m.Recorder, m.Tensors["logits"], m.Buffers["labels"], m.Tensors["dlogits"], m.Buffers["result"])
@@ -702,6 +948,7 @@ func (t *table) optimisers() {
 	for _, clip := range []float64{0, 0.5, 1000} {
 		for _, n := range []int{1, 6, 70001, 600003} {
 			t.gradNorm(GradNorm{clip}, n)
+			t.gradNormInParts(GradNorm{clip}, n)
 		}
 	}
 	for _, o := range []SGD{{}, {Momentum: 0.9}, {Momentum: 0.9, WeightDecay: 0.0005}, {Momentum: 0.9, WeightDecay: 0.01, Nesterov: true}} {
@@ -742,7 +989,38 @@ func (t *table) gradNorm(o GradNorm, n int) {
 			{Name: "weight", Place: Weight, Len: n, Use: Reads, Value: unit}, grad,
 			{Name: "metrics", Place: Floats, Len: 4, Use: Updates, Value: unit, K: 4, Scale: math.Sqrt(float64(n))},
 		},
-		Record: func(m *Memory) error { return o.Update(m.Recorder, n, m.Buffers["metrics"]) },
+		Record: func(m *Memory) error {
+			return o.Update(m.Recorder, []Vector{{n, m.Recorder.Weights, m.Recorder.Grads}}, m.Buffers["metrics"])
+		},
+	})
+}
+
+// gradNormInParts has a third of the parameters, rounded up, in buffers of their own.
+func (t *table) gradNormInParts(o GradNorm, n int) {
+	more := ceilDiv(n, 3)
+	first := n - more
+	if first == 0 {
+		return
+	}
+	grad := Operand{Name: "dweight", Place: Gradient, Len: first, Use: Reads, Value: unit, K: 4, Scale: 1}
+	if o.Clip > 0 {
+		grad.Use = Updates
+	}
+	moreGrads := grad
+	moreGrads.Name, moreGrads.Place, moreGrads.Len = "more gradients", Floats, more
+	t.add(Case{
+		Operator: "gradnorm", Pass: "forward", Name: fmt.Sprintf("%d in parts clip %g", n, o.Clip),
+		Op: o, In: Shape{1, n, 1, 1}, Flops: float64(2 * n),
+		Operands: []Operand{
+			{Name: "weight", Place: Weight, Len: first, Use: Reads, Value: unit},
+			{Name: "more weights", Place: Floats, Len: more, Use: Reads, Value: unit}, grad, moreGrads,
+			{Name: "metrics", Place: Floats, Len: 4, Use: Updates, Value: unit, K: 4, Scale: math.Sqrt(float64(n))},
+		},
+		Record: func(m *Memory) error {
+			return o.Update(m.Recorder, []Vector{
+				{first, m.Recorder.Weights, m.Recorder.Grads}, {more, m.Buffers["more weights"], m.Buffers["more gradients"]},
+			}, m.Buffers["metrics"])
+		},
 	})
 }
 

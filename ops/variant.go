@@ -18,6 +18,10 @@ const (
 	ConvForward    Pass = "conv/forward"
 	ConvInputGrad  Pass = "conv/input-gradient"
 	ConvWeightGrad Pass = "conv/weight-gradient"
+
+	LinearForward    Pass = "linear/forward"
+	LinearInputGrad  Pass = "linear/input-gradient"
+	LinearWeightGrad Pass = "linear/weight-gradient"
 )
 
 // ConvCall is one pass of a convolution. Its shapes are always set; buffers only where it is recorded.
@@ -33,13 +37,40 @@ type ConvCall struct {
 	Mask         *Tensor // of an input gradient: the output of the ReLU before, of the shape of In, or nil; dx is 0 where it is 0
 }
 
+// LinearCall is one pass of a linear layer, as ConvCall is one of a convolution: In has the shape of its input, Out
+// that of its output.
+type LinearCall struct {
+	Linear
+	In, Out      Tensor
+	Weight, Bias Param
+	Accumulate   bool // of an input gradient: dx is added to what In holds
+}
+
+// call is one pass of an operator that has variants: ConvCall or LinearCall.
+type call[C any] interface {
+	Key(Pass) string
+	planned(*Recorder) C // with the network's largest batch
+	masks() bool         // only variants that can mask will do
+}
+
 // Variant is one way to record a pass: its kernels with their tiles and the memory that they take.
-type Variant struct {
+type Variant[C call[C]] struct {
 	Name   string
-	Fits   func(l gpu.Limits, c ConvCall) error // why the variant can't record the call on an adapter of these limits; nil where it can
-	Need   func(l gpu.Limits, c ConvCall) Need  // memory for the call, and for the same call with a smaller batch; nil for none
-	Record func(r *Recorder, c ConvCall) error
+	Fits   func(l gpu.Limits, c C) error // why it can't record the call on an adapter of these limits; nil where it can
+	Need   func(l gpu.Limits, c C) Need  // memory for the call, and for the same call with a smaller batch; nil for none
+	Record func(r *Recorder, c C) error
 	Masks  bool // of an input gradient: it honours ConvCall.Mask
+}
+
+// ways are the variants of an operator's passes.
+type ways[C call[C]] map[Pass][]Variant[C]
+
+func (w ways[C]) names(p Pass) []string {
+	var names []string
+	for _, v := range w[p] {
+		names = append(names, v.Name)
+	}
+	return names
 }
 
 // Need is memory that a pass takes from the recorder while it runs; all passes share it.
@@ -54,8 +85,9 @@ func (n Need) Max(o Need) Need {
 	return Need{n.Scratch.Max(o.Scratch), max(n.Unfolded, o.Unfolded), max(n.Partial, o.Partial)}
 }
 
-// variants are the ways to record each pass. Whoever adds one adds a line here: the table of cases then runs it through the whole suite.
-var variants = map[Pass][]Variant{
+// convVariants and linearVariants are the ways to record each pass. Whoever adds one adds a line here: the table of
+// cases then runs it through the whole suite.
+var convVariants = ways[ConvCall]{
 	ConvForward: {
 		{Name: "straight", Fits: straightFits, Need: straightNeed, Record: straightForward},
 		{Name: "winograd", Fits: winogradForwardFits, Need: winogradForwardNeed, Record: winogradForward},
@@ -78,6 +110,19 @@ var variants = map[Pass][]Variant{
 	},
 }
 
+var linearVariants = ways[LinearCall]{
+	LinearForward:    {{Name: "naive", Fits: naiveLinearFits, Record: naiveLinear}},
+	LinearInputGrad:  {{Name: "naive", Fits: naiveLinearFits, Record: naiveLinearInputGrad}},
+	LinearWeightGrad: {{Name: "naive", Fits: naiveLinearFits, Record: naiveLinearWeightGrad}},
+}
+
+// passes lists all that have variants.
+func passes() []Pass {
+	all := slices.Concat(slices.Collect(maps.Keys(convVariants)), slices.Collect(maps.Keys(linearVariants)))
+	slices.Sort(all)
+	return all
+}
+
 // Preferred are the names that the heuristic tries in order; what none of them fits goes to the first variant that does. The straight kernels are made for
 // llvmpipe: other compilers take gigabytes for their unrolled code, and software drivers gain by few barriers.
 func Preferred(a gpu.Adapter) []string {
@@ -91,13 +136,7 @@ func Preferred(a gpu.Adapter) []string {
 }
 
 // Variants lists the names of all variants of a pass.
-func Variants(p Pass) []string {
-	var names []string
-	for _, v := range variants[p] {
-		names = append(names, v.Name)
-	}
-	return names
-}
+func Variants(p Pass) []string { return append(convVariants.names(p), linearVariants.names(p)...) }
 
 // VariantEnv is the environment variable that forces variants, as conv/forward=tiled,conv/weight-gradient=naive.
 const VariantEnv = "NINVK_VARIANT"
@@ -112,7 +151,7 @@ func (e *VariantError) Error() string {
 // Choice says which variant records a call: the forced one where it fits, else the tuned one where it is known and fits, else the heuristic's.
 type Choice struct {
 	Forced map[Pass]string
-	Tuned  map[string]string // by ConvCall.Key
+	Tuned  map[string]string // by ConvCall.Key or LinearCall.Key
 }
 
 // ForcedVariants reads NINVK_VARIANT. Names that it doesn't know are an error that lists those known.
@@ -127,7 +166,7 @@ func parseVariants(s string) (map[Pass]string, error) {
 		pass, name, _ := strings.Cut(item, "=")
 		known := Variants(Pass(pass))
 		if known == nil {
-			return nil, &VariantError{item, "no pass of this name; write PASS=VARIANT, the passes are " + list(slices.Sorted(maps.Keys(variants)))}
+			return nil, &VariantError{item, "no pass of this name; write PASS=VARIANT, the passes are " + list(passes())}
 		}
 		if !slices.Contains(known, name) {
 			return nil, &VariantError{item, fmt.Sprintf("no variant of this name; %s has %s", pass, list(known))}
@@ -158,18 +197,41 @@ func (c ConvCall) String() string {
 	return fmt.Sprintf("%v to %d k%d s%d p%d", c.In.Shape, c.M, c.K, c.Stride, c.Pad)
 }
 
+// Key names a call in a table of tuned choices: pass and shape.
+func (c LinearCall) Key(p Pass) string { return fmt.Sprintf("%s %v", p, c) }
+
+// Key is that of one pass of the layer for input x, see LinearCall.Key.
+func (o Linear) Key(p Pass, x Shape) string {
+	return LinearCall{Linear: o, In: Tensor{Shape: x}}.Key(p)
+}
+
+func (c LinearCall) String() string { return fmt.Sprintf("%v to %d", c.In.Shape, c.M) }
+
+func (c ConvCall) planned(r *Recorder) ConvCall {
+	c.In.Shape, c.Out.Shape = r.planned(c.In.Shape), r.planned(c.Out.Shape)
+	return c
+}
+
+func (c LinearCall) planned(r *Recorder) LinearCall {
+	c.In.Shape, c.Out.Shape = r.planned(c.In.Shape), r.planned(c.Out.Shape)
+	return c
+}
+
+func (c ConvCall) masks() bool { return c.Mask != nil }
+func (LinearCall) masks() bool { return false }
+
 // choose picks the variant for a call, by the network's largest batch: a smaller last batch runs the same kernels.
-func (r *Recorder) choose(p Pass, c ConvCall) (Variant, error) {
-	c = r.plannedCall(c)
+func (w ways[C]) choose(r *Recorder, p Pass, c C) (Variant[C], error) {
+	c = c.planned(r)
 	wanted := append([]string{r.Choice.Forced[p], r.Choice.Tuned[c.Key(p)]}, Preferred(r.Dev.Adapter)...)
 	var reasons []string
-	for _, name := range append(wanted, Variants(p)...) {
-		for _, v := range variants[p] {
+	for _, name := range append(wanted, w.names(p)...) {
+		for _, v := range w[p] {
 			if v.Name != name {
 				continue
 			}
 			err := v.Fits(r.Dev.Limits(), c)
-			if p == ConvInputGrad && c.Mask != nil && !v.Masks {
+			if c.masks() && !v.Masks {
 				err = errors.New("it can't mask the gradient")
 			}
 			if err == nil {
@@ -179,33 +241,41 @@ func (r *Recorder) choose(p Pass, c ConvCall) (Variant, error) {
 		}
 	}
 	slices.Sort(reasons)
-	return Variant{}, fmt.Errorf("no variant of %s fits this adapter: %s", c.Key(p), strings.Join(slices.Compact(reasons), "; "))
-}
-
-// plannedCall is c with the network's largest batch.
-func (r *Recorder) plannedCall(c ConvCall) ConvCall {
-	c.In.Shape, c.Out.Shape = r.planned(c.In.Shape), r.planned(c.Out.Shape)
-	return c
+	why := strings.Join(slices.Compact(reasons), "; ")
+	return Variant[C]{}, fmt.Errorf("no variant of %s fits this adapter: %s", c.Key(p), why)
 }
 
 // need is the memory that the variant takes for a call.
-func (r *Recorder) need(v Variant, c ConvCall) Need {
+func (v Variant[C]) need(r *Recorder, c C) Need {
 	if v.Need == nil {
 		return Need{}
 	}
-	return v.Need(r.Dev.Limits(), r.plannedCall(c))
+	return v.Need(r.Dev.Limits(), c.planned(r))
 }
 
-// pass records a call with the variant that suits it.
-func (r *Recorder) pass(p Pass, c ConvCall) error {
-	v, err := r.choose(p, c)
+// need is the memory that the variants chosen for some passes take for a call.
+func (w ways[C]) need(r *Recorder, c C, passes ...Pass) (need Need, err error) {
+	for _, p := range passes {
+		v, err := w.choose(r, p, c)
+		if err != nil {
+			return need, err
+		}
+		need = need.Max(v.need(r, c))
+	}
+	return need, nil
+}
+
+// record records a call with the variant that suits it.
+func (w ways[C]) record(r *Recorder, p Pass, c C) error {
+	v, err := w.choose(r, p, c)
 	if err != nil {
 		return err
 	}
 	if r.Used != nil {
-		r.Used[r.plannedCall(c).Key(p)] = v.Name
+		r.Used[c.planned(r).Key(p)] = v.Name
 	}
-	if n := r.need(v, c); n.Partial > 0 && (r.Partial == nil || r.Partial.Size < n.Partial) || n.Unfolded > 0 && (r.Unfolded == nil || r.Unfolded.Size < n.Unfolded) || !r.Scratch.holds(n.Scratch) {
+	if n := v.need(r, c); n.Partial > 0 && (r.Partial == nil || r.Partial.Size < n.Partial) ||
+		n.Unfolded > 0 && (r.Unfolded == nil || r.Unfolded.Size < n.Unfolded) || !r.Scratch.holds(n.Scratch) {
 		return fmt.Errorf("%s: variant %s needs more than is planned: %+v", c.Key(p), v.Name, n)
 	}
 	return v.Record(r, c)

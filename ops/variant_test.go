@@ -47,7 +47,7 @@ func TestForcedVariants(t *testing.T) {
 
 // TestChoose checks who is asked in which order, with variants that only say that they fit.
 func TestChoose(t *testing.T) {
-	defer func(was []Variant) { variants[ConvForward] = was }(variants[ConvForward])
+	defer func(was []Variant[ConvCall]) { convVariants[ConvForward] = was }(convVariants[ConvForward])
 	yes := func(gpu.Limits, ConvCall) error { return nil }
 	small := func(_ gpu.Limits, c ConvCall) error {
 		if c.In.N > 8 {
@@ -78,19 +78,23 @@ func TestChoose(t *testing.T) {
 		{"tuned to what is gone", "llvmpipe", 4, Choice{Tuned: tuned("z")}, "straight"},
 		{"forced where it does not fit the largest batch", "llvmpipe", 9, Choice{Forced: forced("b")}, "straight"},
 	} {
-		variants[ConvForward] = []Variant{{Name: "a", Fits: yes}, {Name: "b", Fits: small}, {Name: "straight", Fits: yes}, {Name: "tiled", Fits: yes}, {Name: "tiled-8x8", Fits: yes}}
+		convVariants[ConvForward] = []Variant[ConvCall]{
+			{Name: "a", Fits: yes}, {Name: "b", Fits: small}, {Name: "straight", Fits: yes}, {Name: "tiled", Fits: yes},
+			{Name: "tiled-8x8", Fits: yes},
+		}
 		a := gpu.Adapter{Type: c.kind}
 		if c.kind == "llvmpipe" {
 			a = gpu.Adapter{Type: "cpu", VectorWidth: 256}
 		}
 		r := &Recorder{Dev: &gpu.Device{Adapter: a}, Batch: c.batch, Choice: c.choice}
-		if v, err := r.choose(ConvForward, call); err != nil || v.Name != c.want {
+		if v, err := convVariants.choose(r, ConvForward, call); err != nil || v.Name != c.want {
 			t.Errorf("%s: %q, error %v; want %q", c.name, v.Name, err, c.want)
 		}
 	}
-	variants[ConvForward] = []Variant{{Name: "b", Fits: small}}
+	convVariants[ConvForward] = []Variant[ConvCall]{{Name: "b", Fits: small}}
 	r := &Recorder{Dev: &gpu.Device{}, Batch: 9}
-	if v, err := r.choose(ConvForward, call); err == nil || !strings.Contains(err.Error(), "b: more than 8 images") {
+	v, err := convVariants.choose(r, ConvForward, call)
+	if err == nil || !strings.Contains(err.Error(), "b: more than 8 images") {
 		t.Errorf("nothing fits: %q, error %v", v.Name, err)
 	}
 }
@@ -120,8 +124,8 @@ func TestTiles(t *testing.T) {
 	}
 	fits := func(l gpu.Limits, name string, c ConvCall) []error {
 		var errs []error
-		for p := range variants {
-			for _, v := range variants[p] {
+		for p := range convVariants {
+			for _, v := range convVariants[p] {
 				if v.Name == name {
 					errs = append(errs, v.Fits(l, c))
 				}
@@ -180,7 +184,7 @@ func TestNeedWithoutBias(t *testing.T) {
 			}
 			without := call
 			without.Bias = Param{}
-			for _, v := range variants[ConvWeightGrad] {
+			for _, v := range convVariants[ConvWeightGrad] {
 				if v.Need == nil || v.Fits(l, call) != nil {
 					continue
 				}

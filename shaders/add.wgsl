@@ -1,8 +1,12 @@
-// Adds one activation to another in place: sum = sum + x.
+{{- /* Sums two activations, the second of which may be that which the sum replaces; ReLU of the sum. Comparisons keep NaN
+visible. */ -}}
 struct Q { pixels: u32, plane: u32 }
 @group(0) @binding(0) var<uniform> q: Q;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> sum: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> sum: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
+{{- if .Two}}
+@group(0) @binding(3) var<storage, read> z: array<vec4<f32>>;
+{{- end}}
 
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
@@ -10,7 +14,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
     let p = (wid.x * 8u + u) * 128u + lid.x;
     if (p < q.pixels) {
       let i = wid.y * q.plane + p;
-      sum[i] = sum[i] + x[i];
+      let s = {{if .Two}}z{{else}}sum{{end}}[i] + x[i];
+      sum[i] = {{if .ReLU}}select(s, vec4<f32>(), s < vec4<f32>()){{else}}s{{end}};
     }
   }
 }

@@ -16,15 +16,23 @@ func specialisations() map[string][]string {
 	s := map[string][]string{}
 	add := func(name string, data any) { s[name] = append(s[name], shaders.Source(name, data)) }
 	for _, name := range []string{
-		"add", "augment", "average", "bias", "conv_grad_naive", "conv_grad_straight_sum", "conv_grad_sum", "conv_naive", "conv_tiled_weights", "dropout", "loss", "metrics", "pairs", "sgd", "unfold",
+		"augment", "average", "bias", "conv_grad_naive", "conv_grad_straight_sum", "conv_grad_sum", "conv_naive",
+		"conv_tiled_weights", "dropout", "loss", "metrics", "pairs", "sgd", "unfold",
 	} {
 		add(name, nil)
+	}
+	for _, pass := range []string{"linear/forward", "linear/input-gradient", "linear/weight-gradient"} {
+		add("linear_naive", map[string]any{"Pass": pass})
 	}
 	for _, mode := range []string{"part", "sum", "scale"} {
 		add("gradnorm", map[string]any{"Mode": mode})
 	}
 	for _, yes := range []bool{false, true} {
 		add("relu", map[string]any{"Grad": yes})
+		add("add", map[string]any{"Two": yes, "ReLU": yes})
+		add("add", map[string]any{"Two": yes, "ReLU": !yes})
+		add("adaptive", map[string]any{"Grad": yes})
+		add("subsample", map[string]any{"Grad": yes})
 		add("globalavgpool", map[string]any{"Grad": yes})
 		for _, p := range [][3]int{{1, 1, 0}, {3, 2, 1}, {2, 4, 1}, {11, 4, 2}} {
 			pool := map[string]any{"Grad": yes, "Places": false, "AfterReLU": p[0] == 3, "K": p[0], "Stride": p[1], "Pad": p[2]}

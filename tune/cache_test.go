@@ -211,7 +211,7 @@ func TestByShape(t *testing.T) {
 	for _, e := range []Entry{at(2, "naive"), at(64, "tiled"), at(7, "naive")} {
 		kept[e.Key] = e
 	}
-	call := Call{Pass: ops.ConvForward, Conv: conv, In: ops.Shape{N: 256, C: 3, H: 8, W: 8}}
+	call := Call{Pass: ops.ConvForward, Op: conv, In: ops.Shape{N: 256, C: 3, H: 8, W: 8}}
 	if got := byShape(kept)[call.one().Key()]; got.Chosen != "tiled" {
 		t.Errorf("the choice for another batch is %+v, want that of the largest", got)
 	}

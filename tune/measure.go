@@ -35,7 +35,7 @@ func Measure(ctx context.Context, d *gpu.Device, calls []Call, o Options) ([]Ent
 	m := meter{d, o, map[string]string{}}
 	var entries []Entry
 	calls = slices.Clone(calls) // the short ones first: what is far behind there is not tried on the long ones
-	slices.SortStableFunc(calls, func(a, b Call) int { return cmp.Compare(a.products(), b.products()) })
+	slices.SortStableFunc(calls, func(a, b Call) int { return cmp.Compare(a.Op.Flops(a.In), b.Op.Flops(b.In)) })
 	start := time.Now()
 	for i, c := range calls {
 		o.Progress(i, len(calls))
@@ -46,7 +46,8 @@ func Measure(ctx context.Context, d *gpu.Device, calls []Call, o Options) ([]Ent
 		}
 		small := c.In
 		small.N = min(small.N, probeBatch)
-		e, err := m.call(ctx, c, ops.Candidates(c.Pass, c.Conv, small), ops.Candidates(c.Pass, c.Conv, c.In), left/time.Duration(len(calls)-i))
+		few, all := ops.Candidates(c.Pass, c.Op, small), ops.Candidates(c.Pass, c.Op, c.In)
+		e, err := m.call(ctx, c, few, all, left/time.Duration(len(calls)-i))
 		if err != nil {
 			return entries, err
 		}

@@ -224,7 +224,7 @@ func TestFarBehind(t *testing.T) {
 		t.Fatal(diff)
 	}
 	c := layer(8, 4)
-	e, err := m.call(t.Context(), c, ops.Candidates(c.Pass, c.Conv, c.In), ops.Candidates(c.Pass, c.Conv, c.In), time.Second)
+	e, err := m.call(t.Context(), c, ops.Candidates(c.Pass, c.Op, c.In), ops.Candidates(c.Pass, c.Op, c.In), time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,5 @@
-// Package tune chooses among the variants of a convolution's passes by measuring them on the adapter, and keeps what it measured.
+// Package tune chooses among the variants of the passes of convolutions and linear layers by measuring them on the
+// adapter, and keeps what it measured.
 package tune
 
 import (
@@ -17,15 +18,15 @@ import (
 	"ninvk/ops"
 )
 
-// Call is one pass of a convolution for input In, of the network's largest batch.
+// Call is one pass of an operator for input In, of the network's largest batch.
 type Call struct {
 	Pass ops.Pass
-	Conv ops.Conv
+	Op   ops.Varied
 	In   ops.Shape
 }
 
 // Key is the call's name in tables of choices, see ops.ConvCall.Key.
-func (c Call) Key() string { return c.Conv.Key(c.Pass, c.In) }
+func (c Call) Key() string { return c.Op.Key(c.Pass, c.In) }
 
 // one is the call for a single image.
 func (c Call) one() Call {
@@ -33,13 +34,7 @@ func (c Call) one() Call {
 	return c
 }
 
-// products is the number of multiply-adds of the call.
-func (c Call) products() int {
-	out, _ := c.Conv.Out(c.In)
-	return out.Elements() * c.Conv.C * c.Conv.K * c.Conv.K
-}
-
-// Calls lists the passes of the convolutions of a network, each once: forward alone, or all that a training step runs.
+// Calls lists the passes of a network that have variants, each once: forward alone, or all that a training step runs.
 func Calls(g *nn.Graph, batch int, train bool) []Call {
 	var calls []Call
 	seen := map[string]bool{}
@@ -51,22 +46,23 @@ func Calls(g *nn.Graph, batch int, train bool) []Call {
 		for _, in := range n.Inputs() {
 			learns[n] = learns[n] || learns[in]
 		}
-		conv, ok := n.Op().(ops.Conv)
+		op, ok := n.Op().(ops.Varied)
 		if !ok {
 			continue
 		}
 		in := n.Inputs()[0]
 		x := in.Shape
 		x.N = batch
-		passes := []ops.Pass{ops.ConvForward}
+		forward, inputGrad, weightGrad := op.Passes()
+		passes := []ops.Pass{forward}
 		if train && learns[in] {
-			passes = append(passes, ops.ConvInputGrad)
+			passes = append(passes, inputGrad)
 		}
 		if train {
-			passes = append(passes, ops.ConvWeightGrad)
+			passes = append(passes, weightGrad)
 		}
 		for _, p := range passes {
-			if c := (Call{p, conv, x}); !seen[c.Key()] {
+			if c := (Call{p, op, x}); !seen[c.Key()] {
 				seen[c.Key()] = true
 				calls = append(calls, c)
 			}
@@ -105,7 +101,9 @@ func shipped() (t shippedTable) {
 
 // shippedShape names the call's shape in the shipped table.
 func (c Call) shippedShape() string {
-	return fmt.Sprintf("%d×%d×%d to %d k%d s%d p%d", c.In.C, c.In.H, c.In.W, c.Conv.M, c.Conv.K, c.Conv.Stride, c.Conv.Pad)
+	_, shape := Split(c.Key())
+	_, shape, _ = strings.Cut(shape, "×")
+	return shape
 }
 
 // Choose returns the variants for the calls by their keys: those measured on this adapter before, on Lavapipe else those of the table that ships, and

@@ -47,6 +47,25 @@ type golden struct {
 		W     []float64
 		Steps []struct{ G, W []float64 }
 	}
+	Linear []struct {
+		Linear
+		X, Weight, Bias, Y, Dy, Dx, Dweight, Dbias []float64
+	}
+	AdaptivePool []struct {
+		AdaptivePool
+		X, Y, Dy, Dx []float64
+	}
+	Subsample []struct {
+		Subsample
+		X, Y, Dy, Dx []float64
+	}
+	Heads []struct {
+		N, Classes      int
+		Smoothing       float64
+		Weights, Losses []float64
+		Logits, Dlogits [][]float64
+		Labels          []int
+	}
 	Resize []struct {
 		Out, Stride   int
 		Image, Pixels []byte
@@ -152,6 +171,47 @@ func TestGolden(t *testing.T) {
 			if correct != c.Correct {
 				t.Errorf("%d correct, want %d", correct, c.Correct)
 			}
+		}
+	})
+	t.Run("linear", func(t *testing.T) {
+		for i, c := range g.Linear {
+			t.Logf("case %d: %+v", i, c.Linear)
+			check(t, "y", LinearForward(c.Linear, c.X, c.Weight, c.Bias), c.Y)
+			check(t, "dx", LinearInputGrad(c.Linear, c.Dy, c.Weight), c.Dx)
+			dw, db := LinearWeightGrad(c.Linear, c.X, c.Dy)
+			check(t, "dw", dw, c.Dweight)
+			if c.Bias != nil {
+				check(t, "db", db, c.Dbias)
+			}
+		}
+	})
+	t.Run("adaptive pool", func(t *testing.T) {
+		for i, c := range g.AdaptivePool {
+			t.Logf("case %d: %+v", i, c.AdaptivePool)
+			check(t, "y", AdaptiveAvgPool(c.AdaptivePool, c.X), c.Y)
+			check(t, "dx", AdaptiveAvgPoolGrad(c.AdaptivePool, c.Dy), c.Dx)
+		}
+	})
+	t.Run("subsample", func(t *testing.T) {
+		for i, c := range g.Subsample {
+			t.Logf("case %d: %+v", i, c.Subsample)
+			check(t, "y", c.Forward(c.X), c.Y)
+			check(t, "dx", c.Grad(c.Dy), c.Dx)
+		}
+	})
+	t.Run("heads", func(t *testing.T) {
+		for i, c := range g.Heads {
+			t.Logf("case %d: %d images, %d classes, smoothing %g, weights %g", i, c.N, c.Classes, c.Smoothing, c.Weights)
+			sum := make([]float64, c.N)
+			for head, weight := range c.Weights {
+				losses, dlogits, _ := SoftmaxCrossEntropy(c.N, c.Classes, c.Logits[head], c.Labels, c.Smoothing)
+				Weigh(weight, losses, dlogits)
+				for i, v := range losses {
+					sum[i] += v
+				}
+				check(t, "dlogits", dlogits, c.Dlogits[head])
+			}
+			check(t, "losses", sum, c.Losses)
 		}
 	})
 	t.Run("sgd", func(t *testing.T) {

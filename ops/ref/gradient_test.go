@@ -79,6 +79,45 @@ func TestConvGradient(t *testing.T) {
 	}
 }
 
+func TestLinearGradient(t *testing.T) {
+	for i, l := range []Linear{{N: 1, In: 1, M: 1}, {N: 3, In: 7, M: 5}, {N: 2, In: 12, M: 4}} {
+		t.Logf("%+v", l)
+		r := rand.New(rand.NewPCG(8, uint64(i)))
+		x, w, b, dy := normals(r, l.N*l.In), normals(r, l.M*l.In), normals(r, l.M), normals(r, l.N*l.M)
+		loss := func() float64 { return dot(LinearForward(l, x, w, b), dy) }
+		dw, db := LinearWeightGrad(l, x, dy)
+		checkGradient(t, "dx", x, LinearInputGrad(l, dy, w), loss)
+		checkGradient(t, "dw", w, dw, loss)
+		checkGradient(t, "db", b, db, loss)
+	}
+}
+
+func TestAdaptiveAvgPoolGradient(t *testing.T) {
+	for i, p := range []AdaptivePool{
+		{N: 1, C: 1, H: 1, W: 1, OH: 6, OW: 6},
+		{N: 2, C: 3, H: 7, W: 5, OH: 3, OW: 4},
+		{N: 1, C: 2, H: 4, W: 9, OH: 7, OW: 2},
+	} {
+		t.Logf("%+v", p)
+		r := rand.New(rand.NewPCG(9, uint64(i)))
+		x, dy := normals(r, p.N*p.C*p.H*p.W), normals(r, p.N*p.C*p.OH*p.OW)
+		checkGradient(t, "dx", x, AdaptiveAvgPoolGrad(p, dy), func() float64 { return dot(AdaptiveAvgPool(p, x), dy) })
+	}
+}
+
+func TestSubsampleGradient(t *testing.T) {
+	for i, s := range []Subsample{
+		{N: 1, C: 1, H: 1, W: 1, Stride: 1},
+		{N: 2, C: 3, H: 7, W: 5, Stride: 2, Before: 2, After: 1},
+		{N: 1, C: 2, H: 4, W: 9, Stride: 3, After: 3},
+	} {
+		t.Logf("%+v", s)
+		r := rand.New(rand.NewPCG(10, uint64(i)))
+		x, dy := normals(r, s.N*s.C*s.H*s.W), normals(r, s.N*s.OC()*s.OH()*s.OW())
+		checkGradient(t, "dx", x, s.Grad(dy), func() float64 { return dot(s.Forward(x), dy) })
+	}
+}
+
 func TestReLUGradient(t *testing.T) {
 	r := rand.New(rand.NewPCG(2, 0))
 	x, dy := distinct(r, 50), normals(r, 50)
@@ -182,6 +221,13 @@ func TestInputsUnchanged(t *testing.T) {
 	_, mean, invstd := b.Train(x, two, two, make([]float64, 2), make([]float64, 2))
 	b.TrainGrad(x, two, mean, invstd, dy)
 	b.Eval(x, two, two, mean, invstd)
+	LinearForward(Linear{N: 2, In: 40, M: 2}, x, x, two)
+	LinearInputGrad(Linear{N: 2, In: 40, M: 1}, two, x)
+	LinearWeightGrad(Linear{N: 2, In: 40, M: 1}, x, two)
+	AdaptiveAvgPool(AdaptivePool{N: 2, C: 2, H: 5, W: 4, OH: 3, OW: 3}, x)
+	AdaptiveAvgPoolGrad(AdaptivePool{N: 2, C: 2, H: 3, W: 3, OH: 5, OW: 4}, dy)
+	Subsample{N: 2, C: 2, H: 5, W: 4, Stride: 2}.Forward(x)
+	Subsample{N: 2, C: 2, H: 5, W: 4, Stride: 1}.Grad(dy)
 	Dropout(1, 2, 0.5, x)
 	SoftmaxCrossEntropy(8, 10, x, make([]int, 8), 0.1)
 	SGD{LR: 1}.Step(make([]float64, 80), x, make([]float64, 80))

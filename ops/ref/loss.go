@@ -38,3 +38,13 @@ func SoftmaxCrossEntropy(n, classes int, logits []float64, labels []int, smoothi
 	}
 	return losses, dlogits, correct
 }
+
+// Weigh multiplies the losses and gradients of a head by its weight in a
+// network's loss, in place.
+func Weigh(weight float64, values ...[]float64) {
+	for _, v := range values {
+		for i := range v {
+			v[i] *= weight
+		}
+	}
+}

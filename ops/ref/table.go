@@ -37,10 +37,15 @@ var Table = map[string]func(c ops.Case, in Values) Values{
 	"bias gradient": func(c ops.Case, in Values) Values { return Values{"dbias": channelSums(c.In, in["dy"])} },
 	"relu forward":  func(_ ops.Case, in Values) Values { return Values{"v": ReLU(in["v"])} },
 	"relu gradient": func(_ ops.Case, in Values) Values { return Values{"dv": ReLUGrad(in["y"], in["dv"])} },
-	"add forward": func(_ ops.Case, in Values) Values {
-		sum := slices.Clone(in["sum"])
-		for i, v := range in["x"] {
-			sum[i] += v
+	"add forward": func(c ops.Case, in Values) Values {
+		sum := make([]float64, c.In.Elements())
+		for _, x := range in {
+			for i, v := range x {
+				sum[i] += v
+			}
+		}
+		if c.Op.(ops.Add).ReLU {
+			sum = ReLU(sum)
 		}
 		return Values{"sum": sum}
 	},
@@ -63,6 +68,36 @@ var Table = map[string]func(c ops.Case, in Values) Values{
 	},
 	"global average pool gradient": func(c ops.Case, in Values) Values {
 		return Values{"dx": GlobalAvgPoolGrad(c.In.N, c.In.C, c.In.H, c.In.W, in["dy"])}
+	},
+	"adaptive average pool forward": func(c ops.Case, in Values) Values {
+		return Values{"y": AdaptiveAvgPool(adaptiveShape(c), in["x"])}
+	},
+	"adaptive average pool gradient": func(c ops.Case, in Values) Values {
+		return Values{"dx": AdaptiveAvgPoolGrad(adaptiveShape(c), in["dy"])}
+	},
+	"subsample forward":  func(c ops.Case, in Values) Values { return Values{"y": subsampleShape(c).Forward(in["x"])} },
+	"subsample gradient": func(c ops.Case, in Values) Values { return Values{"dx": subsampleShape(c).Grad(in["dy"])} },
+	"linear forward": func(c ops.Case, in Values) Values {
+		y := LinearForward(linearShape(c), in["x"], in["weight"], in["bias"])
+		if c.Op.(ops.Linear).ReLU {
+			y = ReLU(y)
+		}
+		return Values{"y": y}
+	},
+	"linear input gradient": func(c ops.Case, in Values) Values {
+		dx := LinearInputGrad(linearShape(c), in["dy"], in["weight"])
+		for i, v := range in["dx"] { // what it is added to
+			dx[i] += v
+		}
+		return Values{"dx": dx}
+	},
+	"linear weight gradient": func(c ops.Case, in Values) Values {
+		dy := in["dy"]
+		if y, masked := in["y"]; masked {
+			dy = ReLUGrad(y, dy)
+		}
+		dw, db := LinearWeightGrad(linearShape(c), in["x"], dy)
+		return Values{"dweight": dw, "dbias": db, "dy": dy}
 	},
 	"batch norm training": func(c ops.Case, in Values) Values {
 		y, _, _ := trainNorm(c, in, 1)
@@ -99,18 +134,27 @@ var Table = map[string]func(c ops.Case, in Values) Values{
 		for i, v := range in["labels"] {
 			labels[i] = int(v)
 		}
-		losses, dlogits, _ := SoftmaxCrossEntropy(n, classes, in["logits"], labels, c.Op.(ops.CrossEntropy).Smoothing)
+		o := c.Op.(ops.CrossEntropy)
+		losses, dlogits, _ := SoftmaxCrossEntropy(n, classes, in["logits"], labels, o.Smoothing)
+		if o.Weight != 0 {
+			Weigh(o.Weight, losses, dlogits)
+		}
 		result := make([]float64, 2*n)
 		for i, l := range losses {
 			_, _, right := SoftmaxCrossEntropy(1, classes, in["logits"][i*classes:(i+1)*classes], labels[i:i+1], 0)
 			result[2*i], result[2*i+1] = l, float64(right)
+			if o.Added {
+				result[2*i], result[2*i+1] = in["result"][2*i]+l, in["result"][2*i+1]
+			}
 		}
 		return Values{"dlogits": dlogits, "result": result}
 	},
 	"gradnorm forward": func(c ops.Case, in Values) Values {
-		g := slices.Clone(in["dweight"])
-		norm, broken := GradNorm(g, in["weight"], c.Op.(ops.GradNorm).Clip)
-		return Values{"dweight": g, "metrics": {in["metrics"][0], in["metrics"][1], norm, float64(broken)}}
+		first := len(in["dweight"]) // the rest, if any, lies in other buffers
+		g := slices.Concat(in["dweight"], in["more gradients"])
+		norm, broken := GradNorm(g, slices.Concat(in["weight"], in["more weights"]), c.Op.(ops.GradNorm).Clip)
+		metrics := []float64{in["metrics"][0], in["metrics"][1], norm, float64(broken)}
+		return Values{"dweight": g[:first], "more gradients": g[first:], "metrics": metrics}
 	},
 	"average update": func(c ops.Case, in Values) Values {
 		a := slices.Clone(in["average"])
@@ -142,6 +186,21 @@ func poolShape(c ops.Case) Pool {
 		p.K, p.Stride, p.Pad = o.K, o.Stride, o.Pad
 	}
 	return p
+}
+
+func adaptiveShape(c ops.Case) AdaptivePool {
+	o := c.Op.(ops.AdaptiveAvgPool)
+	return AdaptivePool{N: c.In.N, C: c.In.C, H: c.In.H, W: c.In.W, OH: o.H, OW: o.W}
+}
+
+func subsampleShape(c ops.Case) Subsample {
+	o := c.Op.(ops.Subsample)
+	return Subsample{N: c.In.N, C: c.In.C, H: c.In.H, W: c.In.W, Stride: o.Stride, Before: o.Before, After: o.After}
+}
+
+func linearShape(c ops.Case) Linear {
+	o := c.Op.(ops.Linear)
+	return Linear{N: c.In.N, In: o.In, M: o.M}
 }
 
 func normShape(c ops.Case) BatchNorm {

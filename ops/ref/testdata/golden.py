@@ -128,6 +128,45 @@ def resize(out, stride):
                 pixels=base64.b64encode(chw[::stride].tobytes()).decode())
 
 
+def linear(n, c, h, w, m, bias=True):
+    """As networks use it: after flattening."""
+    x, wt = leaf(inputs(n, c, h, w)), leaf(inputs(m, c * h * w))
+    b = leaf(inputs(m)) if bias else None
+    y = F.linear(torch.flatten(x, 1), wt, b)
+    dy = inputs(*y.shape)
+    y.backward(dy)
+    return dict(N=n, In=c * h * w, M=m, x=flat(x), weight=flat(wt), bias=flat(b) if bias else None, y=flat(y),
+                dy=flat(dy), dx=flat(x.grad), dweight=flat(wt.grad), dbias=flat(b.grad) if bias else None)
+
+
+def adaptive_pool(n, c, h, w, oh, ow):
+    x = leaf(inputs(n, c, h, w))
+    y = F.adaptive_avg_pool2d(x, (oh, ow))
+    dy = inputs(*y.shape)
+    y.backward(dy)
+    return dict(N=n, C=c, H=h, W=w, OH=oh, OW=ow, x=flat(x), y=flat(y), dy=flat(dy), dx=flat(x.grad))
+
+
+def subsample(n, c, h, w, stride, before, after):
+    x = leaf(inputs(n, c, h, w))
+    y = F.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, before, after))
+    dy = inputs(*y.shape)
+    y.backward(dy)
+    return dict(N=n, C=c, H=h, W=w, Stride=stride, Before=before, After=after,
+                x=flat(x), y=flat(y), dy=flat(dy), dx=flat(x.grad))
+
+
+def heads(n, classes, smoothing, weights):
+    """The loss of a network with several heads: the weighted sum of theirs."""
+    logits = [leaf(inputs(n, classes)) for _ in weights]
+    labels = torch.tensor(random.randint(0, classes, n))
+    losses = sum(w * F.cross_entropy(z, labels, label_smoothing=smoothing, reduction="none")
+                 for w, z in zip(weights, logits))
+    losses.mean().backward()
+    return dict(n=n, classes=classes, smoothing=smoothing, weights=weights, logits=[flat(z) for z in logits],
+                labels=labels.tolist(), losses=flat(losses), dlogits=[flat(z.grad) for z in logits])
+
+
 golden = {
     "conv": [
         conv(1, 1, 1, 1, 1, 1, 1, 0),
@@ -171,6 +210,14 @@ golden = {
         sgd(0.1, 0.9, 0.05, True), sgd(10, 0.5, 0.01, False), sgd(0.01, 0, 0.0005, False),
     ],
     "resize": [resize(224, 97), resize(45, 5), resize(32, 3)],
+    "linear": [linear(1, 1, 1, 1, 1), linear(3, 7, 1, 1, 5, bias=False), linear(2, 3, 4, 3, 6), linear(5, 2, 3, 1, 2)],
+    "adaptivePool": [
+        adaptive_pool(1, 1, 1, 1, 6, 6), adaptive_pool(2, 3, 7, 5, 3, 2), adaptive_pool(1, 2, 13, 13, 6, 6),
+        adaptive_pool(2, 1, 4, 9, 7, 7), adaptive_pool(1, 3, 6, 5, 1, 1), adaptive_pool(1, 1, 14, 14, 7, 7),
+    ],
+    "subsample": [subsample(1, 1, 1, 1, 1, 0, 0), subsample(2, 4, 8, 8, 2, 2, 2), subsample(1, 3, 7, 5, 2, 1, 4),
+                  subsample(2, 2, 5, 6, 3, 0, 3)],
+    "heads": [heads(6, 10, 0, [1, 0.3, 0.3]), heads(5, 4, 0.1, [1, 0.4])],
 }
 
 path = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "golden.json")
