@@ -214,7 +214,8 @@ var companions = map[string]struct {
 	"table":         {},                                                        // the list of all operators
 	"pool":          {[]string{"maxpool", "avgpool", "globalavgpool"}, "pool"}, // one file, three poolings
 	"reduce":        {[]string{"reduce", "bias"}, "conv"},                      // sums that convolution and batch normalisation use
-	"add":           {[]string{"add"}, ""},                                     // the test needs no twin for a + b
+	"sums":          {[]string{"sums"}, ""},
+	"add":           {[]string{"add"}, ""}, // the test needs no twin for a + b
 }
 
 func TestOperatorsHaveShaderAndTwin(t *testing.T) {

@@ -140,7 +140,7 @@ func trainTwin(add func(name string, v []float64)) {
 		key := dropoutKey(step)
 		a := ref.ReLU(ref.ConvForward(first, x, params["first.weight"], params["first.bias"]))
 		b, arg := ref.MaxPool(pool, a)
-		c := ref.Dropout(key, dropoutLayer, dropped, b)
+		c := ref.Dropout(key, dropoutLayer, 0, dropped, b)
 		d := ref.ConvForward(second, c, params["second.weight"], params["second.bias"])
 		e, mean, invstd := norm.Train(d, params["norm.weight"], params["norm.bias"], params["norm.running_mean"], params["norm.running_var"])
 		e = ref.ReLU(e)
@@ -161,7 +161,7 @@ func trainTwin(add func(name string, v []float64)) {
 		var dd []float64
 		dd, grads["norm.weight"], grads["norm.bias"] = norm.TrainGrad(d, params["norm.weight"], mean, invstd, de)
 		grads["second.weight"], grads["second.bias"] = ref.ConvWeightGrad(second, c, dd)
-		db := ref.Dropout(key, dropoutLayer, dropped, ref.ConvInputGrad(second, dd, params["second.weight"]))
+		db := ref.Dropout(key, dropoutLayer, 0, dropped, ref.ConvInputGrad(second, dd, params["second.weight"]))
 		da := ref.ReLUGrad(a, ref.MaxPoolGrad(pool, arg, db))
 		grads["first.weight"], grads["first.bias"] = ref.ConvWeightGrad(first, x, da)
 

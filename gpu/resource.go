@@ -104,8 +104,11 @@ func (d *Device) Read(b *Buffer, offset, size uint64) ([]byte, error) {
 }
 
 // ReadFloats waits for the queue and reads n floats from the start of the buffer.
-func (d *Device) ReadFloats(b *Buffer, n int) ([]float32, error) {
-	raw, err := d.Read(b, 0, uint64(4*n))
+func (d *Device) ReadFloats(b *Buffer, n int) ([]float32, error) { return d.ReadFloatsAt(b, 0, n) }
+
+// ReadFloatsAt is ReadFloats from a byte offset on.
+func (d *Device) ReadFloatsAt(b *Buffer, offset uint64, n int) ([]float32, error) {
+	raw, err := d.Read(b, offset, uint64(4*n))
 	if err != nil || n == 0 {
 		return nil, err
 	}

@@ -88,6 +88,15 @@ func (o BatchNorm) Forward(r *Recorder, x Tensor, p BatchNormParams, y Tensor, t
 		ceilDiv(x.Groups(), 64), 1, 1, gpu.All(r.Weights), gpu.All(p.State), p.forward(x.Shape)); err != nil {
 		return err
 	}
+	return o.apply(r, x, in, p, y)
+}
+
+// Apply records y from x once more, by what Forward has left in p.Norm.
+func (o BatchNorm) Apply(r *Recorder, x Tensor, p BatchNormParams, y Tensor) error {
+	return o.apply(r, x, r.input(x), p, y)
+}
+
+func (o BatchNorm) apply(r *Recorder, x Tensor, in input, p BatchNormParams, y Tensor) error {
 	k := o.kernel("apply", in, gpu.Params, gpu.Read, in.kind, gpu.Write)
 	return o.each(r, k, x, p, in, func(s span) []any { return []any{p.forward(x.Shape), in.slice(s), y.slice(s)} })
 }

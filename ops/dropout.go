@@ -6,13 +6,14 @@ import (
 )
 
 // Dropout zeroes elements with probability P and scales the others by 1/(1-P). Layer tells the dropouts of a network apart: with the step's key and
-// the element's NCHW index it decides what is kept, so nothing is stored between the passes.
+// the element's NCHW index in the batch it decides what is kept, so nothing is stored between the passes.
 type Dropout struct {
 	P     float64 `json:"p"`
 	Layer uint32  `json:"-"`
 }
 
-// Apply records the dropout of v in place: forward on an activation, backward on its gradient.
+// Apply records the dropout of v in place: forward on an activation, backward on its gradient. step has the key, and the
+// number of v's first image in the batch.
 func (o Dropout) Apply(r *Recorder, step *gpu.Buffer, v Tensor) error {
 	k := gpu.Kernel{Name: "dropout", Source: shaders.Source("dropout", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Uniform, gpu.Write}}
 	for _, s := range v.spans(r.Dev.Limits(), 1) {

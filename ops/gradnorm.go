@@ -15,6 +15,9 @@ type Vector struct {
 	Weights, Grads *gpu.Buffer
 }
 
+// NormPartBytes is the most that Update takes of Recorder.Partial for a part.
+const NormPartBytes = 8 * 256
+
 // Update records the search through all parameters and their gradients, before the optimiser's update. Into metrics,
 // four floats of a step, go as the third the norm before clipping, as the fourth the number of gradients and weights
 // that are not finite.

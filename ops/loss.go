@@ -12,6 +12,7 @@ import (
 type CrossEntropy struct {
 	Smoothing float64
 	Weight    float64 // of the loss in that of a network with several heads; 0 stands for 1
+	Of        int     // images of the whole batch, over which the gradient's mean is taken; 0: those of the logits
 	Added     bool    // the loss is added to what the heads before have left in result
 }
 
@@ -35,7 +36,7 @@ func (o CrossEntropy) Forward(r *Recorder, logits Tensor, labels *gpu.Buffer, dl
 	all := span{0, logits.Groups()} // of a buffer that may be larger than one binding
 	params := []uint32{
 		uint32(logits.N), uint32(logits.C), uint32(logits.Plane()), bits(float32(o.Smoothing)),
-		bits(float32(weight)), flag(o.Added),
+		bits(float32(weight)), flag(o.Added), uint32(max(o.Of, logits.N)),
 	}
 	return r.dispatch(k, 4*logits.C, params,
 		ceilDiv(logits.N, 64), 1, 1, logits.slice(all), gpu.All(labels), dlogits.slice(all), gpu.All(result))
@@ -48,8 +49,17 @@ type Totals struct {
 	Images  int
 }
 
-// Metrics records the sums over the n results of a batch: mean loss and number right into batch (8 bytes), and added to total (16 bytes).
-func Metrics(r *Recorder, n int, result, batch, total *gpu.Buffer) error {
+// Metrics adds up the results of N images.
+type Metrics struct {
+	N     int
+	Of    int  // images of the whole batch; 0: N
+	Added bool // what is in batch are the sums of the images before
+}
+
+// Forward records the sums over the results: into batch (8 bytes) the part that the images have in the mean loss of the whole
+// batch, and the number right; and added to total (16 bytes).
+func (o Metrics) Forward(r *Recorder, result, batch, total *gpu.Buffer) error {
 	k := gpu.Kernel{Name: "metrics", Source: shaders.Source("metrics", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write, gpu.Write}}
-	return r.dispatch(k, ceilDiv(n, 64)+64, []uint32{uint32(n), 0}, 1, 1, 1, gpu.All(result), gpu.All(batch), gpu.All(total))
+	params := []uint32{uint32(o.N), 0, uint32(max(o.Of, o.N)), flag(o.Added)}
+	return r.dispatch(k, ceilDiv(o.N, 64)+64, params, 1, 1, 1, gpu.All(result), gpu.All(batch), gpu.All(total))
 }

@@ -668,7 +668,7 @@ func TestMetricsTotals(t *testing.T) {
 		n := len(b) / 2
 		tape := d.NewTape("metrics")
 		r.Tape = tape
-		check(t, ops.Metrics(r, n, result, batch, total))
+		check(t, ops.Metrics{N: n}.Forward(r, result, batch, total))
 		fill(t, result, float32(math.NaN()))
 		write(t, result, 0, b)
 		check(t, d.Submit(tape))
@@ -694,7 +694,7 @@ func TestMetricsTotals(t *testing.T) {
 	tape := d.NewTape("metrics")
 	r.Tape = tape
 	for range 2000 {
-		check(t, ops.Metrics(r, 1, result, batch, total))
+		check(t, ops.Metrics{N: 1}.Forward(r, result, batch, total))
 	}
 	check(t, d.Submit(tape))
 	want := 16384 + 2000*float64(float32(0.1))

@@ -20,8 +20,13 @@ type MaxPool struct {
 
 // Out is the output shape for input x.
 func (o MaxPool) Out(x Shape) (Shape, error) {
-	y, err := poolOut(x, o.K, o.Stride, o.Pad)
-	if err == nil && o.Ceil {
+	if !o.Ceil {
+		return poolOut(x, o.K, o.Stride, o.Pad)
+	}
+	grown := x // by how far the last window may reach beyond the image
+	grown.H, grown.W = x.H+o.Stride-1, x.W+o.Stride-1
+	y, err := poolOut(grown, o.K, o.Stride, o.Pad)
+	if err == nil {
 		y.H, y.W = o.ceil(x.H), o.ceil(x.W)
 	}
 	return y, err

@@ -198,7 +198,7 @@ func gradient(name string, n, k int) Operand {
 }
 
 func step(learningRate float64, key uint32) Operand {
-	return Operand{Name: "step", Place: Words, Len: 4, Use: Reads, Fixed: []uint32{bits(float32(learningRate)), key, 0, 0}}
+	return Operand{Name: "step", Place: Words, Len: 8, Use: Reads, Fixed: []uint32{bits(float32(learningRate)), key, 0, 0, 3, 0, 0, 0}}
 }
 
 // Cases is the table of operators. Whoever adds an operator, an attribute or a kernel that is picked by shape adds an entry; the tests then compare it

@@ -2,7 +2,7 @@
 // loss, whether the largest logit (the first of equals) is the label's, and the gradient of the batch's mean loss. Loss
 // and gradient are those of one head of a network: they have a weight, and the loss may be added to that of the heads
 // before.
-struct Q { images: u32, classes: u32, plane: u32, smoothing: f32, weight: f32, added: u32 }
+struct Q { images: u32, classes: u32, plane: u32, smoothing: f32, weight: f32, added: u32, whole: u32 } // whole: images of the batch
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> logits: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> labels: array<u32>;
@@ -43,7 +43,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
       if (c < q.classes) {
         let p = exp(logit(n, c) - top) / sum;
         let target_p = select(0.0, 1.0 - q.smoothing, c == label) + q.smoothing / classes;
-        d[j] = q.weight * ((p - target_p) / f32(q.images));
+        d[j] = q.weight * ((p - target_p) / f32(q.whole));
       }
     }
     dlogits[g * q.plane + n] = d;

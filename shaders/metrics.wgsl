@@ -1,6 +1,6 @@
 // Sums the results of loss.wgsl in order: total loss and number right of the batch, into the step's slot and added to the running totals of the epoch or split.
 // Totals: loss sum (as a float and the part that rounding left over), number right, images.
-struct Q { images: u32, zero: u32 } // zero is 0
+struct Q { images: u32, zero: u32, whole: u32, added: u32 } // zero is 0; whole: images of the whole batch
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> result: array<vec2<f32>>;
 @group(0) @binding(2) var<storage, read_write> batch: array<f32>;  // mean loss, number right
@@ -19,8 +19,9 @@ fn main(@builtin(local_invocation_id) lid: vec3<u32>) {
   workgroupBarrier();
   if (lid.x != 0u) { return; }
   for (var i = 1u; i < 64u; i = i + 1u) { s = s + part[i]; }
-  batch[0] = s.x / f32(q.images);
-  batch[1] = s.y;
+  let before = select(vec2<f32>(), vec2<f32>(batch[0], batch[1]), q.added == 1u);
+  batch[0] = before.x + s.x / f32(q.whole);
+  batch[1] = before.y + s.y;
   // Kahan's compensated sum: an epoch has thousands of batches.
   let old = bitcast<f32>(total[0]);
   let add = rounded(s.x) - bitcast<f32>(total[1]);

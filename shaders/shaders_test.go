@@ -17,7 +17,7 @@ func specialisations() map[string][]string {
 	add := func(name string, data any) { s[name] = append(s[name], shaders.Source(name, data)) }
 	for _, name := range []string{
 		"augment", "average", "bias", "conv_grad_naive", "conv_grad_straight_sum", "conv_grad_sum", "conv_naive",
-		"conv_tiled_weights", "dropout", "loss", "metrics", "pairs", "sgd", "unfold",
+		"conv_tiled_weights", "dropout", "loss", "metrics", "pairs", "sgd", "sums", "unfold",
 	} {
 		add(name, nil)
 	}

@@ -82,7 +82,7 @@ func (m *meter) remember(c Call, all []*trial) {
 			behind = t.Median() > far*least
 		}
 		if behind && t.Variant != "naive" {
-			m.far[string(c.Pass)+"="+t.Variant] = c.shippedShape()
+			m.far[string(c.Pass)+"="+t.Variant] = c.shape()
 		}
 	}
 }

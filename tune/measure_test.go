@@ -124,7 +124,7 @@ func TestWrongResults(t *testing.T) {
 	}
 }
 
-// On a software driver nothing is measured unasked: what was measured before counts, then on Lavapipe the table that ships; a broken file is told in one line.
+// On a software driver nothing is measured unasked: what was measured before counts; a broken file is told in one line.
 func TestChooseOnSoftwareDriver(t *testing.T) {
 	d := open(t)
 	if !d.Adapter.CPU() {
@@ -142,10 +142,7 @@ func TestChooseOnSoftwareDriver(t *testing.T) {
 			t.Errorf("chosen %v, told %q; want %s and %d lines", got, warned, want, lines)
 		}
 	}
-	usual := "" // the heuristic's
-	if d.Adapter.Llvmpipe() {
-		usual = "straight"
-	}
+	const usual = "" // the rule's
 	choose(usual, 0)
 	e := Entry{Key: first.Key(), Chosen: "naive", Candidates: []Candidate{{Variant: "naive", Milliseconds: []float64{1}}}}
 	if err := Save(path, d.Adapter, []Entry{e}); err != nil {

@@ -9,34 +9,6 @@ import (
 	"ninvk/ops"
 )
 
-// networks are the calls of a training step of the published networks at their own sizes.
-func networks(t *testing.T, batch int) []Call {
-	t.Helper()
-	var calls []Call
-	for _, model := range models.Names() {
-		g, _, err := models.Build(models.Config{Model: model, Classes: 10, Size: models.Size(model)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		calls = append(calls, Calls(g, batch, true)...)
-	}
-	return calls
-}
-
-// The table that ships names a variant for every pass of every network, and nothing else.
-func TestShippedTable(t *testing.T) {
-	want := map[ops.Pass]map[string]string{}
-	for _, c := range networks(t, 64) {
-		if want[c.Pass] == nil {
-			want[c.Pass] = map[string]string{}
-		}
-		want[c.Pass][c.shippedShape()] = "straight"
-	}
-	if diff := cmp.Diff(want, shipped().Choices); diff != "" {
-		t.Errorf("lavapipe.json (-networks +file):\n%s", diff)
-	}
-}
-
 func TestCalls(t *testing.T) {
 	g, _, err := models.Build(models.Config{Model: "nin", Classes: 10, Size: 32})
 	if err != nil {

@@ -4,8 +4,6 @@ package tune
 
 import (
 	"context"
-	_ "embed"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -83,30 +81,14 @@ type Options struct {
 // Budget is the time for the calls of one network. The call begun last may go beyond it, by the time that its kernels take to compile.
 const Budget = 45 * time.Second
 
-//go:embed lavapipe.json
-var lavapipe []byte
-
-// shippedTable is the table for Lavapipe: variants by pass and shape, whatever the batch.
-type shippedTable struct {
-	Note    string                         `json:"note"`
-	Choices map[ops.Pass]map[string]string `json:"choices"`
-}
-
-func shipped() (t shippedTable) {
-	if err := json.Unmarshal(lavapipe, &t); err != nil {
-		panic(fmt.Sprintf("tune/lavapipe.json: %v", err)) // a mistake in this repository, which a test finds
-	}
-	return t
-}
-
-// shippedShape names the call's shape in the shipped table.
-func (c Call) shippedShape() string {
+// shape names the call's shape, whatever the batch.
+func (c Call) shape() string {
 	_, shape := Split(c.Key())
 	_, shape, _ = strings.Cut(shape, "×")
 	return shape
 }
 
-// Choose returns the variants for the calls by their keys: those measured on this adapter before, on Lavapipe else those of the table that ships, and
+// Choose returns the variants for the calls by their keys: those measured on this adapter before, and
 // on GPUs else those it measures now and keeps. What is missing from the result is up to the heuristic. The error is that of the adapter or of ctx.
 func Choose(ctx context.Context, d *gpu.Device, calls []Call, o Options) (map[string]string, error) {
 	kept := map[string]Entry{}
@@ -126,7 +108,6 @@ func Choose(ctx context.Context, d *gpu.Device, calls []Call, o Options) (map[st
 	}
 	chosen := map[string]string{}
 	var missing []Call
-	table := shipped()
 	var nearest map[string]Entry // by the call's key for one image
 	if o.AnyBatch {
 		nearest = byShape(kept)
@@ -136,11 +117,7 @@ func Choose(ctx context.Context, d *gpu.Device, calls []Call, o Options) (map[st
 			chosen[c.Key()] = e.Chosen
 		} else if e, ok := nearest[c.one().Key()]; ok {
 			chosen[c.Key()] = e.Chosen
-		} else if d.Adapter.CPU() {
-			if v, ok := table.Choices[c.Pass][c.shippedShape()]; ok && d.Adapter.Llvmpipe() {
-				chosen[c.Key()] = v
-			}
-		} else if !o.KeptOnly {
+		} else if !d.Adapter.CPU() && !o.KeptOnly {
 			missing = append(missing, c)
 		}
 	}

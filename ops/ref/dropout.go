@@ -17,11 +17,12 @@ func DropoutKeep(key, layer, index uint32, p float64) bool {
 }
 
 // Dropout keeps the elements DropoutKeep says, scaled by 1/(1−p), and sets the
-// others to 0. Its gradient in x is the same function of dy.
-func Dropout(key, layer uint32, p float64, x []float64) []float64 {
+// others to 0. x begins with
+// element first. Its gradient in x is the same function of dy.
+func Dropout(key, layer, first uint32, p float64, x []float64) []float64 {
 	y := make([]float64, len(x))
 	for i, v := range x {
-		if DropoutKeep(key, layer, uint32(i), p) {
+		if DropoutKeep(key, layer, first+uint32(i), p) {
 			y[i] = v / (1 - p)
 		}
 	}

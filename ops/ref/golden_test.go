@@ -251,7 +251,7 @@ func TestGolden(t *testing.T) {
 // runs started from.
 func TestGoldenInit(t *testing.T) {
 	for _, model := range []string{"nin", "nin-bn"} {
-		data, err := os.ReadFile(filepath.Join("..", "..", "nin", "testdata", model+"-8.json"))
+		data, err := os.ReadFile(filepath.Join("..", "..", "models", "testdata", model+"-8.json"))
 		if err != nil {
 			t.Fatal(err)
 		}

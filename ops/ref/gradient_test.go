@@ -177,7 +177,7 @@ func TestBatchNormGradient(t *testing.T) {
 func TestDropoutGradient(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 0))
 	x, dy := normals(r, 60), normals(r, 60)
-	checkGradient(t, "dx", x, Dropout(7, 3, 0.4, dy), func() float64 { return dot(Dropout(7, 3, 0.4, x), dy) })
+	checkGradient(t, "dx", x, Dropout(7, 3, 0, 0.4, dy), func() float64 { return dot(Dropout(7, 3, 0, 0.4, x), dy) })
 }
 
 func TestSoftmaxCrossEntropyGradient(t *testing.T) {
@@ -228,7 +228,7 @@ func TestInputsUnchanged(t *testing.T) {
 	AdaptiveAvgPoolGrad(AdaptivePool{N: 2, C: 2, H: 3, W: 3, OH: 5, OW: 4}, dy)
 	Subsample{N: 2, C: 2, H: 5, W: 4, Stride: 2}.Forward(x)
 	Subsample{N: 2, C: 2, H: 5, W: 4, Stride: 1}.Grad(dy)
-	Dropout(1, 2, 0.5, x)
+	Dropout(1, 2, 0, 0.5, x)
 	SoftmaxCrossEntropy(8, 10, x, make([]int, 8), 0.1)
 	SGD{LR: 1}.Step(make([]float64, 80), x, make([]float64, 80))
 

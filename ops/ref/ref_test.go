@@ -197,7 +197,7 @@ func TestDropout(t *testing.T) {
 	}
 	for _, p := range []float64{0, 0.1, 0.5, 0.9} {
 		var kept int
-		for _, v := range Dropout(1, 2, p, x) {
+		for _, v := range Dropout(1, 2, 0, p, x) {
 			if v != 0 {
 				kept++
 				if v != 1/(1-p) {
@@ -211,8 +211,8 @@ func TestDropout(t *testing.T) {
 			t.Errorf("p = %g: kept %d of %g", p, kept, n)
 		}
 	}
-	base := Dropout(1, 2, 0.5, x)
-	for name, other := range map[string][]float64{"key": Dropout(2, 2, 0.5, x), "layer": Dropout(1, 3, 0.5, x)} {
+	base := Dropout(1, 2, 0, 0.5, x)
+	for name, other := range map[string][]float64{"key": Dropout(2, 2, 0, 0.5, x), "layer": Dropout(1, 3, 0, 0.5, x)} {
 		var same int
 		for i, v := range other {
 			if v == base[i] {
@@ -223,7 +223,7 @@ func TestDropout(t *testing.T) {
 			t.Errorf("another %s agrees in %d of %d places, want about half", name, same, len(x))
 		}
 	}
-	if !slices.Equal(base, Dropout(1, 2, 0.5, x)) {
+	if !slices.Equal(base, Dropout(1, 2, 0, 0.5, x)) {
 		t.Error("the same key and layer give another mask")
 	}
 }

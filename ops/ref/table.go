@@ -125,7 +125,7 @@ var Table = map[string]func(c ops.Case, in Values) Values{
 	},
 	"dropout forward": func(c ops.Case, in Values) Values {
 		o := c.Op.(ops.Dropout)
-		return Values{"v": Dropout(uint32(in["step"][1]), o.Layer, o.P, in["v"])}
+		return Values{"v": Dropout(uint32(in["step"][1]), o.Layer, uint32(in["step"][4])*uint32(c.In.C*c.In.H*c.In.W), o.P, in["v"])}
 	},
 	"pairs forward": func(c ops.Case, in Values) Values { return Values{"v": Pairs(c.In.N, c.In.C, in["v"])} },
 	"cross entropy forward and gradient": func(c ops.Case, in Values) Values {
