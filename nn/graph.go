@@ -1,5 +1,5 @@
-// Package nn builds networks: a graph of named layers whose shapes are checked as it is built, a memory plan by lifetime, and the recorded tapes
-// of training and evaluation steps.
+// Package nn builds networks: a graph of named layers whose shapes are checked as it is built, a memory plan by
+// lifetime, and the recorded tapes of training and evaluation steps.
 package nn
 
 import (
@@ -8,10 +8,18 @@ import (
 	"ninvk/ops"
 )
 
-// Graph is a directed acyclic graph of layers. Build it with its methods, which take and return nodes; the first error is kept, names the layer, and
-// is returned by Err and Build.
+// Graph is a directed acyclic graph of layers. Build it with its methods, which take and return nodes; the first error
+// is kept, names the layer, and is returned by Err and Build.
 type Graph struct {
+	*layers
+	scope string // in front of the names of what is added, with its dot
+}
+
+// layers are those of a graph, which all its scopes share.
+type layers struct {
 	nodes []*Node
+	names map[string]bool
+	heads []Head
 	err   error
 }
 
@@ -22,11 +30,12 @@ type Node struct {
 
 	id     int
 	layer  layer
+	traits traits
 	inputs []*Node
 	params []ParamSpec
 }
 
-// layer is what a kind of layer implements, one file each.
+// layer is what a kind of layer implements, one file each, with all that is to be said of it.
 type layer interface {
 	// out is the output shape for the inputs' shapes, or why there is none.
 	out(in []ops.Shape) (ops.Shape, error)
@@ -34,63 +43,60 @@ type layer interface {
 	params(in []ops.Shape) []ParamSpec
 	// traits says what memory the layer needs when.
 	traits(in []ops.Shape) traits
+	// op is the operator with its attributes, and title names it for people; see Node.Op and Node.Title.
+	op() any
+	title() string
+	// multiplyAdds counts those of the forward pass.
+	multiplyAdds(in []ops.Shape) float64
+	// visit calls the visitor's method for this kind.
+	visit(n *Node, v Visitor) error
 	// forward records the layer.
 	forward(r *recorder, b *bound, train bool) error
 	// backward records the gradients of parameters, and of the inputs as far as b.dIn asks for them.
 	backward(r *recorder, b *bound) error
 }
 
+// plain gives a layer without parameters, memory and products its defaults.
+type plain struct{}
+
+func (plain) params([]ops.Shape) []ParamSpec      { return nil }
+func (plain) traits([]ops.Shape) traits           { return traits{} }
+func (plain) multiplyAdds(in []ops.Shape) float64 { return 0 }
+
 // traits tells the memory plan about a layer.
 type traits struct {
-	inPlace     bool                       // the output overwrites the (only) input
-	gradInPlace bool                       // the gradient of the (only) input overwrites that of the output
-	needsInput  bool                       // backward reads the input
-	needsOutput bool                       // backward reads the output
-	centresGrad bool                       // the gradient of the (only) input sums to zero over the pixels of a channel
-	marksReLU   bool                       // after a ReLU (bound.afterReLU), forward notes where the (only) input is 0, and backward masks its gradient
-	relu        bool                       // the output is that of a ReLU, and backward takes its gradient masked (bound.masked) or not
-	aux         func(out ops.Shape) uint64 // bytes kept from forward to backward for output shape out; nil for none
+	inPlace     bool // the output overwrites the first input, where no other layer takes that
+	overwrites  bool // in place, the output tells nothing of the first input's layer: that must not need its own output
+	needsInput  bool // backward reads the inputs
+	needsOutput bool // backward reads the output
+	centresGrad bool // the gradient of the (only) input sums to zero over the pixels of a channel
+	marksReLU   bool // after a ReLU (bound.afterReLU), forward notes where the (only) input is 0, and backward masks its gradient
+	relu        bool // the output is that of a ReLU, and backward takes its gradient masked (bound.masked) or not
+	cuts        bool // parameters may be cut along their first dimension, which is that of the output's channels
 
+	// gradAt says from which channel of the output's gradient on the gradient of input i lies there already, or comes to
+	// lie by backward; nil for never
+	gradAt func(i int) (channel int, ok bool)
+	// joins says that input i may be written straight into the output, from a channel on; nil for never
+	joins func(i int) (channel int, ok bool)
+	// again records the forward pass once more, from what is kept; nil where that can't be
+	again func(r *recorder, b *bound) error
+	// aux is the memory in bytes that is kept from forward to backward for output shape out; nil for none
+	aux func(out ops.Shape) uint64
 	// need is the memory, shared by all layers, that recording takes for input shape in; nil for none
 	need func(r *ops.Recorder, in ops.Shape, train bool) (ops.Need, error)
 	// masksInput says whether backward can mask the gradient of the (only) input by that input's ReLU; nil for never
 	masksInput func(r *ops.Recorder, in ops.Shape) bool
 }
 
-// Role says how a parameter is initialised.
-type Role int
-
-const (
-	Weight          Role = iota // of a convolution: He
-	Bias                        // zeros
-	Scale                       // ones
-	RunningMean                 // zeros, not trained
-	RunningVariance             // ones, not trained
-	BatchesTracked              // a count kept by the host, int64, scalar
-)
-
-// ParamSpec is a parameter or running value of a layer.
-type ParamSpec struct {
-	Name  string // as in PyTorch's state_dict
-	Shape []int
-	Role  Role
-	FanIn int // of a Weight
-}
-
-// Trained says whether the optimiser updates the parameter.
-func (p ParamSpec) Trained() bool { return p.Role <= Scale }
-
-// Len is the number of values.
-func (p ParamSpec) Len() int {
-	n := 1
-	for _, s := range p.Shape {
-		n *= s
-	}
-	return n
-}
+// first is gradAt for layers whose backward pass turns the output's gradient into that of the first input in place.
+func first(i int) (int, bool) { return 0, i == 0 }
 
 // NewGraph starts an empty graph.
-func NewGraph() *Graph { return &Graph{} }
+func NewGraph() *Graph { return &Graph{layers: &layers{names: map[string]bool{}}} }
+
+// In is the same graph with a scope: the names of layers added by it have the scope and a dot in front.
+func (g *Graph) In(scope string) *Graph { return &Graph{g.layers, g.scope + scope + "."} }
 
 // Err is the first error met while building.
 func (g *Graph) Err() error { return g.err }
@@ -100,66 +106,43 @@ func (g *Graph) Input(c, h, w int) *Node {
 	return g.add("input", input{ops.Shape{N: 1, C: c, H: h, W: w}})
 }
 
-// Conv is a convolution, with a fused ReLU where relu is set.
-func (g *Graph) Conv(name string, x *Node, channels, kernel, stride, pad int, relu bool) *Node {
-	return g.add(name, conv{ops.Conv{C: x.Shape.C, M: channels, K: kernel, Stride: stride, Pad: pad, ReLU: relu}}, x)
+// Head is an output with a loss of its own, which in training is added to that of the logits.
+type Head struct {
+	Logits *Node
+	Weight float64
 }
 
-// BatchNorm is a batch normalisation (eps 1e-5, momentum 0.1), with a fused ReLU where relu is set.
-func (g *Graph) BatchNorm(name string, x *Node, relu bool) *Node {
-	return g.add(name, batchNorm{ops.BatchNorm{Eps: 1e-5, Momentum: 0.1, ReLU: relu}}, x)
-}
-
-// ReLU is max(x, 0).
-func (g *Graph) ReLU(name string, x *Node) *Node { return g.add(name, relu{}, x) }
-
-// MaxPool is max pooling.
-func (g *Graph) MaxPool(name string, x *Node, op ops.MaxPool) *Node {
-	return g.add(name, maxPool{op}, x)
-}
-
-// AvgPool is average pooling; the divisor counts padding.
-func (g *Graph) AvgPool(name string, x *Node, kernel, stride, pad int) *Node {
-	return g.add(name, avgPool{op: ops.AvgPool{K: kernel, Stride: stride, Pad: pad}}, x)
-}
-
-// GlobalAvgPool is the mean of each channel over the image.
-func (g *Graph) GlobalAvgPool(name string, x *Node) *Node { return g.add(name, globalAvgPool{}, x) }
-
-// Dropout drops elements with probability p while training.
-func (g *Graph) Dropout(name string, x *Node, p float64) *Node {
-	return g.add(name, dropout{ops.Dropout{P: p, Layer: uint32(len(g.nodes))}}, x)
-}
-
-// Add is the sum of two nodes of one shape.
-func (g *Graph) Add(name string, a, b *Node) *Node { return g.add(name, add{}, a, b) }
+// AddLoss makes x an output that has a loss of its own in training, times weight.
+func (g *Graph) AddLoss(x *Node, weight float64) { g.heads = append(g.heads, Head{x, weight}) }
 
 func (g *Graph) add(name string, l layer, inputs ...*Node) *Node {
-	n := &Node{Name: name, id: len(g.nodes), layer: l, inputs: inputs}
+	n := &Node{Name: g.scope + name, id: len(g.nodes), layer: l, inputs: inputs}
 	g.nodes = append(g.nodes, n)
 	if g.err != nil {
 		return n
 	}
+	if g.names[n.Name] {
+		g.err = fmt.Errorf("layer %s: another layer has this name", n.Name)
+		return n
+	}
+	g.names[n.Name] = true
 	shapes := n.inputShapes()
 	var err error
 	if n.Shape, err = l.out(shapes); err != nil {
-		g.err = fmt.Errorf("layer %s: %w", name, err)
+		g.err = fmt.Errorf("layer %s: %w", n.Name, err)
 		return n
 	}
+	n.traits = l.traits(shapes)
 	for _, p := range l.params(shapes) {
-		p.Name = name + "." + p.Name
+		p.Name = n.Name + "." + p.Name
 		n.params = append(n.params, p)
 	}
 	return n
 }
 
 // soleAfterReLU says whether x alone takes the output of a layer with a ReLU.
-func (g *Graph) soleAfterReLU(x *Node) bool {
-	if len(x.inputs) != 1 {
-		return false
-	}
-	in := x.inputs[0]
-	return g.consumers()[in.id] == 1 && in.layer.traits(in.inputShapes()).relu
+func (x *Node) soleAfterReLU(consumers []int) bool {
+	return len(x.inputs) == 1 && consumers[x.inputs[0].id] == 1 && x.inputs[0].traits.relu
 }
 
 func (n *Node) inputShapes() []ops.Shape {
@@ -177,4 +160,47 @@ func (g *Graph) Params() []ParamSpec {
 		out = append(out, n.params...)
 	}
 	return out
+}
+
+// consumersAmong counts the layers among the used ones that take each layer's output.
+func (g *Graph) consumersAmong(used []bool) []int {
+	c := make([]int, len(g.nodes))
+	for _, n := range g.nodes {
+		for _, in := range n.inputs {
+			if used[n.id] {
+				c[in.id]++
+			}
+		}
+	}
+	return c
+}
+
+// leadingTo marks the layers that the given ones depend on, and those themselves.
+func (g *Graph) leadingTo(ends ...*Node) []bool {
+	wanted := make([]bool, len(g.nodes))
+	for _, x := range ends {
+		wanted[x.id] = true
+	}
+	for i := len(g.nodes) - 1; i >= 0; i-- {
+		if wanted[i] {
+			for _, in := range g.nodes[i].inputs {
+				wanted[in.id] = true
+			}
+		}
+	}
+	return wanted
+}
+
+// trained marks the layers at or before which there are parameters, so that they need a gradient.
+func (g *Graph) trained() []bool {
+	needs := make([]bool, len(g.nodes))
+	for i, n := range g.nodes {
+		for _, p := range n.params {
+			needs[i] = needs[i] || p.Trained()
+		}
+		for _, in := range n.inputs {
+			needs[i] = needs[i] || needs[in.id]
+		}
+	}
+	return needs
 }

@@ -1,8 +1,11 @@
 package nn
 
 import (
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"ninvk/ops"
 )
@@ -12,13 +15,13 @@ func TestImpossibleNetworksNameTheLayer(t *testing.T) {
 		name  string
 		build func(g *Graph)
 	}{
-		{"big", func(g *Graph) { g.Conv("big", g.Input(3, 4, 4), 8, 7, 1, 0, true) }},
-		{"none", func(g *Graph) { g.Conv("none", g.Input(3, 4, 4), 0, 1, 1, 0, true) }},
+		{"big", func(g *Graph) { g.Conv("big", g.Input(3, 4, 4), Conv{Channels: 8, Kernel: 7, ReLU: true}) }},
+		{"none", func(g *Graph) { g.Conv("none", g.Input(3, 4, 4), Conv{Channels: 0, Kernel: 1, ReLU: true}) }},
 		{"pad", func(g *Graph) { g.MaxPool("pad", g.Input(3, 8, 8), ops.MaxPool{K: 2, Stride: 2, Pad: 2}) }},
 		{"drop", func(g *Graph) { g.Dropout("drop", g.Input(3, 8, 8), 1) }},
 		{"sum", func(g *Graph) {
 			x := g.Input(3, 8, 8)
-			g.Add("sum", x, g.AvgPool("half", x, 2, 2, 0))
+			g.Add("sum", ops.Add{}, x, g.AvgPool("half", x, ops.AvgPool{K: 2, Stride: 2}))
 		}},
 		{"input", func(g *Graph) { g.Input(3, 0, 8) }},
 	}
@@ -34,42 +37,102 @@ func TestImpossibleNetworksNameTheLayer(t *testing.T) {
 // branched is a network in which one activation is read by two layers.
 func branched() (*Graph, *Node) {
 	g := NewGraph()
-	x := g.Conv("a", g.Input(3, 8, 8), 8, 3, 1, 1, true)
-	y := g.BatchNorm("c", g.Conv("b", x, 8, 3, 1, 1, false), true)
-	s := g.ReLU("d", g.Add("sum", x, y))
+	x := g.Conv("a", g.Input(3, 8, 8), Conv{Channels: 8, Kernel: 3, Pad: 1, ReLU: true})
+	y := g.BatchNorm("c", g.Conv("b", x, Conv{Channels: 8, Kernel: 3, Pad: 1}), BatchNorm{ReLU: true})
+	s := g.ReLU("d", g.Add("sum", ops.Add{}, x, y))
 	s = g.Dropout("e", g.MaxPool("pool", s, ops.MaxPool{K: 2, Stride: 2}), 0.5)
-	return g, g.GlobalAvgPool("out", g.Conv("f", s, 10, 1, 1, 0, false))
+	return g, g.GlobalAvgPool("out", g.Conv("f", s, Conv{Channels: 10, Kernel: 1}))
 }
 
-// Storages that share a buffer must not be alive at the same time, and the buffer must hold each.
+// dense is a network with joins in joins, a join of what a layer reads and writes, and one whose input is joined twice.
+func dense() (*Graph, *Node) {
+	g := NewGraph()
+	x := g.Conv("a", g.Input(3, 8, 8), Conv{Channels: 8, Kernel: 3, Pad: 1})
+	for _, name := range []string{"b", "c", "d"} {
+		in := g.In(name)
+		y := in.BatchNorm("norm", x, BatchNorm{ReLU: true})
+		x = in.Concat("join", x, in.Conv("conv", y, Conv{Channels: 4, Kernel: 3, Pad: 1, NoBias: true}))
+	}
+	x = g.Concat("direct", x, g.Conv("e", x, Conv{Channels: 4, Kernel: 1, ReLU: true})) // one layer reads and writes the join
+	x = g.Concat("twice", x, x, g.ReLU("f", x))
+	return g, g.GlobalAvgPool("out", g.Conv("g", x, Conv{Channels: 10, Kernel: 1}))
+}
+
+func networks(t *testing.T) map[string]func() (*Graph, *Node) {
+	t.Helper()
+	all := map[string]func() (*Graph, *Node){"branched": branched, "dense": dense}
+	for name, build := range all {
+		if g, _ := build(); g.Err() != nil {
+			t.Fatalf("%s: %v", name, g.Err())
+		}
+	}
+	return all
+}
+
+// forced plans with normalisations computed once more, or without.
+func forced(t *testing.T, again bool) {
+	t.Helper()
+	before := recomputeFrom
+	t.Cleanup(func() { recomputeFrom = before })
+	if again {
+		recomputeFrom = 0
+	}
+}
+
+// Storages in one place must not be alive at the same time, and those that one step touches are in different buffers.
 func TestPlanSharesNoLiveMemory(t *testing.T) {
-	for _, train := range []bool{false, true} {
-		g, out := branched()
-		if err := g.Err(); err != nil {
-			t.Fatal(err)
-		}
-		p := g.makePlan(4, out, train)
-		shared := 0
-		for i, a := range p.storages {
-			if a.size > p.buffers[a.buffer] {
-				t.Errorf("storage %d of %d bytes is in a buffer of %d", i, a.size, p.buffers[a.buffer])
-			}
-			for j, b := range p.storages[:i] {
-				if a.buffer != b.buffer {
-					continue
+	for name, build := range networks(t) {
+		for _, train := range []bool{false, true} {
+			for _, again := range []bool{false, true} {
+				g, out := build()
+				p := g.plan(4, []*Node{out}, train, again, nil)
+				shared := 0
+				for i, a := range p.storages {
+					if a.offset+a.size > p.buffers[a.buffer] || a.offset%256 != 0 {
+						t.Errorf("storage %d of %d bytes is at %d of a buffer of %d", i, a.size, a.offset, p.buffers[a.buffer])
+					}
+					for j, b := range p.storages[:i] {
+						if a.buffer != b.buffer {
+							continue
+						}
+						shared++
+						overlap := a.offset < b.offset+b.size && b.offset < a.offset+a.size
+						if a.from <= b.to && b.from <= a.to && overlap {
+							t.Errorf("%s, train %v: storages %d (steps %d to %d) and %d (steps %d to %d) share memory", name, train, i, a.from, a.to,
+								j, b.from, b.to)
+						}
+						if slices.ContainsFunc(a.at, func(s int) bool { return slices.Contains(b.at, s) }) {
+							t.Errorf("%s, train %v: one step touches storages %d and %d of one buffer", name, train, i, j)
+						}
+					}
 				}
-				shared++
-				if a.from <= b.to && b.from <= a.to {
-					t.Errorf("train %v: storages %d (steps %d to %d) and %d (steps %d to %d) share buffer %d", train, i, a.from, a.to, j, b.from, b.to, a.buffer)
+				if shared == 0 {
+					t.Errorf("%s, train %v: nothing is shared, so the plan is of no use", name, train)
+				}
+				if p.act[out.id] == p.grad[out.id] {
+					t.Error("the logits and their gradient share memory")
 				}
 			}
 		}
-		if shared == 0 {
-			t.Errorf("train %v: nothing is shared, so the plan is of no use", train)
+	}
+}
+
+// Layers write straight into a join of theirs, unless they read it too.
+func TestPlanJoins(t *testing.T) {
+	g, out := dense()
+	p := g.makePlan(4, []*Node{out}, true)
+	at := func(name string) home {
+		i := slices.IndexFunc(g.nodes, func(x *Node) bool { return x.Name == name })
+		return p.act[i]
+	}
+	root := at("d.join").storage
+	for name, channel := range map[string]int{"a": 0, "b.conv": 8, "b.join": 0, "c.conv": 12, "d.conv": 16} {
+		if h := at(name); h != (home{root, channel}) {
+			t.Errorf("%s lies at %+v, want channel %d of storage %d", name, h, channel, root)
 		}
-		if p.act[out.id] == p.grad[out.id] {
-			t.Error("the logits and their gradient share memory")
-		}
+	}
+	if at("d.join").storage != at("direct").storage || at("e").storage == root {
+		t.Errorf("the join %+v, what a layer makes of it %+v", at("direct"), at("e"))
 	}
 }
 
@@ -80,13 +143,14 @@ func TestPlanKeeps(t *testing.T) {
 	if sum.Name != "sum" {
 		t.Fatalf("node 4 is %s", sum.Name)
 	}
-	without, with := g.makePlan(2, out, false), g.makePlan(2, out, false, sum)
+	ends := []*Node{out}
+	without, with := g.makePlan(2, ends, false), g.makePlan(2, ends, false, sum)
 	if without.act[sum.id] != without.act[sum.id+1] {
 		t.Error("the ReLU after the sum does not work in place")
 	}
-	kept := with.act[sum.id]
+	kept := with.act[sum.id].storage
 	for i, s := range with.storages {
-		if i != kept && s.buffer == with.storages[kept].buffer && s.to > sum.id {
+		if i != kept && s.buffer == with.storages[kept].buffer && s.offset == with.storages[kept].offset && s.to > sum.id {
 			t.Errorf("storage %d, used until step %d, overwrites what is kept", i, s.to)
 		}
 	}
@@ -98,13 +162,92 @@ func TestPlanKeeps(t *testing.T) {
 // The input of a network has no gradient; everything that leads to a parameter has one.
 func TestPlanHasGradientsWhereNeeded(t *testing.T) {
 	g, out := branched()
-	p := g.makePlan(2, out, true)
+	p := g.makePlan(2, []*Node{out}, true)
 	for _, n := range g.nodes {
-		if has, want := p.grad[n.id] >= 0, n.needsGrad(); has != want {
+		if has, want := p.grad[n.id] != nowhere, n.id > 0; has != want {
 			t.Errorf("layer %s: gradient planned %v, needed %v", n.Name, has, want)
 		}
 	}
 	if p.spare < 0 {
 		t.Error("an activation with two readers needs a second gradient to add")
+	}
+}
+
+// Normalisations that backward reads once more take memory only while it does.
+func TestPlanRecomputes(t *testing.T) {
+	g, out := dense()
+	forced(t, true)
+	p := g.makePlan(64, []*Node{out}, true)
+	n := 0
+	for i, h := range p.again {
+		if h != nowhere {
+			n++
+			if s := p.storages[p.act[i].storage]; s.to >= len(g.nodes) {
+				t.Errorf("%s is kept until step %d", g.nodes[i].Name, s.to)
+			}
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d outputs are computed once more, want those of 3 normalisations", n)
+	}
+	if with := g.plan(64, []*Node{out}, true, false, nil); p.bytes() >= with.bytes() {
+		t.Errorf("%d bytes, %d without", p.bytes(), with.bytes())
+	}
+}
+
+// Two layers of one name would share their weights in a file.
+func TestNames(t *testing.T) {
+	g := NewGraph()
+	x := g.In("a").In("b").ReLU("c", g.Input(3, 4, 4))
+	if x.Name != "a.b.c" {
+		t.Errorf("the layer is called %s", x.Name)
+	}
+	g.In("a").ReLU("b.c", x)
+	if err := g.Err(); err == nil || !strings.Contains(err.Error(), "layer a.b.c: another layer has this name") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// Parameters beyond a binding are cut by outputs, in fours; those of a layer lie together.
+func TestPlace(t *testing.T) {
+	g := NewGraph()
+	x := g.Conv("a", g.Input(3, 4, 4), Conv{Channels: 5, Kernel: 1})
+	x = g.BatchNorm("b", x, BatchNorm{})
+	x = g.Linear("c", x, Linear{Outputs: 11, ReLU: true})
+	x = g.Linear("d", x, Linear{Outputs: 3})
+	const most = 400
+	p, err := g.place(most)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, n := range p.parts {
+		if n > most || n%4 != 0 {
+			t.Errorf("part %d has %d floats", i, n)
+		}
+	}
+	var rows []int
+	for _, q := range p.pieces[3] {
+		rows = append(rows, q.to-q.from)
+	}
+	if diff := cmp.Diff([]int{4, 4, 3}, rows); diff != "" {
+		t.Errorf("outputs of c (-want +got):\n%s", diff)
+	}
+	if len(p.params) != len(g.Params()) || p.running != 10 {
+		t.Errorf("%d parameters, %d running values", len(p.params), p.running)
+	}
+	for i, q := range p.params {
+		n := 0
+		for _, at := range q.at {
+			n += at.Len
+		}
+		if n != q.Len() && q.Role != BatchesTracked || q.Name != g.Params()[i].Name {
+			t.Errorf("parameter %s of %d values is %d", q.Name, q.Len(), n)
+		}
+	}
+	if _, err := g.place(300); err == nil || !strings.Contains(err.Error(), "layer c: the parameters of four outputs") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := g.place(8); err == nil || !strings.Contains(err.Error(), "layer a: its parameters") {
+		t.Errorf("error %v", err)
 	}
 }

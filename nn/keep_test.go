@@ -20,9 +20,9 @@ func TestActivation(t *testing.T) {
 	defer d.Close()
 	g := nn.NewGraph()
 	in := g.Input(3, 8, 8)
-	a := g.Conv("a", in, 8, 1, 1, 0, false)
+	a := g.Conv("a", in, nn.Conv{Channels: 8, Kernel: 1})
 	b := g.ReLU("b", a)
-	c := g.Conv("c", b, 4, 1, 1, 0, false)
+	c := g.Conv("c", b, nn.Conv{Channels: 4, Kernel: 1})
 	out := g.GlobalAvgPool("out", c)
 	n, err := nn.Build(d, g, out, nn.Options{Batch: 2, Augment: ops.Augment{Size: 8, Std: [3]float64{1, 1, 1}}, Keep: []*nn.Node{in, a, b}})
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 // build builds a network of 16 channels on images of 32×32, for a batch of b.
 func build(d *gpu.Device, b int) error {
 	g := nn.NewGraph()
-	x := g.Conv("b", g.Conv("a", g.Input(3, 32, 32), 16, 3, 1, 1, true), 10, 1, 1, 0, false)
+	x := g.Conv("b", g.Conv("a", g.Input(3, 32, 32), nn.Conv{Channels: 16, Kernel: 3, Pad: 1, ReLU: true}), nn.Conv{Channels: 10, Kernel: 1})
 	n, err := nn.Build(d, g, g.GlobalAvgPool("c", x), nn.Options{Batch: b, Train: true, Augment: ops.Augment{Size: 32, Std: [3]float64{1, 1, 1}}})
 	if err == nil {
 		n.Release()

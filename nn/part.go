@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"errors"
 	"fmt"
 
 	"ninvk/gpu"
@@ -22,6 +23,7 @@ const (
 	forwardPass    = "forward"
 	inputGradPass  = "input-gradient"
 	weightGradPass = "weight-gradient"
+	againPass      = "forward-again" // of what backward reads and is not kept
 	updatePass     = "update"
 )
 
@@ -36,8 +38,10 @@ func (r *recorder) begin(p Part, touched ...ops.Tensor) {
 }
 
 // pass is begin for a pass of a layer.
-func (r *recorder) pass(b *bound, operator, pass string, flops float64, touched ...ops.Tensor) {
-	r.begin(Part{Layer: b.layer, Operator: operator, Pass: pass, Flops: flops, Shape: fmt.Sprintf("%v → %v", b.in[0].Shape, b.out.Shape)}, touched...)
+func (r *recorder) pass(b *bound, pass string, flops float64, touched ...ops.Tensor) {
+	r.begin(Part{
+		Layer: b.layer, Operator: b.title, Pass: pass, Flops: flops, Shape: fmt.Sprintf("%v → %v", b.in[0].Shape, b.out.Shape),
+	}, touched...)
 }
 
 // weight is a parameter seen as a tensor, for counting its bytes.
@@ -48,6 +52,9 @@ func (r *recorder) weight(p ops.Param) ops.Tensor {
 // Tape writes what a step over these images needs to the adapter and returns the recorded step, whose commands carry a *Part each. It is for measuring;
 // TrainStep and EvalStep submit steps.
 func (n *Net) Tape(images *ops.Images, entries []Entry, train bool) (*gpu.Tape, error) {
-	n.stepWords = [4]uint32{}
-	return n.prepare(images, entries, train)
+	n.stepWords = [5]uint32{}
+	if train && n.Options.inParts() {
+		return nil, errors.New("a step whose batch is computed in parts is no single tape")
+	}
+	return n.prepare(n.key(images, len(entries), train), entries)
 }

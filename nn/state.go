@@ -36,9 +36,15 @@ func (n *Net) Snapshot() (*Snapshot, error) {
 	}
 	if n.copyTape == nil {
 		t := n.dev.NewTape("snapshot")
-		copied := []*gpu.Buffer{n.weights, n.velocity, n.state}
+		copied := []*gpu.Buffer{n.state}
+		for _, p := range n.parts {
+			copied = append(copied, p.weights, p.velocity)
+		}
 		if n.averaging() {
-			copied = append(copied, n.averages.weights, n.averages.state)
+			copied = append(copied, n.averageState)
+			for _, p := range n.parts {
+				copied = append(copied, p.average)
+			}
 		}
 		for _, b := range copied {
 			r, err := n.dev.NewReadback("copy of "+b.Label, b.Size)
@@ -85,46 +91,41 @@ func (s *Snapshot) Wait() (*State, error) {
 		}
 		floats[i] = v
 	}
-	state := &State{Values: n.split(floats[0], floats[2]), Momenta: n.split(floats[1], nil), Tracked: s.tracked}
+	next := func() []float32 {
+		v := floats[0]
+		floats = floats[1:]
+		return v
+	}
+	running := next()
+	var weights, momenta, averages [][]float32
+	for range n.parts {
+		weights, momenta = append(weights, next()), append(momenta, next())
+	}
+	state := &State{Values: n.placed.split(weights, running), Momenta: n.placed.split(momenta, nil), Tracked: s.tracked}
 	if n.averaging() {
-		state.Average = n.split(floats[3], floats[4])
+		running = next()
+		for range n.parts {
+			averages = append(averages, next())
+		}
+		state.Average = n.placed.split(averages, running)
 	}
 	return state, nil
 }
 
-// split cuts the values of the trained parameters, and of the running ones where given, by parameter.
-func (n *Net) split(trained, running []float32) [][]float32 {
-	out := make([][]float32, len(n.params))
-	for i, p := range n.params {
-		from, to := p.at.Offset, p.at.Offset+p.at.Len
-		switch {
-		case p.Trained():
-			out[i] = trained[from:to]
-		case p.Role != BatchesTracked && running != nil:
-			out[i] = running[from:to]
-		}
-	}
-	return out
-}
-
 // SetState puts a state back before everything submitted later. Its sizes must be those of Params; without averages they start from the values.
 func (n *Net) SetState(s *State) error {
-	for i, p := range n.params {
+	for i, p := range n.placed.params {
 		if p.Role == BatchesTracked {
 			continue
 		}
 		if err := n.SetParam(i, s.Values[i]); err != nil {
 			return err
 		}
-		home := n.averages.state
-		if p.Trained() {
-			home = n.averages.weights
-		}
-		if home != nil && s.Average != nil {
+		if n.averaging() && s.Average != nil {
 			if a := s.Average[i]; len(a) != p.Len() {
 				return fmt.Errorf("parameter %s has %d values, %d averages given", p.Name, p.Len(), len(a))
 			}
-			if err := n.dev.Write(home, uint64(4*p.at.Offset), gpu.Bytes(s.Average[i])); err != nil {
+			if err := n.write(p, s.Average[i], n.averagesAt); err != nil {
 				return err
 			}
 		}
@@ -134,7 +135,7 @@ func (n *Net) SetState(s *State) error {
 		if m := s.Momenta[i]; len(m) != p.Len() {
 			return fmt.Errorf("parameter %s has %d values, %d momenta given", p.Name, p.Len(), len(m))
 		}
-		if err := n.dev.Write(n.velocity, uint64(4*p.at.Offset), gpu.Bytes(s.Momenta[i])); err != nil {
+		if err := n.write(p, s.Momenta[i], n.momentaAt); err != nil {
 			return err
 		}
 	}

@@ -54,7 +54,7 @@ func Encode(g *nn.Graph, out *nn.Node, values [][]float32, o Options) ([]byte, e
 	if err := g.Err(); err != nil {
 		return nil, err
 	}
-	b := &builder{values: map[string][]float32{}, names: map[*nn.Node]string{}, folds: map[*nn.Node]*nn.Node{}}
+	b := &builder{values: map[string][]float32{}, names: map[*nn.Node]string{}, folds: map[*nn.Node]*nn.Node{}, flat: map[*nn.Node]bool{}}
 	for i, p := range g.Params() {
 		if p.Role == nn.BatchesTracked {
 			continue
@@ -99,79 +99,220 @@ type builder struct {
 	values map[string][]float32  // of the parameters, by name
 	names  map[*nn.Node]string   // what each layer's output is called in the model
 	folds  map[*nn.Node]*nn.Node // from a convolution to the batch normalisation that is folded into it
+	flat   map[*nn.Node]bool     // whether an output is [N, values] rather than [N, C, H, W]
 }
 
+var _ nn.Visitor = (*builder)(nil)
+
 // layer adds the nodes, initializers and shapes of one layer.
-func (b *builder) layer(n *nn.Node) error {
-	var inputs []string
+func (b *builder) layer(n *nn.Node) error { return n.Visit(b) }
+
+// inputs are what the layers that n reads are called.
+func (b *builder) inputs(n *nn.Node) []string {
+	var names []string
 	for _, in := range n.Inputs() {
-		inputs = append(inputs, b.names[in])
+		names = append(names, b.names[in])
 	}
-	switch op := n.Op().(type) {
-	case nil:
-		b.names[n] = InputName
-		b.graph.add(graphInput, valueMessage(InputName, n.Shape.C, n.Shape.H, n.Shape.W))
-	case ops.Conv:
-		weight, bias := n.Params()[0], n.Params()[1]
-		w, c, relu := b.values[weight.Name], b.values[bias.Name], op.ReLU
-		if norm := b.folds[n]; norm != nil {
-			w, c = b.fold(w, c, norm)
-			relu = norm.Op().(ops.BatchNorm).ReLU
-		}
-		b.graph.add(graphInitializer, tensorMessage(weight.Name, weight.Shape, w))
-		b.graph.add(graphInitializer, tensorMessage(bias.Name, bias.Shape, c))
-		b.node(n, "Conv", append(inputs, weight.Name, bias.Name), append([]attribute{{"kernel_shape", []int{op.K, op.K}}}, sliding(op.Stride, op.Pad)...)...)
-		b.relu(n, relu)
-	case ops.BatchNorm:
-		if b.folds[n.Inputs()[0]] == n {
-			b.names[n] = inputs[0]
-			return nil
-		}
-		for _, p := range n.Params() {
-			if p.Role != nn.BatchesTracked {
-				b.graph.add(graphInitializer, tensorMessage(p.Name, p.Shape, b.values[p.Name]))
-				inputs = append(inputs, p.Name) // scale, B, mean, var: PyTorch's order and ONNX's
-			}
-		}
-		b.node(n, "BatchNormalization", inputs, attribute{"epsilon", float32(op.Eps)})
-		b.relu(n, op.ReLU)
-	case ops.ReLU:
-		b.node(n, "Relu", inputs)
-	case ops.MaxPool:
-		attributes := append([]attribute{{"kernel_shape", []int{op.K, op.K}}}, sliding(op.Stride, op.Pad)...)
-		if op.Ceil {
-			in := n.Inputs()[0].Shape
-			if n.Shape.H != ceilWindows(in.H, op) || n.Shape.W != ceilWindows(in.W, op) {
-				return fmt.Errorf("ONNX has no max pooling whose last window would start in the padding and is left out")
-			}
-			attributes = append(attributes, attribute{"ceil_mode", 1})
-		}
-		b.node(n, "MaxPool", inputs, attributes...)
-	case ops.AvgPool:
-		b.node(n, "AveragePool", []string{b.padded(n, inputs[0], op.Pad)}, append([]attribute{{"kernel_shape", []int{op.K, op.K}}}, sliding(op.Stride, 0)...)...)
-	case ops.GlobalAvgPool:
-		b.node(n, "GlobalAveragePool", inputs)
-	case ops.Dropout: // does nothing in inference
-		b.names[n] = inputs[0]
-	case ops.Add:
-		b.node(n, "Add", inputs)
-	default:
-		return fmt.Errorf("there is no way yet to write %T as ONNX", op)
-	}
+	return names
+}
+
+// same has layer n be what it reads.
+func (b *builder) same(n *nn.Node) error {
+	in := n.Inputs()[0]
+	b.names[n], b.flat[n] = b.names[in], b.flat[in]
 	return nil
 }
 
-// padded adds a node that puts pad rows and columns of zeros around the input of layer n, and gives the name of what it makes. AveragePool has an attribute for an
-// average over the padding, too, count_include_pad, but not every reader honours it.
-func (b *builder) padded(n *nn.Node, input string, pad int) string {
-	if pad == 0 {
+// parameter adds an initializer and gives its name.
+func (b *builder) parameter(name string, shape []int, values []float32) string {
+	b.graph.add(graphInitializer, tensorMessage(name, shape, values))
+	return name
+}
+
+// own adds the layer's parameter number i as an initializer and gives its name.
+func (b *builder) own(n *nn.Node, i int) string {
+	p := n.Params()[i]
+	return b.parameter(p.Name, p.Shape, b.values[p.Name])
+}
+
+// Input makes the graph's input.
+func (b *builder) Input(n *nn.Node) error {
+	b.names[n] = InputName
+	b.graph.add(graphInput, valueMessage(InputName, n.Shape.C, n.Shape.H, n.Shape.W))
+	return nil
+}
+
+// Conv writes a convolution, with the batch normalisation after it where that is folded into it.
+func (b *builder) Conv(n *nn.Node, o ops.Conv) error {
+	weight := n.Params()[0]
+	inputs, relu := b.inputs(n), o.ReLU
+	if norm := b.folds[n]; norm != nil {
+		bias := make([]float32, o.M)
+		if len(n.Params()) > 1 {
+			bias = b.values[n.Params()[1].Name]
+		}
+		w, c := b.fold(b.values[weight.Name], bias, norm)
+		inputs = append(inputs, b.parameter(weight.Name, weight.Shape, w), b.parameter(n.Name+".bias", []int{o.M}, c))
+		relu = norm.Op().(ops.BatchNorm).ReLU
+	} else {
+		for i := range n.Params() {
+			inputs = append(inputs, b.own(n, i))
+		}
+	}
+	b.node(n, "Conv", inputs, append([]attribute{{"kernel_shape", []int{o.K, o.K}}}, sliding(o.Stride, o.Pad)...)...)
+	b.relu(n, relu)
+	return nil
+}
+
+// Linear writes a linear layer, whose input is flattened first.
+func (b *builder) Linear(n *nn.Node, o ops.Linear) error {
+	in := n.Inputs()[0]
+	x := b.names[in]
+	if !b.flat[in] {
+		name := n.Name + ".flat"
+		b.graph.add(graphNode, nodeMessage("Flatten", name, []string{x}, name, []attribute{{"axis", 1}}))
+		b.graph.add(graphValueInfo, valueMessage(name, o.In))
+		x = name
+	}
+	b.flat[n] = true
+	b.node(n, "Gemm", []string{x, b.own(n, 0), b.own(n, 1)}, attribute{"transB", 1})
+	b.relu(n, o.ReLU)
+	return nil
+}
+
+// BatchNorm writes a batch normalisation, unless it is part of the convolution before.
+func (b *builder) BatchNorm(n *nn.Node, o ops.BatchNorm) error {
+	if b.folds[n.Inputs()[0]] == n {
+		return b.same(n)
+	}
+	inputs := b.inputs(n)
+	for i, p := range n.Params() {
+		if p.Role != nn.BatchesTracked {
+			inputs = append(inputs, b.own(n, i)) // scale, B, mean, var: PyTorch's order and ONNX's
+		}
+	}
+	b.node(n, "BatchNormalization", inputs, attribute{"epsilon", float32(o.Eps)})
+	b.relu(n, o.ReLU)
+	return nil
+}
+
+// ReLU writes a ReLU.
+func (b *builder) ReLU(n *nn.Node) error {
+	b.flat[n] = b.flat[n.Inputs()[0]]
+	b.node(n, "Relu", b.inputs(n))
+	return nil
+}
+
+// MaxPool writes max pooling.
+func (b *builder) MaxPool(n *nn.Node, o ops.MaxPool) error {
+	attributes := append([]attribute{{"kernel_shape", []int{o.K, o.K}}}, sliding(o.Stride, o.Pad)...)
+	if o.Ceil {
+		in := n.Inputs()[0].Shape
+		if n.Shape.H != ceilWindows(in.H, o) || n.Shape.W != ceilWindows(in.W, o) {
+			return fmt.Errorf("ONNX has no max pooling whose last window would start in the padding and is left out")
+		}
+		attributes = append(attributes, attribute{"ceil_mode", 1})
+	}
+	b.node(n, "MaxPool", b.inputs(n), attributes...)
+	return nil
+}
+
+// AvgPool writes average pooling.
+func (b *builder) AvgPool(n *nn.Node, o ops.AvgPool) error {
+	input := b.padded(n, b.names[n.Inputs()[0]], []int{0, 0, o.Pad, o.Pad, 0, 0, o.Pad, o.Pad})
+	b.node(n, "AveragePool", []string{input}, append([]attribute{{"kernel_shape", []int{o.K, o.K}}}, sliding(o.Stride, 0)...)...)
+	return nil
+}
+
+// GlobalAvgPool writes global average pooling.
+func (b *builder) GlobalAvgPool(n *nn.Node) error {
+	b.node(n, "GlobalAveragePool", b.inputs(n))
+	return nil
+}
+
+// AdaptiveAvgPool writes average pooling where all windows are alike and lie side by side, else products with the matrices
+// that average rows and columns.
+func (b *builder) AdaptiveAvgPool(n *nn.Node, o ops.AdaptiveAvgPool) error {
+	in := n.Inputs()[0].Shape
+	if in.H%o.H == 0 && in.W%o.W == 0 {
+		size := []int{in.H / o.H, in.W / o.W}
+		b.node(n, "AveragePool", b.inputs(n), attribute{"kernel_shape", size}, attribute{"strides", size})
+		return nil
+	}
+	rows := b.parameter(n.Name+".rows", []int{o.H, in.H}, averaging(in.H, o.H, false))
+	columns := b.parameter(n.Name+".columns", []int{in.W, o.W}, averaging(in.W, o.W, true))
+	name := n.Name + ".narrow"
+	b.graph.add(graphNode, nodeMessage("MatMul", name, []string{b.names[n.Inputs()[0]], columns}, name, nil))
+	b.graph.add(graphValueInfo, valueMessage(name, in.C, in.H, o.W))
+	b.node(n, "MatMul", []string{rows, name})
+	return nil
+}
+
+// averaging is the matrix [to][from] that averages an axis of from pixels to one of to, or its transpose.
+func averaging(from, to int, transposed bool) []float32 {
+	m := make([]float32, from*to)
+	for i := range to {
+		first, end := i*from/to, ((i+1)*from+to-1)/to
+		for j := first; j < end; j++ {
+			at := i*from + j
+			if transposed {
+				at = j*to + i
+			}
+			m[at] = float32(1 / float64(end-first))
+		}
+	}
+	return m
+}
+
+// Dropout does nothing in inference.
+func (b *builder) Dropout(n *nn.Node, _ ops.Dropout) error { return b.same(n) }
+
+// Add writes a sum.
+func (b *builder) Add(n *nn.Node, o ops.Add) error {
+	b.flat[n] = b.flat[n.Inputs()[0]]
+	op := "Add"
+	if len(n.Inputs()) != 2 {
+		op = "Sum"
+	}
+	b.node(n, op, b.inputs(n))
+	b.relu(n, o.ReLU)
+	return nil
+}
+
+// Concat joins channels.
+func (b *builder) Concat(n *nn.Node) error {
+	b.node(n, "Concat", b.inputs(n), attribute{"axis", 1})
+	return nil
+}
+
+// Subsample takes pixels at a distance and puts channels of zeros around.
+func (b *builder) Subsample(n *nn.Node, o ops.Subsample) error {
+	in := n.Inputs()[0]
+	ints := func(what string, v ...int) string {
+		name := n.Name + "." + what
+		b.graph.add(graphInitializer, intsMessage(name, v))
+		return name
+	}
+	name, x := n.Name+".pixels", b.names[in]
+	b.graph.add(graphNode, nodeMessage("Slice", name, []string{x, ints("starts", 0, 0), ints("ends", in.Shape.H, in.Shape.W),
+		ints("axes", 2, 3), ints("steps", o.Stride, o.Stride)}, name, nil))
+	b.graph.add(graphValueInfo, valueMessage(name, in.Shape.C, n.Shape.H, n.Shape.W))
+	b.node(n, "Pad", []string{name, ints("pads", 0, o.Before, 0, 0, 0, o.After, 0, 0)})
+	return nil
+}
+
+// padded adds a node that puts zeros around the input of layer n, pads before and after each dimension, and gives the name
+// of what it makes. AveragePool has an attribute for an average over the padding, too, count_include_pad, but not every
+// reader honours it.
+func (b *builder) padded(n *nn.Node, input string, pads []int) string {
+	if !slices.ContainsFunc(pads, func(p int) bool { return p > 0 }) {
 		return input
 	}
-	name, pads := n.Name+".padded", n.Name+".pads"
-	b.graph.add(graphInitializer, intsMessage(pads, []int{0, 0, pad, pad, 0, 0, pad, pad})) // before and after each dimension
-	b.graph.add(graphNode, nodeMessage("Pad", name, []string{input, pads}, name, nil))
+	name := n.Name + ".padded"
+	b.graph.add(graphInitializer, intsMessage(n.Name+".pads", pads))
+	b.graph.add(graphNode, nodeMessage("Pad", name, []string{input, n.Name + ".pads"}, name, nil))
 	s := n.Inputs()[0].Shape
-	b.graph.add(graphValueInfo, valueMessage(name, s.C, s.H+2*pad, s.W+2*pad))
+	b.graph.add(graphValueInfo, valueMessage(name, s.C+pads[1]+pads[5], s.H+pads[2]+pads[6], s.W+pads[3]+pads[7]))
 	return name
 }
 
@@ -190,7 +331,11 @@ func (b *builder) relu(n *nn.Node, has bool) {
 // emit adds a node and the shape of its output, which bears its name and is the output of layer n so far.
 func (b *builder) emit(n *nn.Node, op, name string, inputs []string, attributes []attribute) {
 	b.graph.add(graphNode, nodeMessage(op, name, inputs, name, attributes))
-	b.graph.add(graphValueInfo, valueMessage(name, n.Shape.C, n.Shape.H, n.Shape.W))
+	dims := []int{n.Shape.C, n.Shape.H, n.Shape.W}
+	if b.flat[n] {
+		dims = dims[:1]
+	}
+	b.graph.add(graphValueInfo, valueMessage(name, dims...))
 	b.names[n] = name
 }
 

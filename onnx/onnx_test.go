@@ -33,7 +33,7 @@ func randomValues(g *nn.Graph) [][]float32 {
 			x := r.NormFloat64()
 			switch p.Role {
 			case nn.Weight:
-				x *= math.Sqrt(2 / float64(p.FanIn))
+				x *= p.Init.Normal
 			case nn.Scale, nn.RunningVariance:
 				x = 0.5 + r.Float64()
 			default:
@@ -252,15 +252,15 @@ func pad(s ops.Shape, pads []int, x []float64) []float64 {
 // everyOperator is a small network that has all of them, a convolution read twice, and a normalisation that can't be folded.
 func everyOperator() (*nn.Graph, *nn.Node) {
 	g := nn.NewGraph()
-	x := g.Conv("a", g.Input(3, 32, 32), 8, 5, 2, 1, true)
+	x := g.Conv("a", g.Input(3, 32, 32), nn.Conv{Channels: 8, Kernel: 5, Stride: 2, Pad: 1, ReLU: true})
 	x = g.MaxPool("b", x, ops.MaxPool{K: 3, Stride: 2, Ceil: true})
-	y := g.BatchNorm("d", g.Conv("c", x, 8, 3, 1, 1, false), true) // foldable
-	z := g.Conv("e", x, 8, 1, 1, 0, false)
-	s := g.Add("g", g.BatchNorm("f", z, false), z) // not foldable: z is read twice
-	s = g.ReLU("i", g.Add("h", y, s))
-	s = g.Dropout("k", g.AvgPool("j", s, 3, 2, 1), 0.5)
+	y := g.BatchNorm("d", g.Conv("c", x, nn.Conv{Channels: 8, Kernel: 3, Pad: 1}), nn.BatchNorm{ReLU: true}) // foldable
+	z := g.Conv("e", x, nn.Conv{Channels: 8, Kernel: 1})
+	s := g.Add("g", ops.Add{}, g.BatchNorm("f", z, nn.BatchNorm{}), z) // not foldable: z is read twice
+	s = g.ReLU("i", g.Add("h", ops.Add{}, y, s))
+	s = g.Dropout("k", g.AvgPool("j", s, ops.AvgPool{K: 3, Stride: 2, Pad: 1}), 0.5)
 	s = g.MaxPool("l", s, ops.MaxPool{K: 3, Stride: 2, Pad: 1})
-	return g, g.GlobalAvgPool("n", g.Conv("m", s, 10, 1, 1, 0, false))
+	return g, g.GlobalAvgPool("n", g.Conv("m", s, nn.Conv{Channels: 10, Kernel: 1}))
 }
 
 // onAdapter runs images through the network on the adapter; size is their side there. x is what the network's input held, NCHW.
@@ -398,7 +398,9 @@ func TestBytesAreDeterministic(t *testing.T) {
 }
 
 func TestRefuses(t *testing.T) {
-	broken := func(g *nn.Graph) *nn.Node { return g.Conv("big", g.Input(3, 4, 4), 8, 7, 1, 0, true) }
+	broken := func(g *nn.Graph) *nn.Node {
+		return g.Conv("big", g.Input(3, 4, 4), nn.Conv{Channels: 8, Kernel: 7, ReLU: true})
+	}
 	cases := []struct {
 		name  string
 		build func(g *nn.Graph) *nn.Node
@@ -406,7 +408,9 @@ func TestRefuses(t *testing.T) {
 		want  string
 	}{
 		{"impossible network", broken, false, "layer big"},
-		{"missing values", func(g *nn.Graph) *nn.Node { return g.Conv("a", g.Input(3, 8, 8), 8, 3, 1, 1, true) }, true, "a.bias has not the 8 values"},
+		{"missing values", func(g *nn.Graph) *nn.Node {
+			return g.Conv("a", g.Input(3, 8, 8), nn.Conv{Channels: 8, Kernel: 3, Pad: 1, ReLU: true})
+		}, true, "a.bias has not the 8 values"},
 		{"window in the padding", func(g *nn.Graph) *nn.Node {
 			return g.MaxPool("pool", g.Input(3, 4, 4), ops.MaxPool{K: 2, Stride: 3, Pad: 1, Ceil: true})
 		}, false, "layer pool: ONNX has no"},

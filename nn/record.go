@@ -1,0 +1,359 @@
+package nn
+
+import (
+	"fmt"
+
+	"ninvk/gpu"
+	"ninvk/ops"
+)
+
+// recorder is what layers record with.
+type recorder struct {
+	*ops.Recorder
+	step  *gpu.Buffer
+	state *gpu.Buffer
+
+	net      *Net
+	averaged bool // the weights are their averages
+}
+
+// use has the following passes find their parameters in a part.
+func (r *recorder) use(part int) {
+	p := &r.net.parts[part]
+	r.Weights, r.Grads = p.weights, p.grads
+	if r.averaged {
+		r.Weights = p.average
+	}
+}
+
+// copy records that one activation is copied to another of its shape.
+func (r *recorder) copy(from, to ops.Tensor) {
+	if from.Buf == to.Buf {
+		between := r.net.spare(to.Shape)
+		r.copy(from, between)
+		from = between
+	}
+	r.Tape.Copy(from.Buf, from.At, to.Buf, to.At, to.Bytes())
+}
+
+// spare is memory for a while, where that was planned.
+func (n *Net) spare(s ops.Shape) ops.Tensor {
+	if n.plan.spare < 0 {
+		return ops.Tensor{}
+	}
+	p := n.plan.storages[n.plan.spare]
+	return ops.Tensor{Shape: s, Buf: n.buffers[p.buffer], At: p.offset}
+}
+
+// bound is a layer's memory: activations, gradients (a tensor without buffer where none is wanted), parameters in the
+// order of its specs, and what it keeps.
+type bound struct {
+	layer, title string
+	in, dIn      []ops.Tensor
+	out, dOut    ops.Tensor
+	params       []ops.Param // where they are not cut
+	pieces       []piece
+	aux          gpu.Slice
+
+	afterReLU  bool // in[0] is the output of a ReLU that no other layer takes
+	masked     bool // dOut has gone through the ReLU of out
+	masksInput bool // dIn[0] must go through the ReLU of in[0]
+	centred    bool // dOut sums to zero over the pixels of a channel
+}
+
+// recorder is one for batches of up to b images, without a tape.
+func (n *Net) recorder(b int) *ops.Recorder {
+	return &ops.Recorder{
+		Dev: n.dev, Scratch: n.scratch, Unfolded: n.unfolded, Partial: n.partial, Batch: b, Choice: n.choice, Used: n.used,
+	}
+}
+
+// Record records the step over b images, which the first step does otherwise. Afterwards Variants is complete. The first
+// step compiles the kernels, each while the adapter works on what comes before it.
+func (n *Net) Record(images *ops.Images, b int, train bool) error {
+	_, err := n.tape(n.key(images, b, train))
+	return err
+}
+
+// Kernels lists the kernels of the step over b images, without compiling them.
+func (n *Net) Kernels(images *ops.Images, b int, train bool) ([]gpu.Kernel, error) {
+	t, err := n.record(n.key(images, b, train))
+	if err != nil {
+		return nil, err
+	}
+	return t.Kernels(), nil
+}
+
+// key is the tape of a step over b images, where those are computed at once.
+func (n *Net) key(images *ops.Images, b int, train bool) tapeKey {
+	k := tapeKey{images, min(b, n.Options.part()), b, evaluation}
+	switch {
+	case train && n.Options.inParts():
+		k.kind = partial
+	case train:
+		k.kind = training
+	}
+	return k
+}
+
+// Variants names the variant of each convolution's pass recorded so far, by ops.ConvCall.Key.
+func (n *Net) Variants() map[string]string { return n.used }
+
+// tensor is an activation or gradient of node x, for b images.
+func (n *Net) tensor(x *Node, h home, b int) ops.Tensor {
+	if h == nowhere {
+		return ops.Tensor{}
+	}
+	s := n.plan.storages[h.storage]
+	return ops.Tensor{Shape: x.batch(b), Buf: n.buffers[s.buffer], At: s.offset}.Range(h.channel, x.Shape.C)
+}
+
+func (n *Net) bind(x *Node, b int) *bound {
+	w := &bound{
+		layer: x.Name, title: x.Title(), afterReLU: x.soleAfterReLU(n.consumers),
+		out: n.tensor(x, n.plan.act[x.id], b), dOut: n.tensor(x, n.plan.grad[x.id], b), pieces: n.placed.pieces[x.id],
+	}
+	for _, in := range x.inputs {
+		w.in = append(w.in, n.tensor(in, n.plan.act[in.id], b))
+		w.dIn = append(w.dIn, ops.Tensor{})
+	}
+	if len(w.pieces) > 0 {
+		w.params = w.pieces[0].params
+	}
+	if a := n.plan.aux[x.id]; a != nowhere {
+		s := n.plan.storages[a.storage]
+		w.aux = gpu.Slice{Buffer: n.buffers[s.buffer], Offset: s.offset, Size: s.size}
+	}
+	return w
+}
+
+// tape records, or finds, a tape.
+func (n *Net) tape(key tapeKey) (*gpu.Tape, error) {
+	if t := n.tapes[key]; t != nil {
+		return t, nil
+	}
+	t, err := n.record(key)
+	if err != nil {
+		return nil, err
+	}
+	n.tapes[key] = t
+	return t, nil
+}
+
+// record records a new tape.
+func (n *Net) record(key tapeKey) (*gpu.Tape, error) {
+	r := &recorder{Recorder: n.recorder(n.Options.part()), step: n.step, state: n.state, net: n}
+	r.Tape = n.dev.NewTape(kinds[key.kind])
+	if key.kind == evaluation && n.averaging() {
+		r.averaged, r.state = true, n.averageState
+	}
+	switch key.kind {
+	case beginning:
+		for _, p := range n.parts {
+			r.Tape.Clear(p.sums, 0, p.sums.Size)
+		}
+		r.Tape.Clear(n.metrics, 0, n.metrics.Size)
+		return r.Tape, nil
+	case update:
+		return r.Tape, n.recordUpdate(r)
+	}
+	if err := n.recordForward(r, key); err != nil || key.kind == evaluation {
+		return r.Tape, err
+	}
+	if err := n.recordBackward(r, key.n); err != nil {
+		return r.Tape, err
+	}
+	if key.kind == training {
+		return r.Tape, n.recordUpdate(r)
+	}
+	for _, p := range n.parts {
+		r.begin(Part{Layer: "update", Operator: "sum of gradients", Pass: updatePass, Shape: fmt.Sprint(p.floats),
+			Flops: float64(p.floats), Bytes: 12 * float64(p.floats)})
+		if err := ops.AddFloats(r.Recorder, p.floats, p.grads, p.sums); err != nil {
+			return r.Tape, err
+		}
+	}
+	return r.Tape, nil
+}
+
+// recordForward records augmentation, the layers and the losses.
+func (n *Net) recordForward(r *recorder, key tapeKey) error {
+	x, b, train := n.Graph.nodes[0], key.n, key.kind != evaluation
+	first := n.tensor(x, n.plan.act[x.id], b)
+	r.begin(Part{Layer: "input", Operator: "augment", Pass: forwardPass, Shape: first.Shape.String(),
+		Bytes: float64(first.C * b * key.images.H * key.images.W)}, first)
+	if err := n.Options.Augment.Forward(r.Recorder, key.images, n.batch, first, n.labels); err != nil {
+		return err
+	}
+	for _, x := range n.Graph.nodes {
+		if n.plan.act[x.id] == nowhere || !train && !n.inferred[x.id] {
+			continue
+		}
+		w := n.bind(x, b)
+		if t := x.traits; t.inPlace && !t.overwrites && w.out != w.in[0] {
+			r.begin(Part{Layer: w.layer, Operator: "copy", Pass: forwardPass, Shape: w.out.Shape.String()}, w.in[0], w.out)
+			r.copy(w.in[0], w.out)
+		}
+		if len(w.pieces) > 0 {
+			r.use(w.pieces[0].part)
+		}
+		if err := x.layer.forward(r, w, train); err != nil {
+			return fmt.Errorf("layer %s: %w", x.Name, err)
+		}
+	}
+	return n.recordLoss(r, key)
+}
+
+func (n *Net) recordLoss(r *recorder, key tapeKey) error {
+	b, judged, train := key.n, key.n, key.kind != evaluation
+	loss := n.Options.Loss
+	if !train {
+		loss.Smoothing = 0 // smoothing is a means of training; what is reported is the cross entropy itself
+	}
+	heads := n.heads
+	if !train {
+		heads = heads[:1]
+	}
+	loss.Of = key.of
+	for i, h := range heads {
+		x := h.Logits
+		logits, dLogits := n.tensor(x, n.plan.act[x.id], b), n.tensor(x, n.plan.grad[x.id], b)
+		if !train && n.Options.Pairs {
+			r.begin(Part{Layer: "loss", Operator: "pairs", Pass: forwardPass, Shape: logits.Shape.String(),
+				Flops: float64(logits.Elements())}, logits)
+			if err := (ops.Pairs{}).Forward(r.Recorder, logits); err != nil {
+				return err
+			}
+			judged = b / 2
+		}
+		r.begin(Part{Layer: "loss", Operator: "cross entropy", Pass: forwardPass, Shape: logits.Shape.String(),
+			Flops: 8 * float64(logits.Elements())}, logits, dLogits)
+		loss.Weight, loss.Added = h.Weight, i > 0
+		if err := loss.Forward(r.Recorder, logits, n.labels, dLogits, n.result); err != nil {
+			return err
+		}
+	}
+	r.begin(Part{Layer: "loss", Operator: "metrics", Pass: forwardPass, Shape: fmt.Sprint(judged), Bytes: float64(8 * judged)})
+	m := ops.Metrics{N: judged, Of: key.of, Added: key.kind == partial}
+	if key.kind == evaluation {
+		m.Of = judged
+	}
+	return m.Forward(r.Recorder, n.result, n.metrics, n.totals)
+}
+
+// recordUpdate records what is done with the gradients of a batch.
+func (n *Net) recordUpdate(r *recorder) error {
+	var all []ops.Vector
+	for i := range n.parts {
+		p := &n.parts[i]
+		all = append(all, ops.Vector{N: p.floats, Weights: p.weights, Grads: p.summed()})
+	}
+	floats := float64(n.placed.trained()) // weights and momenta are read and written, gradients read
+	r.begin(Part{Layer: "update", Operator: "gradient norm", Pass: updatePass, Shape: fmt.Sprint(n.placed.trained()),
+		Flops: 2 * floats, Bytes: 8 * floats})
+	if err := n.Options.Clip.Update(r.Recorder, all, n.metrics); err != nil {
+		return err
+	}
+	for i := range n.parts {
+		p := &n.parts[i]
+		r.Weights, r.Grads = p.weights, p.summed()
+		floats := float64(p.floats)
+		r.begin(Part{Layer: "update", Operator: "sgd", Pass: updatePass, Shape: fmt.Sprint(p.floats), Flops: 6 * floats,
+			Bytes: 20 * floats})
+		if err := n.Options.Optimiser.Update(r.Recorder, n.step, p.floats, p.velocity); err != nil {
+			return err
+		}
+		if !n.averaging() {
+			continue
+		}
+		if err := n.recordAverage(r, p.floats, p.weights, p.average, false); err != nil {
+			return err
+		}
+	}
+	if !n.averaging() || n.placed.running == 0 {
+		return nil
+	}
+	return n.recordAverage(r, n.placed.running, n.state, n.averageState, true)
+}
+
+func (n *Net) recordAverage(r *recorder, floats int, values, averages *gpu.Buffer, statistics bool) error {
+	r.begin(Part{Layer: "update", Operator: "average", Pass: updatePass, Shape: fmt.Sprint(floats),
+		Flops: 3 * float64(floats), Bytes: 12 * float64(floats)})
+	return n.Options.Average.Update(r.Recorder, n.step, floats, values, averages, statistics)
+}
+
+func (n *Net) recordBackward(r *recorder, b int) error {
+	written := map[*Node]bool{}
+	for _, x := range n.ends() {
+		written[x] = true
+	}
+	masked, centred, again := map[*Node]bool{}, map[*Node]bool{}, map[*Node]bool{}
+	for i := len(n.Graph.nodes) - 1; i >= 0; i-- {
+		x := n.Graph.nodes[i]
+		if !written[x] {
+			continue
+		}
+		w := n.bind(x, b)
+		w.masked, w.centred = masked[x], centred[x]
+		t := x.traits
+		for i, in := range x.inputs {
+			home := n.plan.again[in.id]
+			if !t.needsInput || home == nowhere {
+				continue
+			}
+			w.in[i] = n.tensor(in, home, b)
+			if again[in] {
+				continue
+			}
+			again[in] = true
+			once := n.bind(in, b)
+			once.out = w.in[i]
+			r.use(once.pieces[0].part)
+			if err := in.traits.again(r, once); err != nil {
+				return fmt.Errorf("layer %s, once more: %w", in.Name, err)
+			}
+		}
+		type join struct{ from, to ops.Tensor }
+		var joins []join
+		for i, in := range x.inputs {
+			if !n.trained[in.id] {
+				continue
+			}
+			grad := n.tensor(in, n.plan.grad[in.id], b)
+			w.dIn[i] = grad
+			if written[in] {
+				spare := n.spare(in.batch(b))
+				if t.gradAt != nil {
+					if channel, ok := t.gradAt(i); ok {
+						spare = w.dOut.Range(channel, in.Shape.C)
+					}
+				}
+				w.dIn[i] = spare
+				joins = append(joins, join{spare, grad})
+			}
+			written[in] = true
+			centred[in] = n.consumers[in.id] == 1 && t.centresGrad
+			w.masksInput = w.afterReLU && (t.marksReLU || t.masksInput != nil && t.masksInput(r.Recorder, in.batch(b)))
+			masked[in] = w.masksInput
+		}
+		if len(w.pieces) > 0 {
+			r.use(w.pieces[0].part)
+		}
+		if err := x.layer.backward(r, w); err != nil {
+			return fmt.Errorf("layer %s, backward: %w", x.Name, err)
+		}
+		for _, j := range joins {
+			r.begin(Part{Layer: w.layer, Operator: "add", Pass: inputGradPass, Shape: j.to.Shape.String(),
+				Flops: float64(j.to.Elements())}, j.from, j.to, j.to)
+			if j.from.Buf == j.to.Buf { // one dispatch can't read and write one buffer
+				spare := n.spare(j.to.Shape)
+				r.copy(j.from, spare)
+				j.from = spare
+			}
+			if err := (ops.Add{}).Accumulate(r.Recorder, j.from, j.to); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
