@@ -39,10 +39,10 @@ var options = nn.Options{
 // network is the graph with its last node.
 func network() (*nn.Graph, *nn.Node) {
 	g := nn.NewGraph()
-	x := g.Conv("first", g.Input(3, size, size), 8, 3, 1, 1, true)
+	x := g.Conv("first", g.Input(3, size, size), nn.Conv{Channels: 8, Kernel: 3, Pad: 1, ReLU: true})
 	x = g.Dropout("dropout", g.MaxPool("maxpool", x, ops.MaxPool{K: 3, Stride: 2, Pad: 1}), dropped)
-	x = g.BatchNorm("norm", g.Conv("second", x, 8, 1, 1, 0, false), true)
-	x = g.Conv("third", g.AvgPool("avgpool", x, 3, 2, 1), 10, 1, 1, 0, false)
+	x = g.BatchNorm("norm", g.Conv("second", x, nn.Conv{Channels: 8, Kernel: 1}), nn.BatchNorm{ReLU: true})
+	x = g.Conv("third", g.AvgPool("avgpool", x, ops.AvgPool{K: 3, Stride: 2, Pad: 1}), nn.Conv{Channels: 10, Kernel: 1})
 	return g, g.GlobalAvgPool("mean", x)
 }
 
@@ -63,7 +63,7 @@ func initial(i int, p nn.ParamSpec) []float32 {
 	for j := range v {
 		switch p.Role {
 		case nn.Weight:
-			v[j] = float32(math.Sqrt(2/float64(p.FanIn)) * r.NormFloat64())
+			v[j] = float32(p.Init.Normal * r.NormFloat64())
 		case nn.Bias, nn.RunningMean:
 			v[j] = float32(0.1 * r.NormFloat64())
 		case nn.Scale, nn.RunningVariance:

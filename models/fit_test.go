@@ -15,14 +15,14 @@ import (
 // madeUp are models whose names have nothing in common, some of deep layers. blocks is how many of those.
 func madeUp(name string, blocks int) *model {
 	return &model{name: name, size: 8, build: func(g *nn.Graph, x *nn.Node, c Config) *nn.Node {
-		x = g.Conv("conv1", x, 4, 3, 1, 1, false)
-		x = g.BatchNorm("bn1", x, true)
+		x = g.Conv("conv1", x, nn.Conv{Channels: 4, Kernel: 3, Pad: 1})
+		x = g.BatchNorm("bn1", x, nn.BatchNorm{ReLU: true})
 		for i := range blocks {
 			layer := fmt.Sprintf("features.block%d.layer%d.", i/10+1, i%10+1)
-			x = g.Conv(layer+"conv1", x, 4, 1, 1, 0, false)
-			x = g.BatchNorm(layer+"norm1", x, true)
+			x = g.Conv(layer+"conv1", x, nn.Conv{Channels: 4, Kernel: 1})
+			x = g.BatchNorm(layer+"norm1", x, nn.BatchNorm{ReLU: true})
 		}
-		x = g.Conv("fc", x, c.Classes, 1, 1, 0, false)
+		x = g.Conv("fc", x, nn.Conv{Channels: c.Classes, Kernel: 1})
 		return g.GlobalAvgPool("mean", x)
 	}}
 }

@@ -29,6 +29,18 @@ var table = []*model{
 	{name: "nin", size: 32, source: "the paper, arXiv 1312.4400", build: ninCIFAR(false)},
 	{name: "nin-bn", size: 32, source: "the paper, with batch normalisation", build: ninCIFAR(true)},
 	{name: "nin-imagenet", size: imageNet, source: "Caffe's model zoo", build: ninImageNet},
+	{name: "lenet5", size: 32, source: "LeCun et al., 1998, with ReLU and max pooling", build: lenet5},
+	{name: "alexnet", size: imageNet, source: "torchvision (arXiv 1404.5997)", build: alexnet},
+	{name: "vgg16", size: imageNet, source: "torchvision (arXiv 1409.1556)", build: vgg16(false)},
+	{name: "vgg16-bn", size: imageNet, source: "torchvision", build: vgg16(true)},
+	{name: "resnet18", size: imageNet, source: "torchvision (arXiv 1512.03385)", build: resnet18},
+	{name: "resnet18-small", size: 32, source: "torchvision, with a 3×3 stem and no pooling", build: resnet18Small},
+	{name: "resnet20", size: 32, source: "the paper, arXiv 1512.03385", build: resnet20},
+	{name: "densenet121", size: imageNet, source: "torchvision (arXiv 1608.06993)", build: densenet(6, 12, 24, 16), rename: undotted},
+	{name: "densenet169", size: imageNet, source: "torchvision", build: densenet(6, 12, 32, 32), rename: undotted},
+	{name: "densenet201", size: imageNet, source: "torchvision", build: densenet(6, 12, 48, 32), rename: undotted},
+	{name: "densenet264", size: imageNet, source: "the paper, arXiv 1608.06993", build: densenet(6, 12, 64, 48), rename: undotted},
+	{name: "googlenet", size: imageNet, source: "torchvision (arXiv 1409.4842)", build: googlenet, surplus: auxiliary},
 }
 
 // imageNet is the pixels a side of the images that networks for ImageNet are for.
@@ -39,7 +51,16 @@ type Config struct {
 	Model   string // one of Names
 	Classes int
 	Size    int     // pixels a side of the images
-	Dropout float64 // probability that an activation is dropped while training
+	Dropout float64 // probability that an activation is dropped while training; below 0: each dropout's own
+	Aux     float64 // weight of the losses of auxiliary heads, where the network has them; 0: it is built without
+}
+
+// dropout is the probability for a dropout whose own is the one given.
+func (c Config) dropout(own float64) float64 {
+	if c.Dropout < 0 {
+		return own
+	}
+	return c.Dropout
 }
 
 // UnknownModelError says that there is no such network, and which there are.

@@ -9,8 +9,8 @@ import (
 	"ninvk/safetensors"
 )
 
-// Init sets all parameters: weights normal with variance 2/fan-in (He et al., 2015, for ReLU), biases 0, scales 1, running mean 0 and variance 1.
-// The values depend on the seed and a parameter's place alone.
+// Init sets all parameters as the network's definition says (see nn.Init). The values depend on the seed and a parameter's
+// place alone.
 func Init(n *nn.Net, seed uint64) error { return Random(n.Graph, seed).Load(n) }
 
 // Random is what Init sets, for networks with graph g. Nothing of an adapter is needed.
@@ -18,20 +18,20 @@ func Random(g *nn.Graph, seed uint64) *Weights {
 	specs := g.Params()
 	w := &Weights{values: make([][]float32, len(specs))}
 	for i, p := range specs {
-		v := make([]float32, p.Len())
-		switch p.Role {
-		case nn.Weight:
-			r := rng.New(seed, "init", uint64(i), 0)
-			deviation := math.Sqrt(2 / float64(p.FanIn))
-			for j := range v {
-				v[j] = float32(deviation * r.NormFloat64())
-			}
-		case nn.Scale, nn.RunningVariance:
-			for j := range v {
-				v[j] = 1
-			}
-		case nn.BatchesTracked:
+		if p.Role == nn.BatchesTracked {
 			continue
+		}
+		v := make([]float32, p.Len())
+		r := rng.New(seed, "init", uint64(i), 0)
+		for j := range v {
+			switch {
+			case p.Init.Normal > 0:
+				v[j] = float32(p.Init.Normal * r.NormFloat64())
+			case p.Init.Uniform > 0:
+				v[j] = float32(p.Init.Uniform * (2*r.Float64() - 1))
+			default:
+				v[j] = float32(p.Init.Constant)
+			}
 		}
 		w.values[i] = v
 	}

@@ -77,9 +77,11 @@ func add(g *nn.Graph, x *nn.Node, steps []step, ceil bool, o Options) *nn.Node {
 			if channels == 0 {
 				channels = o.Classes
 			}
-			x = g.Conv(name(), x, channels, s.kernel, s.stride, s.pad, relu && !o.BatchNorm)
+			x = g.Conv(name(), x, nn.Conv{
+				Channels: channels, Kernel: s.kernel, Stride: s.stride, Pad: s.pad, ReLU: relu && !o.BatchNorm,
+			})
 			if o.BatchNorm {
-				x = g.BatchNorm(name(), x, relu)
+				x = g.BatchNorm(name(), x, nn.BatchNorm{ReLU: relu})
 			}
 			if relu {
 				place++ // the fused ReLU
@@ -87,7 +89,7 @@ func add(g *nn.Graph, x *nn.Node, steps []step, ceil bool, o Options) *nn.Node {
 		case maxPool:
 			x = g.MaxPool(name(), x, ops.MaxPool{K: s.kernel, Stride: s.stride, Pad: s.pad, Ceil: ceil})
 		case avgPool:
-			x = g.AvgPool(name(), x, s.kernel, s.stride, s.pad)
+			x = g.AvgPool(name(), x, ops.AvgPool{K: s.kernel, Stride: s.stride, Pad: s.pad})
 		case dropout:
 			x = g.Dropout(name(), x, o.Dropout)
 		case global:

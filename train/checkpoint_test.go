@@ -48,7 +48,7 @@ func folder(t *testing.T, dir string) map[string][]byte {
 func tiny(t testing.TB, step int) ([]nn.Param, *nn.State) {
 	t.Helper()
 	g := nn.NewGraph()
-	g.BatchNorm("norm", g.Conv("conv", g.Input(3, 4, 4), 2, 1, 1, 0, false), false)
+	g.BatchNorm("norm", g.Conv("conv", g.Input(3, 4, 4), nn.Conv{Channels: 2, Kernel: 1}), nn.BatchNorm{})
 	if err := g.Err(); err != nil {
 		t.Fatal(err)
 	}

@@ -473,7 +473,7 @@ func TestLimits(t *testing.T) {
 	}
 	for _, sizes := range []string{"", "8:0.5"} { // too large for the second half only
 		code, _, stderr = run(t, dir, "train", "--data", "good", "--model", "nin", "--batch", "64", "--sizes", sizes)
-		if code != exitLost || !strings.Contains(stderr, "64 images does not fit the adapter") || !regexp.MustCompile(`largest that fits is --batch (3\d|4[0-2])\n`).MatchString(stderr) {
+		if code != exitLost || !strings.Contains(stderr, "64 images does not fit the adapter") || !regexp.MustCompile(`largest that fits is --batch (3\d|4[0-2]), and computed in parts --micro-batch (3\d|4[0-2])\n`).MatchString(stderr) {
 			t.Errorf("sizes %q: exit code %d\n%s", sizes, code, stderr) // 192 channels of 1024 floats are 0.79 MB an image
 		}
 	}
