@@ -47,6 +47,12 @@ func (t *Tape) compileAhead() {
 	}
 	// The longest first, so that helpers end together.
 	slices.SortStableFunc(commands, func(a, b *command) int { return cmp.Compare(len(b.kernel.Source), len(a.kernel.Source)) })
+	compile := func(h *helper, c *command, wait bool) (done bool, err error) {
+		if done, err = h.once(c, list, wait); err != nil {
+			slog.Debug("kernels are not compiled ahead", "kernel", c.label, "error", err)
+		}
+		return done, err
+	}
 	var next atomic.Int64
 	var helpers sync.WaitGroup
 	for range min(runtime.NumCPU(), mostHelpers, len(commands)) {
@@ -57,12 +63,20 @@ func (t *Tape) compileAhead() {
 				return
 			}
 			defer h.d.Close()
+			var elsewhere []*command // kernels that other processes compile
 			for i := next.Add(1) - 1; i < int64(len(commands)); i = next.Add(1) - 1 {
-				if err := h.compile(commands[i]); err != nil {
-					slog.Debug("kernels are not compiled ahead", "kernel", commands[i].label, "error", err)
+				done, err := compile(h, commands[i], false)
+				if err != nil {
 					return
 				}
-				appendList(list, fingerprint(commands[i].kernel))
+				if !done {
+					elsewhere = append(elsewhere, commands[i])
+				}
+			}
+			for _, c := range elsewhere {
+				if _, err := compile(h, c, true); err != nil {
+					return
+				}
 			}
 		})
 	}
@@ -79,6 +93,25 @@ func newHelper(of *Device) (*helper, error) {
 	}
 	d.Adapter.ShaderCache = "" // a helper needs no helpers
 	return &helper{d}, nil
+}
+
+// once compiles a command's kernel, unless another process has done so since the list was read, or is about to and it is not to
+// be waited for.
+func (h *helper) once(c *command, list string, wait bool) (done bool, err error) {
+	kernel := fingerprint(c.kernel)
+	release, ok := claim(filepath.Dir(list), kernel, wait)
+	if !ok {
+		return false, nil
+	}
+	defer release()
+	if readList(list)[kernel] {
+		return true, nil
+	}
+	if err := h.compile(c); err != nil {
+		return false, err
+	}
+	appendList(list, kernel)
+	return true, nil
 }
 
 // compile dispatches a command's kernel over no workgroups. Its resources are small ones for which the driver compiles the same code: of a texture it asks whether
