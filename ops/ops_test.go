@@ -257,8 +257,14 @@ func zeroChannels(t testing.TB, o ops.Operand, v []float32) {
 	}
 }
 
-// compare reports what lies outside the bound, the first few places of each output.
+// compare reports what lies outside the bounds of the table, the first few places of each output.
 func compare(t testing.TB, c ops.Case, got, want values) {
+	t.Helper()
+	compareWithin(t, c, got, want, func(o ops.Operand, _ int) float64 { return o.Bound() })
+}
+
+// compareWithin is compare with a bound for each place of an output.
+func compareWithin(t testing.TB, c ops.Case, got, want values, bound func(o ops.Operand, i int) float64) {
 	t.Helper()
 	for _, o := range c.Operands {
 		if o.Use != ops.Writes && o.Use != ops.Updates {
@@ -273,9 +279,9 @@ func compare(t testing.TB, c ops.Case, got, want values) {
 		wrong := 0
 		for i := range w {
 			e := math.Abs(g[i] - w[i])
-			if !(e <= o.Bound()) { // NaN is wrong too
+			if !(e <= bound(o, i)) { // NaN is wrong too
 				if wrong++; wrong <= 3 {
-					t.Errorf("%s[%d] is %.8g, the twin has %.8g (error %.1e, bound %.1e)", o.Name, i, g[i], w[i], e, o.Bound())
+					t.Errorf("%s[%d] is %.8g, the twin has %.8g (error %.1e, bound %.1e)", o.Name, i, g[i], w[i], e, bound(o, i))
 				}
 			}
 			worst = max(worst, e)
