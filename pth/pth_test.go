@@ -483,6 +483,39 @@ func TestUntypedStorage(t *testing.T) {
 	if v, err := f.Tensors[0].Float32s(); err != nil || len(v) != 1 || v[0] != 1.5 {
 		t.Errorf("read %v, %v", v, err)
 	}
-	_, err = read(pack(t, pickle("float8_e4m3fn"), eight))
-	checkFormat(t, "an unknown type", err, []string{`"w"`, "float8_e4m3fn"})
+	for _, c := range []struct {
+		dtype string
+		data  string
+		want  float32
+	}{
+		{"float8_e4m3fn", "\x00\xb4", -0.75}, {"float8_e5m2", "\x00\xc1", -2.5}, {"float8_e4m3fnuz", "\x00\x3c", 0.75},
+		{"float8_e5m2fnuz", "\x00\x45", 2.5}, {"float8_e8m0fnu", "\x00\x7e", 0.5},
+	} {
+		f, err := read(pack(t, pickle(c.dtype), member{"x/data/0", []byte(c.data + "\x00\x00\x00\x00\x00\x00")}))
+		if err != nil {
+			t.Errorf("%s: %v", c.dtype, err)
+			continue
+		}
+		if v, err := f.Tensors[0].Float32s(); err != nil || len(v) != 1 || v[0] != c.want {
+			t.Errorf("%s: read %v, %v; want %v", c.dtype, v, err, c.want)
+		}
+	}
+	for _, dtype := range []string{"uint16", "uint32", "uint64"} {
+		f, err := read(pack(t, pickle(dtype), member{"x/data/0", bytes.Repeat([]byte{0xff}, 8)}))
+		if dtype == "uint64" {
+			checkFormat(t, "element 1 of one of 8 bytes", err, []string{`"w"`, "storage"})
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", dtype, err)
+			continue
+		}
+		if v, err := f.Tensors[0].Int64(); err != nil || v != map[string]int64{"uint16": 1<<16 - 1, "uint32": 1<<32 - 1}[dtype] {
+			t.Errorf("%s: read %v, %v", dtype, v, err)
+		}
+	}
+	for _, dtype := range []string{"float4_e2m1fn_x2", "float3"} {
+		_, err = read(pack(t, pickle(dtype), eight))
+		checkFormat(t, "a type of no weights", err, []string{`"w"`, dtype, ".float()"})
+	}
 }

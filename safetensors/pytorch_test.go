@@ -52,7 +52,7 @@ func TestPyTorchBothWays(t *testing.T) {
 	}
 
 	// The library writes the larger types first.
-	slices.SortStableFunc(f.Tensors, func(a, b Tensor) int { return elementSizes[b.DType] - elementSizes[a.DType] })
+	slices.SortStableFunc(f.Tensors, func(a, b Tensor) int { return dtypes[b.DType].bits - dtypes[a.DType].bits })
 	back, err := Encode(f)
 	if err != nil {
 		t.Fatal(err)

@@ -19,17 +19,22 @@ const maxHeader = 25_000_000
 // metadataKey is the header's only key that is not a tensor's name.
 const metadataKey = "__metadata__"
 
-// FormatError says what is wrong with a safetensors file and where.
+// FormatError says what is wrong with a safetensors file, or what in it is not
+// known, and where.
 type FormatError struct {
 	Path    string // empty where the bytes did not come from a file
 	Offset  int64  // bytes from the start of the file
 	Problem string
+	Unknown bool // the file may be whole, but has a type of elements that is not known
 }
 
 func (e *FormatError) Error() string {
 	where := e.Path
 	if where == "" {
 		where = "data"
+	}
+	if e.Unknown {
+		return fmt.Sprintf("%s can't be read: at byte %d: %s; convert the model by .float() before saving", where, e.Offset, e.Problem)
 	}
 	return fmt.Sprintf("%s is not a valid safetensors file: at byte %d: %s", where, e.Offset, e.Problem)
 }
@@ -108,6 +113,9 @@ func place(f *File, entries []entry, data []byte, dataStart int64) error {
 		t := &f.Tensors[i]
 		refuse := func(format string, a ...any) error {
 			return &FormatError{Offset: e.offset, Problem: fmt.Sprintf("tensor %q ", t.Name) + fmt.Sprintf(format, a...)}
+		}
+		if problem := unknown(t.DType); problem != "" {
+			return &FormatError{Offset: e.offset, Problem: fmt.Sprintf("tensor %q %s", t.Name, problem), Unknown: true}
 		}
 		size, problem := byteSize(t.DType, t.Shape)
 		switch {
