@@ -5,8 +5,10 @@ import (
 	"strings"
 )
 
-// LongestChain is the most products of a convolution that are added up one after the other before their sum joins another: rounding errors grow with the length.
-const LongestChain = 256
+// LongestChain is the most products of a convolution that are added up one after the other before their sum joins
+// another: rounding errors grow with the length. Of chains of 256 one sum in some millions is further off than the
+// table of operators allows, of 128 none of many more.
+const LongestChain = 128
 
 // ConvTile is the shape of one straight-line convolution kernel (conv_straight.wgsl). Equal tiles share one pipeline.
 type ConvTile struct {

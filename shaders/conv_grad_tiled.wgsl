@@ -140,12 +140,18 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
       }
 {{- end}}
     }
-    if (with_bias) {
+    if (with_bias) { // a step at a time, as gradients without a factor add up to more than products
+{{- range $g := seq (div .TM 4)}}
+      var step{{$g}} = vec4<f32>();
+{{- end}}
       for (var k = 0u; k < {{.BP}}u; k = k + 1u) {
 {{- range $g := seq (div .TM 4)}}
-        b{{$g}} = b{{$g}} + ds[turn][k][row{{$g}}];
+        step{{$g}} = step{{$g}} + ds[turn][k][row{{$g}}];
 {{- end}}
       }
+{{- range $g := seq (div .TM 4)}}
+      b{{$g}} = b{{$g}} + step{{$g}};
+{{- end}}
     }
 {{- if .Chained}}
     if ((p0 - begin) % {{mul .BP .Chain}}u == 0u) {
