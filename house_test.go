@@ -56,6 +56,7 @@ var rooms = map[string]room{
 	"gpu":                       {floor: 5},
 	"cifar10":                   {floor: 5, mayImport: []string{"rng"}},
 	"ci/slowest":                {floor: 0, stdlibOnly: true},
+	"ci/slow":                   {floor: 8, stdlibOnly: true}, // for tests
 	"cifar10/internal/mksample": {floor: 4, mayImport: []string{"cifar10"}},
 	"pth":                       {floor: 5, mayImport: []string{"safetensors"}},
 	"picture":                   {floor: 6, mayImport: []string{"codec"}},
@@ -252,6 +253,53 @@ func TestOperatorsHaveShaderAndTwin(t *testing.T) {
 	for _, s := range sources {
 		if name := strings.TrimSuffix(filepath.Base(s), ".wgsl"); !code[name] {
 			t.Errorf("no operator uses %s", s)
+		}
+	}
+}
+
+// TestNoTestIsSkipped: a test that isn't for every run is left to make test-full by its name (ci/slow), and the name is
+// that of a test.
+func TestNoTestIsSkipped(t *testing.T) {
+	for folder, files := range goFiles(t) {
+		tests, slow := map[string]bool{}, map[string]bool{}
+		for _, file := range files {
+			if !strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			f := parse(t, file, 0)
+			for _, d := range f.Decls {
+				if d, ok := d.(*ast.FuncDecl); ok && d.Recv == nil {
+					tests[d.Name.Name] = true
+				}
+			}
+			ast.Inspect(f, func(n ast.Node) bool {
+				call, _ := n.(*ast.CallExpr)
+				if call == nil {
+					return true
+				}
+				selector, _ := call.Fun.(*ast.SelectorExpr)
+				if selector == nil {
+					return true
+				}
+				switch on, _ := selector.X.(*ast.Ident); {
+				case on == nil:
+				case on.Name == "t" && strings.HasPrefix(selector.Sel.Name, "Skip"):
+					t.Errorf("%s calls t.%s: what is not for every run is named in TestMain, see ci/slow", file, selector.Sel.Name)
+				case on.Name == "slow" && selector.Sel.Name == "Run":
+					for _, a := range call.Args[1:] {
+						if l, ok := a.(*ast.BasicLit); ok {
+							name, _ := strconv.Unquote(l.Value) // the parser accepted it
+							slow[name] = true
+						}
+					}
+				}
+				return true
+			})
+		}
+		for name := range slow {
+			if !tests[name] {
+				t.Errorf("%s leaves %s to make test-full, which is no test", folder, name)
+			}
 		}
 	}
 }

@@ -237,9 +237,6 @@ func TestBatches(t *testing.T) {
 
 // TestMeasures runs the instrument on the adapter and checks what must hold whatever the machine.
 func TestMeasures(t *testing.T) {
-	if os.Getenv("NINVK_FULL") != "1" {
-		t.Skip("compiles a whole network; NINVK_FULL=1 runs it")
-	}
 	data, err := cifar10.Sample()
 	if err != nil {
 		t.Fatal(err)

@@ -167,9 +167,6 @@ func set[T any](to *T) func(T, error) error {
 // Tint, Chrome's compiler of WGSL, accepts every kernel that the program can make: those of the networks by every variant, those of the table of operators, and
 // those that measure an adapter's limits; for this adapter's limits, and for the smallest that WebGPU allows, as for a CPU and as for a GPU.
 func TestTintAcceptsEveryShader(t *testing.T) {
-	if os.Getenv("NINVK_FULL") != "1" {
-		t.Skip("needs Dawn for Node; make test-full runs it")
-	}
 	if _, err := os.Stat(filepath.Join("testdata", "node_modules", "webgpu")); errors.Is(err, fs.ErrNotExist) {
 		t.Fatal("Dawn for Node is not there: `make tint` installs it (Node.js 20 or later with npm is needed)")
 	} else if err != nil {

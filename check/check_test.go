@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ninvk/ci/slow"
 	"ninvk/gpu"
 	"ninvk/ops"
 	"ninvk/safetensors"
@@ -216,7 +217,7 @@ func TestRun(t *testing.T) {
 	}
 	defer d.Close()
 	only := "average pool"
-	if os.Getenv("NINVK_FULL") != "" {
+	if slow.Wanted() {
 		only = "" // all, with the training steps
 	}
 	silent := func(string, int, int) {}

@@ -5,13 +5,13 @@ import (
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"unsafe"
 
+	"ninvk/ci/slow"
 	"ninvk/gpu"
 	"ninvk/ops"
 	"ninvk/ops/ref"
@@ -294,7 +294,7 @@ func compareWithin(t testing.TB, c ops.Case, got, want values, bound func(o ops.
 
 // cases is the table with the variants that fit the adapter, without the large entries unless NINVK_FULL is set.
 func cases(t testing.TB) []ops.Case {
-	return slices.DeleteFunc(ops.Cases(), func(c ops.Case) bool { return c.Large && os.Getenv("NINVK_FULL") == "" || !fits(t, c) })
+	return slices.DeleteFunc(ops.Cases(), func(c ops.Case) bool { return c.Large && !slow.Wanted() || !fits(t, c) })
 }
 
 func fits(t testing.TB, c ops.Case) bool {
@@ -312,7 +312,7 @@ func compilesSlowly(t testing.TB, c ops.Case) bool {
 // slowTiles says whether make test leaves kernels with tiles out, see compilesSlowly.
 func slowTiles(t testing.TB) bool {
 	a := device(t).Adapter
-	return a.VectorWidth > 256 && !strings.HasPrefix(a.Driver, "Mesa 22.") && os.Getenv("NINVK_FULL") == ""
+	return a.VectorWidth > 256 && !strings.HasPrefix(a.Driver, "Mesa 22.") && !slow.Wanted()
 }
 
 // find gives the entries of the table with this operator, pass and name: one, or one for every variant that fits the adapter.
@@ -461,9 +461,6 @@ func TestLongRuns(t *testing.T) {
 
 // TestWinogradError holds the rounding errors of Winograd's algorithm against those of the direct kernel, over a good part of the channels that nin's 5×5 and 3×3 layers have.
 func TestWinogradError(t *testing.T) {
-	if os.Getenv("NINVK_FULL") == "" {
-		t.Skip("part of make test-full: kernels of full size to compile")
-	}
 	for _, c := range []ops.Conv{{C: 48, M: 4, K: 5, Stride: 1, Pad: 2}, {C: 96, M: 4, K: 3, Stride: 1, Pad: 1}} {
 		squares := map[string]float64{}
 		for _, one := range ops.ConvCases(c, ops.Shape{N: 4, C: c.C, H: 16, W: 16}) {

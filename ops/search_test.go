@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ninvk/ci/slow"
 	"ninvk/gpu"
 	"ninvk/ops"
 	"ninvk/ops/ref"
@@ -473,7 +474,7 @@ func shapeCount(t testing.TB) int {
 		}
 		return n
 	}
-	if os.Getenv("NINVK_FULL") != "" {
+	if slow.Wanted() {
 		return 2000
 	}
 	return shapesOfPalette
