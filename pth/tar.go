@@ -226,8 +226,8 @@ func (t *tarred) readTensors(b []byte) error {
 	return nil
 }
 
-// persistent finds a tensor or storage by its number, in digits; a class that comes with its source, (class, …), is the
-// class.
+// persistent finds a tensor or storage by its number, in digits; a class that comes with its source, (class, …), is
+// the class.
 func (t *tarred) persistent(id any) any {
 	if s, ok := id.(*sequence); ok && len(s.items) > 0 {
 		return s.items[0]

@@ -126,12 +126,14 @@ func (t *tensor) check(elements []byte) (int, error) {
 		return 0, fmt.Errorf("its shape %v has more elements than its storage, which has %d; call .contiguous() "+
 			"before saving", t.size, count)
 	}
-	last := min(t.offset, count) // the element farthest in; count stands for all that lie beyond the storage, so that nothing overflows
+	// the element farthest in; count stands for all that lie beyond the storage, so that nothing overflows
+	last := min(t.offset, count)
 	for i, s := range t.size {
 		last = min(last+(s-1)*min(t.stride[i], count), count)
 	}
 	if last == count {
-		return 0, fmt.Errorf("shape %v with strides %v from element %d leaves its storage of %d elements", t.size, t.stride, t.offset, count)
+		return 0, fmt.Errorf("shape %v with strides %v from element %d leaves its storage of %d elements", t.size, t.stride,
+			t.offset, count)
 	}
 	return int(product) * typ.bytes, nil
 }

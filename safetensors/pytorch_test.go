@@ -12,7 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A state_dict of PyTorch comes in with names, shapes and bits unchanged, and goes out as the very bytes that the safetensors library writes.
+// A state_dict of PyTorch comes in with names, shapes and bits unchanged, and goes out as the very bytes that the
+// safetensors library writes.
 func TestPyTorchBothWays(t *testing.T) {
 	file := filepath.Join("testdata", "pytorch.safetensors")
 	f, err := Read(file)

@@ -34,7 +34,8 @@ func (e *FormatError) Error() string {
 		where = "data"
 	}
 	if e.Unknown {
-		return fmt.Sprintf("%s can't be read: at byte %d: %s; convert the model by .float() before saving", where, e.Offset, e.Problem)
+		return fmt.Sprintf("%s can't be read: at byte %d: %s; convert the model by .float() before saving", where, e.Offset,
+			e.Problem)
 	}
 	return fmt.Sprintf("%s is not a valid safetensors file: at byte %d: %s", where, e.Offset, e.Problem)
 }
@@ -58,14 +59,19 @@ func Read(path string) (*File, error) {
 // not change afterwards. An error is always a *FormatError without a path.
 func Decode(b []byte) (*File, error) {
 	if len(b) < 8 {
-		return nil, &FormatError{Offset: int64(len(b)), Problem: fmt.Sprintf("the file has %d bytes, expected at least the 8 bytes of the header's length", len(b))}
+		return nil,
+			&FormatError{Offset: int64(len(b)), Problem: fmt.Sprintf("the file has %d bytes, expected at least the 8 bytes of "+
+				"the header's length", len(b))}
 	}
 	n := binary.LittleEndian.Uint64(b)
 	if n > maxHeader {
-		return nil, &FormatError{Problem: fmt.Sprintf("the header's length is %d bytes, at most %d are accepted", n, maxHeader)}
+		return nil,
+			&FormatError{Problem: fmt.Sprintf("the header's length is %d bytes, at most %d are accepted", n, maxHeader)}
 	}
 	if n > uint64(len(b)-8) {
-		return nil, &FormatError{Problem: fmt.Sprintf("the header's length is %d bytes, but only %d follow (is the file truncated?)", n, len(b)-8)}
+		return nil,
+			&FormatError{Problem: fmt.Sprintf("the header's length is %d bytes, but only %d follow (is the file truncated?)", n,
+				len(b)-8)}
 	}
 	header, data := b[8:8+n], b[8+n:]
 	if len(header) == 0 || header[0] != '{' {
@@ -124,9 +130,11 @@ func place(f *File, entries []entry, data []byte, dataStart int64) error {
 		case e.begin > e.end:
 			return refuse("has data_offsets [%d, %d], which end before they begin", e.begin, e.end)
 		case e.end > len(data):
-			return refuse("has data_offsets [%d, %d], but the file has only %d bytes of data (is it truncated?)", e.begin, e.end, len(data))
+			return refuse("has data_offsets [%d, %d], but the file has only %d bytes of data (is it truncated?)", e.begin, e.end,
+				len(data))
 		case e.end-e.begin != size:
-			return refuse("has data_offsets [%d, %d], that is %d bytes, but %s of shape %v takes %d", e.begin, e.end, e.end-e.begin, t.DType, t.Shape, size)
+			return refuse("has data_offsets [%d, %d], that is %d bytes, but %s of shape %v takes %d", e.begin, e.end,
+				e.end-e.begin, t.DType, t.Shape, size)
 		}
 		t.Data = data[e.begin:e.end:e.end]
 	}
@@ -142,14 +150,17 @@ func place(f *File, entries []entry, data []byte, dataStart int64) error {
 		e := entries[i]
 		switch {
 		case e.begin < at:
-			return &FormatError{Offset: e.offset, Problem: fmt.Sprintf("the data of tensors %q and %q overlap", f.Tensors[order[k-1]].Name, f.Tensors[i].Name)}
+			return &FormatError{Offset: e.offset, Problem: fmt.Sprintf("the data of tensors %q and %q overlap",
+				f.Tensors[order[k-1]].Name, f.Tensors[i].Name)}
 		case e.begin > at:
-			return &FormatError{Offset: dataStart + int64(at), Problem: fmt.Sprintf("%d bytes before tensor %q belong to no tensor", e.begin-at, f.Tensors[i].Name)}
+			return &FormatError{Offset: dataStart + int64(at),
+				Problem: fmt.Sprintf("%d bytes before tensor %q belong to no tensor", e.begin-at, f.Tensors[i].Name)}
 		}
 		at = e.end
 	}
 	if at < len(data) {
-		return &FormatError{Offset: dataStart + int64(at), Problem: fmt.Sprintf("%d bytes are left over after the last tensor", len(data)-at)}
+		return &FormatError{Offset: dataStart + int64(at),
+			Problem: fmt.Sprintf("%d bytes are left over after the last tensor", len(data)-at)}
 	}
 	return nil
 }

@@ -111,7 +111,8 @@ func (t Tensor) Float32s() ([]float32, error) {
 	}
 	value := dtypes[t.DType].float
 	if value == nil {
-		return nil, fmt.Errorf("tensor %q has dtype %s, expected a floating-point type (%s); convert the model by .float() before saving",
+		return nil, fmt.Errorf("tensor %q has dtype %s, expected a floating-point type (%s); convert the model by .float() "+
+			"before saving",
 			t.Name, t.DType, knownDTypes(func(d dtype) bool { return d.float != nil }))
 	}
 	v := make([]float32, t.Len())

@@ -130,8 +130,10 @@ func TestValues(t *testing.T) {
 			[]float32{0, 0x1p-16, 0x3p-16, 0x1p-14, 1, -1.25, 57344, inf, -inf, zero}},
 		{"F8_E4M3", []byte{0, 1, 7, 8, 0x38, 0xb9, 0x7e, 0xfe, 0x80},
 			[]float32{0, 0x1p-9, 0x7p-9, 0x1p-6, 1, -1.125, 448, -448, zero}},
-		{"F8_E5M2FNUZ", []byte{0, 1, 3, 4, 0x40, 0xc1, 0x7f, 0xff}, []float32{0, 0x1p-17, 0x3p-17, 0x1p-15, 1, -1.25, 57344, -57344}},
-		{"F8_E4M3FNUZ", []byte{0, 1, 7, 8, 0x40, 0xc1, 0x7f, 0xff}, []float32{0, 0x1p-10, 0x7p-10, 0x1p-7, 1, -1.125, 240, -240}},
+		{"F8_E5M2FNUZ", []byte{0, 1, 3, 4, 0x40, 0xc1, 0x7f, 0xff},
+			[]float32{0, 0x1p-17, 0x3p-17, 0x1p-15, 1, -1.25, 57344, -57344}},
+		{"F8_E4M3FNUZ", []byte{0, 1, 7, 8, 0x40, 0xc1, 0x7f, 0xff},
+			[]float32{0, 0x1p-10, 0x7p-10, 0x1p-7, 1, -1.125, 240, -240}},
 		{"F8_E8M0", []byte{0, 1, 126, 127, 128, 254}, []float32{0x1p-127, 0x1p-126, 0.5, 1, 2, 0x1p127}},
 	} {
 		got, err := Tensor{Name: "x", DType: c.dtype, Shape: []int{len(c.want)}, Data: c.data}.Float32s()
@@ -257,8 +259,10 @@ func TestMalformed(t *testing.T) {
 		{"shape nested", x(`"dtype":"U8","shape":[[16]],"data_offsets":[0,16]`), "whole numbers"},
 		{"shape a number", x(`"dtype":"U8","shape":16,"data_offsets":[0,16]`), "must start with '['"},
 		{"overflow", x(`"dtype":"F32","shape":[4611686018427387904,4611686018427387904],"data_offsets":[0,16]`), "overflows"},
-		{"overflow that wraps to the right size", x(`"dtype":"F32","shape":[4611686018427387908],"data_offsets":[0,16]`), "overflows"},
-		{"overflow of bytes, then zero", x(`"dtype":"F32","shape":[2305843009213693952,0],"data_offsets":[0,0]`), "overflows"},
+		{"overflow that wraps to the right size", x(`"dtype":"F32","shape":[4611686018427387908],"data_offsets":[0,16]`),
+			"overflows"},
+		{"overflow of bytes, then zero", x(`"dtype":"F32","shape":[2305843009213693952,0],"data_offsets":[0,0]`),
+			"overflows"},
 		{"overflow, then zero", x(`"dtype":"F32","shape":[4611686018427387904,4,0],"data_offsets":[0,0]`), "overflows"},
 		{"one offset", x(`"dtype":"U8","shape":[16],"data_offsets":[16]`), "expected 2"},
 		{"three offsets", x(`"dtype":"U8","shape":[16],"data_offsets":[0,16,16]`), "expected 2"},
@@ -267,11 +271,21 @@ func TestMalformed(t *testing.T) {
 		{"outside", x(`"dtype":"U8","shape":[17],"data_offsets":[0,17]`), "only 16 bytes"},
 		{"wrong size", x(`"dtype":"F32","shape":[3],"data_offsets":[0,16]`), "takes 12"},
 		{"hole at the start", x(`"dtype":"U8","shape":[12],"data_offsets":[4,16]`), "belong to no tensor"},
-		{"hole", assemble(`{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[12,16]}}`, data), "belong to no tensor"},
-		{"overlap", assemble(`{"a":{"dtype":"U8","shape":[10],"data_offsets":[0,10]},"b":{"dtype":"U8","shape":[10],"data_offsets":[6,16]}}`, data), "overlap"},
-		{"same data twice", assemble(`{"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]},"b":{"dtype":"U8","shape":[16],"data_offsets":[0,16]}}`, data), "overlap"},
-		{"duplicate name", assemble(`{"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]},"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]}}`, data), "twice"},
-		{"duplicate name, escaped", assemble(`{"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]},"\u0061":{"dtype":"U8","shape":[0],"data_offsets":[16,16]}}`, data), "twice"},
+		{"hole",
+			assemble(`{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},`+
+				`"b":{"dtype":"U8","shape":[4],"data_offsets":[12,16]}}`, data), "belong to no tensor"},
+		{"overlap",
+			assemble(`{"a":{"dtype":"U8","shape":[10],"data_offsets":[0,10]},`+
+				`"b":{"dtype":"U8","shape":[10],"data_offsets":[6,16]}}`, data), "overlap"},
+		{"same data twice",
+			assemble(`{"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]},`+
+				`"b":{"dtype":"U8","shape":[16],"data_offsets":[0,16]}}`, data), "overlap"},
+		{"duplicate name",
+			assemble(`{"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]},`+
+				`"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]}}`, data), "twice"},
+		{"duplicate name, escaped",
+			assemble(`{"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]},`+
+				`"\u0061":{"dtype":"U8","shape":[0],"data_offsets":[16,16]}}`, data), "twice"},
 		{"duplicate key", x(`"dtype":"U8","shape":[16],"shape":[16],"data_offsets":[0,16]`), "twice"},
 		{"duplicate metadata", assemble(`{"__metadata__":{"a":"1","a":"2"}}`, nil), "twice"},
 		{"metadata twice", assemble(`{"__metadata__":{},"__metadata__":{}}`, nil), "twice"},
@@ -306,7 +320,8 @@ func TestMalformed(t *testing.T) {
 // A file with a type that is in no weights is read all the same: the tensor may lie beside them. One with a type that
 // nobody knows yet is refused, and not called damaged.
 func TestOtherTypes(t *testing.T) {
-	for dtype, shape := range map[string]string{"C64": "[1]", "F4": "[4,4]", "F6_E2M3": "[4]", "F6_E3M2": "[2,2]", "BOOL": "[2]"} {
+	for dtype, shape := range map[string]string{"C64": "[1]", "F4": "[4,4]", "F6_E2M3": "[4]", "F6_E3M2": "[2,2]",
+		"BOOL": "[2]"} {
 		size := map[string]int{"F6_E2M3": 3, "F6_E3M2": 3, "BOOL": 2}[dtype]
 		if size == 0 {
 			size = 8
@@ -318,7 +333,8 @@ func TestOtherTypes(t *testing.T) {
 			continue
 		}
 		_, err = f.Tensors[0].Float32s()
-		if err == nil || !strings.Contains(err.Error(), `tensor "x" has dtype `+dtype) || !strings.Contains(err.Error(), ".float()") {
+		if err == nil || !strings.Contains(err.Error(), `tensor "x" has dtype `+dtype) ||
+			!strings.Contains(err.Error(), ".float()") {
 			t.Errorf("%s as weights: %v", dtype, err)
 		}
 		if v, err := f.Tensors[0].Int64(); err == nil && f.Tensors[0].Len() == 1 {
@@ -326,7 +342,8 @@ func TestOtherTypes(t *testing.T) {
 		}
 	}
 	_, err := Decode(assemble(`{"x":{"dtype":"F12","shape":[2],"data_offsets":[0,3]}}`, make([]byte, 3)))
-	if err == nil || strings.Contains(err.Error(), "not a valid") || !strings.Contains(err.Error(), `tensor "x" has the unknown dtype "F12"`) ||
+	if err == nil || strings.Contains(err.Error(), "not a valid") ||
+		!strings.Contains(err.Error(), `tensor "x" has the unknown dtype "F12"`) ||
 		!strings.Contains(err.Error(), ".float()") {
 		t.Errorf("an unknown type: %v", err)
 	}

@@ -1,5 +1,5 @@
-// Softmax cross entropy with label smoothing s, (1-s)·CE + s·mean over classes, one invocation an image: the image's loss, whether the largest logit (the
-// first of equals) is the label's, and the gradient of the batch's mean loss.
+// Softmax cross entropy with label smoothing s, (1-s)·CE + s·mean over classes, one invocation an image: the image's
+// loss, whether the largest logit (the first of equals) is the label's, and the gradient of the batch's mean loss.
 struct Q { images: u32, classes: u32, plane: u32, smoothing: f32 }
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> logits: array<vec4<f32>>;
@@ -30,7 +30,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let classes = f32(q.classes);
   let lse = log(sum);
   let own = logit(n, label) - top;
-  result[n] = vec2<f32>(lse - (1.0 - q.smoothing) * own - q.smoothing * (all / classes), select(0.0, 1.0, best == label));
+  result[n] = vec2<f32>(lse - (1.0 - q.smoothing) * own - q.smoothing * (all / classes),
+    select(0.0, 1.0, best == label));
   for (var g = 0u; g < (q.classes + 3u) / 4u; g = g + 1u) {
     var d = vec4<f32>();
     for (var j = 0u; j < 4u; j = j + 1u) {

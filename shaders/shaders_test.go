@@ -16,7 +16,8 @@ func specialisations() map[string][]string {
 	s := map[string][]string{}
 	add := func(name string, data any) { s[name] = append(s[name], shaders.Source(name, data)) }
 	for _, name := range []string{
-		"add", "augment", "average", "bias", "conv_grad_naive", "conv_grad_straight_sum", "conv_grad_sum", "conv_naive", "conv_tiled_weights", "dropout", "loss", "metrics", "pairs", "sgd", "unfold",
+		"add", "augment", "average", "bias", "conv_grad_naive", "conv_grad_straight_sum", "conv_grad_sum", "conv_naive",
+		"conv_tiled_weights", "dropout", "loss", "metrics", "pairs", "sgd", "unfold",
 	} {
 		add(name, nil)
 	}
@@ -107,8 +108,9 @@ var (
 	stored = regexp.MustCompile(`(?m)(?:^|[;{}])\s*(\w+)(\[[^;=]*?\])(\.[xyzw]+)? [-+*/%&|^]?= `)
 )
 
-// wholeVectors checks that vectors which invocations share are stored whole: in WGSL a store to a component may write the others too, as it does on Metal and DX12,
-// and is a race where other invocations store those (gpuweb/gpuweb#2112). No Vulkan driver shows it.
+// wholeVectors checks that vectors which invocations share are stored whole: in WGSL a store to a component may write
+// the others too, as it does on Metal and DX12, and is a race where other invocations store those (gpuweb/gpuweb#2112).
+// No Vulkan driver shows it.
 func wholeVectors(t *testing.T, source string) {
 	depth := map[string]int{}
 	for _, m := range shared.FindAllStringSubmatch(source, -1) {

@@ -1,4 +1,5 @@
-// Package tune chooses among the variants of a convolution's passes by measuring them on the adapter, and keeps what it measured.
+// Package tune chooses among the variants of a convolution's passes by measuring them on the adapter, and keeps what it
+// measured.
 package tune
 
 import (
@@ -84,7 +85,8 @@ type Options struct {
 	Warn     func(message string) // a line for the user
 }
 
-// Budget is the time for the calls of one network. The call begun last may go beyond it, by the time that its kernels take to compile.
+// Budget is the time for the calls of one network. The call begun last may go beyond it, by the time that its kernels
+// take to compile.
 const Budget = 45 * time.Second
 
 //go:embed lavapipe.json
@@ -105,11 +107,13 @@ func shipped() (t shippedTable) {
 
 // shippedShape names the call's shape in the shipped table.
 func (c Call) shippedShape() string {
-	return fmt.Sprintf("%d×%d×%d to %d k%d s%d p%d", c.In.C, c.In.H, c.In.W, c.Conv.M, c.Conv.K, c.Conv.Stride, c.Conv.Pad)
+	return fmt.Sprintf("%d×%d×%d to %d k%d s%d p%d", c.In.C, c.In.H, c.In.W, c.Conv.M, c.Conv.K, c.Conv.Stride,
+		c.Conv.Pad)
 }
 
-// Choose returns the variants for the calls by their keys: those measured on this adapter before, on Lavapipe else those of the table that ships, and
-// on GPUs else those it measures now and keeps. What is missing from the result is up to the heuristic. The error is that of the adapter or of ctx.
+// Choose returns the variants for the calls by their keys: those measured on this adapter before, on Lavapipe else
+// those of the table that ships, and on GPUs else those it measures now and keeps. What is missing from the result is
+// up to the heuristic. The error is that of the adapter or of ctx.
 func Choose(ctx context.Context, d *gpu.Device, calls []Call, o Options) (map[string]string, error) {
 	kept := map[string]Entry{}
 	path, err := File(d.Adapter)
@@ -159,7 +163,8 @@ func Choose(ctx context.Context, d *gpu.Device, calls []Call, o Options) (map[st
 	return chosen, err
 }
 
-// byShape files entries under their calls' keys for one image. Of several batch sizes the one measured with the largest stays.
+// byShape files entries under their calls' keys for one image. Of several batch sizes the one measured with the largest
+// stays.
 func byShape(kept map[string]Entry) map[string]Entry {
 	found, batches := map[string]Entry{}, map[string]int{}
 	for key, e := range kept {
@@ -177,7 +182,8 @@ func byShape(kept map[string]Entry) map[string]Entry {
 	return found
 }
 
-// Share adds the choices kept for an adapter in one user's cache directory to those in another's; "" is the directory of this process. There need not be any.
+// Share adds the choices kept for an adapter in one user's cache directory to those in another's; "" is the directory
+// of this process. There need not be any.
 func Share(from, to string, a gpu.Adapter) error {
 	source, err := fileIn(from, a)
 	if err != nil {
