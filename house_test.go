@@ -1,5 +1,5 @@
-// Package ninvk_test holds the rules of the house, those that no compiler checks: who may import whom, which files belong together, and that the
-// README says what is so.
+// Package ninvk_test holds the rules of the house, those that no compiler checks: who may import whom, which files
+// belong together, and that the README says what is so.
 package ninvk_test
 
 import (
@@ -20,6 +20,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -32,21 +33,25 @@ const (
 
 // room is a folder of the house.
 type room struct {
-	floor      int      // imports never go up: a package on a floor knows those below, and its tests may use those beside it too
+	// imports never go up: a package on a floor knows those below, and its tests may use those beside it too
+	floor      int
 	mayImport  []string // packages of this module
 	stdlibOnly bool
 }
 
 // rooms is the house. A new folder with Go files is a line here.
 var rooms = map[string]room{
-	".":                         {floor: 0},
-	"cmd/ninvk":                 {floor: 0, mayImport: []string{"check", "bench", "tune", "serve", "train", "models", "onnx", "nn", "ops", "gpu", "cifar10", "rng", "pth", "safetensors", "picture"}},
-	"serve":                     {floor: 0, mayImport: []string{"train", "cifar10", "picture"}},
-	"train":                     {floor: 1, mayImport: []string{"models", "nn", "ops", "gpu", "cifar10", "rng", "safetensors", "picture", "tensorboard"}},
-	"check":                     {floor: 1, mayImport: []string{"nn", "ops", "gpu", "rng", "safetensors"}},
-	"bench":                     {floor: 1, mayImport: []string{"tune", "models", "nn", "ops", "gpu", "cifar10"}},
-	"tune":                      {floor: 2, mayImport: []string{"nn", "ops", "shaders", "gpu"}},
-	"models":                    {floor: 2, mayImport: []string{"nin", "nn", "ops", "gpu", "cifar10", "rng", "pth", "safetensors", "picture"}},
+	".": {floor: 0},
+	"cmd/ninvk": {floor: 0, mayImport: []string{"check", "bench", "tune", "serve", "train", "models",
+		"onnx", "nn", "ops", "gpu", "cifar10", "rng", "pth", "safetensors", "picture"}},
+	"serve": {floor: 0, mayImport: []string{"train", "cifar10", "picture"}},
+	"train": {floor: 1, mayImport: []string{"models", "nn", "ops", "gpu", "cifar10", "rng",
+		"safetensors", "picture", "tensorboard"}},
+	"check": {floor: 1, mayImport: []string{"nn", "ops", "gpu", "rng", "safetensors"}},
+	"bench": {floor: 1, mayImport: []string{"tune", "models", "nn", "ops", "gpu", "cifar10"}},
+	"tune":  {floor: 2, mayImport: []string{"nn", "ops", "shaders", "gpu"}},
+	"models": {floor: 2, mayImport: []string{"nin", "nn", "ops", "gpu", "cifar10", "rng", "pth",
+		"safetensors", "picture"}},
 	"onnx":                      {floor: 2, mayImport: []string{"nn", "ops"}},
 	"nin":                       {floor: 3, mayImport: []string{"nn", "ops"}},
 	"nn":                        {floor: 3, mayImport: []string{"ops", "gpu", "memory"}},
@@ -56,6 +61,7 @@ var rooms = map[string]room{
 	"gpu":                       {floor: 5},
 	"cifar10":                   {floor: 5, mayImport: []string{"rng"}},
 	"ci/slowest":                {floor: 0, stdlibOnly: true},
+	"ci/slow":                   {floor: 8, stdlibOnly: true}, // for tests
 	"cifar10/internal/mksample": {floor: 4, mayImport: []string{"cifar10"}},
 	"pth":                       {floor: 5, mayImport: []string{"safetensors"}},
 	"picture":                   {floor: 6, mayImport: []string{"codec"}},
@@ -82,11 +88,13 @@ func goFiles(t *testing.T) map[string][]string {
 	return byFolder
 }
 
-// repositoryFiles are the files that git knows or would add, slash-separated; in a copy without git, all but hidden ones and what the program makes.
+// repositoryFiles are the files that git knows or would add, slash-separated; in a copy without git, all but hidden
+// ones and what the program makes.
 func repositoryFiles(t *testing.T) []string {
 	t.Helper()
 	// The folder may belong to another user, as in containers.
-	out, err := exec.Command("git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard").Output()
+	out, err := exec.Command("git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others",
+		"--exclude-standard").Output()
 	if err == nil {
 		files := strings.Split(strings.TrimRight(string(out), "\x00"), "\x00")
 		return slices.DeleteFunc(files, func(f string) bool { // deleted, but not committed yet
@@ -99,7 +107,8 @@ func repositoryFiles(t *testing.T) []string {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && p != "." && (d.Name()[0] == '.' || slices.Contains([]string{"bin", "data", "runs"}, filepath.ToSlash(p))):
+		case d.IsDir() && p != "." && (d.Name()[0] == '.' ||
+			slices.Contains([]string{"bin", "data", "runs"}, filepath.ToSlash(p))):
 			return fs.SkipDir
 		case d.Type().IsRegular():
 			files = append(files, filepath.ToSlash(p))
@@ -213,9 +222,10 @@ var companions = map[string]struct {
 	"conv_winograd": {[]string{"conv_winograd", "conv_winograd_weights"}, "conv"},
 	"table":         {},                                                        // the list of all operators
 	"pool":          {[]string{"maxpool", "avgpool", "globalavgpool"}, "pool"}, // one file, three poolings
-	"reduce":        {[]string{"reduce", "bias"}, "conv"},                      // sums that convolution and batch normalisation use
-	"sums":          {[]string{"sums"}, ""},
-	"add":           {[]string{"add"}, ""}, // the test needs no twin for a + b
+	// sums that convolution and batch normalisation use
+	"reduce": {[]string{"reduce", "bias"}, "conv"},
+	"sums":   {[]string{"sums"}, ""},
+	"add":    {[]string{"add"}, ""}, // the test needs no twin for a + b
 }
 
 func TestOperatorsHaveShaderAndTwin(t *testing.T) {
@@ -259,6 +269,53 @@ func TestOperatorsHaveShaderAndTwin(t *testing.T) {
 	}
 }
 
+// TestNoTestIsSkipped: a test that isn't for every run is left to make test-full by its name (ci/slow), and the name is
+// that of a test.
+func TestNoTestIsSkipped(t *testing.T) {
+	for folder, files := range goFiles(t) {
+		tests, slow := map[string]bool{}, map[string]bool{}
+		for _, file := range files {
+			if !strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			f := parse(t, file, 0)
+			for _, d := range f.Decls {
+				if d, ok := d.(*ast.FuncDecl); ok && d.Recv == nil {
+					tests[d.Name.Name] = true
+				}
+			}
+			ast.Inspect(f, func(n ast.Node) bool {
+				call, _ := n.(*ast.CallExpr)
+				if call == nil {
+					return true
+				}
+				selector, _ := call.Fun.(*ast.SelectorExpr)
+				if selector == nil {
+					return true
+				}
+				switch on, _ := selector.X.(*ast.Ident); {
+				case on == nil:
+				case on.Name == "t" && strings.HasPrefix(selector.Sel.Name, "Skip"):
+					t.Errorf("%s calls t.%s: what is not for every run is named in TestMain, see ci/slow", file, selector.Sel.Name)
+				case on.Name == "slow" && selector.Sel.Name == "Run":
+					for _, a := range call.Args[1:] {
+						if l, ok := a.(*ast.BasicLit); ok {
+							name, _ := strconv.Unquote(l.Value) // the parser accepted it
+							slow[name] = true
+						}
+					}
+				}
+				return true
+			})
+		}
+		for name := range slow {
+			if !tests[name] {
+				t.Errorf("%s leaves %s to make test-full, which is no test", folder, name)
+			}
+		}
+	}
+}
+
 func exists(t *testing.T, of, file string) {
 	t.Helper()
 	if _, err := os.Stat(filepath.FromSlash(file)); err != nil {
@@ -267,8 +324,10 @@ func exists(t *testing.T, of, file string) {
 }
 
 func TestWorkflowIsCarried(t *testing.T) {
-	if diff := cmp.Diff(string(read(t, "ci/lavapipe.yml")), string(read(t, ".github/workflows/lavapipe.yml"))); diff != "" {
-		t.Errorf("ci/lavapipe.yml and .github/workflows/lavapipe.yml differ; copy the one over the other (-ci +.github):\n%s", diff)
+	if diff := cmp.Diff(string(read(t, "ci/lavapipe.yml")),
+		string(read(t, ".github/workflows/lavapipe.yml"))); diff != "" {
+		t.Errorf("ci/lavapipe.yml and .github/workflows/lavapipe.yml differ; copy the one over the other (-ci +.github):\n%s",
+			diff)
 	}
 }
 
@@ -282,7 +341,8 @@ func read(t *testing.T, file string) []byte {
 }
 
 // machinePath matches absolute paths that mean something on one machine only.
-var machinePath = regexp.MustCompile(`(^|[\s"'=(:` + "`" + `])(/(work|home|Users|root|mnt|workspace)/[\w.]|[A-Z]:\\Users\\)`)
+var machinePath = regexp.MustCompile(`(^|[\s"'=(:` + "`" +
+	`])(/(work|home|Users|root|mnt|workspace)/[\w.]|[A-Z]:\\Users\\)`)
 
 func TestNoPathsOfAMachine(t *testing.T) {
 	for _, f := range repositoryFiles(t) {
@@ -331,7 +391,8 @@ func anchors(text string) string {
 	return b.String()
 }
 
-// readmeCommands are the command lines of ninvk in a Markdown text: lines of its code blocks, and spans of code, that begin with it.
+// readmeCommands are the command lines of ninvk in a Markdown text: lines of its code blocks, and spans of code, that
+// begin with it.
 func readmeCommands(text string) []string {
 	line := regexp.MustCompile(`^\s*(?:\$ )?(?:bin/|\./)?ninvk ([^#]+)`)
 	span := regexp.MustCompile("`(?:bin/|\\./)?ninvk ([^`]+)`")
@@ -397,10 +458,12 @@ func TestReadmeCommands(t *testing.T) {
 
 	// The table of train's flags, in both directions.
 	var documented, known []string
-	for _, row := range regexp.MustCompile("(?m)^\\| (`--[^|]*) \\|").FindAllStringSubmatch(string(read(t, "README.md")), -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| (`--[^|]*) \\|").FindAllStringSubmatch(string(read(t, "README.md")),
+		-1) {
 		documented = append(documented, regexp.MustCompile(`--[a-z-]+`).FindAllString(row[1], -1)...)
 	}
-	for _, m := range regexp.MustCompile(`(?m)^ +(?:-h, +)?--(?:\[no-\])?([a-z-]+)`).FindAllStringSubmatch(ask("train"), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^ +(?:-h, +)?--(?:\[no-\])?([a-z-]+)`).FindAllStringSubmatch(ask("train"),
+		-1) {
 		if m[1] != "help" {
 			known = append(known, "--"+m[1])
 		}
@@ -420,7 +483,8 @@ func TestReadmeExitCodes(t *testing.T) {
 		documented = append(documented, r[1])
 	}
 	codes := []string{"0"}
-	for _, m := range regexp.MustCompile(`(?m)^\texit[A-Z]\w*\s+= (\d+)`).FindAllStringSubmatch(string(read(t, "cmd/ninvk/main.go")), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^\texit[A-Z]\w*\s+= (\d+)`).FindAllStringSubmatch(
+		string(read(t, "cmd/ninvk/main.go")), -1) {
 		codes = append(codes, m[1])
 	}
 	if diff := cmp.Diff(codes, documented); diff != "" {
@@ -434,14 +498,48 @@ func TestReadmeAccuracy(t *testing.T) {
 	if err := json.Unmarshal(read(t, "models/pretrained/nin-bn-cifar10.json"), &figures); err != nil {
 		t.Fatal(err)
 	}
-	if want := fmt.Sprintf("gives the right answer for %.2f %% of CIFAR-10's 10,000 test images", 100*figures.Accuracy); !strings.Contains(string(read(t, "README.md")), want) {
+	if want := fmt.Sprintf("gives the right answer for %.2f %% of CIFAR-10's 10,000 test images",
+		100*figures.Accuracy); !strings.Contains(strings.Join(strings.Fields(string(read(t, "README.md"))), " "), want) {
 		t.Errorf("the README must say that the embedded network %s (models/pretrained/nin-bn-cifar10.json)", want)
+	}
+}
+
+// longLines are the rooms whose lines are still to be broken. One that has no long line left comes off the list.
+var longLines = []string{
+	"cmd/ninvk", "codec", "codec/wasm", "models", "models/testdata", "nn", "onnx", "ops", "ops/ref", "picture",
+	"picture/testdata", "train",
+}
+
+// TestLinesFit: no line of source has more than 120 columns. A column is a character; a tab is one.
+func TestLinesFit(t *testing.T) {
+	const columns = 120
+	long := map[string]bool{} // rooms with long lines
+	for _, f := range repositoryFiles(t) {
+		if name := path.Base(f); name != "Makefile" && !slices.Contains([]string{".go", ".wgsl", ".sh", ".py"}, path.Ext(f)) {
+			continue
+		}
+		room := path.Dir(f)
+		for i, line := range strings.Split(string(read(t, f)), "\n") {
+			n := utf8.RuneCountInString(line)
+			if n <= columns {
+				continue
+			}
+			if long[room] = true; !slices.Contains(longLines, room) {
+				t.Errorf("%s:%d has %d columns, at most %d are wanted", f, i+1, n, columns)
+			}
+		}
+	}
+	for _, room := range longLines {
+		if !long[room] {
+			t.Errorf("no line of %s is long any more: take it off longLines in this file", room)
+		}
 	}
 }
 
 // TestScriptsRun checks that what is to be run can be run.
 func TestScriptsRun(t *testing.T) {
-	for _, f := range []string{".ci/run", "ci/setup.sh", "ci/adapters.sh", "ci/quickstart.sh", "ci/vulnerabilities.sh", "codec/wasm/build.sh", "picture/testdata/crop.py", "picture/testdata/members.py", "bench/peers/run.py"} {
+	for _, f := range []string{".ci/run", "ci/setup.sh", "ci/adapters.sh", "ci/quickstart.sh", "ci/vulnerabilities.sh",
+		"codec/wasm/build.sh", "picture/testdata/crop.py", "picture/testdata/members.py", "bench/peers/run.py"} {
 		i, err := os.Stat(f)
 		if errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s is missing", f)

@@ -14,12 +14,14 @@ import (
 // longestStep is the longest training step that is measured at other batch sizes than the one asked for.
 const longestStep = 25 * time.Second
 
-// Networks measures start-up and whole networks, each batch size in a process of its own. child returns the arguments that make the program exe print
-// the Report of a batch size. What does not fit the adapter, or would take too long, is left out and noted.
+// Networks measures start-up and whole networks, each batch size in a process of its own. child returns the arguments
+// that make the program exe print the Report of a batch size. What does not fit the adapter, or would take too long, is
+// left out and noted.
 //
-// The first process finds the driver's caches empty. Where the adapter wants kernels chosen and they were not before, it does so; its choice, which is kept as the
-// user's, serves the other batch sizes as well.
-func (b *Bench) Networks(ctx context.Context, r *Result, exe string, child func(batch int, network bool) []string) error {
+// The first process finds the driver's caches empty. Where the adapter wants kernels chosen and they were not before,
+// it does so; its choice, which is kept as the user's, serves the other batch sizes as well.
+func (b *Bench) Networks(ctx context.Context, r *Result, exe string,
+	child func(batch int, network bool) []string) error {
 	cache, err := os.MkdirTemp("", "ninvk-bench-")
 	if err != nil {
 		return err
@@ -45,7 +47,8 @@ func (b *Bench) Networks(ctx context.Context, r *Result, exe string, child func(
 	for i, batch := range batches {
 		if i > 0 {
 			if step := time.Duration(float64(batch) / rate * float64(time.Second)); step > longestStep {
-				r.Notes = append(r.Notes, fmt.Sprintf("batch %d left out: a training step would take about %v", batch, step.Round(time.Second)))
+				r.Notes = append(r.Notes, fmt.Sprintf("batch %d left out: a training step would take about %v", batch,
+					step.Round(time.Second)))
 				continue
 			}
 		}

@@ -1,5 +1,5 @@
-// Package bench measures how fast an adapter trains and evaluates the networks, where the time of a step goes, and how far each operator is from what the
-// adapter can do.
+// Package bench measures how fast an adapter trains and evaluates the networks, where the time of a step goes, and how
+// far each operator is from what the adapter can do.
 package bench
 
 import (
@@ -116,7 +116,8 @@ func (b *Bench) build(ctx context.Context, batch int, train bool) (*subject, err
 		return nil, err
 	}
 	start = time.Now()
-	if s.images, err = ops.NewImages(b.dev, "training images", cifar10.Height, cifar10.Width, b.data.Train.Images); err != nil {
+	if s.images, err = ops.NewImages(b.dev, "training images", cifar10.Height, cifar10.Width,
+		b.data.Train.Images); err != nil {
 		s.release()
 		return nil, err
 	}

@@ -39,8 +39,10 @@ func TestSampled(t *testing.T) {
 
 // timings are those of two operators: one of two kernels that run three times, one of a copy.
 func timings() []gpu.Timing {
-	conv := &nn.Part{Layer: "classifier.0", Operator: "conv 5×5", Pass: "forward", Shape: "a → b", Flops: 3e9, Bytes: 1e6}
-	pool := &nn.Part{Layer: "classifier.6", Operator: "max pool", Pass: "input-gradient", Shape: "b → c", Flops: 1e6, Bytes: 1e9}
+	conv := &nn.Part{Layer: "classifier.0", Operator: "conv 5×5", Pass: "forward", Shape: "a → b", Flops: 3e9,
+		Bytes: 1e6}
+	pool := &nn.Part{Layer: "classifier.6", Operator: "max pool", Pass: "input-gradient", Shape: "b → c", Flops: 1e6,
+		Bytes: 1e9}
 	return []gpu.Timing{
 		{Part: conv, Label: "copy x", Seconds: []float64{0.010, 0.010, 0.010}},
 		{Part: conv, Label: "conv", Dispatch: true, Seconds: []float64{0.020, 0.040, 0.030}},
@@ -53,12 +55,15 @@ func TestOperators(t *testing.T) {
 	got := operators(timings(), Limits{GFlops: 100, GBytesPerSecond: 10})
 	want := []Operator{
 		{
-			Layer: "classifier.0", Operator: "conv 5×5", Pass: "forward", Shape: "a → b", Variant: "conv", Milliseconds: 60, Dispatches: 2,
-			GFlops: 50, GBytesPerSecond: 1.0 / 60, PercentOfLimit: 50, Bound: "arithmetic", ShareOfStep: 60.0 / 560, Spread: 7.5 / 60,
+			Layer: "classifier.0", Operator: "conv 5×5", Pass: "forward", Shape: "a → b", Variant: "conv", Milliseconds: 60,
+			Dispatches: 2,
+			GFlops:     50, GBytesPerSecond: 1.0 / 60, PercentOfLimit: 50, Bound: "arithmetic", ShareOfStep: 60.0 / 560,
+			Spread:  7.5 / 60,
 			Samples: []float64{50, 80, 60}, Commands: []Command{{"copy x", 1, 10}, {"conv", 2, 50}},
 		},
 		{
-			Layer: "classifier.6", Operator: "max pool", Pass: "input-gradient", Shape: "b → c", Variant: "maxpool", Milliseconds: 500, Dispatches: 1,
+			Layer: "classifier.6", Operator: "max pool", Pass: "input-gradient", Shape: "b → c", Variant: "maxpool",
+			Milliseconds: 500, Dispatches: 1,
 			GFlops: 0.002, GBytesPerSecond: 2, PercentOfLimit: 20, Bound: "memory", ShareOfStep: 500.0 / 560,
 			Samples: []float64{500, 500, 500}, Commands: []Command{{"maxpool", 1, 500}},
 		},
@@ -71,9 +76,12 @@ func TestOperators(t *testing.T) {
 // sample is a result as a run gives it.
 func sample() Result {
 	r := Result{
-		Time: time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC), Limits: Limits{GFlops: 100, GBytesPerSecond: 10, Spread: map[string]float64{"gflops": 0.01}},
-		Networks: []Network{{Model: "nin", Batch: 64, Train: 20, Infer: 60, TrainSpread: 0.01, InferSpread: 0.02, TrainSamples: []float64{19, 20, 21}, InferSamples: []float64{60}}},
-		Steps:    []Step{{Model: "nin", Batch: 64, Step: "training", Milliseconds: 570, Operators: 560, Host: 3, Submit: 2, Gaps: 5, Submits: 2, Dispatches: 3}},
+		Time:   time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC),
+		Limits: Limits{GFlops: 100, GBytesPerSecond: 10, Spread: map[string]float64{"gflops": 0.01}},
+		Networks: []Network{{Model: "nin", Batch: 64, Train: 20, Infer: 60, TrainSpread: 0.01, InferSpread: 0.02,
+			TrainSamples: []float64{19, 20, 21}, InferSamples: []float64{60}}},
+		Steps: []Step{{Model: "nin", Batch: 64, Step: "training", Milliseconds: 570, Operators: 560, Host: 3, Submit: 2,
+			Gaps: 5, Submits: 2, Dispatches: 3}},
 		StartUps: []StartUp{{Model: "nin", Batch: 64, Caches: "cold", Seconds: 30}},
 	}
 	r.Operators = operators(timings(), r.Limits)
@@ -101,8 +109,10 @@ func TestPromisedFieldNames(t *testing.T) {
 	}{
 		{"the object", r, "adapter limits networks operators"},
 		{"limits", r["limits"], "gflops gbytes_per_second"},
-		{"a network", first(r["networks"]), "model batch train_images_per_second infer_images_per_second planned_bytes peak_rss_bytes"},
-		{"an operator", first(r["operators"]), "operator pass shape variant milliseconds gflops gbytes_per_second percent_of_limit"},
+		{"a network", first(r["networks"]), "model batch train_images_per_second infer_images_per_second planned_bytes " +
+			"peak_rss_bytes"},
+		{"an operator", first(r["operators"]), "operator pass shape variant milliseconds gflops gbytes_per_second " +
+			"percent_of_limit"},
 	} {
 		for _, name := range strings.Fields(c.names) {
 			if _, ok := c.in.(map[string]any)[name]; !ok {
@@ -121,13 +131,15 @@ func TestPromisedFieldNames(t *testing.T) {
 
 func TestReadResultRefuses(t *testing.T) {
 	dir := t.TempDir()
-	for name, text := range map[string]string{"empty.json": "", "text.json": "hello", "other.json": `{"a": 1}`, "list.json": "[]"} {
+	for name, text := range map[string]string{"empty.json": "", "text.json": "hello", "other.json": `{"a": 1}`,
+		"list.json": "[]"} {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		_, err := ReadResult(path)
-		if bad := new(FileError); !errors.As(err, &bad) || bad.Path != path || !strings.Contains(bad.Problem, "ninvk bench --json") {
+		if bad := new(FileError); !errors.As(err, &bad) || bad.Path != path ||
+			!strings.Contains(bad.Problem, "ninvk bench --json") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -237,9 +249,6 @@ func TestBatches(t *testing.T) {
 
 // TestMeasures runs the instrument on the adapter and checks what must hold whatever the machine.
 func TestMeasures(t *testing.T) {
-	if os.Getenv("NINVK_FULL") != "1" {
-		t.Skip("compiles a whole network; NINVK_FULL=1 runs it")
-	}
 	data, err := cifar10.Sample()
 	if err != nil {
 		t.Fatal(err)
@@ -249,7 +258,8 @@ func TestMeasures(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer dev.Close()
-	b := New(dev, data, Options{Model: "nin", Batch: 2, Budget: time.Second, Progress: func(string, int, int) {}, Tune: tune.Options{Progress: func(int, int) {}, Warn: func(string) {}}})
+	b := New(dev, data, Options{Model: "nin", Batch: 2, Budget: time.Second, Progress: func(string, int, int) {},
+		Tune: tune.Options{Progress: func(int, int) {}, Warn: func(string) {}}})
 	l, err := b.Limits(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -277,7 +287,8 @@ func TestMeasures(t *testing.T) {
 			}
 		}
 		if math.Abs(share-1) > 1e-9 || dispatches != s.Dispatches {
-			t.Errorf("%s step: the shares add up to %v, %d of %d dispatches belong to operators", s.Step, share, dispatches, s.Dispatches)
+			t.Errorf("%s step: the shares add up to %v, %d of %d dispatches belong to operators", s.Step, share, dispatches,
+				s.Dispatches)
 		}
 		if rest := s.Milliseconds - s.Operators - s.Host - s.Submit - s.Gaps; math.Abs(rest) > 1e-6*s.Milliseconds {
 			t.Errorf("%s step: %v ms have no name", s.Step, rest)

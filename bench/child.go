@@ -24,12 +24,14 @@ type StartUp struct {
 	Batch  int    `json:"batch"`
 	Caches string `json:"caches"` // cold: the driver's shader cache was empty; warm: it held this program's kernels
 
-	Seconds float64 `json:"seconds"`         // until the first training step is done
-	Device  float64 `json:"device_seconds"`  // of these: finding and opening the adapter
-	Data    float64 `json:"data_seconds"`    // decoding the images, as far as the adapter was ready before, and handing them to it
-	Compile float64 `json:"compile_seconds"` // recording the step and compiling its kernels, in the driver's first run of each, too
-	Tune    float64 `json:"tune_seconds"`    // choosing kernels
-	Step    float64 `json:"step_seconds"`    // the step itself, as a second one takes
+	Seconds float64 `json:"seconds"`        // until the first training step is done
+	Device  float64 `json:"device_seconds"` // of these: finding and opening the adapter
+	// decoding the images, as far as the adapter was ready before, and handing them to it
+	Data float64 `json:"data_seconds"`
+	// recording the step and compiling its kernels, in the driver's first run of each, too
+	Compile float64 `json:"compile_seconds"`
+	Tune    float64 `json:"tune_seconds"` // choosing kernels
+	Step    float64 `json:"step_seconds"` // the step itself, as a second one takes
 }
 
 // Report is what a child process measured.
@@ -39,8 +41,8 @@ type Report struct {
 	Network Network // not where only the start-up was asked for
 }
 
-// Child opens the adapter and measures its own start-up and, if asked to, the network. It is run in a process of its own, so that neither caches nor memory
-// have seen another measurement.
+// Child opens the adapter and measures its own start-up and, if asked to, the network. It is run in a process of its
+// own, so that neither caches nor memory have seen another measurement.
 func Child(ctx context.Context, adapter string, o Options, network bool) (Report, error) {
 	var r Report
 	var data *cifar10.Dataset
@@ -79,7 +81,8 @@ func Child(ctx context.Context, adapter string, o Options, network bool) (Report
 		return r, err
 	}
 	r.StartUp = StartUp{
-		Model: o.Model, Batch: o.Batch, Seconds: total.Seconds(), Device: opened.Seconds(), Data: (decoded + s.upload).Seconds(), Tune: s.tune.Seconds(),
+		Model: o.Model, Batch: o.Batch, Seconds: total.Seconds(), Device: opened.Seconds(),
+		Data: (decoded + s.upload).Seconds(), Tune: s.tune.Seconds(),
 		Compile: max(0, first-second).Seconds(), Step: second.Seconds(),
 	}
 	if network {
@@ -88,8 +91,8 @@ func Child(ctx context.Context, adapter string, o Options, network bool) (Report
 	return r, err
 }
 
-// Isolate runs Child in a process of its own: the program exe with args, which must print a Report as JSON. cache is a folder for the driver's
-// shader cache, "" for the usual one.
+// Isolate runs Child in a process of its own: the program exe with args, which must print a Report as JSON. cache is a
+// folder for the driver's shader cache, "" for the usual one.
 func Isolate(ctx context.Context, cache, exe string, args ...string) (Report, error) {
 	var r Report
 	var out, messages bytes.Buffer
@@ -99,7 +102,8 @@ func Isolate(ctx context.Context, cache, exe string, args ...string) (Report, er
 	c.Stdout, c.Stderr = &out, &messages
 	c.Env = os.Environ()
 	if cache != "" {
-		for _, name := range []string{"MESA_SHADER_CACHE_DIR", "MESA_GLSL_CACHE_DIR", "__GL_SHADER_DISK_CACHE_PATH", "XDG_CACHE_HOME"} {
+		for _, name := range []string{"MESA_SHADER_CACHE_DIR", "MESA_GLSL_CACHE_DIR", "__GL_SHADER_DISK_CACHE_PATH",
+			"XDG_CACHE_HOME"} {
 			c.Env = append(c.Env, name+"="+cache)
 		}
 	}

@@ -34,8 +34,8 @@ func parseResult(path string, raw []byte) (Result, error) {
 	return r, nil
 }
 
-// WriteComparison prints how the figures of r differ from those of an earlier run. Only what both have is compared. A change counts where it exceeds the
-// spreads of both.
+// WriteComparison prints how the figures of r differ from those of an earlier run. Only what both have is compared. A
+// change counts where it exceeds the spreads of both.
 func (r Result) WriteComparison(w io.Writer, before Result) error {
 	p := &printer{w: w}
 	if r.Adapter.Name != before.Adapter.Name || r.Adapter.Driver != before.Adapter.Driver {
@@ -55,7 +55,8 @@ func (r Result) WriteComparison(w io.Writer, before Result) error {
 	}
 	p.table(func(t io.Writer) {
 		fmt.Fprintf(t, "compared with the run of %s\n", before.Time.Format("2006-01-02 15:04 MST"))
-		row(t, "multiply-add", "GFLOP/s", before.Limits.GFlops, r.Limits.GFlops, before.Limits.Spread["gflops"], r.Limits.Spread["gflops"], true)
+		row(t, "multiply-add", "GFLOP/s", before.Limits.GFlops, r.Limits.GFlops, before.Limits.Spread["gflops"],
+			r.Limits.Spread["gflops"], true)
 		row(t, "memory", "GB/s", before.Limits.GBytesPerSecond, r.Limits.GBytesPerSecond,
 			before.Limits.Spread["gbytes_per_second"], r.Limits.Spread["gbytes_per_second"], true)
 		old := map[string]Operator{}
@@ -70,22 +71,26 @@ func (r Result) WriteComparison(w io.Writer, before Result) error {
 		for _, s := range r.Steps {
 			for _, was := range before.Steps {
 				if was.Model == s.Model && was.Batch == s.Batch && was.Step == s.Step {
-					row(t, fmt.Sprintf("%s, batch %d: %s step", s.Model, s.Batch, s.Step), "ms", was.Milliseconds, s.Milliseconds, was.Spread, s.Spread, false)
+					row(t, fmt.Sprintf("%s, batch %d: %s step", s.Model, s.Batch, s.Step), "ms", was.Milliseconds, s.Milliseconds,
+						was.Spread, s.Spread, false)
 				}
 			}
 		}
 		for _, n := range r.Networks {
 			for _, was := range before.Networks {
 				if was.Model == n.Model && was.Batch == n.Batch {
-					row(t, fmt.Sprintf("%s, batch %d: training", n.Model, n.Batch), "images/s", was.Train, n.Train, was.TrainSpread, n.TrainSpread, true)
-					row(t, fmt.Sprintf("%s, batch %d: inference", n.Model, n.Batch), "images/s", was.Infer, n.Infer, was.InferSpread, n.InferSpread, true)
+					row(t, fmt.Sprintf("%s, batch %d: training", n.Model, n.Batch), "images/s", was.Train, n.Train, was.TrainSpread,
+						n.TrainSpread, true)
+					row(t, fmt.Sprintf("%s, batch %d: inference", n.Model, n.Batch), "images/s", was.Infer, n.Infer, was.InferSpread,
+						n.InferSpread, true)
 				}
 			}
 		}
 		for _, s := range r.StartUps {
 			for _, was := range before.StartUps {
 				if was.Model == s.Model && was.Batch == s.Batch && was.Caches == s.Caches {
-					row(t, fmt.Sprintf("%s, batch %d: start-up, %s caches", s.Model, s.Batch, s.Caches), "s", was.Seconds, s.Seconds, 0.05, 0.05, false)
+					row(t, fmt.Sprintf("%s, batch %d: start-up, %s caches", s.Model, s.Batch, s.Caches), "s", was.Seconds, s.Seconds,
+						0.05, 0.05, false)
 				}
 			}
 		}

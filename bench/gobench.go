@@ -7,10 +7,12 @@ import (
 	"strings"
 )
 
-// WriteGo prints the samples as Go's benchmarks print their results: a line for every sample, so that benchstat sees the spread.
+// WriteGo prints the samples as Go's benchmarks print their results: a line for every sample, so that benchstat sees
+// the spread.
 func (r Result) WriteGo(w io.Writer) error {
 	p := &printer{w: w}
-	p.line("goos: %s\ngoarch: %s\npkg: ninvk/bench\nadapter: %s\ndriver: %s\n", runtime.GOOS, runtime.GOARCH, r.Adapter.Name, r.Adapter.Driver)
+	p.line("goos: %s\ngoarch: %s\npkg: ninvk/bench\nadapter: %s\ndriver: %s\n", runtime.GOOS, runtime.GOARCH,
+		r.Adapter.Name, r.Adapter.Driver)
 	p.line("BenchmarkLimits 1 %g gflops %g gbytes/sec\n", r.Limits.GFlops, r.Limits.GBytesPerSecond)
 	for _, o := range r.Operators {
 		for _, ms := range o.Samples {
@@ -34,6 +36,7 @@ func (r Result) WriteGo(w io.Writer) error {
 // key names an operator in a run, its parts joined by a separator.
 func (o Operator) key(separator string) string {
 	word := strings.NewReplacer(" ", "-", ",", "", "×", "x")
-	parts := []string{"model=" + o.Model, "batch=" + strconv.Itoa(o.Batch), "step=" + o.Step, "layer=" + o.Layer, "op=" + word.Replace(o.Operator), "pass=" + o.Pass}
+	parts := []string{"model=" + o.Model, "batch=" + strconv.Itoa(o.Batch), "step=" + o.Step, "layer=" + o.Layer,
+		"op=" + word.Replace(o.Operator), "pass=" + o.Pass}
 	return strings.Join(parts, separator)
 }

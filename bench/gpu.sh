@@ -3,10 +3,12 @@
 #
 #   gpu.sh OUT
 #
-# In order of worth: adapters, check, the tests of gpu and ops, tune, bench of nin and nin-bn, of a network at 224×224, the same beside PyTorch, and training to the end of the
-# time. Each part has a limit of its own, and its result is in the folder OUT as soon as it is there; an interruption costs what had not begun. OUT.tar.gz holds all of it.
+# In order of worth: adapters, check, the tests of gpu and ops, tune, bench of nin and nin-bn, of a network at 224×224,
+# the same beside PyTorch, and training to the end of the time. Each part has a limit of its own, and its result is in
+# the folder OUT as soon as it is there; an interruption costs what had not begun. OUT.tar.gz holds all of it.
 #
-# It needs the files that `make gpu-kit` puts beside it, and bash, coreutils, gzip and tar; python3 with PyTorch for one part. No Go, no network, no root.
+# It needs the files that `make gpu-kit` puts beside it, and bash, coreutils, gzip and tar; python3 with PyTorch for one
+# part. No Go, no network, no root.
 #
 #   TOTAL=540          seconds for all
 #   PARTS='tune bench' some parts only: adapters check tests tune bench bench224 peers train
@@ -35,11 +37,15 @@ for file in ninvk gpu.test ops.test; do
 	gzip -dc "$here/$file.gz" >"$programs/$file" && chmod +x "$programs/$file" || fail "$file.gz can't be unpacked"
 done
 
-# --- The Vulkan loader and a driver's manifest --------------------------------------------------------------------------
+# --- The Vulkan loader and a driver's manifest ------------------------------------------------------------------------
 PATH=$PATH:/usr/sbin:/sbin # ldconfig, for users other than root
-known() { ldconfig -p 2>/dev/null | grep -F "$1" >/dev/null || find ${LD_LIBRARY_PATH:+${LD_LIBRARY_PATH//:/ }} -name "$1*" 2>/dev/null | grep . >/dev/null; }
+known() {
+	ldconfig -p 2>/dev/null | grep -F "$1" >/dev/null ||
+		find ${LD_LIBRARY_PATH:+${LD_LIBRARY_PATH//:/ }} -name "$1*" 2>/dev/null | grep . >/dev/null
+}
 if ! known libvulkan.so.1; then
-	[ -e "$here/lib/libvulkan.so.1" ] || fail "there is no Vulkan loader, libvulkan.so.1 (Debian: libvulkan1), neither on this system nor in $here/lib"
+	[ -e "$here/lib/libvulkan.so.1" ] ||
+		fail "there is no Vulkan loader, libvulkan.so.1 (Debian: libvulkan1), neither on this system nor in $here/lib"
 	export LD_LIBRARY_PATH=$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 	echo "gpu.sh: this system has no Vulkan loader; the one beside this script is used"
 fi
@@ -47,25 +53,29 @@ shopt -s nullglob
 if [ -z "${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-}" ]; then
 	usual=(/usr/share/vulkan/icd.d/*.json /usr/local/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json
 		"${XDG_DATA_HOME:-${HOME:-/nonexistent}/.local/share}"/vulkan/icd.d/*.json)
-	elsewhere=(/usr/local/nvidia/share/vulkan/icd.d/*.json /run/opengl-driver/share/vulkan/icd.d/*.json /opt/amdgpu*/etc/vulkan/icd.d/*.json)
+	elsewhere=(/usr/local/nvidia/share/vulkan/icd.d/*.json /run/opengl-driver/share/vulkan/icd.d/*.json
+		/opt/amdgpu*/etc/vulkan/icd.d/*.json)
 	if [ ${#usual[@]} -gt 0 ]; then
 		: # the loader finds them
 	elif [ ${#elsewhere[@]} -gt 0 ]; then
 		VK_DRIVER_FILES=$(IFS=: && echo "${elsewhere[*]}")
 	elif known libGLX_nvidia.so.0; then # in containers the driver comes without its manifest
 		VK_DRIVER_FILES=$out/nvidia_icd.json
-		echo '{"file_format_version": "1.0.0", "ICD": {"library_path": "libGLX_nvidia.so.0", "api_version": "1.3.0"}}' >"$VK_DRIVER_FILES"
+		echo '{"file_format_version": "1.0.0",' \
+			'"ICD": {"library_path": "libGLX_nvidia.so.0", "api_version": "1.3.0"}}' >"$VK_DRIVER_FILES"
 	else
-		fail "there is no Vulkan driver: no manifest in /usr/share/vulkan/icd.d, /etc/vulkan/icd.d or /usr/local/nvidia/share/vulkan/icd.d, and no libGLX_nvidia.so.0" \
+		fail "there is no Vulkan driver: no manifest in /usr/share/vulkan/icd.d, /etc/vulkan/icd.d" \
+			"or /usr/local/nvidia/share/vulkan/icd.d, and no libGLX_nvidia.so.0" \
 			"(in a container of NVIDIA's, NVIDIA_DRIVER_CAPABILITIES must contain graphics)"
 	fi
 	[ -z "${VK_DRIVER_FILES:-}" ] || export VK_DRIVER_FILES VK_ICD_FILENAMES=$VK_DRIVER_FILES
 fi
 
-# --- Parts --------------------------------------------------------------------------------------------------------------
+# --- Parts ------------------------------------------------------------------------------------------------------------
 left() { echo $((total - SECONDS + begun)); }
 
-# part NAME LIMIT FILE COMMAND... runs a part for so many seconds at most; what it prints goes to OUT/FILE, its messages to OUT/NAME.log.
+# part NAME LIMIT FILE COMMAND... runs a part for so many seconds at most; what it prints goes to OUT/FILE, its messages
+# to OUT/NAME.log.
 part() {
 	local name=$1 limit=$2 file=$3 start=$SECONDS code
 	shift 3
@@ -100,15 +110,17 @@ done
 part bench224 90 bench224.json ./ninvk bench --json --model nin-imagenet --batches 64
 python=$(command -v python3 || true)
 if [ -n "$python" ] && "$python" -c 'import torch' 2>/dev/null; then
-	part peers 150 peers.txt "$python" "$here/run.py" --no-install --peers pytorch --ninvk "$programs/ninvk" --out "$out/peers.md" --seconds 1 --budget 110
+	part peers 150 peers.txt "$python" "$here/run.py" --no-install --peers pytorch --ninvk "$programs/ninvk" \
+		--out "$out/peers.md" --seconds 1 --budget 110
 elif [[ $parts == *" peers "* ]]; then
 	echo "peers: left out, no python3 here has PyTorch" | tee -a "$out/summary.txt"
 fi
 
-# --- Training -----------------------------------------------------------------------------------------------------------
+# --- Training ---------------------------------------------------------------------------------------------------------
 # rate is the images a second that bench measured of training nin-bn with the smallest batch, 0 where it did not.
 rate() {
-	awk '/"train_images_per_second"/ { gsub(/[^0-9.]/, "", $2); print int($2); found = 1; exit } END { if (!found) print 0 }' "$out/bench-nin-bn.json" 2>/dev/null || echo 0
+	awk '/"train_images_per_second"/ { gsub(/[^0-9.]/, "", $2); print int($2); found = 1; exit }
+		END { if (!found) print 0 }' "$out/bench-nin-bn.json" 2>/dev/null || echo 0
 }
 
 if [ -n "${DATA:-}" ] && [[ $parts == *" train "* ]]; then

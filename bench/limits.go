@@ -12,8 +12,9 @@ import (
 
 // Limits are what the adapter can do, measured.
 type Limits struct {
-	GFlops          float64 `json:"gflops"`            // a multiplication and an addition count two; from registers alone
-	GBytesPerSecond float64 `json:"gbytes_per_second"` // the best of the ways below to move memory, reading and writing counted
+	GFlops float64 `json:"gflops"` // a multiplication and an addition count two; from registers alone
+	// the best of the ways below to move memory, reading and writing counted
+	GBytesPerSecond float64 `json:"gbytes_per_second"`
 
 	CopyKernel  float64 `json:"copy_kernel_gbytes_per_second"`  // y[i] = x[i] by a shader
 	Triad       float64 `json:"triad_gbytes_per_second"`        // z[i] = x[i] + s·y[i] by a shader
@@ -25,7 +26,8 @@ type Limits struct {
 	HostToAdapter float64 `json:"host_to_adapter_gbytes_per_second"`
 	AdapterToHost float64 `json:"adapter_to_host_gbytes_per_second"`
 
-	Spread map[string]float64 `json:"spread"` // of each figure, by its name: half the distance between the quartiles, over the median
+	// of each figure, by its name: half the distance between the quartiles, over the median
+	Spread map[string]float64 `json:"spread"`
 }
 
 // Limits measures the adapter.
@@ -48,11 +50,13 @@ type limitMeter struct {
 	l   Limits
 }
 
-// arithmeticStatements is the number of multiply-adds in the body of the arithmetic kernel's loop: enough that the loop itself does not count.
+// arithmeticStatements is the number of multiply-adds in the body of the arithmetic kernel's loop: enough that the loop
+// itself does not count.
 const arithmeticStatements = 480
 
-// arithmeticKernel multiplies and adds in straight-line code on so many independent sums: too few and it waits for its own results, too many and they
-// don't fit the registers. fused writes fma(), which some drivers need to fuse and others take apart.
+// arithmeticKernel multiplies and adds in straight-line code on so many independent sums: too few and it waits for its
+// own results, too many and they don't fit the registers. fused writes fma(), which some drivers need to fuse and
+// others take apart.
 func arithmeticKernel(sums int, fused bool) gpu.Kernel {
 	var s strings.Builder
 	s.WriteString(`struct Q { passes: u32, a: f32, b: f32 }
@@ -87,7 +91,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 		total[i] = fmt.Sprintf("s%d", i)
 	}
 	fmt.Fprintf(&s, "  }\n  out[id.x] = %s;\n}\n", strings.Join(total, " + "))
-	return gpu.Kernel{Name: fmt.Sprintf("multiply-add of %d sums", sums), Source: s.String(), Bindings: []gpu.Kind{gpu.Params, gpu.Write}}
+	return gpu.Kernel{Name: fmt.Sprintf("multiply-add of %d sums", sums), Source: s.String(),
+		Bindings: []gpu.Kind{gpu.Params, gpu.Write}}
 }
 
 // arithmeticForms are the forms of the arithmetic kernel that are tried.
@@ -96,7 +101,8 @@ var arithmeticForms = []struct {
 	fused bool
 }{{8, false}, {12, false}, {16, false}, {12, true}}
 
-var copyKernel = gpu.Kernel{Name: "copy", Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}, Source: `struct Q { row: u32 }
+var copyKernel = gpu.Kernel{Name: "copy", Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}, Source: `
+struct Q { row: u32 }
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
@@ -107,7 +113,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 }
 `}
 
-var triadKernel = gpu.Kernel{Name: "triad", Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write}, Source: `struct Q { row: u32, scale: f32 }
+var triadKernel = gpu.Kernel{Name: "triad", Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write}, Source: `
+struct Q { row: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> y: array<vec4<f32>>;
@@ -119,7 +126,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 }
 `}
 
-var emptyKernel = gpu.Kernel{Name: "empty", Bindings: []gpu.Kind{gpu.Write}, Source: `@group(0) @binding(0) var<storage, read_write> x: array<f32>;
+var emptyKernel = gpu.Kernel{Name: "empty", Bindings: []gpu.Kind{gpu.Write}, Source: `
+@group(0) @binding(0) var<storage, read_write> x: array<f32>;
 @compute @workgroup_size(1)
 fn main() {
   x[0] = 1.0;
@@ -131,7 +139,8 @@ func (m *limitMeter) time(record func(t *gpu.Tape)) ([]float64, error) {
 	t := m.dev.NewTape("limits")
 	defer t.Release()
 	record(t)
-	r, err := m.dev.Time(m.ctx, t, gpu.TimingOptions{Submit: 20 * time.Millisecond, Rounds: 15, Least: 5, Budget: 500 * time.Millisecond})
+	r, err := m.dev.Time(m.ctx, t, gpu.TimingOptions{Submit: 20 * time.Millisecond, Rounds: 15, Least: 5,
+		Budget: 500 * time.Millisecond})
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +168,8 @@ func (m *limitMeter) arithmetic() error {
 		k := arithmeticKernel(form.sums, form.fused)
 		for passes := 8; ; passes *= 8 {
 			seconds, err := m.time(func(t *gpu.Tape) {
-				t.Dispatch(k, []uint32{uint32(passes), math.Float32bits(0.999), math.Float32bits(0.001)}, invocations/64, 1, 1, gpu.All(out))
+				t.Dispatch(k, []uint32{uint32(passes), math.Float32bits(0.999), math.Float32bits(0.001)}, invocations/64, 1, 1,
+					gpu.All(out))
 			})
 			if err != nil {
 				return err
@@ -200,7 +210,8 @@ func (m *limitMeter) memory() error {
 			t.Dispatch(copyKernel, []uint32{row}, row/256, rows, 1, gpu.All(b[0]), gpu.All(b[1]))
 		}},
 		{"triad_gbytes_per_second", &m.l.Triad, 3, func(t *gpu.Tape) {
-			t.Dispatch(triadKernel, []uint32{row, math.Float32bits(3)}, row/256, rows, 1, gpu.All(b[0]), gpu.All(b[1]), gpu.All(b[2]))
+			t.Dispatch(triadKernel, []uint32{row, math.Float32bits(3)}, row/256, rows, 1, gpu.All(b[0]), gpu.All(b[1]),
+				gpu.All(b[2]))
 		}},
 		{"copy_command_gbytes_per_second", &m.l.CopyCommand, 2, func(t *gpu.Tape) { t.Copy(b[0], 0, b[1], 0, size) }},
 	} {

@@ -23,8 +23,8 @@ type Network struct {
 	InferSamples []float64 `json:"infer_samples_images_per_second"`
 }
 
-// network measures training by s, which has just been built by a process that did nothing else, so that the peak of its memory is that of training;
-// and then inference by batches of the same size. It releases s.
+// network measures training by s, which has just been built by a process that did nothing else, so that the peak of its
+// memory is that of training; and then inference by batches of the same size. It releases s.
 func (b *Bench) network(ctx context.Context, s *subject) (Network, error) {
 	batch := len(s.entries)
 	n := Network{Model: b.Model, Batch: batch, PlannedBytes: s.net.PlannedBytes()}
@@ -48,8 +48,8 @@ func (b *Bench) network(ctx context.Context, s *subject) (Network, error) {
 	return n, nil
 }
 
-// A sample of throughput is a run of steps that takes about sampleTime, or a single longer one; at least leastSamples are taken, and more
-// until sampleBudget is spent.
+// A sample of throughput is a run of steps that takes about sampleTime, or a single longer one; at least leastSamples
+// are taken, and more until sampleBudget is spent.
 const (
 	sampleTime   = 400 * time.Millisecond
 	leastSamples = 3
@@ -57,9 +57,11 @@ const (
 	sampleBudget = 5 * time.Second
 )
 
-// rates runs steps as training and evaluation do, several in flight, and returns images per second, once for every sample.
+// rates runs steps as training and evaluation do, several in flight, and returns images per second, once for every
+// sample.
 func (s *subject) rates(ctx context.Context) ([]float64, error) {
-	stage := fmt.Sprintf("%s of %s, batch %d", map[bool]string{true: "training", false: "inference"}[s.train], s.Model, len(s.entries))
+	stage := fmt.Sprintf("%s of %s, batch %d", map[bool]string{true: "training", false: "inference"}[s.train], s.Model,
+		len(s.entries))
 	s.Progress(stage, 0, mostSamples)
 	took, err := s.run(ctx, 1) // where it is the first, the driver compiles
 	if err != nil {

@@ -82,7 +82,9 @@ func operator(timings []gpu.Timing, l Limits) Operator {
 	}
 	s := sampled(rounds)
 	o.Milliseconds, o.Spread = 1e3*s.Median, s.Spread()
-	o.Variant = slices.MaxFunc(o.Commands, func(a, b Command) int { return cmp.Compare(a.Milliseconds, b.Milliseconds) }).Kernel
+	o.Variant = slices.MaxFunc(o.Commands, func(a, b Command) int {
+		return cmp.Compare(a.Milliseconds, b.Milliseconds)
+	}).Kernel
 	o.GFlops = p.Flops / s.Median / 1e9
 	o.GBytesPerSecond = p.Bytes / s.Median / 1e9
 	arithmetic, memory := 100*o.GFlops/l.GFlops, 100*o.GBytesPerSecond/l.GBytesPerSecond

@@ -58,8 +58,8 @@ func style(size float64, weight xfont.Weight, x text.XAlignment, y text.YAlignme
 	return text.Style{Color: ink, Font: sans(size, weight), XAlign: x, YAlign: y, Handler: plot.DefaultTextHandler}
 }
 
-// Plot draws the operators of the first step measured, the training step: how long each takes, how much of that the adapter's limits account for, and where
-// each lies under the roofline.
+// Plot draws the operators of the first step measured, the training step: how long each takes, how much of that the
+// adapter's limits account for, and where each lies under the roofline.
 func (r Result) Plot(path string) error {
 	if len(r.Steps) == 0 {
 		return fmt.Errorf("drawing %s: no operators were measured", path)
@@ -73,7 +73,8 @@ func (r Result) Plot(path string) error {
 	page := draw.Crop(dc, vg.Points(16), vg.Points(-16), vg.Points(14), vg.Points(-14))
 	title := fmt.Sprintf("%s, %s step of %d images: %.0f ms", s.Model, s.Step, s.Batch, s.Milliseconds)
 	page.FillText(style(18, xfont.WeightBold, text.XLeft, text.YTop), vg.Point{X: page.Min.X, Y: page.Max.Y}, title)
-	below := fmt.Sprintf("%s, driver %s; %.0f GFLOP/s, %.1f GB/s", r.Adapter.Name, r.Adapter.Driver, r.Limits.GFlops, r.Limits.GBytesPerSecond)
+	below := fmt.Sprintf("%s, driver %s; %.0f GFLOP/s, %.1f GB/s", r.Adapter.Name, r.Adapter.Driver, r.Limits.GFlops,
+		r.Limits.GBytesPerSecond)
 	page.FillText(style(12, xfont.WeightNormal, text.XLeft, text.YTop), vg.Point{X: page.Min.X, Y: page.Max.Y - 26}, below)
 	drawPasses(page)
 	body := draw.Crop(page, 0, 0, vg.Points(28), vg.Points(-56))
@@ -114,9 +115,12 @@ func faint(c color.Color) color.NRGBA {
 	return color.NRGBA{pale(n.R), pale(n.G), pale(n.B), 0xff}
 }
 
-// drawBars draws a horizontal bar for each of the operators that take longest; the solid part is the time that the limit that binds would take.
+// drawBars draws a horizontal bar for each of the operators that take longest; the solid part is the time that the
+// limit that binds would take.
 func drawBars(c draw.Canvas, rows []Operator) {
-	sorted := slices.SortedFunc(slices.Values(rows), func(a, b Operator) int { return cmp.Compare(b.Milliseconds, a.Milliseconds) })
+	sorted := slices.SortedFunc(slices.Values(rows), func(a, b Operator) int {
+		return cmp.Compare(b.Milliseconds, a.Milliseconds)
+	})
 	rest := 0.0
 	if len(sorted) > mostBars {
 		for _, o := range sorted[mostBars:] {
@@ -126,11 +130,13 @@ func drawBars(c draw.Canvas, rows []Operator) {
 			fmt.Sprintf("and %d others, together %.1f ms", len(sorted)-mostBars, rest))
 		sorted = sorted[:mostBars]
 	}
-	names, values := style(11, xfont.WeightNormal, text.XRight, text.YCenter), style(11, xfont.WeightNormal, text.XLeft, text.YCenter)
+	names, values := style(11, xfont.WeightNormal, text.XRight, text.YCenter),
+		style(11, xfont.WeightNormal, text.XLeft, text.YCenter)
 	var left, right vg.Length
 	label := func(o Operator) string { return o.Layer + "  " + o.Operator }
 	value := func(o Operator) string {
-		return fmt.Sprintf("%s ms, %.0f %% of limit, %.1f %% of step", short(o.Milliseconds), o.PercentOfLimit, 100*o.ShareOfStep)
+		return fmt.Sprintf("%s ms, %.0f %% of limit, %.1f %% of step", short(o.Milliseconds), o.PercentOfLimit,
+			100*o.ShareOfStep)
 	}
 	for _, o := range sorted {
 		left, right = max(left, names.Width(label(o))), max(right, values.Width(value(o)))
@@ -189,7 +195,8 @@ func (r Result) roofline(rows []Operator) *plot.Plot {
 	p.Y.Min, p.Y.Max = math.Pow(10, math.Floor(math.Log10(least))), math.Pow(10, math.Ceil(math.Log10(r.Limits.GFlops)))
 	ridge := r.Limits.GFlops / r.Limits.GBytesPerSecond
 	start := max(low, p.Y.Min/r.Limits.GBytesPerSecond)
-	roof := plotter.XYs{{X: start, Y: start * r.Limits.GBytesPerSecond}, {X: ridge, Y: r.Limits.GFlops}, {X: max(high, ridge), Y: r.Limits.GFlops}}
+	roof := plotter.XYs{{X: start, Y: start * r.Limits.GBytesPerSecond}, {X: ridge, Y: r.Limits.GFlops},
+		{X: max(high, ridge), Y: r.Limits.GFlops}}
 	p.Add(&plotter.Line{XYs: roof, LineStyle: draw.LineStyle{Color: ink, Width: vg.Points(2)}})
 	for _, o := range rows {
 		if o.GFlops <= 0 || o.GBytesPerSecond <= 0 {
@@ -198,7 +205,8 @@ func (r Result) roofline(rows []Operator) *plot.Plot {
 		radius := vg.Points(2.5 + 22*math.Sqrt(o.ShareOfStep)) // the area is the share of the step
 		k := passColor(o.Pass)
 		k.A = 0xb0
-		p.Add(&plotter.Scatter{XYs: plotter.XYs{{X: o.GFlops / o.GBytesPerSecond, Y: o.GFlops}}, GlyphStyle: draw.GlyphStyle{Color: k, Radius: radius, Shape: draw.CircleGlyph{}}})
+		p.Add(&plotter.Scatter{XYs: plotter.XYs{{X: o.GFlops / o.GBytesPerSecond, Y: o.GFlops}},
+			GlyphStyle: draw.GlyphStyle{Color: k, Radius: radius, Shape: draw.CircleGlyph{}}})
 	}
 	return p
 }

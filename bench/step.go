@@ -8,7 +8,8 @@ import (
 	"ninvk/gpu"
 )
 
-// Step says how far the times of the operators explain that of the whole step. All figures are medians over the same rounds.
+// Step says how far the times of the operators explain that of the whole step. All figures are medians over the same
+// rounds.
 type Step struct {
 	Model string `json:"model"`
 	Batch int    `json:"batch"`
@@ -20,9 +21,10 @@ type Step struct {
 	Launch       float64 `json:"launch_milliseconds"`    // part of it: launching the dispatches
 	Host         float64 `json:"host_milliseconds"`      // encoding the commands before the adapter begins
 	Submit       float64 `json:"submit_milliseconds"`    // latency of the submits
-	Gaps         float64 `json:"gaps_milliseconds"`      // what is left; below 0 where operators run faster in the step than alone
-	Submits      int     `json:"submits"`
-	Dispatches   int     `json:"dispatches"`
+	// what is left; below 0 where operators run faster in the step than alone
+	Gaps       float64 `json:"gaps_milliseconds"`
+	Submits    int     `json:"submits"`
+	Dispatches int     `json:"dispatches"`
 }
 
 // Explained is the sum of the operators over the time of the step.
@@ -47,7 +49,8 @@ func (s *subject) profile(ctx context.Context, l Limits) ([]Operator, Step, erro
 	whole := sampled(r.Whole)
 	step := Step{
 		Model: s.Model, Batch: len(s.entries), Step: s.step(), Submits: r.Submits,
-		Milliseconds: 1e3 * whole.Median, Spread: whole.Spread(), Host: 1e3 * sampled(r.Host).Median, Submit: 1e3 * l.SubmitSeconds * float64(r.Submits),
+		Milliseconds: 1e3 * whole.Median, Spread: whole.Spread(), Host: 1e3 * sampled(r.Host).Median,
+		Submit: 1e3 * l.SubmitSeconds * float64(r.Submits),
 	}
 	sums := make([]float64, len(r.Whole)) // round by round, so that a busy moment is in both
 	for i, o := range rows {

@@ -6,7 +6,8 @@ import (
 	"text/tabwriter"
 )
 
-// WriteTable prints what was measured as tables that a person reads; with commands, also the kernels that each operator is made of.
+// WriteTable prints what was measured as tables that a person reads; with commands, also the kernels that each operator
+// is made of.
 func (r Result) WriteTable(w io.Writer, commands bool) error {
 	p := &printer{w: w}
 	p.limits(r)
@@ -52,13 +53,17 @@ func (p *printer) limits(r Result) {
 	p.table(func(t io.Writer) {
 		fmt.Fprintf(t, "limits of the adapter\n")
 		fmt.Fprintf(t, "multiply-add\t%.1f GFLOP/s\t%s\n", l.GFlops, spread(l.Spread["gflops"]))
-		fmt.Fprintf(t, "memory, copy by a kernel\t%.2f GB/s\t%s\n", l.CopyKernel, spread(l.Spread["copy_kernel_gbytes_per_second"]))
+		fmt.Fprintf(t, "memory, copy by a kernel\t%.2f GB/s\t%s\n", l.CopyKernel,
+			spread(l.Spread["copy_kernel_gbytes_per_second"]))
 		fmt.Fprintf(t, "memory, triad\t%.2f GB/s\t%s\n", l.Triad, spread(l.Spread["triad_gbytes_per_second"]))
-		fmt.Fprintf(t, "memory, copy by command\t%.2f GB/s\t%s\n", l.CopyCommand, spread(l.Spread["copy_command_gbytes_per_second"]))
+		fmt.Fprintf(t, "memory, copy by command\t%.2f GB/s\t%s\n", l.CopyCommand,
+			spread(l.Spread["copy_command_gbytes_per_second"]))
 		fmt.Fprintf(t, "dispatch\t%.1f µs\t%s\n", 1e6*l.DispatchSeconds, spread(l.Spread["dispatch_seconds"]))
 		fmt.Fprintf(t, "submit and wait\t%.1f µs\t%s\n", 1e6*l.SubmitSeconds, spread(l.Spread["submit_seconds"]))
-		fmt.Fprintf(t, "host to adapter\t%.2f GB/s\t%s\n", l.HostToAdapter, spread(l.Spread["host_to_adapter_gbytes_per_second"]))
-		fmt.Fprintf(t, "adapter to host\t%.2f GB/s\t%s\n", l.AdapterToHost, spread(l.Spread["adapter_to_host_gbytes_per_second"]))
+		fmt.Fprintf(t, "host to adapter\t%.2f GB/s\t%s\n", l.HostToAdapter,
+			spread(l.Spread["host_to_adapter_gbytes_per_second"]))
+		fmt.Fprintf(t, "adapter to host\t%.2f GB/s\t%s\n", l.AdapterToHost,
+			spread(l.Spread["adapter_to_host_gbytes_per_second"]))
 	})
 }
 
@@ -70,7 +75,8 @@ func (p *printer) operators(rows []Operator, s Step, commands bool) {
 			if o.Step != s.Step {
 				continue
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.3f\t%s\t%.1f\t%.2f\t%.0f %% %s\t%.1f %%\t%d\t%s\n", o.Layer, o.Operator, o.Pass, o.Shape, o.Milliseconds, spread(o.Spread),
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.3f\t%s\t%.1f\t%.2f\t%.0f %% %s\t%.1f %%\t%d\t%s\n", o.Layer, o.Operator, o.Pass,
+				o.Shape, o.Milliseconds, spread(o.Spread),
 				o.GFlops, o.GBytesPerSecond, o.PercentOfLimit, o.Bound, 100*o.ShareOfStep, o.Dispatches, o.Variant)
 			if commands && len(o.Commands) > 1 {
 				for _, c := range o.Commands {
@@ -90,7 +96,8 @@ func (p *printer) step(s Step) {
 		fmt.Fprintf(t, "  of it launches\t%s\t%d dispatches\n", part(s.Launch), s.Dispatches)
 		fmt.Fprintf(t, "host\t%s\tencoding the commands\n", part(s.Host))
 		fmt.Fprintf(t, "submit and wait\t%s\t%d submits\n", part(s.Submit), s.Submits)
-		fmt.Fprintf(t, "gaps\t%s\t%s\n", part(s.Gaps), map[bool]string{true: "operators run faster in the step than one by one"}[s.Gaps < 0])
+		fmt.Fprintf(t, "gaps\t%s\t%s\n", part(s.Gaps),
+			map[bool]string{true: "operators run faster in the step than one by one"}[s.Gaps < 0])
 	})
 }
 
@@ -102,7 +109,8 @@ func (p *printer) networks(rows []Network) {
 		fmt.Fprintf(t, "whole networks, images per second\n")
 		fmt.Fprintln(t, "model\tbatch\ttraining\t\tinference\t\tplanned\tpeak RSS")
 		for _, n := range rows {
-			fmt.Fprintf(t, "%s\t%d\t%.1f\t%s\t%.1f\t%s\t%.0f MB\t%s\n", n.Model, n.Batch, n.Train, spread(n.TrainSpread), n.Infer, spread(n.InferSpread),
+			fmt.Fprintf(t, "%s\t%d\t%.1f\t%s\t%.1f\t%s\t%.0f MB\t%s\n", n.Model, n.Batch, n.Train, spread(n.TrainSpread),
+				n.Infer, spread(n.InferSpread),
 				float64(n.PlannedBytes)/1e6, megabytes(n.PeakRSS))
 		}
 	})
@@ -123,7 +131,8 @@ func (p *printer) startUps(rows []StartUp) {
 		fmt.Fprintf(t, "start-up, seconds until the first training step is done\n")
 		fmt.Fprintln(t, "caches\tall\tdevice\tdata\tcompile\ttune\tthe step itself")
 		for _, s := range rows {
-			fmt.Fprintf(t, "%s\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\n", s.Caches, s.Seconds, s.Device, s.Data, s.Compile, s.Tune, s.Step)
+			fmt.Fprintf(t, "%s\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\n", s.Caches, s.Seconds, s.Device, s.Data, s.Compile, s.Tune,
+				s.Step)
 		}
 	})
 }

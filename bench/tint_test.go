@@ -37,7 +37,8 @@ func guaranteed(l gpu.Limits) gpu.Limits {
 }
 
 var kinds = map[gpu.Kind]string{
-	gpu.Read: "read", gpu.Write: "write", gpu.Params: "params", gpu.Uniform: "uniform", gpu.TextureF32: "texture f32", gpu.TextureUint: "texture u32",
+	gpu.Read: "read", gpu.Write: "write", gpu.Params: "params", gpu.Uniform: "uniform", gpu.TextureF32: "texture f32",
+	gpu.TextureUint: "texture u32",
 }
 
 // tintShader is what tint.mjs reads.
@@ -98,7 +99,8 @@ func (s *shaderSet) networks(t *testing.T, dev *gpu.Device, images *ops.Images, 
 				t.Setenv(ops.VariantEnv, strings.Join(forced, ","))
 				for _, train := range []bool{true, false} {
 					net, err := nn.Build(dev, graph, out, nn.Options{
-						Batch: batch, Train: train, Optimiser: ops.SGD{Momentum: 0.9, Nesterov: variant == "naive"}, Clip: ops.GradNorm{Clip: 1},
+						Batch: batch, Train: train, Optimiser: ops.SGD{Momentum: 0.9, Nesterov: variant == "naive"},
+						Clip:    ops.GradNorm{Clip: 1},
 						Augment: ops.Augment{Size: size, Mean: models.Mean, Std: models.Std},
 					})
 					if err != nil {
@@ -164,12 +166,10 @@ func set[T any](to *T) func(T, error) error {
 	}
 }
 
-// Tint, Chrome's compiler of WGSL, accepts every kernel that the program can make: those of the networks by every variant, those of the table of operators, and
-// those that measure an adapter's limits; for this adapter's limits, and for the smallest that WebGPU allows, as for a CPU and as for a GPU.
+// Tint, Chrome's compiler of WGSL, accepts every kernel that the program can make: those of the networks by every
+// variant, those of the table of operators, and those that measure an adapter's limits; for this adapter's limits, and
+// for the smallest that WebGPU allows, as for a CPU and as for a GPU.
 func TestTintAcceptsEveryShader(t *testing.T) {
-	if os.Getenv("NINVK_FULL") != "1" {
-		t.Skip("needs Dawn for Node; make test-full runs it")
-	}
 	if _, err := os.Stat(filepath.Join("testdata", "node_modules", "webgpu")); errors.Is(err, fs.ErrNotExist) {
 		t.Fatal("Dawn for Node is not there: `make tint` installs it (Node.js 20 or later with npm is needed)")
 	} else if err != nil {
@@ -253,7 +253,9 @@ func TestTintAcceptsEveryShader(t *testing.T) {
 		t.Error("Tint accepted a wrong shader: does it look at them at all?")
 	}
 	if end.Compiled != len(all.shaders) || end.Pipelines == 0 {
-		t.Fatalf("%d of %d shaders were compiled, %d pipelines made\n%s", end.Compiled, len(all.shaders), end.Pipelines, failed.String())
+		t.Fatalf("%d of %d shaders were compiled, %d pipelines made\n%s", end.Compiled, len(all.shaders), end.Pipelines,
+			failed.String())
 	}
-	t.Logf("Tint of Dawn for Node %s: %d shaders compiled, %d of them made into pipelines at the limits that WebGPU guarantees", end.Version, end.Compiled-1, end.Pipelines)
+	t.Logf("Tint of Dawn for Node %s: %d shaders compiled, %d of them made into pipelines at the limits that WebGPU "+
+		"guarantees", end.Version, end.Compiled-1, end.Pipelines)
 }

@@ -1,5 +1,6 @@
-// Package check tells whether an adapter computes rightly: it runs a part of the table of operators, in every variant that fits, and ten training steps, and
-// compares the results with those of the float64 twins, which the program carries.
+// Package check tells whether an adapter computes rightly: it runs a part of the table of operators, in every variant
+// that fits, and ten training steps, and compares the results with those of the float64 twins, which the program
+// carries.
 package check
 
 import (
@@ -15,8 +16,9 @@ import (
 	"ninvk/safetensors"
 )
 
-// names are the entries of the table of operators that are checked, in all variants or in the one named: each operator, pass and variant at least once, at shapes
-// that leave channels and pixels over. Few kernels, and small ones, for a driver may take seconds to compile one.
+// names are the entries of the table of operators that are checked, in all variants or in the one named: each operator,
+// pass and variant at least once, at shapes that leave channels and pixels over. Few kernels, and small ones, for a
+// driver may take seconds to compile one.
 var names = []string{
 	"conv forward 1×3×7×5 to 5 k3 s1 p2 relu",
 	"conv input gradient 1×3×7×5 to 5 k3 s1 p2 relu",
@@ -87,6 +89,6 @@ func input(c ops.Case, i int) []float64 {
 //go:embed expected.safetensors
 var expectedFile []byte
 
-// expected are the results of the twins: for every case a tensor NAME/OPERAND for each operand that the pass writes or changes, activations as NCHW;
-// for the training steps losses, norms of the gradients, and the parameters at the end.
+// expected are the results of the twins: for every case a tensor NAME/OPERAND for each operand that the pass writes or
+// changes, activations as NCHW; for the training steps losses, norms of the gradients, and the parameters at the end.
 var expected = sync.OnceValues(func() (*safetensors.File, error) { return safetensors.Decode(expectedFile) })

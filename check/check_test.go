@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ninvk/ci/slow"
 	"ninvk/gpu"
 	"ninvk/ops"
 	"ninvk/safetensors"
@@ -55,7 +56,8 @@ func TestMain(m *testing.M) {
 
 var (
 	right = Result{Operator: "relu", Pass: "forward", Shape: "1×3×7×5", Error: 1e-7, Bound: 1e-6}
-	wrong = Result{Operator: "conv", Pass: "forward", Variant: "tiled", Shape: "1×3×7×5 to 5 k3", Error: Number(math.NaN()), Bound: 1e-6, Problem: "y[3] is NaN, not 1"}
+	wrong = Result{Operator: "conv", Pass: "forward", Variant: "tiled", Shape: "1×3×7×5 to 5 k3",
+		Error: Number(math.NaN()), Bound: 1e-6, Problem: "y[3] is NaN, not 1"}
 )
 
 // play runs this binary as both children.
@@ -68,7 +70,9 @@ func play(t *testing.T, part string) (Report, error) {
 	for i, cache := range []bool{false, true} {
 		done := 0
 		var err error
-		passes[i], err = Isolate(t.Context(), cache, []string{"NINVK_TEST_CHECK_ENV=1"}, func(_ string, d, _ int) { done += d }, os.Args[0])
+		passes[i], err = Isolate(t.Context(), cache, []string{"NINVK_TEST_CHECK_ENV=1"}, func(_ string, d, _ int) {
+			done += d
+		}, os.Args[0])
 		if err != nil {
 			return r, err
 		}
@@ -88,9 +92,13 @@ func TestVerdicts(t *testing.T) {
 		not   string
 	}{
 		{"right", true, []string{"right: all 1 comparisons on an adapter (its driver)"}, "WRONG"},
-		{"wrong by its cache", false, []string{"cache on, right with it off", "is damaged", "conv forward 1×3×7×5 to 5 k3 [tiled]: y[3] is NaN, not 1", "delete the driver's shader cache"}, "computes wrongly"},
-		{"crashes by its cache", false, []string{"is damaged", "the process ended during relu forward 1×3×7×5", "a fault of the driver"}, "computes wrongly"},
-		{"crashes", false, []string{"computes wrongly, with its shader cache off and on", "the process ended during relu forward 1×3×7×5"}, "damaged"},
+		{"wrong by its cache", false, []string{"cache on, right with it off", "is damaged",
+			"conv forward 1×3×7×5 to 5 k3 [tiled]: y[3] is NaN, not 1",
+			"delete the driver's shader cache"}, "computes wrongly"},
+		{"crashes by its cache", false, []string{"is damaged", "the process ended during relu forward 1×3×7×5",
+			"a fault of the driver"}, "computes wrongly"},
+		{"crashes", false, []string{"computes wrongly, with its shader cache off and on",
+			"the process ended during relu forward 1×3×7×5"}, "damaged"},
 	} {
 		t.Run(c.part, func(t *testing.T) {
 			r, err := play(t, c.part)
@@ -150,7 +158,8 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// TestParts: llvmpipe with wide vectors has two, which together are the whole; what one of them finds wrong or fails at stays.
+// TestParts: llvmpipe with wide vectors has two, which together are the whole; what one of them finds wrong or fails at
+// stays.
 func TestParts(t *testing.T) {
 	for _, a := range []gpu.Adapter{{Type: "discrete"}, {VectorWidth: 256}} {
 		if p := Parts(a); len(p) != 1 || p[0].Name != "" || p[0].Env != nil {
@@ -158,10 +167,12 @@ func TestParts(t *testing.T) {
 		}
 	}
 	p := Parts(gpu.Adapter{VectorWidth: 512})
-	if len(p) != 2 || p[0].Env != nil || !slices.Contains(p[1].Env, "LP_NATIVE_VECTOR_WIDTH=256") || !strings.Contains(p[1].Note, "256 bits") {
+	if len(p) != 2 || p[0].Env != nil || !slices.Contains(p[1].Env, "LP_NATIVE_VECTOR_WIDTH=256") ||
+		!strings.Contains(p[1].Note, "256 bits") {
 		t.Errorf("%+v", p)
 	}
-	a, b := Pass{Seconds: 1, Results: []Result{right}}, Pass{Seconds: 2, Results: []Result{wrong}, Failure: "a crash", During: "x"}
+	a, b := Pass{Seconds: 1, Results: []Result{right}},
+		Pass{Seconds: 2, Results: []Result{wrong}, Failure: "a crash", During: "x"}
 	for _, j := range []Pass{a.Join(b), b.Join(a)} {
 		if j.Seconds != 3 || len(j.Results) != 2 || len(j.Wrong()) != 1 || j.Failure != "a crash" || j.During != "x" {
 			t.Errorf("%+v", j)
@@ -175,7 +186,8 @@ func TestJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `[{"operator":"relu","pass":"forward","shape":"1×3×7×5","error":1e-07,"bound":1e-06},` +
-		`{"operator":"conv","pass":"forward","variant":"tiled","shape":"1×3×7×5 to 5 k3","error":null,"bound":1e-06,"problem":"y[3] is NaN, not 1"}]`
+		`{"operator":"conv","pass":"forward","variant":"tiled","shape":"1×3×7×5 to 5 k3","error":null,` +
+		`"bound":1e-06,"problem":"y[3] is NaN, not 1"}]`
 	if diff := cmp.Diff(want, string(b)); diff != "" {
 		t.Error(diff)
 	}
@@ -216,7 +228,7 @@ func TestRun(t *testing.T) {
 	}
 	defer d.Close()
 	only := "average pool"
-	if os.Getenv("NINVK_FULL") != "" {
+	if slow.Wanted() {
 		only = "" // all, with the training steps
 	}
 	silent := func(string, int, int) {}
@@ -257,7 +269,8 @@ func TestRun(t *testing.T) {
 			t.Errorf("%v", r)
 		}
 	}
-	if _, err := Run(t.Context(), d, Options{Only: "average pool", Expected: &safetensors.File{}, Progress: silent}); err == nil {
+	if _, err := Run(t.Context(), d, Options{Only: "average pool", Expected: &safetensors.File{},
+		Progress: silent}); err == nil {
 		t.Error("no error without expected results")
 	}
 

@@ -16,8 +16,8 @@ import (
 	"ninvk/gpu"
 )
 
-// cacheOff are the variables that turn off the shader caches of Mesa, of Mesa before version 22, and of NVIDIA's driver. Drivers read them when they are loaded,
-// so each pass has a process of its own.
+// cacheOff are the variables that turn off the shader caches of Mesa, of Mesa before version 22, and of NVIDIA's
+// driver. Drivers read them when they are loaded, so each pass has a process of its own.
 var cacheOff = []string{"MESA_SHADER_CACHE_DISABLE=true", "MESA_GLSL_CACHE_DISABLE=true", "__GL_SHADER_DISK_CACHE=0"}
 
 // Message is a line that a child process prints: what it does next, or at the end what it found.
@@ -28,7 +28,8 @@ type Message struct {
 	Pass  *Pass  `json:"pass,omitempty"`
 }
 
-// ChildError says that a child process could not check, because it lost the adapter or for another reason that is no crash.
+// ChildError says that a child process could not check, because it lost the adapter or for another reason that is no
+// crash.
 type ChildError struct {
 	Code    int // its exit code
 	Message string
@@ -43,24 +44,30 @@ type Part struct {
 	Note string   // what a reader must know of it
 }
 
-// Parts of the check of an adapter: one, but two for llvmpipe with vectors of more than 256 bits. It takes ten seconds and more to compile one of the kernels for GPUs
-// then, which are not chosen there, and a tenth of that at 256 bits. The folder for its compiled kernels is named by the width, so that it must choose that anew.
+// Parts of the check of an adapter: one, but two for llvmpipe with vectors of more than 256 bits. It takes ten seconds
+// and more to compile one of the kernels for GPUs then, which are not chosen there, and a tenth of that at 256 bits.
+// The folder for its compiled kernels is named by the width, so that it must choose that anew.
 func Parts(a gpu.Adapter) []Part {
 	if a.VectorWidth <= narrow {
 		return []Part{{}}
 	}
-	note := fmt.Sprintf("variants %s, which are for GPUs, were checked with vectors of %d bits: llvmpipe takes too long to compile them for %d", forGPUs, narrow, a.VectorWidth)
-	return []Part{{Name: partOwn}, {Name: partGPU, Env: []string{fmt.Sprintf("LP_NATIVE_VECTOR_WIDTH=%d", narrow), "MESA_SHADER_CACHE_DIR="}, Note: note}}
+	note := fmt.Sprintf("variants %s, which are for GPUs, were checked with vectors of %d bits: llvmpipe takes too long "+
+		"to compile them for %d", forGPUs, narrow, a.VectorWidth)
+	return []Part{{Name: partOwn},
+		{Name: partGPU, Env: []string{fmt.Sprintf("LP_NATIVE_VECTOR_WIDTH=%d", narrow), "MESA_SHADER_CACHE_DIR="},
+			Note: note}}
 }
 
 const narrow = 256 // bits
 
-// crashed are the exit codes of a process that the driver brought down: by a signal, or, as Go's runtime tells of a signal in the driver's code, with 2.
+// crashed are the exit codes of a process that the driver brought down: by a signal, or, as Go's runtime tells of a
+// signal in the driver's code, with 2.
 var crashed = []int{-1, 2}
 
-// Isolate runs Child in a process of its own, the program exe with args, with the driver's shader cache off or on. A crash is the pass's failure; every
-// other end before the last message is an error.
-func Isolate(ctx context.Context, cache bool, env []string, progress func(doing string, done, total int), exe string, args ...string) (Pass, error) {
+// Isolate runs Child in a process of its own, the program exe with args, with the driver's shader cache off or on. A
+// crash is the pass's failure; every other end before the last message is an error.
+func Isolate(ctx context.Context, cache bool, env []string, progress func(doing string, done, total int), exe string,
+	args ...string) (Pass, error) {
 	p := Pass{Cache: "on"}
 	c := exec.CommandContext(ctx, exe, args...)
 	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
@@ -114,7 +121,8 @@ func Isolate(ctx context.Context, cache bool, env []string, progress func(doing 
 	return p, nil
 }
 
-// follow reads the messages of a child to their end: what it found, nil where it did not come so far, and what it did last.
+// follow reads the messages of a child to their end: what it found, nil where it did not come so far, and what it did
+// last.
 func follow(out io.Reader, progress func(doing string, done, total int)) (found *Pass, during string, err error) {
 	for d := json.NewDecoder(out); ; {
 		var m Message

@@ -15,8 +15,8 @@ import (
 
 var update = flag.Bool("update", false, "write expected.safetensors anew")
 
-// TestExpected computes all expected results by the float64 twins and compares them with those that the program carries. `go test ./check -run TestExpected -update`
-// writes these.
+// TestExpected computes all expected results by the float64 twins and compares them with those that the program
+// carries. `go test ./check -run TestExpected -update` writes these.
 func TestExpected(t *testing.T) {
 	f := &safetensors.File{}
 	add := func(name string, v []float64) {
@@ -90,7 +90,9 @@ func TestExpected(t *testing.T) {
 			t.Fatal(err)
 		}
 		// Other processors contract the twins' float64 arithmetic otherwise: a last bit of a float32 may differ.
-		if !slices.EqualFunc(g, w, func(a, b float32) bool { return math.Abs(float64(a-b)) <= 2e-7*max(1, math.Abs(float64(b))) }) {
+		if !slices.EqualFunc(g, w, func(a, b float32) bool {
+			return math.Abs(float64(a-b)) <= 2e-7*max(1, math.Abs(float64(b)))
+		}) {
 			t.Errorf("the results carried for %s are not the twin's", want.Name)
 		}
 	}
@@ -134,7 +136,8 @@ func trainTwin(add func(name string, v []float64)) {
 				}
 			}
 			const bytes = 3 * side * side
-			x = append(x, ref.Augment(data[image*bytes:(image+1)*bytes], matrix, size, options.Augment.Mean, options.Augment.Std)...)
+			x = append(x, ref.Augment(data[image*bytes:(image+1)*bytes], matrix, size, options.Augment.Mean,
+				options.Augment.Std)...)
 			labels = append(labels, label)
 		}
 		key := dropoutKey(step)
@@ -142,7 +145,8 @@ func trainTwin(add func(name string, v []float64)) {
 		b, arg := ref.MaxPool(pool, a)
 		c := ref.Dropout(key, dropoutLayer, 0, dropped, b)
 		d := ref.ConvForward(second, c, params["second.weight"], params["second.bias"])
-		e, mean, invstd := norm.Train(d, params["norm.weight"], params["norm.bias"], params["norm.running_mean"], params["norm.running_var"])
+		e, mean, invstd := norm.Train(d, params["norm.weight"], params["norm.bias"], params["norm.running_mean"],
+			params["norm.running_var"])
 		e = ref.ReLU(e)
 		f := ref.AvgPool(average, e)
 		h := ref.ConvForward(third, f, params["third.weight"], params["third.bias"])

@@ -25,21 +25,25 @@ type WrongError struct{ Verdict string }
 
 func (e *WrongError) Error() string { return e.Verdict }
 
-// Judge draws the conclusion from the passes with the driver's shader cache off and on. A result that is wrong with the cache on alone comes from a damaged
-// cache, not from the driver's arithmetic.
+// Judge draws the conclusion from the passes with the driver's shader cache off and on. A result that is wrong with the
+// cache on alone comes from a damaged cache, not from the driver's arithmetic.
 func (r *Report) Judge(off, on Pass) {
 	r.Passes = []Pass{off, on}
 	driver := fmt.Sprintf("%s (%s)", r.Adapter.Name, r.Adapter.Driver)
 	switch badOff, badOn := off.bad(), on.bad(); {
 	case badOff == "" && badOn == "":
 		r.Right = true
-		r.Verdict = fmt.Sprintf("right: all %d comparisons on %s are within their bounds, with the driver's shader cache off and on", len(on.Results), driver)
+		r.Verdict = fmt.Sprintf("right: all %d comparisons on %s are within their bounds, with the driver's shader cache "+
+			"off and on", len(on.Results), driver)
 	case badOff == "":
-		r.Verdict = fmt.Sprintf("WRONG with the driver's shader cache on, right with it off: the cache of %s is damaged: %s; %s", driver, badOn, r.mend())
+		r.Verdict = fmt.Sprintf("WRONG with the driver's shader cache on, right with it off: the cache of %s is damaged: "+
+			"%s; %s", driver, badOn, r.mend())
 	case badOn == "":
-		r.Verdict = fmt.Sprintf("WRONG with the driver's shader cache off, right with it on: %s does not compute the same on every run: %s", driver, badOff)
+		r.Verdict = fmt.Sprintf("WRONG with the driver's shader cache off, right with it on: %s does not compute the same "+
+			"on every run: %s", driver, badOff)
 	default:
-		r.Verdict = fmt.Sprintf("WRONG: %s computes wrongly, with its shader cache off and on: %s; please report it with this output", driver, badOff)
+		r.Verdict = fmt.Sprintf("WRONG: %s computes wrongly, with its shader cache off and on: %s; please report it with "+
+			"this output", driver, badOff)
 	}
 }
 
@@ -103,7 +107,8 @@ func (r *Report) WriteTable(w io.Writer) error {
 				verdict = "WRONG: " + y.Problem
 			}
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%.1e\t%s\n", x[0], x[1], x[2], x[3], errors[0], errors[1], float64(bound), verdict)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%.1e\t%s\n", x[0], x[1], x[2], x[3], errors[0], errors[1], float64(bound),
+			verdict)
 	}
 	if err := t.Flush(); err != nil {
 		return err

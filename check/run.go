@@ -61,7 +61,8 @@ func (n *Number) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-// Run checks the adapter. What it computes wrongly is in the results; an error is one that ends the run, of the adapter or of ctx.
+// Run checks the adapter. What it computes wrongly is in the results; an error is one that ends the run, of the adapter
+// or of ctx.
 func Run(ctx context.Context, d *gpu.Device, o Options) ([]Result, error) {
 	if o.Expected == nil {
 		var err error
@@ -96,7 +97,8 @@ func Run(ctx context.Context, d *gpu.Device, o Options) ([]Result, error) {
 		results = append(results, one)
 	}
 	if training {
-		trained, err := r.train(ctx, func(step int) { o.Progress(fmt.Sprintf("training step %d", step+1), len(cases)+step, total) })
+		trained, err :=
+			r.train(ctx, func(step int) { o.Progress(fmt.Sprintf("training step %d", step+1), len(cases)+step, total) })
 		if err != nil {
 			return results, err
 		}
@@ -164,7 +166,8 @@ func (r *runner) run(c ops.Case) (Result, error) {
 		err = tape.Finish()
 	}
 	if err != nil {
-		result.Problem, result.Error, result.Bound = strings.Join(strings.Fields(err.Error()), " "), Number(math.NaN()), Number(math.NaN())
+		result.Problem, result.Error, result.Bound = strings.Join(strings.Fields(err.Error()), " "), Number(math.NaN()),
+			Number(math.NaN())
 		return result, nil
 	}
 	if err := r.d.Submit(tape); err != nil {
@@ -259,7 +262,8 @@ func (r *Result) compare(output string, got, want []float32, bound func(want flo
 
 // Pass is the check in one process.
 type Pass struct {
-	Cache   string   `json:"cache"` // off: the driver compiled every kernel anew; on: it may have taken them from its cache
+	// off: the driver compiled every kernel anew; on: it may have taken them from its cache
+	Cache   string   `json:"cache"`
 	Seconds float64  `json:"seconds"`
 	Results []Result `json:"results"`
 	Failure string   `json:"failure,omitempty"` // why the process ended before its time

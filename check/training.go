@@ -32,8 +32,9 @@ const (
 
 var options = nn.Options{
 	Batch: batch, Train: true,
-	Loss: ops.CrossEntropy{Smoothing: 0.1}, Clip: ops.GradNorm{Clip: 2}, Optimiser: ops.SGD{Momentum: 0.9, WeightDecay: 0.0005, Nesterov: true},
-	Augment: ops.Augment{Size: size, Mean: [3]float64{0.5, 0.4, 0.3}, Std: [3]float64{0.25, 0.3, 0.35}},
+	Loss: ops.CrossEntropy{Smoothing: 0.1}, Clip: ops.GradNorm{Clip: 2},
+	Optimiser: ops.SGD{Momentum: 0.9, WeightDecay: 0.0005, Nesterov: true},
+	Augment:   ops.Augment{Size: size, Mean: [3]float64{0.5, 0.4, 0.3}, Std: [3]float64{0.25, 0.3, 0.35}},
 }
 
 // network is the graph with its last node.

@@ -7,8 +7,9 @@
 #   lavapipe-backports  Lavapipe of Mesa 25.0.7, of Debian 12's backports
 #   swiftshader         SwiftShader, the Vulkan driver within Chromium: at most 256 invocations a workgroup
 #
-# Without names all of them. Each is a package of Debian 12, downloaded once (mesa-vulkan-drivers 9 and 14 MB, chromium-common 32 MB, and apt's index, 9 MB) and
-# unpacked, not installed, in the user's cache directory (ninvk/adapters). ADAPTER_TIMEOUT is the time limit of one package's tests, 20m without it.
+# Without names all of them. Each is a package of Debian 12, downloaded once (mesa-vulkan-drivers 9 and 14 MB,
+# chromium-common 32 MB, and apt's index, 9 MB) and unpacked, not installed, in the user's cache directory
+# (ninvk/adapters). ADAPTER_TIMEOUT is the time limit of one package's tests, 20m without it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -27,16 +28,23 @@ names=("$@")
 about() {
 	case $1 in
 	lavapipe) package=mesa-vulkan-drivers suite=bookworm manifest='lvp_icd*.json' says='"driver": "Mesa 22\.3\.6[^"]*"' ;;
-	lavapipe-backports) package=mesa-vulkan-drivers suite=bookworm-backports manifest='lvp_icd*.json' says='"driver": "Mesa 25\.0\.7[^"]*"' ;;
-	swiftshader) package=chromium-common suite=bookworm-security manifest=vk_swiftshader_icd.json says='"name": "SwiftShader[^"]*"' ;;
+	lavapipe-backports)
+		package=mesa-vulkan-drivers suite=bookworm-backports manifest='lvp_icd*.json'
+		says='"driver": "Mesa 25\.0\.7[^"]*"'
+		;;
+	swiftshader)
+		package=chromium-common suite=bookworm-security manifest=vk_swiftshader_icd.json
+		says='"name": "SwiftShader[^"]*"'
+		;;
 	*) fail "no driver is called $1; known are lavapipe, lavapipe-backports and swiftshader" ;;
 	esac
 }
 
 # apt works on lists of its own, so that the machine's sources stay as they are and nobody need be root.
 apt() {
-	apt-get -qq -o Dir::Etc::SourceList="$cache/apt/sources.list" -o Dir::Etc::SourceParts=- -o Dir::State::Lists="$cache/apt/lists" \
-		-o Dir::Cache="$cache/apt/cache" -o Acquire::Languages=none -o APT::Sandbox::User="$(id -un)" "$@"
+	apt-get -qq -o Dir::Etc::SourceList="$cache/apt/sources.list" -o Dir::Etc::SourceParts=- \
+		-o Dir::State::Lists="$cache/apt/lists" -o Dir::Cache="$cache/apt/cache" \
+		-o Acquire::Languages=none -o APT::Sandbox::User="$(id -un)" "$@"
 }
 
 # mirror SUITE is the address that this machine gets a suite from.
@@ -52,7 +60,8 @@ indexed=
 index() {
 	[ -z "$indexed" ] || return 0
 	# shellcheck disable=SC1091 # it is there on every Debian
-	[ "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")" = bookworm ] || fail "the drivers are packages of Debian 12: run this there, for example in a container of it"
+	[ "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")" = bookworm ] ||
+		fail "the drivers are packages of Debian 12: run this there, for example in a container of it"
 	mkdir -p "$cache/apt/lists" "$cache/apt/cache"
 	local main security signed=/usr/share/keyrings/debian-archive-keyring.gpg
 	main=$(mirror bookworm)
@@ -75,7 +84,8 @@ fetch() {
 	echo "adapters: downloading $package of $suite"
 	rm -rf "$new"
 	mkdir -p "$new"
-	(cd "$new" && apt download "$package/$suite") || fail "apt-get could not download $package of $suite (its message is above)"
+	(cd "$new" && apt download "$package/$suite") ||
+		fail "apt-get could not download $package of $suite (its message is above)"
 	file=$(echo "$new"/*.deb)
 	dpkg-deb --field "$file" Version >"$new/version"
 	dpkg-deb --extract "$file" "$new/root"
@@ -93,9 +103,11 @@ prove() {
 	local library missing adapters
 	library=$(sed -n 's/.*"library_path": *"\([^"]*\)".*/\1/p' "$VK_DRIVER_FILES")
 	missing=$(ldd "$library" | awk '/not found/ { print $1 }')
-	[ -z "$missing" ] || fail "$1 needs libraries that are not here (${missing//$'\n'/, }); apt-get install mesa-vulkan-drivers brings them"
+	[ -z "$missing" ] ||
+		fail "$1 needs libraries that are not here (${missing//$'\n'/, }); apt-get install mesa-vulkan-drivers brings them"
 	adapters=$(bin/ninvk adapters --json) || fail "the program finds no adapter with $1"
-	[ "$(grep -c '"index":' <<<"$adapters")" = 1 ] || fail "with $1 the program should find one adapter, it finds: $adapters"
+	[ "$(grep -c '"index":' <<<"$adapters")" = 1 ] ||
+		fail "with $1 the program should find one adapter, it finds: $adapters"
 	grep -Eo "$says" <<<"$adapters" || fail "this is not $1, whose line would match $says: $adapters"
 }
 

@@ -10,7 +10,8 @@ echo
 bin/ninvk train --data sample --model nin-bn --recipe fast "$@"
 cat <<'END'
 
-loss.png beside the accuracy plot shows the loss of every step. So small a sample teaches little; next, the whole data set:
+loss.png beside the accuracy plot shows the loss of every step. So small a sample teaches little; next, the whole data
+set:
 
     bin/ninvk data fetch
     bin/ninvk train --data data --model nin-bn --recipe fast

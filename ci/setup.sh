@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Makes a machine ready to build, run and test ninvk: Go, a C compiler (for cgo), a Vulkan loader and a Vulkan driver.
-# On Debian and Ubuntu it installs what is missing, says what that is, and asks nothing; elsewhere it says what is needed.
-# Where nothing is missing it prints one line and changes nothing. With the word full: for make test-full, which has a browser open train's page and
-# OpenCV read exported models.
+# On Debian and Ubuntu it installs what is missing, says what that is, and asks nothing; elsewhere it says what is
+# needed. Where nothing is missing it prints one line and changes nothing. With the word full: for make test-full, which
+# has a browser open train's page and OpenCV read exported models.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 shopt -s nullglob
@@ -15,8 +15,11 @@ fail() {
 
 # --- Go, which distributions carry in versions too old -------------------------------------------------------------
 wanted=$(awk '$1 == "go" { print $2 }' go.mod)
-command -v go >/dev/null || fail "there is no go command; install Go $wanted or later (https://go.dev/dl/) and see that it is in PATH"
-go env GOVERSION >/dev/null || fail "this is $(GOTOOLCHAIN=local go version 2>/dev/null | cut -d' ' -f3 || true), go.mod asks for Go $wanted or later: https://go.dev/dl/"
+command -v go >/dev/null ||
+	fail "there is no go command; install Go $wanted or later (https://go.dev/dl/) and see that it is in PATH"
+go env GOVERSION >/dev/null ||
+	fail "this is $(GOTOOLCHAIN=local go version 2>/dev/null | cut -d' ' -f3 || true)," \
+		"go.mod asks for Go $wanted or later: https://go.dev/dl/"
 
 # --- Other systems ---------------------------------------------------------------------------------------------------
 case $(uname -s) in
@@ -26,7 +29,8 @@ Darwin)
 	exit 0
 	;;
 MINGW* | MSYS* | CYGWIN*)
-	echo "setup: Windows needs gcc of mingw-w64 in PATH (for example from https://www.msys2.org/) and the driver of your graphics card"
+	echo "setup: Windows needs gcc of mingw-w64 in PATH (for example from https://www.msys2.org/)" \
+		"and the driver of your graphics card"
 	exit 0
 	;;
 *)
@@ -38,7 +42,8 @@ esac
 # --- What is missing -------------------------------------------------------------------------------------------------
 # A program that includes a header is compiled and linked: gcc may be there without the C library's headers.
 compiles() {
-	command -v "$1" >/dev/null && printf '#include <stdlib.h>\nint main(void) { return EXIT_SUCCESS; }\n' | "$@" -x c -o /dev/null - 2>/dev/null
+	command -v "$1" >/dev/null &&
+		printf '#include <stdlib.h>\nint main(void) { return EXIT_SUCCESS; }\n' | "$@" -x c -o /dev/null - 2>/dev/null
 }
 
 has_driver() {
@@ -62,11 +67,13 @@ if [ "${1:-}" = full ] && ! /usr/bin/python3 -c 'import cv2' 2>/dev/null; then
 fi
 
 if [ ${#packages[@]} -eq 0 ]; then
-	echo "setup: $(go env GOVERSION), a C compiler, the Vulkan loader and a Vulkan driver${1:+, a browser, OpenCV} are here; nothing to install"
+	echo "setup: $(go env GOVERSION), a C compiler, the Vulkan loader and a Vulkan driver${1:+, a browser, OpenCV}" \
+		"are here; nothing to install"
 	exit 0
 fi
 if ! command -v apt-get >/dev/null; then
-	echo "setup: missing, under the names that Debian gives them: ${packages[*]}; install them by this system's package manager"
+	echo "setup: missing, under the names that Debian gives them: ${packages[*]};" \
+		"install them by this system's package manager"
 	exit 0
 fi
 
@@ -90,7 +97,9 @@ if ! apt install --no-install-recommends "${packages[@]}"; then
 	for p in "${packages[@]}"; do
 		dpkg -s "$p" >/dev/null 2>&1 || missing+=("$p")
 	done
-	[ $updated = yes ] || echo "setup: apt-get update failed; is the network there, and is /etc/apt/sources.list right?" >&2
-	fail "apt-get could not install ${missing[*]:-${packages[*]}} (its message is above); put that right and run this again, or install by hand${by_hand:+, $by_hand}"
+	[ $updated = yes ] ||
+		echo "setup: apt-get update failed; is the network there, and is /etc/apt/sources.list right?" >&2
+	fail "apt-get could not install ${missing[*]:-${packages[*]}} (its message is above);" \
+		"put that right and run this again, or install by hand${by_hand:+, $by_hand}"
 fi
 echo "setup: done"

@@ -12,7 +12,10 @@ field() { sed -n "s/^\t\"$1\": \"\(.*\)\",*$/\1/p" <<<"$module"; }
 version=$(field Version)
 go run "golang.org/x/vulndb/cmd/indexdb@$version" -vulns "$(field Dir)/data/osv" -out "$database"
 known=$(ls "$database/ID" | wc -l)
-[ "$known" -gt 1000 ] || { echo "vulnerabilities: the database golang.org/x/vulndb@$version has only $known entries" >&2; exit 1; }
+[ "$known" -gt 1000 ] || {
+	echo "vulnerabilities: the database golang.org/x/vulndb@$version has only $known entries" >&2
+	exit 1
+}
 
 code=0
 GOBIN=$database go install golang.org/x/vuln/cmd/govulncheck@v1.9.0

@@ -177,7 +177,8 @@ func TestMirror(t *testing.T) {
 		for i := range size {
 			at := func(m mgl32.Mat3, x int) mgl32.Vec3 { return m.Mul3x1(mgl32.Vec3{float32(x), float32(i), 1}) }
 			// At the data's own size the numbers are whole and exact.
-			if got, want := at(mirror, i), at(plain, size-1-i); size == Width && got != want || !got.ApproxEqualThreshold(want, 1e-5) {
+			if got, want := at(mirror, i), at(plain, size-1-i); size == Width && got != want ||
+				!got.ApproxEqualThreshold(want, 1e-5) {
 				t.Errorf("%d pixels: pixel %d is taken from %v, want %v", size, i, got, want)
 			}
 		}

@@ -91,7 +91,8 @@ func (e *FileError) Unwrap() error { return e.Err }
 const (
 	fetchHint  = "`ninvk data fetch` obtains CIFAR-10"
 	filesHint  = "data_batch_*.bin and " + testName + " are expected in it; " + fetchHint
-	formatHint = "CIFAR-10's binary version is expected: records of 3073 bytes, a label and 3072 bytes of image; `ninvk data verify` checks the published files"
+	formatHint = "CIFAR-10's binary version is expected: records of 3073 bytes, a label and 3072 bytes of image; `ninvk " +
+		"data verify` checks the published files"
 
 	labelHint = "as many classes as " + ClassesFile + " in the folder names are expected, without it CIFAR-10's ten; " +
 		"" + formatHint
@@ -172,7 +173,8 @@ func dataDir(dir string) (string, []string, error) {
 		}
 	}
 	if len(names) == 0 {
-		return "", nil, &FileError{Path: dir, Offset: -1, Problem: "the folder is empty", Hint: fetchHint, Err: fs.ErrNotExist}
+		return "", nil, &FileError{Path: dir, Offset: -1, Problem: "the folder is empty", Hint: fetchHint,
+			Err: fs.ErrNotExist}
 	}
 	return dir, names, nil
 }
@@ -264,7 +266,8 @@ func readSplit(paths []string, classes []string, sum runningSum) (Split, error) 
 	for _, path := range paths { // sizes first: a wrong file is not read at all
 		info, err := os.Stat(path)
 		if err != nil {
-			return Split{}, &FileError{Path: path, Offset: -1, Problem: "cannot be read: " + cause(err), Hint: fetchHint, Err: err}
+			return Split{}, &FileError{Path: path, Offset: -1, Problem: "cannot be read: " + cause(err), Hint: fetchHint,
+				Err: err}
 		}
 		if !info.Mode().IsRegular() {
 			return Split{}, &FileError{Path: path, Offset: -1, Problem: "is not a regular file", Hint: formatHint}
@@ -314,12 +317,14 @@ func (s *Split) read(path string, classes int, sum runningSum) error {
 
 func checkSize(path string, size int64) error {
 	if size == 0 {
-		return &FileError{Path: path, Offset: 0, Problem: "the file is empty, expected records of 3073 bytes", Hint: fetchHint}
+		return &FileError{Path: path, Offset: 0, Problem: "the file is empty, expected records of 3073 bytes",
+			Hint: fetchHint}
 	}
 	if rest := size % RecordBytes; rest != 0 {
 		return &FileError{Path: path, Offset: size - rest,
-			Problem: fmt.Sprintf("%d bytes are not a whole number of 3073-byte records: %d are left over after record %d", size, rest, size/RecordBytes),
-			Hint:    formatHint}
+			Problem: fmt.Sprintf("%d bytes are not a whole number of 3073-byte records: %d are left over after record %d", size,
+				rest, size/RecordBytes),
+			Hint: formatHint}
 	}
 	return nil
 }

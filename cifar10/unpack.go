@@ -75,7 +75,8 @@ func unpack(ctx context.Context, archive io.Reader, name, dir string, files []fi
 			continue
 		}
 		if h.Typeflag != tar.TypeReg {
-			return damaged(fmt.Sprintf("entry %.100q in it: ", h.Name), errors.New("is a link or device, expected files and folders alone"))
+			return damaged(fmt.Sprintf("entry %.100q in it: ", h.Name),
+				errors.New("is a link or device, expected files and folders alone"))
 		}
 		entry := path.Base(h.Name)
 		if entry == trainLabels || entry == testLabels {

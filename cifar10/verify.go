@@ -87,11 +87,13 @@ func verify(ctx context.Context, dir string, files []fileSum, progress func(done
 			s.Size, s.SHA256 = size, sum
 			s.OK = size == f.Size && sum == f.SHA256
 			if !s.OK {
-				s.Problem = fmt.Sprintf("found %d bytes with SHA-256 %s, expected %d bytes with SHA-256 %s", size, sum, f.Size, f.SHA256)
+				s.Problem = fmt.Sprintf("found %d bytes with SHA-256 %s, expected %d bytes with SHA-256 %s", size, sum, f.Size,
+					f.SHA256)
 			}
 		}
 		if !s.OK && first == nil {
-			first = &FileError{Path: path, Offset: -1, Problem: s.Problem, Hint: "`ninvk data fetch` into another folder obtains the published files", Err: err}
+			first = &FileError{Path: path, Offset: -1, Problem: s.Problem,
+				Hint: "`ninvk data fetch` into another folder obtains the published files", Err: err}
 		}
 		list[i] = s
 	}

@@ -16,7 +16,8 @@ import (
 	"github.com/rajveermalviya/go-webgpu/wgpu"
 )
 
-// backends are the ones the program runs on. GL is left out: its loader prints to the terminal and it lacks what we need.
+// backends are the ones the program runs on. GL is left out: its loader prints to the terminal and it lacks what we
+// need.
 const backends = wgpu.InstanceBackend_Vulkan | wgpu.InstanceBackend_Metal | wgpu.InstanceBackend_DX12
 
 // Limits are those of an adapter that decide which kernels fit. Sizes are bytes.
@@ -33,12 +34,14 @@ type Limits struct {
 	MaxComputeWorkgroupStorageSize    uint32 `json:"max_compute_workgroup_storage_size"`
 	MaxComputeWorkgroupsPerDimension  uint32 `json:"max_compute_workgroups_per_dimension"`
 
-	// MaxUnrolledProducts is how many multiply-adds in one kernel, written out without a loop, its compiler is given: UnrolledOnLlvmpipe or UnrolledElsewhere. It is ours, not the driver's.
+	// MaxUnrolledProducts is how many multiply-adds in one kernel, written out without a loop, its compiler is given:
+	// UnrolledOnLlvmpipe or UnrolledElsewhere. It is ours, not the driver's.
 	MaxUnrolledProducts uint32 `json:"max_unrolled_products"`
 }
 
-// Values of MaxUnrolledProducts, by measuring. Llvmpipe gains by long kernels. SwiftShader takes gigabytes of memory to compile them, and crashed on one of
-// 6,912 products. Nothing is known of other compilers, where such kernels should cost little, as nothing speaks for a gain.
+// Values of MaxUnrolledProducts, by measuring. Llvmpipe gains by long kernels. SwiftShader takes gigabytes of memory to
+// compile them, and crashed on one of 6,912 products. Nothing is known of other compilers, where such kernels should
+// cost little, as nothing speaks for a gain.
 const (
 	UnrolledOnLlvmpipe = 12288
 	UnrolledElsewhere  = 2048
@@ -79,7 +82,8 @@ type NoAdapterError struct {
 }
 
 // HowToGetAdapter is the advice printed where there is no adapter.
-const HowToGetAdapter = "install a Vulkan driver: on Debian or Ubuntu `sudo apt-get install -y libvulkan1 mesa-vulkan-drivers` " +
+const HowToGetAdapter = "install a Vulkan driver: on Debian or Ubuntu `sudo apt-get install -y libvulkan1 " +
+	"mesa-vulkan-drivers` " +
 	"brings Lavapipe, which runs on any CPU"
 
 func (e *NoAdapterError) Error() string {
@@ -96,7 +100,8 @@ type AmbiguousAdapterError struct {
 }
 
 func (e *AmbiguousAdapterError) Error() string {
-	return fmt.Sprintf("%q fits %d adapters; give an index or a longer part of the name:\n%s", e.Selector, len(e.Matches), list(e.Matches))
+	return fmt.Sprintf("%q fits %d adapters; give an index or a longer part of the name:\n%s", e.Selector, len(e.Matches),
+		list(e.Matches))
 }
 
 func list(as []Adapter) string {
@@ -140,8 +145,8 @@ var warnNoGPU = sync.OnceFunc(func() {
 	}
 })
 
-// prepareLlvmpipe looks, with an instance of its own, whether there is an llvmpipe, and sets it up for the instances to come. The folder for its kernels is
-// named by its version, which nothing else tells.
+// prepareLlvmpipe looks, with an instance of its own, whether there is an llvmpipe, and sets it up for the instances to
+// come. The folder for its kernels is named by its version, which nothing else tells.
 var prepareLlvmpipe = sync.OnceFunc(func() {
 	if runtime.GOOS != "linux" {
 		return
@@ -156,7 +161,8 @@ var prepareLlvmpipe = sync.OnceFunc(func() {
 	}
 })
 
-// enumerate lists the adapters, with limits as NINVK_LIMITS lowers them; release gives back the handles, those kept by an open device excepted.
+// enumerate lists the adapters, with limits as NINVK_LIMITS lowers them; release gives back the handles, those kept by
+// an open device excepted.
 func enumerate() (as []Adapter, release func(), err error) {
 	limits, err := lowered()
 	if err != nil {
@@ -212,8 +218,8 @@ func quietDrivers() {
 	}
 }
 
-// Select picks the adapter that selector names: "" the default, an index, a type (cpu, discrete, integrated, virtual), or
-// a part of the name or driver ("lavapipe" finds Mesa's llvmpipe).
+// Select picks the adapter that selector names: "" the default, an index, a type (cpu, discrete, integrated, virtual),
+// or a part of the name or driver ("lavapipe" finds Mesa's llvmpipe).
 func Select(as []Adapter, selector string) (Adapter, error) {
 	if len(as) == 0 {
 		return Adapter{}, &NoAdapterError{Selector: selector}

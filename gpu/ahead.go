@@ -22,9 +22,10 @@ const (
 	listName    = "ninvk-kernels.txt" // what was compiled into the driver's folder of kernels, in which it lies
 )
 
-// compileAhead has a tape's kernels compiled on all cores. Llvmpipe compiles a kernel at its first dispatch, on the one thread of the device's queue, so that a network would keep the
-// other cores idle for most of a minute. Helpers, each a device with a queue of its own, dispatch the kernels over no workgroups; the device that runs them then finds
-// them in the driver's cache on disk. It is done before the tape's memory is touched, as compilers take much themselves.
+// compileAhead has a tape's kernels compiled on all cores. Llvmpipe compiles a kernel at its first dispatch, on the one
+// thread of the device's queue, so that a network would keep the other cores idle for most of a minute. Helpers, each a
+// device with a queue of its own, dispatch the kernels over no workgroups; the device that runs them then finds them in
+// the driver's cache on disk. It is done before the tape's memory is touched, as compilers take much themselves.
 //
 // Nothing but time depends on it: what a helper can't do is done at the kernel's first dispatch.
 func (t *Tape) compileAhead() {
@@ -46,7 +47,9 @@ func (t *Tape) compileAhead() {
 		return
 	}
 	// The longest first, so that helpers end together.
-	slices.SortStableFunc(commands, func(a, b *command) int { return cmp.Compare(len(b.kernel.Source), len(a.kernel.Source)) })
+	slices.SortStableFunc(commands, func(a, b *command) int {
+		return cmp.Compare(len(b.kernel.Source), len(a.kernel.Source))
+	})
 	compile := func(h *helper, c *command, wait bool) (done bool, err error) {
 		if done, err = h.once(c, list, wait); err != nil {
 			slog.Debug("kernels are not compiled ahead", "kernel", c.label, "error", err)
@@ -83,7 +86,8 @@ func (t *Tape) compileAhead() {
 	helpers.Wait()
 }
 
-// helper is a device that compiles kernels and never runs one. It has an instance of its own, as the library frees a device no sooner than its instance.
+// helper is a device that compiles kernels and never runs one. It has an instance of its own, as the library frees a
+// device no sooner than its instance.
 type helper struct{ d *Device }
 
 func newHelper(of *Device) (*helper, error) {
@@ -95,8 +99,8 @@ func newHelper(of *Device) (*helper, error) {
 	return &helper{d}, nil
 }
 
-// once compiles a command's kernel, unless another process has done so since the list was read, or is about to and it is not to
-// be waited for.
+// once compiles a command's kernel, unless another process has done so since the list was read, or is about to and it
+// is not to be waited for.
 func (h *helper) once(c *command, list string, wait bool) (done bool, err error) {
 	kernel := fingerprint(c.kernel)
 	release, ok := claim(filepath.Dir(list), kernel, wait)
@@ -114,8 +118,8 @@ func (h *helper) once(c *command, list string, wait bool) (done bool, err error)
 	return true, nil
 }
 
-// compile dispatches a command's kernel over no workgroups. Its resources are small ones for which the driver compiles the same code: of a texture it asks whether
-// width and height are powers of two.
+// compile dispatches a command's kernel over no workgroups. Its resources are small ones for which the driver compiles
+// the same code: of a texture it asks whether width and height are powers of two.
 func (h *helper) compile(c *command) error {
 	t := h.d.NewTape("compiling " + c.label)
 	defer t.Release()
@@ -162,7 +166,8 @@ func fingerprint(k *Kernel) string {
 	return fmt.Sprintf("%x", sum[:16])
 }
 
-// readList reads the fingerprints of the kernels that were compiled into a folder. A list that is gone or damaged costs a helper's visit to a cache that has the kernel.
+// readList reads the fingerprints of the kernels that were compiled into a folder. A list that is gone or damaged costs
+// a helper's visit to a cache that has the kernel.
 func readList(file string) map[string]bool {
 	kernels := map[string]bool{}
 	f, err := os.Open(file)

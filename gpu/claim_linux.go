@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// claim keeps other processes from compiling a kernel into the same folder until it is released. ok is false where another one
-// has claimed it, and wait is not set. All share one lock file, in which every kernel has a place. Where there are no such
-// locks, a kernel may be compiled twice.
+// claim keeps other processes from compiling a kernel into the same folder until it is released. ok is false where
+// another one has claimed it, and wait is not set. All share one lock file, in which every kernel has a place. Where
+// there are no such locks, a kernel may be compiled twice.
 func claim(folder, kernel string, wait bool) (release func(), ok bool) {
 	nothing := func() {}
 	digest, err := hex.DecodeString(kernel)

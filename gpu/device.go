@@ -47,7 +47,8 @@ type Device struct {
 	mu        sync.Mutex
 	pipelines map[string]*Pipeline
 
-	making sync.Mutex // held while a pipeline is made beside other calls: the library's error scopes are a device's, not a thread's
+	// held while a pipeline is made beside other calls: the library's error scopes are a device's, not a thread's
+	making sync.Mutex
 
 	allocated uint64
 	live      Counts
@@ -55,8 +56,8 @@ type Device struct {
 	last      string   // label of the last submit, for messages
 }
 
-// Open opens the adapter that selector names (see Select; "" looks at NINVK_ADAPTER first) with the adapter's own limits, as
-// far as NINVK_LIMITS does not lower them.
+// Open opens the adapter that selector names (see Select; "" looks at NINVK_ADAPTER first) with the adapter's own
+// limits, as far as NINVK_LIMITS does not lower them.
 func Open(selector string) (*Device, error) {
 	as, release, err := enumerate()
 	if err != nil {
@@ -68,7 +69,8 @@ func Open(selector string) (*Device, error) {
 		return nil, err
 	}
 	// No DeviceLostCallback: with it the binding breaks cgo's pointer rule and panics.
-	d, err := a.handle.RequestDevice(&wgpu.DeviceDescriptor{Label: "ninvk", RequiredLimits: &wgpu.RequiredLimits{Limits: a.limits}})
+	d, err := a.handle.RequestDevice(&wgpu.DeviceDescriptor{Label: "ninvk",
+		RequiredLimits: &wgpu.RequiredLimits{Limits: a.limits}})
 	if err != nil {
 		release()
 		return nil, &LostError{"opening " + a.String(), err.Error()}
@@ -101,8 +103,8 @@ func choose(as []Adapter, selector string) (Adapter, error) {
 // gone is why a device answers no more.
 const gone = "the device is lost: the adapter was removed, its driver crashed, or it ran out of memory"
 
-// Lose takes the device away, as when an eGPU is unplugged: the work that is submitted last is one that the driver can't do, and all that is asked of the device
-// afterwards ends in a LostError. It is for trying what happens then.
+// Lose takes the device away, as when an eGPU is unplugged: the work that is submitted last is one that the driver
+// can't do, and all that is asked of the device afterwards ends in a LostError. It is for trying what happens then.
 func (d *Device) Lose() error {
 	b, err := d.NewBuffer("a destroyed buffer", 16)
 	if err != nil {
@@ -160,8 +162,8 @@ func (d *Device) Wait(what string) error {
 	return d.poll(what, func(idle bool) bool { return idle })
 }
 
-// poll drives the queue until done(queue is idle) holds. The pause is a fiftieth of the wait so far, from 20 µs to 1 ms: short waits stay short, and long
-// ones leave the CPU to a software driver.
+// poll drives the queue until done(queue is idle) holds. The pause is a fiftieth of the wait so far, from 20 µs to 1
+// ms: short waits stay short, and long ones leave the CPU to a software driver.
 func (d *Device) poll(what string, done func(idle bool) bool) error {
 	start := time.Now()
 	for {

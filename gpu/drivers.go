@@ -28,7 +28,8 @@ type surroundings struct {
 // diagnose says why there is no Vulkan adapter and what to do.
 func (s surroundings) diagnose() string {
 	if err := s.load("libvulkan.so.1"); err != nil {
-		return fmt.Sprintf("the Vulkan loader can't be loaded (%v); on Debian or Ubuntu `sudo apt-get install -y libvulkan1` brings it, or reinstalls it with --reinstall", err)
+		return fmt.Sprintf("the Vulkan loader can't be loaded (%v); on Debian or Ubuntu `sudo apt-get install -y "+
+			"libvulkan1` brings it, or reinstalls it with --reinstall", err)
 	}
 	for _, name := range driverVariables {
 		if value := s.env(name); value != "" {
@@ -54,9 +55,12 @@ func (s surroundings) diagnose() string {
 	}
 	switch {
 	case len(fine) > 0:
-		return fmt.Sprintf("the drivers that are installed find no device (%s): is the GPU in this machine or container, and may this user open /dev/dri and what is in it? Lavapipe needs no GPU: %s", strings.Join(fine, ", "), HowToGetAdapter)
+		return fmt.Sprintf("the drivers that are installed find no device (%s): is the GPU in this machine or container, "+
+			"and may this user open /dev/dri and what is in it? Lavapipe needs no GPU: %s", strings.Join(fine, ", "),
+			HowToGetAdapter)
 	case len(problems) > 0:
-		return fmt.Sprintf("no driver that is installed can be loaded: %s; reinstall it, or %s", strings.Join(problems, "; "), HowToGetAdapter)
+		return fmt.Sprintf("no driver that is installed can be loaded: %s; reinstall it, or %s", strings.Join(problems, "; "),
+			HowToGetAdapter)
 	}
 	return HowToGetAdapter
 }
@@ -75,9 +79,11 @@ func (s surroundings) told(name, value string) string {
 	if len(problems) == 0 {
 		problems = []string{"the drivers that it names find no device"}
 	}
-	advice := "it must name the driver's manifest, a .json file as in /usr/share/vulkan/icd.d; unset it to have all drivers tried"
+	advice := "it must name the driver's manifest, a .json file as in /usr/share/vulkan/icd.d; unset it to have all " +
+		"drivers tried"
 	if found := s.manifests(); len(found) > 0 {
-		advice = fmt.Sprintf("unset it to have those tried that are installed (%s), or name one of them", strings.Join(found, ", "))
+		advice = fmt.Sprintf("unset it to have those tried that are installed (%s), or name one of them",
+			strings.Join(found, ", "))
 	}
 	return fmt.Sprintf("%s=%s: %s; %s", name, value, strings.Join(problems, "; "), advice)
 }
@@ -129,7 +135,8 @@ func (s surroundings) manifests() []string {
 	return found
 }
 
-// nvidia says why an NVIDIA GPU that is here can't be used by Vulkan, "" where there is none or nothing is wrong with it.
+// nvidia says why an NVIDIA GPU that is here can't be used by Vulkan, "" where there is none or nothing is wrong with
+// it.
 func (s surroundings) nvidia() string {
 	device := ""
 	for _, path := range []string{"/dev/nvidiactl", "/proc/driver/nvidia/version"} {
@@ -144,15 +151,18 @@ func (s surroundings) nvidia() string {
 	if err == nil {
 		return ""
 	}
-	hint := fmt.Sprintf("an NVIDIA GPU is here (%s), but the part of its driver that Vulkan needs is not (%v)", device, err)
+	hint := fmt.Sprintf("an NVIDIA GPU is here (%s), but the part of its driver that Vulkan needs is not (%v)", device,
+		err)
 	if value := s.env(capabilitiesEnv); s.env("NVIDIA_VISIBLE_DEVICES") != "" || value != "" || s.inContainer() {
 		has := value
 		if has == "" {
 			has = "unset"
 		}
-		return fmt.Sprintf("%s: this container lacks the capability graphics (%s is %s); start it with -e %s=all, or compute,utility,graphics", hint, capabilitiesEnv, has, capabilitiesEnv)
+		return fmt.Sprintf("%s: this container lacks the capability graphics (%s is %s); start it with -e %s=all, or "+
+			"compute,utility,graphics", hint, capabilitiesEnv, has, capabilitiesEnv)
 	}
-	return hint + "; install the driver's package with its Vulkan part (Debian: nvidia-vulkan-icd; Ubuntu: libnvidia-gl-VERSION)"
+	return hint + "; install the driver's package with its Vulkan part (Debian: nvidia-vulkan-icd; Ubuntu: " +
+		"libnvidia-gl-VERSION)"
 }
 
 // inContainer says whether a file tells that this is a container.

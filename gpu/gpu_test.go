@@ -71,7 +71,8 @@ func TestSelect(t *testing.T) {
 	}{
 		{"", 1}, {"0", 0}, {" 3 ", 3}, {"4", -1}, {"-1", -1},
 		{"cpu", 0}, {"CPU", 0}, {"integrated", 3}, {"discrete", -2}, {"virtual", -1},
-		{"lavapipe", 0}, {"llvmpipe", 0}, {"7900", 1}, {"radeon", -2}, {"RADEON RX 6", 2}, {"22.3", 0}, {"Mesa", -2}, {"geforce", -1},
+		{"lavapipe", 0}, {"llvmpipe", 0}, {"7900", 1}, {"radeon", -2}, {"RADEON RX 6", 2}, {"22.3", 0}, {"Mesa", -2},
+		{"geforce", -1},
 	} {
 		a, err := Select(as, test.selector)
 		var none *NoAdapterError
@@ -107,10 +108,12 @@ func TestAdapters(t *testing.T) {
 	check(t, err)
 	defaults := 0
 	for i, a := range as {
-		if a.Index != i || a.Name == "" || rank(a.Type) < 0 || !slices.Contains([]string{"Vulkan", "Metal", "DX12"}, a.Backend) {
+		if a.Index != i || a.Name == "" || rank(a.Type) < 0 ||
+			!slices.Contains([]string{"Vulkan", "Metal", "DX12"}, a.Backend) {
 			t.Errorf("adapter %d: %v", i, a)
 		}
-		if a.Limits.MaxBufferSize == 0 || a.Limits.MaxComputeInvocationsPerWorkgroup == 0 || a.Limits.MaxTextureDimension2D == 0 {
+		if a.Limits.MaxBufferSize == 0 || a.Limits.MaxComputeInvocationsPerWorkgroup == 0 ||
+			a.Limits.MaxTextureDimension2D == 0 {
 			t.Errorf("%v: limits missing: %+v", a, a.Limits)
 		}
 		if a.Default {
@@ -288,7 +291,8 @@ func TestTape(t *testing.T) {
 
 // another is double as a kernel that has to be compiled anew.
 func another(i int) Kernel {
-	return Kernel{Name: fmt.Sprintf("double %d", i), Source: fmt.Sprintf("// %d\n%s", i, double.Source), Bindings: double.Bindings}
+	return Kernel{Name: fmt.Sprintf("double %d", i), Source: fmt.Sprintf("// %d\n%s", i, double.Source),
+		Bindings: double.Bindings}
 }
 
 // The first submit of a tape hands over commands before the kernels of later ones are compiled, in the tape's order.
@@ -335,14 +339,17 @@ func TestTime(t *testing.T) {
 	tape.Part = "second"
 	tape.Dispatch(double, []uint32{200, two}, 4, 1, 1, All(x), All(y))
 	rounds := 0
-	r, err := d.Time(t.Context(), tape, TimingOptions{Whole: true, Submit: time.Millisecond, Rounds: 3, Least: 3, Progress: func(int, int) { rounds++ }})
+	r, err := d.Time(t.Context(), tape, TimingOptions{Whole: true, Submit: time.Millisecond, Rounds: 3, Least: 3,
+		Progress: func(int, int) { rounds++ }})
 	check(t, err)
 	if len(r.Commands) != 2 || len(r.Whole) != 3 || len(r.Host) != 3 || r.Submits != 2 || rounds != 3 {
-		t.Fatalf("%d commands, %d whole runs, %d of the host, %d submits, %d rounds; want 2, 3, 3, 2, 3", len(r.Commands), len(r.Whole), len(r.Host), r.Submits, rounds)
+		t.Fatalf("%d commands, %d whole runs, %d of the host, %d submits, %d rounds; want 2, 3, 3, 2, 3", len(r.Commands),
+			len(r.Whole), len(r.Host), r.Submits, rounds)
 	}
 	for i, want := range []Timing{{Part: "first", Label: "clear x"}, {Part: "second", Label: "double", Dispatch: true}} {
 		got := r.Commands[i]
-		if got.Part != want.Part || got.Label != want.Label || got.Dispatch != want.Dispatch || len(got.Seconds) != 3 || !(slices.Min(got.Seconds) > 0) {
+		if got.Part != want.Part || got.Label != want.Label || got.Dispatch != want.Dispatch || len(got.Seconds) != 3 ||
+			!(slices.Min(got.Seconds) > 0) {
 			t.Errorf("command %d: %+v", i, got)
 		}
 	}
@@ -380,14 +387,22 @@ func TestTapeErrors(t *testing.T) {
 		record func(*Tape)
 		parts  []string
 	}{
-		"slice beyond the end": {func(t *Tape) { t.Dispatch(double, []uint32{1, two}, 1, 1, 1, Slice{x, 256, 1024}, All(y)) }, []string{"double", `"x"`, "1024"}},
-		"slice off the grid":   {func(t *Tape) { t.Dispatch(double, []uint32{1, two}, 1, 1, 1, Slice{x, 128, 64}, All(y)) }, []string{"double", `"x"`, "256"}},
-		"too few resources":    {func(t *Tape) { t.Dispatch(double, []uint32{1, two}, 1, 1, 1, All(x)) }, []string{"double", "1 resources"}},
-		"too many resources":   {func(t *Tape) { t.Dispatch(double, []uint32{1, two}, 1, 1, 1, All(x), All(y), All(y)) }, []string{"double", "3 resources"}},
-		"not a resource":       {func(t *Tape) { t.Dispatch(double, []uint32{1, two}, 1, 1, 1, All(x), 7) }, []string{"double", "int"}},
-		"no workgroups":        {func(t *Tape) { t.Dispatch(double, []uint32{1, two}, 0, 1, 1, All(x), All(y)) }, []string{"double", "0×1×1"}},
-		"too many workgroups":  {func(t *Tape) { t.Dispatch(double, []uint32{1, two}, 1, limit+1, 1, All(x), All(y)) }, []string{"double", "workgroups"}},
-		"too many parameters":  {func(t *Tape) { t.Dispatch(double, make([]uint32, 65), 1, 1, 1, All(x), All(y)) }, []string{"double", "65"}},
+		"slice beyond the end": {func(t *Tape) { t.Dispatch(double, []uint32{1, two}, 1, 1, 1, Slice{x, 256, 1024}, All(y)) },
+			[]string{"double", `"x"`, "1024"}},
+		"slice off the grid": {func(t *Tape) { t.Dispatch(double, []uint32{1, two}, 1, 1, 1, Slice{x, 128, 64}, All(y)) },
+			[]string{"double", `"x"`, "256"}},
+		"too few resources": {func(t *Tape) { t.Dispatch(double, []uint32{1, two}, 1, 1, 1, All(x)) },
+			[]string{"double", "1 resources"}},
+		"too many resources": {func(t *Tape) { t.Dispatch(double, []uint32{1, two}, 1, 1, 1, All(x), All(y), All(y)) },
+			[]string{"double", "3 resources"}},
+		"not a resource": {func(t *Tape) { t.Dispatch(double, []uint32{1, two}, 1, 1, 1, All(x), 7) },
+			[]string{"double", "int"}},
+		"no workgroups": {func(t *Tape) { t.Dispatch(double, []uint32{1, two}, 0, 1, 1, All(x), All(y)) },
+			[]string{"double", "0×1×1"}},
+		"too many workgroups": {func(t *Tape) { t.Dispatch(double, []uint32{1, two}, 1, limit+1, 1, All(x), All(y)) },
+			[]string{"double", "workgroups"}},
+		"too many parameters": {func(t *Tape) { t.Dispatch(double, make([]uint32, 65), 1, 1, 1, All(x), All(y)) },
+			[]string{"double", "65"}},
 		"does not compile": {func(t *Tape) {
 			t.Dispatch(Kernel{Name: "broken", Source: "@compute fn main() { let a = 1 + ; }"}, nil, 1, 1, 1)
 		}, []string{"broken", "does not compile", d.Adapter.Name}},
@@ -397,7 +412,8 @@ func TestTapeErrors(t *testing.T) {
 			t.Dispatch(another(101), []uint32{1, two}, 1, 1, 1, All(x), All(y))
 		}, []string{"broken", "does not compile", d.Adapter.Name}},
 		"a binding that the source lacks": {func(t *Tape) {
-			t.Dispatch(Kernel{Name: "odd", Source: double.Source, Bindings: []Kind{Params, Read}}, []uint32{1, two}, 1, 1, 1, All(x))
+			t.Dispatch(Kernel{Name: "odd", Source: double.Source, Bindings: []Kind{Params, Read}}, []uint32{1, two}, 1, 1, 1,
+				All(x))
 		}, []string{"odd"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -553,13 +569,15 @@ func TestWaitLimit(t *testing.T) {
 	}
 }
 
-// TestWaitLimitOfAStep: work that takes longer than the limit ends the wait, with a message that names it; the device goes on.
+// TestWaitLimitOfAStep: work that takes longer than the limit ends the wait, with a message that names it; the device
+// goes on.
 func TestWaitLimitOfAStep(t *testing.T) {
 	d := device(t)
 	x, y := newBuffer(t, "x", 256), newBuffer(t, "y", 4<<16)
 	tape := d.NewTape("a long step")
 	defer tape.Release()
-	tape.Dispatch(longKernel("loop", "var v = x[0]; for (var i = 0u; i < 16000u; i = i + 1u) { v = v * 0.5 + 1.0; }"), nil, 1<<10, 1, 1, All(x), All(y))
+	tape.Dispatch(longKernel("loop", "var v = x[0]; for (var i = 0u; i < 16000u; i = i + 1u) { v = v * 0.5 + 1.0; }"), nil,
+		1<<10, 1, 1, All(x), All(y))
 	check(t, tape.Finish())
 	was := WaitLimit
 	WaitLimit = time.Microsecond

@@ -15,7 +15,8 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-// Settings of llvmpipe, the compiler within Mesa's Lavapipe. It reads them from the environment when an instance is made.
+// Settings of llvmpipe, the compiler within Mesa's Lavapipe. It reads them from the environment when an instance is
+// made.
 const (
 	vectorWidthEnv  = "LP_NATIVE_VECTOR_WIDTH"      // bits
 	shaderCacheEnv  = "MESA_SHADER_CACHE_DIR"       // where compiled kernels are kept
@@ -25,18 +26,21 @@ const (
 	llvmpipeNameHas = "llvmpipe"
 )
 
-// tuneLlvmpipe sets what makes llvmpipe fast, where the user did not set it; it comes before the instance that is used. driver is the driver's description.
+// tuneLlvmpipe sets what makes llvmpipe fast, where the user did not set it; it comes before the instance that is used.
+// driver is the driver's description.
 //
-// Vectors of 512 bits take a third less time than those of 256 wherever the CPU has AVX-512. The folder for compiled kernels is our own and bears the
-// driver's version, the vector width and the CPU's model: Mesa's key for a kernel knows none of the last two, so a shared folder gives code of another
-// width, and code that a crash left damaged stays for every program.
+// Vectors of 512 bits take a third less time than those of 256 wherever the CPU has AVX-512. The folder for compiled
+// kernels is our own and bears the driver's version, the vector width and the CPU's model: Mesa's key for a kernel
+// knows none of the last two, so a shared folder gives code of another width, and code that a crash left damaged stays
+// for every program.
 func tuneLlvmpipe(driver string) {
 	width := os.Getenv(vectorWidthEnv)
 	if width == "" && wideVectors() {
 		width = "512"
 		os.Setenv(vectorWidthEnv, width)
 	}
-	if os.Getenv(shaderCacheEnv) != "" || os.Getenv(noCacheEnv) != "" || os.Getenv(oldNoCacheEnv) != "" || os.Getenv(singleCacheEnv) != "" {
+	if os.Getenv(shaderCacheEnv) != "" || os.Getenv(noCacheEnv) != "" || os.Getenv(oldNoCacheEnv) != "" ||
+		os.Getenv(singleCacheEnv) != "" {
 		return
 	}
 	base, err := ownShaderCache()
@@ -64,8 +68,9 @@ func OwnShaderCache(folder string) bool {
 	return err == nil && folder != "" && filepath.Dir(folder) == base
 }
 
-// ClearShaderCache deletes the kernels that llvmpipe compiled for this program, of every version and vector width, and tells where they were and how many
-// bytes they took. Devices must not be open. A folder that the user chose for the driver stays.
+// ClearShaderCache deletes the kernels that llvmpipe compiled for this program, of every version and vector width, and
+// tells where they were and how many bytes they took. Devices must not be open. A folder that the user chose for the
+// driver stays.
 func ClearShaderCache() (folder string, size int64, err error) {
 	if folder, err = ownShaderCache(); err != nil {
 		return folder, 0, err
@@ -118,7 +123,8 @@ func vectorWidth(name string) int {
 	return bits
 }
 
-// cpuModel is the CPU's name as the kernel tells it, with family and model, which virtual machines leave where they hide the name.
+// cpuModel is the CPU's name as the kernel tells it, with family and model, which virtual machines leave where they
+// hide the name.
 var cpuModel = sync.OnceValue(func() string {
 	raw, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {

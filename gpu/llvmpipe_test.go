@@ -56,7 +56,8 @@ func TestTuneLlvmpipe(t *testing.T) {
 }
 
 func TestVectorWidth(t *testing.T) {
-	for name, want := range map[string]int{"llvmpipe (LLVM 15.0.6, 512 bits)": 512, "llvmpipe (LLVM 19.1.7, 256 bits)": 256, "GeForce 256 bits": 0, "llvmpipe": 0} {
+	for name, want := range map[string]int{"llvmpipe (LLVM 15.0.6, 512 bits)": 512,
+		"llvmpipe (LLVM 19.1.7, 256 bits)": 256, "GeForce 256 bits": 0, "llvmpipe": 0} {
 		if got := vectorWidth(name); got != want {
 			t.Errorf("%s: %d bits, want %d", name, got, want)
 		}

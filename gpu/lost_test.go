@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// TestLost takes a device away and asks it for all kinds of things. It runs this binary again, for the library prints what it thinks of that.
+// TestLost takes a device away and asks it for all kinds of things. It runs this binary again, for the library prints
+// what it thinks of that.
 func TestLost(t *testing.T) {
 	const child = "NINVK_TEST_LOST"
 	if os.Getenv(child) == "" {
@@ -35,8 +36,10 @@ func TestLost(t *testing.T) {
 	check(t, d.SubmitRead(tape, y, r))
 	r.Start()
 	for what, err := range map[string]error{
-		"the loss of the device": d.Lose(), "a step": d.Submit(tape), "r": r.Wait(make([]byte, 16)), "waiting": d.Wait("waiting"), "writing to x": d.Write(x, 0, make([]byte, 16)),
-		"read y": second(d.Read(y, 0, 16)), "allocating z": second(d.NewBuffer("z", 16)), "uploading": d.Flush("uploading"), "sending": d.Send("sending"), "again": d.NewTape("again").Finish(),
+		"the loss of the device": d.Lose(), "a step": d.Submit(tape), "r": r.Wait(make([]byte, 16)),
+		"waiting": d.Wait("waiting"), "writing to x": d.Write(x, 0, make([]byte, 16)),
+		"read y": second(d.Read(y, 0, 16)), "allocating z": second(d.NewBuffer("z", 16)), "uploading": d.Flush("uploading"),
+		"sending": d.Send("sending"), "again": d.NewTape("again").Finish(),
 	} {
 		var lost *LostError
 		if !errors.As(err, &lost) || !strings.Contains(lost.During, what) {

@@ -11,8 +11,9 @@ import (
 	"github.com/rajveermalviya/go-webgpu/wgpu"
 )
 
-// LimitsEnv is the environment variable that lowers limits of all adapters, as maxStorageBufferBindingSize=1048576,maxComputeInvocationsPerWorkgroup=128: the
-// program then behaves as on a smaller adapter. The names are WebGPU's, and unrolledLimit. A number above an adapter's own limit changes nothing.
+// LimitsEnv is the environment variable that lowers limits of all adapters, as
+// maxStorageBufferBindingSize=1048576,maxComputeInvocationsPerWorkgroup=128: the program then behaves as on a smaller
+// adapter. The names are WebGPU's, and unrolledLimit. A number above an adapter's own limit changes nothing.
 const LimitsEnv = "NINVK_LIMITS"
 
 // unrolledLimit is the one limit that is the program's own, of which the device knows nothing.
@@ -71,7 +72,8 @@ func parseLimits(s string) (map[string]uint64, error) {
 		name, number, _ := strings.Cut(item, "=")
 		name = strings.TrimSpace(name)
 		if lowerable[name] == nil {
-			return nil, &LimitsError{item, "no limit of this name; write NAME=NUMBER, the names are " + strings.Join(slices.Sorted(maps.Keys(lowerable)), ", ")}
+			return nil, &LimitsError{item, "no limit of this name; write NAME=NUMBER, the names are " +
+				strings.Join(slices.Sorted(maps.Keys(lowerable)), ", ")}
 		}
 		v, err := strconv.ParseUint(strings.TrimSpace(number), 10, 64)
 		if err != nil || v == 0 {

@@ -13,10 +13,13 @@ func TestParseLimits(t *testing.T) {
 		fails []string // parts of the error
 	}{
 		{value: "", want: map[string]uint64{}},
-		{value: " maxBufferSize=16 ,maxTextureDimension2D = 8192,", want: map[string]uint64{"maxBufferSize": 16, "maxTextureDimension2D": 8192}},
-		{value: "maxbuffersize=16", fails: []string{LimitsEnv, "maxbuffersize=16", "maxBufferSize, maxComputeInvocationsPerWorkgroup"}},
+		{value: " maxBufferSize=16 ,maxTextureDimension2D = 8192,",
+			want: map[string]uint64{"maxBufferSize": 16, "maxTextureDimension2D": 8192}},
+		{value: "maxbuffersize=16", fails: []string{LimitsEnv, "maxbuffersize=16",
+			"maxBufferSize, maxComputeInvocationsPerWorkgroup"}},
 		{value: "16", fails: []string{LimitsEnv, "NAME=NUMBER"}},
-		{value: "maxBufferSize=16,maxTextureDimension2D=lots", fails: []string{LimitsEnv, "maxTextureDimension2D=lots", "whole number"}},
+		{value: "maxBufferSize=16,maxTextureDimension2D=lots",
+			fails: []string{LimitsEnv, "maxTextureDimension2D=lots", "whole number"}},
 		{value: "maxBufferSize", fails: []string{"maxBufferSize", "whole number"}},
 		{value: "maxBufferSize=0", fails: []string{"maxBufferSize=0", "from 1 on"}},
 		{value: "maxBufferSize=-1", fails: []string{"maxBufferSize=-1"}},
@@ -62,7 +65,8 @@ func TestLowered(t *testing.T) {
 			t.Errorf("%s is raised", name)
 		}
 	}
-	t.Setenv(LimitsEnv, "maxComputeInvocationsPerWorkgroup=32,maxBufferSize=4096,maxStorageBufferBindingSize=1024,maxTextureDimension2D=99999999")
+	t.Setenv(LimitsEnv, "maxComputeInvocationsPerWorkgroup=32,maxBufferSize=4096,maxStorageBufferBindingSize=1024,"+
+		"maxTextureDimension2D=99999999")
 	d, err := Open("")
 	check(t, err)
 	defer d.Close()

@@ -7,7 +7,8 @@ package gpu
 
 // The binding's MapAsync hands C the address of a Go variable that nothing keeps alive until the callback runs, so a
 // garbage collection in between leaves C with a dangling pointer. These few lines map through memory that C owns.
-extern void wgpuBufferMapAsync(void *buffer, uint32_t mode, size_t offset, size_t size, void (*callback)(uint32_t, void *), void *userdata);
+extern void wgpuBufferMapAsync(void *buffer, uint32_t mode, size_t offset, size_t size,
+	void (*callback)(uint32_t, void *), void *userdata);
 
 static void ninvk_mapped(uint32_t status, void *userdata) { *(volatile int32_t *)userdata = (int32_t)status + 1; }
 

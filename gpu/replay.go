@@ -8,8 +8,9 @@ package gpu
 #include <string.h>
 #include "guard.h"
 
-// The binding makes Go objects for every command that it encodes, and every step encodes hundreds. A tape is therefore kept as an array of C structs,
-// and played here. Declarations are those of the binding's webgpu.h, of which only the names and layouts below are used; handles are void *.
+// The binding makes Go objects for every command that it encodes, and every step encodes hundreds. A tape is therefore
+// kept as an array of C structs, and played here. Declarations are those of the binding's webgpu.h, of which only the
+// names and layouts below are used; handles are void *.
 typedef struct { const void *next; uint64_t offset; uint32_t bytesPerRow, rowsPerImage; } layout;
 typedef struct { const void *next; layout layout; void *buffer; } imageBuffer;
 typedef struct { const void *next; void *texture; uint32_t mip, x, y, z; uint32_t aspect; } imageTexture;
@@ -19,13 +20,16 @@ extern void wgpuDevicePushErrorScope(void *device, uint32_t filter);
 extern void wgpuDevicePopErrorScope(void *device, void (*callback)(uint32_t, const char *, void *), void *userdata);
 extern void *wgpuDeviceCreateCommandEncoder(void *device, const void *descriptor);
 extern void *wgpuCommandEncoderBeginComputePass(void *encoder, const void *descriptor);
-extern void wgpuCommandEncoderCopyBufferToBuffer(void *encoder, void *from, uint64_t fromOffset, void *to, uint64_t toOffset, uint64_t size);
-extern void wgpuCommandEncoderCopyBufferToTexture(void *encoder, const imageBuffer *from, const imageTexture *to, const extent *size);
+extern void wgpuCommandEncoderCopyBufferToBuffer(void *encoder, void *from, uint64_t fromOffset, void *to,
+	uint64_t toOffset, uint64_t size);
+extern void wgpuCommandEncoderCopyBufferToTexture(void *encoder, const imageBuffer *from, const imageTexture *to,
+	const extent *size);
 extern void wgpuCommandEncoderClearBuffer(void *encoder, void *buffer, uint64_t offset, uint64_t size);
 extern void *wgpuCommandEncoderFinish(void *encoder, const void *descriptor);
 extern void wgpuCommandEncoderRelease(void *encoder);
 extern void wgpuComputePassEncoderSetPipeline(void *pass, void *pipeline);
-extern void wgpuComputePassEncoderSetBindGroup(void *pass, uint32_t index, void *group, size_t count, const uint32_t *offsets);
+extern void wgpuComputePassEncoderSetBindGroup(void *pass, uint32_t index, void *group, size_t count,
+	const uint32_t *offsets);
 extern void wgpuComputePassEncoderDispatchWorkgroups(void *pass, uint32_t x, uint32_t y, uint32_t z);
 extern void wgpuComputePassEncoderEnd(void *pass);
 extern void wgpuComputePassEncoderRelease(void *pass);
@@ -70,7 +74,8 @@ static void ninvk_end_pass(ninvk_player *p) {
 	p->pass = p->pipeline = NULL;
 }
 
-static void ninvk_to_texture(ninvk_player *p, const ninvk_command *c, uint64_t offset, uint32_t pitch, uint32_t x, uint32_t y, uint32_t width, uint32_t height) {
+static void ninvk_to_texture(ninvk_player *p, const ninvk_command *c, uint64_t offset, uint32_t pitch, uint32_t x,
+	uint32_t y, uint32_t width, uint32_t height) {
 	imageBuffer from = {NULL, {NULL, offset, pitch, height}, c->from};
 	imageTexture to = {NULL, c->to, 0, x, y, 0, 0};
 	extent size = {width, height, 1};
@@ -82,7 +87,8 @@ static void ninvk_runs(ninvk_player *p, const ninvk_command *c) {
 	const uint32_t run = 16 * 16; // bytes
 	for (uint32_t plane = 0; plane < c->width; plane++)
 		for (uint32_t fold = 0; fold < c->folds && fold < c->rows; fold++)
-			ninvk_to_texture(p, c, c->fromOffset + (uint64_t)plane * c->pitch + fold * run, c->folds * run, 16 * (fold * c->width + plane), 0, 16,
+			ninvk_to_texture(p, c, c->fromOffset + (uint64_t)plane * c->pitch + fold * run, c->folds * run,
+				16 * (fold * c->width + plane), 0, 16,
 			                 (c->rows - fold + c->folds - 1) / c->folds);
 }
 
@@ -93,7 +99,8 @@ static void ninvk_texels(ninvk_player *p, const ninvk_command *c) {
 		uint32_t x = at % c->width, n = end - at;
 		uint32_t width = n < c->width - x ? n : c->width - x;
 		uint32_t height = width == c->width ? n / width : 1;
-		ninvk_to_texture(p, c, c->fromOffset + (uint64_t)(at - c->first) * (c->pitch / c->width), c->pitch, x, at / c->width, width, height);
+		ninvk_to_texture(p, c, c->fromOffset + (uint64_t)(at - c->first) * (c->pitch / c->width), c->pitch, x, at / c->width,
+			width, height);
 		at += width * height;
 	}
 }
@@ -306,7 +313,8 @@ func newReel(commands []command) *reel {
 			to.first, to.texels = C.uint32_t(c.first), C.uint32_t(c.texels)
 		case c.src != nil:
 			to.kind = C.COPY
-			to.from, to.fromOffset, to.to, to.toOffset, to.size = c.src.h, C.uint64_t(c.from), c.dst.h, C.uint64_t(c.to), C.uint64_t(c.size)
+			to.from, to.fromOffset, to.to, to.toOffset, to.size = c.src.h, C.uint64_t(c.from), c.dst.h, C.uint64_t(c.to),
+				C.uint64_t(c.size)
 		default:
 			to.kind = C.CLEAR
 			to.to, to.toOffset, to.size = c.dst.h, C.uint64_t(c.to), C.uint64_t(c.size)

@@ -20,7 +20,8 @@ type Buffer struct {
 
 // NewBuffer allocates size bytes (rounded up to 16).
 func (d *Device) NewBuffer(label string, size uint64) (*Buffer, error) {
-	return d.newBuffer(label, size, wgpu.BufferUsage_Storage|wgpu.BufferUsage_Uniform|wgpu.BufferUsage_CopyDst|wgpu.BufferUsage_CopySrc)
+	return d.newBuffer(label, size,
+		wgpu.BufferUsage_Storage|wgpu.BufferUsage_Uniform|wgpu.BufferUsage_CopyDst|wgpu.BufferUsage_CopySrc)
 }
 
 func (d *Device) newBuffer(label string, size uint64, usage wgpu.BufferUsage) (*Buffer, error) {
@@ -37,7 +38,9 @@ func (d *Device) newBuffer(label string, size uint64, usage wgpu.BufferUsage) (*
 		return err
 	})
 	if err != nil {
-		return nil, &NoMemoryError{&LostError{fmt.Sprintf("allocating %q (%d bytes; %d are in use)", label, size, d.allocated), oneLine(err)}}
+		return nil,
+			&NoMemoryError{&LostError{fmt.Sprintf("allocating %q (%d bytes; %d are in use)", label, size, d.allocated),
+				oneLine(err)}}
 	}
 	d.allocated += size
 	d.live.Buffers++
@@ -115,8 +118,8 @@ func (d *Device) ReadFloatsAt(b *Buffer, offset uint64, n int) ([]float32, error
 	return unsafe.Slice((*float32)(unsafe.Pointer(&raw[0])), n), nil
 }
 
-// Readback is one slot for reading results without stopping the queue: record a copy into it, submit, Start, and later ask
-// Ready or Wait.
+// Readback is one slot for reading results without stopping the queue: record a copy into it, submit, Start, and later
+// ask Ready or Wait.
 type Readback struct {
 	staging *Buffer
 	m       mapping
@@ -204,9 +207,10 @@ func (d *Device) NewTexture(label string, width, height, texelSize int) (*Textur
 	var v *wgpu.TextureView
 	err := guard("allocating "+label, func() (err error) {
 		t, err = d.device.CreateTexture(&wgpu.TextureDescriptor{
-			Label: label, Usage: wgpu.TextureUsage_TextureBinding | wgpu.TextureUsage_CopyDst, Dimension: wgpu.TextureDimension_2D,
-			Size:   wgpu.Extent3D{Width: uint32(width), Height: uint32(height), DepthOrArrayLayers: 1},
-			Format: format, MipLevelCount: 1, SampleCount: 1,
+			Label: label, Usage: wgpu.TextureUsage_TextureBinding | wgpu.TextureUsage_CopyDst,
+			Dimension: wgpu.TextureDimension_2D,
+			Size:      wgpu.Extent3D{Width: uint32(width), Height: uint32(height), DepthOrArrayLayers: 1},
+			Format:    format, MipLevelCount: 1, SampleCount: 1,
 		})
 		if err == nil {
 			v, err = t.CreateView(nil)
@@ -214,7 +218,8 @@ func (d *Device) NewTexture(label string, width, height, texelSize int) (*Textur
 		return err
 	})
 	if err != nil {
-		return nil, &NoMemoryError{&LostError{fmt.Sprintf("allocating %q (%d×%d texels)", label, width, height), oneLine(err)}}
+		return nil,
+			&NoMemoryError{&LostError{fmt.Sprintf("allocating %q (%d×%d texels)", label, width, height), oneLine(err)}}
 	}
 	x := &Texture{Label: label, Width: width, Height: height, TexelSize: texelSize, d: d, t: t, v: v}
 	d.allocated += x.size()
@@ -229,12 +234,14 @@ func (t *Texture) WriteRows(y int, data []byte) error {
 	pitch := t.Width * t.TexelSize
 	rows := len(data) / pitch
 	if rows*pitch != len(data) || y+rows > t.Height {
-		return fmt.Errorf("write of %d bytes at row %d into texture %q of %d rows of %d bytes", len(data), y, t.Label, t.Height, pitch)
+		return fmt.Errorf("write of %d bytes at row %d into texture %q of %d rows of %d bytes", len(data), y, t.Label,
+			t.Height, pitch)
 	}
 	if t.d.player.lost() {
 		return &LostError{"writing to " + t.Label, gone}
 	}
-	return t.d.queue.WriteTexture(&wgpu.ImageCopyTexture{Texture: t.t, Origin: wgpu.Origin3D{Y: uint32(y)}, Aspect: wgpu.TextureAspect_All}, data,
+	return t.d.queue.WriteTexture(&wgpu.ImageCopyTexture{Texture: t.t, Origin: wgpu.Origin3D{Y: uint32(y)},
+		Aspect: wgpu.TextureAspect_All}, data,
 		&wgpu.TextureDataLayout{BytesPerRow: uint32(pitch), RowsPerImage: uint32(rows)},
 		&wgpu.Extent3D{Width: uint32(t.Width), Height: uint32(rows), DepthOrArrayLayers: 1})
 }

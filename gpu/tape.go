@@ -19,7 +19,8 @@ const (
 	TextureUint             // texture_2d<u32>
 )
 
-// Kernel is the source of a compute shader with entry point main and bindings @group(0) @binding(i) in the order of Bindings.
+// Kernel is the source of a compute shader with entry point main and bindings @group(0) @binding(i) in the order of
+// Bindings.
 type Kernel struct {
 	Name     string
 	Source   string
@@ -58,7 +59,8 @@ func (d *Device) compiled(k Kernel) *Pipeline {
 // module has the library read a kernel's source.
 func (d *Device) module(k Kernel) (m *wgpu.ShaderModule, err error) {
 	err = guard("compiling "+k.Name, func() error {
-		m, err = d.device.CreateShaderModule(&wgpu.ShaderModuleDescriptor{Label: k.Name, WGSLDescriptor: &wgpu.ShaderModuleWGSLDescriptor{Code: k.Source}})
+		m, err = d.device.CreateShaderModule(&wgpu.ShaderModuleDescriptor{Label: k.Name,
+			WGSLDescriptor: &wgpu.ShaderModuleWGSLDescriptor{Code: k.Source}})
 		return err
 	})
 	return m, d.compileError(k, err)
@@ -75,15 +77,18 @@ func (d *Device) pipeline(k Kernel, m *wgpu.ShaderModule) (*Pipeline, error) {
 		for i, kind := range k.Bindings {
 			entries[i] = layoutEntry(i, kind)
 		}
-		if p.l, err = d.device.CreateBindGroupLayout(&wgpu.BindGroupLayoutDescriptor{Label: k.Name, Entries: entries}); err != nil {
+		if p.l, err = d.device.CreateBindGroupLayout(&wgpu.BindGroupLayoutDescriptor{Label: k.Name,
+			Entries: entries}); err != nil {
 			return err
 		}
-		pl, err := d.device.CreatePipelineLayout(&wgpu.PipelineLayoutDescriptor{Label: k.Name, BindGroupLayouts: []*wgpu.BindGroupLayout{p.l}})
+		pl, err := d.device.CreatePipelineLayout(&wgpu.PipelineLayoutDescriptor{Label: k.Name,
+			BindGroupLayouts: []*wgpu.BindGroupLayout{p.l}})
 		if err != nil {
 			return err
 		}
 		defer pl.Release()
-		p.p, err = d.device.CreateComputePipeline(&wgpu.ComputePipelineDescriptor{Label: k.Name, Layout: pl, Compute: wgpu.ProgrammableStageDescriptor{Module: m, EntryPoint: "main"}})
+		p.p, err = d.device.CreateComputePipeline(&wgpu.ComputePipelineDescriptor{Label: k.Name, Layout: pl,
+			Compute: wgpu.ProgrammableStageDescriptor{Module: m, EntryPoint: "main"}})
 		return err
 	})
 	if err != nil {
@@ -145,7 +150,8 @@ func (s Slice) size() uint64 {
 // slot is the size of a parameter slot: the largest offset alignment that WebGPU allows a device to ask for.
 const slot = 256
 
-// Tape is a recorded list of dispatches and copies that can be submitted again and again. Record it once; Submit finishes it.
+// Tape is a recorded list of dispatches and copies that can be submitted again and again. Record it once; Submit
+// finishes it.
 type Tape struct {
 	Label    string
 	Part     any // what the commands recorded from now on belong to, in the words of who records; Time hands it back
@@ -192,8 +198,8 @@ func (t *Tape) fail(err error) {
 	}
 }
 
-// Dispatch records a run of kernel k over x×y×z workgroups. params (at most 64 words) is the content of the kernel's Params
-// binding; resources are the other bindings in order: Slice or *Texture.
+// Dispatch records a run of kernel k over x×y×z workgroups. params (at most 64 words) is the content of the kernel's
+// Params binding; resources are the other bindings in order: Slice or *Texture.
 func (t *Tape) Dispatch(k Kernel, params []uint32, x, y, z int, resources ...any) {
 	if t.err != nil {
 		return
@@ -218,7 +224,8 @@ func (t *Tape) Dispatch(k Kernel, params []uint32, x, y, z int, resources ...any
 
 // Copy records a copy of size bytes between buffers.
 func (t *Tape) Copy(src *Buffer, from uint64, dst *Buffer, to, size uint64) {
-	t.commands = append(t.commands, command{label: "copy " + src.Label, part: t.Part, src: src, from: from, dst: dst, to: to, size: size})
+	t.commands = append(t.commands, command{label: "copy " + src.Label, part: t.Part, src: src, from: from, dst: dst,
+		to: to, size: size})
 }
 
 // Clear records the filling of size bytes with zeros.
@@ -226,27 +233,34 @@ func (t *Tape) Clear(dst *Buffer, offset, size uint64) {
 	t.commands = append(t.commands, command{label: "clear " + dst.Label, part: t.Part, dst: dst, to: offset, size: size})
 }
 
-// CopyRuns records a copy of planes of texels into a texture, cut into runs of 16: run b of plane g goes to column ((b mod folds)·planes + g)·16 of row
-// b / folds. pitch is the distance of planes in texels, a multiple of 16; of each plane the first runs are copied.
+// CopyRuns records a copy of planes of texels into a texture, cut into runs of 16: run b of plane g goes to column ((b
+// mod folds)·planes + g)·16 of row b / folds. pitch is the distance of planes in texels, a multiple of 16; of each
+// plane the first runs are copied.
 func (t *Tape) CopyRuns(src Slice, dst *Texture, planes, pitch, runs, folds int) {
-	if 16*pitch*planes > int(src.size()) || pitch%16 != 0 || 16*runs > pitch || dst.TexelSize != 16 || 16*planes*folds > dst.Width || (runs+folds-1)/folds > dst.Height {
-		t.fail(fmt.Errorf("copy of %d planes of %d texels, pitch %d, %d a row, from buffer %q (%d bytes) to texture %q (%d×%d)",
+	if 16*pitch*planes > int(src.size()) || pitch%16 != 0 || 16*runs > pitch || dst.TexelSize != 16 ||
+		16*planes*folds > dst.Width || (runs+folds-1)/folds > dst.Height {
+		t.fail(fmt.Errorf("copy of %d planes of %d texels, pitch %d, %d a row, from buffer %q (%d bytes) to texture %q "+
+			"(%d×%d)",
 			planes, 16*runs, pitch, 16*planes*folds, src.Buffer.Label, src.size(), dst.Label, dst.Width, dst.Height))
 		return
 	}
-	t.commands = append(t.commands, command{label: "copy " + src.Buffer.Label, part: t.Part, src: src.Buffer, from: src.Offset, texture: dst, runs: &runCopy{planes, pitch, runs, folds}})
+	t.commands = append(t.commands, command{label: "copy " + src.Buffer.Label, part: t.Part, src: src.Buffer,
+		from: src.Offset, texture: dst, runs: &runCopy{planes, pitch, runs, folds}})
 }
 
 // runCopy is what CopyRuns was told.
 type runCopy struct{ planes, pitch, runs, folds int }
 
-// CopyTexels records a copy of the first n texels of src into a texture whose texels are counted row by row, from texel first on.
+// CopyTexels records a copy of the first n texels of src into a texture whose texels are counted row by row, from texel
+// first on.
 func (t *Tape) CopyTexels(src Slice, dst *Texture, first, n int) {
 	if uint64(n*dst.TexelSize) > src.size() || first+n > dst.Width*dst.Height || dst.Width*dst.TexelSize%256 != 0 {
-		t.fail(fmt.Errorf("copy of %d texels from buffer %q (%d bytes) to texel %d of texture %q (%d×%d)", n, src.Buffer.Label, src.size(), first, dst.Label, dst.Width, dst.Height))
+		t.fail(fmt.Errorf("copy of %d texels from buffer %q (%d bytes) to texel %d of texture %q (%d×%d)", n,
+			src.Buffer.Label, src.size(), first, dst.Label, dst.Width, dst.Height))
 		return
 	}
-	t.commands = append(t.commands, command{label: "copy " + src.Buffer.Label, part: t.Part, src: src.Buffer, from: src.Offset, texture: dst, first: first, texels: n})
+	t.commands = append(t.commands, command{label: "copy " + src.Buffer.Label, part: t.Part, src: src.Buffer,
+		from: src.Offset, texture: dst, first: first, texels: n})
 }
 
 // Split ends the submit here when the tape is submitted: what follows goes into another one.
@@ -276,10 +290,12 @@ func (t *Tape) Kernels() []Kernel {
 	return kernels
 }
 
-// Finish compiles the kernels, writes the parameters to the adapter and makes the bind groups. Submit does it where it was not done.
+// Finish compiles the kernels, writes the parameters to the adapter and makes the bind groups. Submit does it where it
+// was not done.
 func (t *Tape) Finish() error { return t.finish(func(from, to int) {}) }
 
-// finish calls ready whenever the commands from one index up to another can be played and the next one waits for its kernel to be compiled.
+// finish calls ready whenever the commands from one index up to another can be played and the next one waits for its
+// kernel to be compiled.
 func (t *Tape) finish(ready func(from, to int)) error {
 	if t.err != nil || t.reel != nil {
 		return t.err
@@ -314,7 +330,8 @@ func (t *Tape) finish(ready func(from, to int)) error {
 	return nil
 }
 
-// play finishes the tape and submits it. The adapter works on the commands before a kernel that is still being compiled; they are a submit of their own.
+// play finishes the tape and submits it. The adapter works on the commands before a kernel that is still being
+// compiled; they are a submit of their own.
 func (t *Tape) play() error {
 	p := &t.d.player
 	err := t.finish(func(from, to int) {
@@ -346,8 +363,8 @@ type compilation struct {
 	err      error
 }
 
-// compile begins to make the pipelines of all kernels, in the order in which they are used. The library makes one pipeline after the other; meanwhile it reads
-// the sources of the next.
+// compile begins to make the pipelines of all kernels, in the order in which they are used. The library makes one
+// pipeline after the other; meanwhile it reads the sources of the next.
 func (t *Tape) compile() *compilations {
 	t.compileAhead()
 	kernels := t.Kernels()
@@ -449,10 +466,12 @@ func (t *Tape) group(c *command) (*wgpu.BindGroup, error) {
 		switch r := c.resources[next].(type) {
 		case Slice:
 			if r.Offset+r.size() > r.Buffer.Size {
-				return nil, fmt.Errorf("slice of %d bytes at %d of buffer %q (%d bytes)", r.size(), r.Offset, r.Buffer.Label, r.Buffer.Size)
+				return nil, fmt.Errorf("slice of %d bytes at %d of buffer %q (%d bytes)", r.size(), r.Offset, r.Buffer.Label,
+					r.Buffer.Size)
 			}
 			if r.Offset%slot != 0 { // some adapters take less, but what one takes all should
-				return nil, fmt.Errorf("slice at %d of buffer %q: a binding must start at a multiple of %d bytes", r.Offset, r.Buffer.Label, slot)
+				return nil, fmt.Errorf("slice at %d of buffer %q: a binding must start at a multiple of %d bytes", r.Offset,
+					r.Buffer.Label, slot)
 			}
 			if limit := limits.MaxStorageBufferBindingSize; kind != Uniform && r.size() > limit {
 				return nil, fmt.Errorf("buffer %q: %d bytes bound, %w (%d)", r.Buffer.Label, r.size(), ErrTooLarge, limit)
@@ -488,8 +507,8 @@ func (t *Tape) Release() {
 	}
 }
 
-// Submit encodes the tapes one after the other and hands them to the queue: one submit, but for marks made by Split and for kernels that a tape's first
-// submit has to wait for. It does not wait for the adapter.
+// Submit encodes the tapes one after the other and hands them to the queue: one submit, but for marks made by Split and
+// for kernels that a tape's first submit has to wait for. It does not wait for the adapter.
 func (d *Device) Submit(tapes ...*Tape) error {
 	for _, t := range tapes {
 		d.last = t.Label
@@ -503,7 +522,8 @@ func (d *Device) Submit(tapes ...*Tape) error {
 	return d.player.err("submitting", d.last)
 }
 
-// SubmitRead submits the tape and, behind it, a copy of src's first bytes to the read-back slot; call the slot's Start next.
+// SubmitRead submits the tape and, behind it, a copy of src's first bytes to the read-back slot; call the slot's Start
+// next.
 func (d *Device) SubmitRead(t *Tape, src *Buffer, into *Readback) error {
 	if into.tape == nil || into.from != src {
 		into.tape, into.from = d.NewTape(t.Label+", read back"), src

@@ -35,9 +35,10 @@ type TimingOptions struct {
 // mostRepeats bounds the repetitions of one command in a submit.
 const mostRepeats = 256
 
-// Time runs the tape's commands one at a time, each in a submit of its own, round after round in the tape's order, so that every sample of a command sees
-// the machine in another moment. Marks made by Split are passed over. A command's time is that of its submit less the latency of an empty one, over its
-// repetitions; it contains the launch of the command. What the tape computes is of no use afterwards, as commands that add to their output ran more than once.
+// Time runs the tape's commands one at a time, each in a submit of its own, round after round in the tape's order, so
+// that every sample of a command sees the machine in another moment. Marks made by Split are passed over. A command's
+// time is that of its submit less the latency of an empty one, over its repetitions; it contains the launch of the
+// command. What the tape computes is of no use afterwards, as commands that add to their output ran more than once.
 func (d *Device) Time(ctx context.Context, t *Tape, o TimingOptions) (Timings, error) {
 	r := Timings{Submits: 1}
 	if err := t.Finish(); err != nil {
@@ -126,13 +127,15 @@ func (d *Device) Send(what string) error {
 	return d.player.err("submitting", what)
 }
 
-// Flush hands queued writes to the adapter and waits until they are done, so that what was written is no longer held for it.
+// Flush hands queued writes to the adapter and waits until they are done, so that what was written is no longer held
+// for it.
 func (d *Device) Flush(what string) error {
 	_, err := d.timeSubmit(what, 0, func() {})
 	return err
 }
 
-// timeSubmit encodes commands, submits them and waits. It waits before it begins to look: Wait looks the less often the longer it waits.
+// timeSubmit encodes commands, submits them and waits. It waits before it begins to look: Wait looks the less often the
+// longer it waits.
 func (d *Device) timeSubmit(what string, wait time.Duration, encode func()) (time.Duration, error) {
 	d.last = what
 	d.player.begin()
@@ -149,7 +152,8 @@ func (d *Device) timeSubmit(what string, wait time.Duration, encode func()) (tim
 	return time.Since(start), nil
 }
 
-// timeWhole submits the tape and waits: how long encoding it took the host, and how long all took. A software driver may run the kernels within Submit.
+// timeWhole submits the tape and waits: how long encoding it took the host, and how long all took. A software driver
+// may run the kernels within Submit.
 func (d *Device) timeWhole(t *Tape) (host, whole time.Duration, err error) {
 	start := time.Now()
 	d.player.submitting = 0

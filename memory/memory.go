@@ -1,5 +1,6 @@
-// Package memory tells how much memory this process may have: that of the machine, or the least limit of the control groups (cgroups) that it is in, as containers and
-// batch systems set them. A process that takes more is killed without a word.
+// Package memory tells how much memory this process may have: that of the machine, or the least limit of the control
+// groups (cgroups) that it is in, as containers and batch systems set them. A process that takes more is killed without
+// a word.
 package memory
 
 import (
@@ -58,10 +59,12 @@ func machine(root string) Limit {
 	return Limit{}
 }
 
-// files are those that hold limits, by the version of control groups. What is above memory.high is slowed down until it hardly runs.
+// files are those that hold limits, by the version of control groups. What is above memory.high is slowed down until it
+// hardly runs.
 var files = map[string][]string{"cgroup": {"memory.limit_in_bytes"}, "cgroup2": {"memory.max", "memory.high"}}
 
-// limitFiles are the files that may hold a limit on this process: those of its group, and of every group above as far as they can be seen.
+// limitFiles are the files that may hold a limit on this process: those of its group, and of every group above as far
+// as they can be seen.
 func limitFiles(root string) []string {
 	var all []string
 	groups := memoryGroups(root)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-gl/mathgl/mgl32"
 
+	"ninvk/ci/slow"
 	"ninvk/cifar10"
 	"ninvk/gpu"
 	"ninvk/models"
@@ -170,7 +171,7 @@ func followGolden(t *testing.T, file string) map[string]string {
 
 func TestTenStepsFollowPyTorch(t *testing.T) {
 	files := []string{"nin-8.json", "nin-bn-8.json"}
-	if os.Getenv("NINVK_FULL") == "1" {
+	if slow.Wanted() {
 		files = append(files, "nin-64.json", "nin-bn-64.json")
 	}
 	for _, file := range files {
@@ -180,9 +181,6 @@ func TestTenStepsFollowPyTorch(t *testing.T) {
 
 // Every variant of every pass, forced, trains as PyTorch does.
 func TestTenStepsWithEachVariant(t *testing.T) {
-	if os.Getenv("NINVK_FULL") != "1" {
-		t.Skip("part of make test-full: several compilers take long over the kernels for others")
-	}
 	for _, pass := range []ops.Pass{ops.ConvForward, ops.ConvInputGrad, ops.ConvWeightGrad} {
 		for _, name := range ops.Variants(pass) {
 			t.Run(string(pass)+"="+name, func(t *testing.T) {

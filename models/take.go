@@ -30,6 +30,8 @@ func (f *File) take(best *fit) (*safetensors.File, error) {
 // types are the float types other than float32, with what is done to read them.
 var types = map[string]string{
 	"F16": "float16 read as float32", "BF16": "bfloat16 read as float32", "F64": "float64 rounded to float32",
+	"F8_E4M3": "float8 read as float32", "F8_E5M2": "float8 read as float32", "F8_E8M0": "float8 read as float32",
+	"F8_E4M3FNUZ": "float8 read as float32", "F8_E5M2FNUZ": "float8 read as float32",
 }
 
 // mostPassedOver is how many things that are passed over are named.

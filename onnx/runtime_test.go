@@ -36,9 +36,6 @@ var runtimes = []struct {
 
 // Other runtimes give our logits for the sample's 200 test images.
 func TestRuntimesAgree(t *testing.T) {
-	if os.Getenv("NINVK_FULL") != "1" {
-		t.Skip("a slow test that needs ONNX Runtime and OpenCV; make test-full runs it")
-	}
 	for _, r := range runtimes {
 		if text, err := exec.Command(r.check[0], r.check[1:]...).CombinedOutput(); err != nil {
 			t.Fatalf("%s is not there; %s: %v\n%s", r.name, r.missing, err, text)

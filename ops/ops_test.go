@@ -5,13 +5,13 @@ import (
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"unsafe"
 
+	"ninvk/ci/slow"
 	"ninvk/gpu"
 	"ninvk/ops"
 	"ninvk/ops/ref"
@@ -49,7 +49,7 @@ func recorder(t testing.TB, tape string, need ops.Need) *ops.Recorder {
 		lent.partial = must(d.NewBuffer("partial sums", ops.PartialBytes))(t)
 		fill(t, lent.partial, float32(math.NaN()))
 	}
-	if lent.scratch == nil || need.Scratch.Max(lent.extent) != lent.extent {
+	if need.Scratch.Max(lent.extent) != lent.extent { // none without a need, as the adapter's limits may be lowered
 		if lent.scratch != nil {
 			lent.scratch.Release()
 		}
@@ -257,8 +257,14 @@ func zeroChannels(t testing.TB, o ops.Operand, v []float32) {
 	}
 }
 
-// compare reports what lies outside the bound, the first few places of each output.
+// compare reports what lies outside the bounds of the table, the first few places of each output.
 func compare(t testing.TB, c ops.Case, got, want values) {
+	t.Helper()
+	compareWithin(t, c, got, want, func(o ops.Operand, _ int) float64 { return o.Bound() })
+}
+
+// compareWithin is compare with a bound for each place of an output.
+func compareWithin(t testing.TB, c ops.Case, got, want values, bound func(o ops.Operand, i int) float64) {
 	t.Helper()
 	for _, o := range c.Operands {
 		if o.Use != ops.Writes && o.Use != ops.Updates {
@@ -273,9 +279,9 @@ func compare(t testing.TB, c ops.Case, got, want values) {
 		wrong := 0
 		for i := range w {
 			e := math.Abs(g[i] - w[i])
-			if !(e <= o.Bound()) { // NaN is wrong too
+			if !(e <= bound(o, i)) { // NaN is wrong too
 				if wrong++; wrong <= 3 {
-					t.Errorf("%s[%d] is %.8g, the twin has %.8g (error %.1e, bound %.1e)", o.Name, i, g[i], w[i], e, o.Bound())
+					t.Errorf("%s[%d] is %.8g, the twin has %.8g (error %.1e, bound %.1e)", o.Name, i, g[i], w[i], e, bound(o, i))
 				}
 			}
 			worst = max(worst, e)
@@ -288,7 +294,7 @@ func compare(t testing.TB, c ops.Case, got, want values) {
 
 // cases is the table with the variants that fit the adapter, without the large entries unless NINVK_FULL is set.
 func cases(t testing.TB) []ops.Case {
-	return slices.DeleteFunc(ops.Cases(), func(c ops.Case) bool { return c.Large && os.Getenv("NINVK_FULL") == "" || !fits(t, c) })
+	return slices.DeleteFunc(ops.Cases(), func(c ops.Case) bool { return c.Large && !slow.Wanted() || !fits(t, c) })
 }
 
 func fits(t testing.TB, c ops.Case) bool {
@@ -306,7 +312,7 @@ func compilesSlowly(t testing.TB, c ops.Case) bool {
 // slowTiles says whether make test leaves kernels with tiles out, see compilesSlowly.
 func slowTiles(t testing.TB) bool {
 	a := device(t).Adapter
-	return a.VectorWidth > 256 && !strings.HasPrefix(a.Driver, "Mesa 22.") && os.Getenv("NINVK_FULL") == ""
+	return a.VectorWidth > 256 && !strings.HasPrefix(a.Driver, "Mesa 22.") && !slow.Wanted()
 }
 
 // find gives the entries of the table with this operator, pass and name: one, or one for every variant that fits the adapter.
@@ -460,9 +466,6 @@ func TestLongRuns(t *testing.T) {
 
 // TestWinogradError holds the rounding errors of Winograd's algorithm against those of the direct kernel, over a good part of the channels that nin's 5×5 and 3×3 layers have.
 func TestWinogradError(t *testing.T) {
-	if os.Getenv("NINVK_FULL") == "" {
-		t.Skip("part of make test-full: kernels of full size to compile")
-	}
 	for _, c := range []ops.Conv{{C: 48, M: 4, K: 5, Stride: 1, Pad: 2}, {C: 96, M: 4, K: 3, Stride: 1, Pad: 1}} {
 		squares := map[string]float64{}
 		for _, one := range ops.ConvCases(c, ops.Shape{N: 4, C: c.C, H: 16, W: 16}) {

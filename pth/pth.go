@@ -14,7 +14,8 @@ import (
 	"ninvk/safetensors"
 )
 
-// maxBytes is the most that the tensors of a file may take together. Tensors can share data, so a small file could ask for much.
+// maxBytes is the most that the tensors of a file may take together. Tensors can share data, so a small file could ask
+// for much.
 const maxBytes = 1 << 30
 
 // FormatError says what is wrong with a checkpoint, or what in it is not supported.

@@ -111,7 +111,8 @@ func TestKeepsOrder(t *testing.T) {
 	for _, x := range f.Tensors {
 		names = append(names, strings.TrimPrefix(x.Name, "classifier."))
 	}
-	want := []string{"0.weight", "0.bias", "1.weight", "1.bias", "1.running_mean", "1.running_var", "1.num_batches_tracked", "3.weight", "3.bias"}
+	want := []string{"0.weight", "0.bias", "1.weight", "1.bias", "1.running_mean", "1.running_var",
+		"1.num_batches_tracked", "3.weight", "3.bias"}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
@@ -267,7 +268,8 @@ const huge = "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f"
 
 // view is a tensor that looks at storage 0.
 func view(class string, count, offset, size, stride string) string {
-	return "ctorch._utils\n_rebuild_tensor_v2\n((" + word("storage") + "ctorch\n" + class + "\n" + word("0") + word("cpu") + count + "tQ" + offset + size + stride + "\x89}tR"
+	return "ctorch._utils\n_rebuild_tensor_v2\n((" + word("storage") + "ctorch\n" + class + "\n" + word("0") +
+		word("cpu") + count + "tQ" + offset + size + stride + "\x89}tR"
 }
 
 // only is the pickle of a dictionary with the one entry "w".
@@ -301,12 +303,14 @@ func TestRefuses(t *testing.T) {
 		{"truncated", whole[:len(whole)/2], []string{"damaged", "truncated"}},
 		{"flipped bit", damaged, []string{"data/0", "CRC-32", "damaged"}},
 		{"no pickle", zipped(t, zip.Store, six), []string{"no data.pkl"}},
-		{"two pickles", zipped(t, zip.Store, member{"x/data.pkl", good}, member{"y/data.pkl", good}), []string{"two files data.pkl"}},
+		{"two pickles", zipped(t, zip.Store, member{"x/data.pkl", good}, member{"y/data.pkl", good}),
+			[]string{"two files data.pkl"}},
 		{"two storages", pack(t, good, six, six), []string{"two files x/data/0"}},
 		{"compressed", zipped(t, zip.Deflate, member{"x/data.pkl", good}, six), []string{"data.pkl", "compressed"}},
 		{"big-endian", pack(t, good, six, member{"x/byteorder", []byte("big")}), []string{`"big"`, "little"}},
 		{"missing storage", pack(t, good), []string{"data/0", "missing"}},
-		{"short storage", pack(t, good, member{"x/data/0", make([]byte, 20)}), []string{`"w"`, "6 elements of 4 bytes", "20 bytes"}},
+		{"short storage", pack(t, good, member{"x/data/0", make([]byte, 20)}),
+			[]string{`"w"`, "6 elements of 4 bytes", "20 bytes"}},
 		{"odd storage", pack(t, good, member{"x/data/0", make([]byte, 27)}), []string{`"w"`, "27 bytes"}},
 		{"beyond its storage", pack(t, float(1, []int32{6}, []int32{1}), six), []string{`"w"`, "leaves its storage"}},
 		{"stride beyond", pack(t, float(0, []int32{2, 2}, []int32{4, 2}), six), []string{"leaves its storage"}},
@@ -319,13 +323,17 @@ func TestRefuses(t *testing.T) {
 			[]string{"too large"}},
 		{"huge beside nothing", pack(t, only(view("FloatStorage", int4(6), int4(0), int4(0)+huge+"\x86", ints(1, 1))),
 			six), []string{"too large"}},
-		{"huge product", pack(t, float(0, []int32{1 << 16, 1 << 16, 1 << 16, 1 << 16}, []int32{1, 1, 1, 1}), six), []string{"too large"}},
-		{"larger than its storage", pack(t, float(0, []int32{7}, []int32{0}), six), []string{"more elements than its storage"}},
-		{"together too large", pack(t, []byte(manyTimes+"."), member{"x/data/0", make([]byte, 30_000_000)}), []string{"1073741824 bytes"}},
+		{"huge product", pack(t, float(0, []int32{1 << 16, 1 << 16, 1 << 16, 1 << 16}, []int32{1, 1, 1, 1}), six),
+			[]string{"too large"}},
+		{"larger than its storage", pack(t, float(0, []int32{7}, []int32{0}), six),
+			[]string{"more elements than its storage"}},
+		{"together too large", pack(t, []byte(manyTimes+"."), member{"x/data/0", make([]byte, 30_000_000)}),
+			[]string{"1073741824 bytes"}},
 		{"negative size", pack(t, float(0, []int32{-6}, []int32{1}), six), []string{"whole number from 0"}},
 		{"negative stride", pack(t, float(5, []int32{6}, []int32{-1}), six), []string{"whole number from 0"}},
 		{"negative offset", pack(t, float(-1, []int32{1}, []int32{1}), six), []string{"can't be followed"}},
-		{"more strides than dimensions", pack(t, float(0, []int32{6}, []int32{1, 1}), six), []string{"1 dimensions and 2 strides"}},
+		{"more strides than dimensions", pack(t, float(0, []int32{6}, []int32{1, 1}), six),
+			[]string{"1 dimensions and 2 strides"}},
 		{"too many dimensions", pack(t, float(0, make([]int32, 65), make([]int32, 65)), six), []string{"at most 64"}},
 		{"unknown storage", pack(t, only(view("FloatingStorage", int4(6), int4(0), ints(6), ints(1))), six),
 			[]string{"FloatingStorage"}},
@@ -356,7 +364,8 @@ func TestRefuses(t *testing.T) {
 		{"name without end", pack(t, []byte("\x80\x02ctorch")), []string{"no end"}},
 		{"foreign reference", pack(t, []byte("\x80\x02"+word("file:///etc/passwd")+"Q.")),
 			[]string{"not to a storage"}},
-		{"called with too few", pack(t, []byte("\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R.")), []string{"_rebuild_tensor_v2", "0 arguments"}},
+		{"called with too few", pack(t, []byte("\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R.")),
+			[]string{"_rebuild_tensor_v2", "0 arguments"}},
 		{"calls a value", pack(t, []byte("\x80\x02))R.")), []string{"a tuple"}},
 		{"dictionary in itself", pack(t, []byte("\x80\x02}q\x00"+word("state_dict")+"h\x00s.")), []string{"a dict"}},
 		{"too many instructions", pack(t, append([]byte("\x80\x02"), bytes.Repeat([]byte("N"), maxInstructions+1)...)),
@@ -366,7 +375,9 @@ func TestRefuses(t *testing.T) {
 		{"many of one", pack(t, []byte("\x80\x02ccollections\nOrderedDict\n(]("+strings.Repeat("NN\x86",
 			10000)+"etq\x01"+strings.Repeat("0ccollections\nOrderedDict\nh\x01R", 1000)+".")), []string{"instructions"}},
 		{"itself", pack(t, []byte("\x80\x02]q\x00h\x00a.")), []string{"no tensors", "a list"}},
-		{"call within call", pack(t, []byte("\x80\x02ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._tensor\n_rebuild_from_type_v2\nN)NtR.")), []string{"can't be followed"}},
+		{"call within call",
+			pack(t, []byte("\x80\x02ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._tensor\n_rebuild_from_type_v2\nN)NtR.")),
+			[]string{"can't be followed"}},
 		{"protocol of tomorrow", pack(t, []byte("\x80\x06N.")), []string{"protocol 6", "2 to 5"}},
 		{"number without digits", pack(t, []byte("\x80\x02Iten\n.")), []string{"number"}},
 		{"appending to a tuple", pack(t, []byte("\x80\x02)Na.")), []string{"a tuple"}},
@@ -448,7 +459,8 @@ func FuzzDecode(f *testing.F) {
 
 func FuzzPickle(f *testing.F) {
 	for _, name := range []string{
-		"state.pth", "checkpoint.pth", "parameters.pth", "views.pth", "code.pth", "module.pth", "hyper.pth", "hyper-protocol4.pth", "protocol5.pth",
+		"state.pth", "checkpoint.pth", "parameters.pth", "views.pth", "code.pth", "module.pth", "hyper.pth",
+		"hyper-protocol4.pth", "protocol5.pth",
 	} {
 		a, err := open(testdata(f, name))
 		if err != nil {
@@ -472,7 +484,8 @@ func FuzzPickle(f *testing.F) {
 // Newer versions of PyTorch save storages of bytes, and the type with the tensor.
 func TestUntypedStorage(t *testing.T) {
 	pickle := func(dtype string) []byte {
-		return only("ctorch._utils\n_rebuild_tensor_v3\n((" + word("storage") + "ctorch.storage\nUntypedStorage\n" + word("0") +
+		return only("ctorch._utils\n_rebuild_tensor_v3\n((" + word("storage") + "ctorch.storage\nUntypedStorage\n" +
+			word("0") +
 			word("cpu") + int4(8) + "tQ" + int4(1) + ints(1) + ints(1) + "\x89}ctorch\n" + dtype + "\ntR")
 	}
 	eight := member{"x/data/0", []byte("\x00\x00\x00\x00\x00\x00\xc0\x3f")}
@@ -483,6 +496,40 @@ func TestUntypedStorage(t *testing.T) {
 	if v, err := f.Tensors[0].Float32s(); err != nil || len(v) != 1 || v[0] != 1.5 {
 		t.Errorf("read %v, %v", v, err)
 	}
-	_, err = read(pack(t, pickle("float8_e4m3fn"), eight))
-	checkFormat(t, "an unknown type", err, []string{`"w"`, "float8_e4m3fn"})
+	for _, c := range []struct {
+		dtype string
+		data  string
+		want  float32
+	}{
+		{"float8_e4m3fn", "\x00\xb4", -0.75}, {"float8_e5m2", "\x00\xc1", -2.5}, {"float8_e4m3fnuz", "\x00\x3c", 0.75},
+		{"float8_e5m2fnuz", "\x00\x45", 2.5}, {"float8_e8m0fnu", "\x00\x7e", 0.5},
+	} {
+		f, err := read(pack(t, pickle(c.dtype), member{"x/data/0", []byte(c.data + "\x00\x00\x00\x00\x00\x00")}))
+		if err != nil {
+			t.Errorf("%s: %v", c.dtype, err)
+			continue
+		}
+		if v, err := f.Tensors[0].Float32s(); err != nil || len(v) != 1 || v[0] != c.want {
+			t.Errorf("%s: read %v, %v; want %v", c.dtype, v, err, c.want)
+		}
+	}
+	for _, dtype := range []string{"uint16", "uint32", "uint64"} {
+		f, err := read(pack(t, pickle(dtype), member{"x/data/0", bytes.Repeat([]byte{0xff}, 8)}))
+		if dtype == "uint64" {
+			checkFormat(t, "element 1 of one of 8 bytes", err, []string{`"w"`, "storage"})
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", dtype, err)
+			continue
+		}
+		if v, err := f.Tensors[0].Int64(); err != nil ||
+			v != map[string]int64{"uint16": 1<<16 - 1, "uint32": 1<<32 - 1}[dtype] {
+			t.Errorf("%s: read %v, %v", dtype, v, err)
+		}
+	}
+	for _, dtype := range []string{"float4_e2m1fn_x2", "float3"} {
+		_, err = read(pack(t, pickle(dtype), eight))
+		checkFormat(t, "a type of no weights", err, []string{`"w"`, dtype, ".float()"})
+	}
 }

@@ -102,8 +102,8 @@ func numbersOf(v any, places ...int) ([]int64, error) {
 	return out, nil
 }
 
-// numbered reads how many things follow, and of each its pickle; next reads what is behind that, from at on, and returns
-// where it ends. The end of the last one is returned.
+// numbered reads how many things follow, and of each its pickle; next reads what is behind that, from at on, and
+// returns where it ends. The end of the last one is returned.
 func numbered(u *unpickler, b []byte, next func(v any, at int) (int, error)) (at int, err error) {
 	v, at, err := u.read(b, 0)
 	if err != nil {
@@ -224,8 +224,8 @@ func (t *tarred) readTensors(b []byte) error {
 	return err
 }
 
-// persistent finds a tensor or storage by its number, in digits; a class that comes with its source, (class, …), is the
-// class.
+// persistent finds a tensor or storage by its number, in digits; a class that comes with its source, (class, …), is
+// the class.
 func (t *tarred) persistent(id any) any {
 	if s, ok := id.(*sequence); ok && len(s.items) > 0 {
 		return s.items[0]

@@ -45,6 +45,17 @@ var types = map[string]struct {
 	"QUInt8Storage":        {"quint8", "", 1},
 	"QInt32Storage":        {"qint32", "", 4},
 	"UntypedStorage":       {"bytes", "", 1},
+
+	// Types that have no class: their tensors are views of bytes.
+	"uint16":           {"uint16", "U16", 2},
+	"uint32":           {"uint32", "U32", 4},
+	"uint64":           {"uint64", "U64", 8},
+	"float8_e4m3fn":    {"float8_e4m3fn", "F8_E4M3", 1},
+	"float8_e5m2":      {"float8_e5m2", "F8_E5M2", 1},
+	"float8_e4m3fnuz":  {"float8_e4m3fnuz", "F8_E4M3FNUZ", 1},
+	"float8_e5m2fnuz":  {"float8_e5m2fnuz", "F8_E5M2FNUZ", 1},
+	"float8_e8m0fnu":   {"float8_e8m0fnu", "F8_E8M0", 1},
+	"float4_e2m1fn_x2": {"float4_e2m1fn_x2", "", 1},
 }
 
 // byDType finds the class of a storage by PyTorch's name of the elements' type.
@@ -115,12 +126,14 @@ func (t *tensor) check(elements []byte) (int, error) {
 		return 0, fmt.Errorf("its shape %v has more elements than its storage, which has %d; call .contiguous() "+
 			"before saving", t.size, count)
 	}
-	last := min(t.offset, count) // the element farthest in; count stands for all that lie beyond the storage, so that nothing overflows
+	// the element farthest in; count stands for all that lie beyond the storage, so that nothing overflows
+	last := min(t.offset, count)
 	for i, s := range t.size {
 		last = min(last+(s-1)*min(t.stride[i], count), count)
 	}
 	if last == count {
-		return 0, fmt.Errorf("shape %v with strides %v from element %d leaves its storage of %d elements", t.size, t.stride, t.offset, count)
+		return 0, fmt.Errorf("shape %v with strides %v from element %d leaves its storage of %d elements", t.size, t.stride,
+			t.offset, count)
 	}
 	return int(product) * typ.bytes, nil
 }

@@ -12,7 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A state_dict of PyTorch comes in with names, shapes and bits unchanged, and goes out as the very bytes that the safetensors library writes.
+// A state_dict of PyTorch comes in with names, shapes and bits unchanged, and goes out as the very bytes that the
+// safetensors library writes.
 func TestPyTorchBothWays(t *testing.T) {
 	file := filepath.Join("testdata", "pytorch.safetensors")
 	f, err := Read(file)
@@ -52,7 +53,7 @@ func TestPyTorchBothWays(t *testing.T) {
 	}
 
 	// The library writes the larger types first.
-	slices.SortStableFunc(f.Tensors, func(a, b Tensor) int { return elementSizes[b.DType] - elementSizes[a.DType] })
+	slices.SortStableFunc(f.Tensors, func(a, b Tensor) int { return dtypes[b.DType].bits - dtypes[a.DType].bits })
 	back, err := Encode(f)
 	if err != nil {
 		t.Fatal(err)

@@ -19,17 +19,23 @@ const maxHeader = 25_000_000
 // metadataKey is the header's only key that is not a tensor's name.
 const metadataKey = "__metadata__"
 
-// FormatError says what is wrong with a safetensors file and where.
+// FormatError says what is wrong with a safetensors file, or what in it is not
+// known, and where.
 type FormatError struct {
 	Path    string // empty where the bytes did not come from a file
 	Offset  int64  // bytes from the start of the file
 	Problem string
+	Unknown bool // the file may be whole, but has a type of elements that is not known
 }
 
 func (e *FormatError) Error() string {
 	where := e.Path
 	if where == "" {
 		where = "data"
+	}
+	if e.Unknown {
+		return fmt.Sprintf("%s can't be read: at byte %d: %s; convert the model by .float() before saving", where, e.Offset,
+			e.Problem)
 	}
 	return fmt.Sprintf("%s is not a valid safetensors file: at byte %d: %s", where, e.Offset, e.Problem)
 }
@@ -53,14 +59,19 @@ func Read(path string) (*File, error) {
 // not change afterwards. An error is always a *FormatError without a path.
 func Decode(b []byte) (*File, error) {
 	if len(b) < 8 {
-		return nil, &FormatError{Offset: int64(len(b)), Problem: fmt.Sprintf("the file has %d bytes, expected at least the 8 bytes of the header's length", len(b))}
+		return nil,
+			&FormatError{Offset: int64(len(b)), Problem: fmt.Sprintf("the file has %d bytes, expected at least the 8 bytes of "+
+				"the header's length", len(b))}
 	}
 	n := binary.LittleEndian.Uint64(b)
 	if n > maxHeader {
-		return nil, &FormatError{Problem: fmt.Sprintf("the header's length is %d bytes, at most %d are accepted", n, maxHeader)}
+		return nil,
+			&FormatError{Problem: fmt.Sprintf("the header's length is %d bytes, at most %d are accepted", n, maxHeader)}
 	}
 	if n > uint64(len(b)-8) {
-		return nil, &FormatError{Problem: fmt.Sprintf("the header's length is %d bytes, but only %d follow (is the file truncated?)", n, len(b)-8)}
+		return nil,
+			&FormatError{Problem: fmt.Sprintf("the header's length is %d bytes, but only %d follow (is the file truncated?)", n,
+				len(b)-8)}
 	}
 	header, data := b[8:8+n], b[8+n:]
 	if len(header) == 0 || header[0] != '{' {
@@ -109,6 +120,9 @@ func place(f *File, entries []entry, data []byte, dataStart int64) error {
 		refuse := func(format string, a ...any) error {
 			return &FormatError{Offset: e.offset, Problem: fmt.Sprintf("tensor %q ", t.Name) + fmt.Sprintf(format, a...)}
 		}
+		if problem := unknown(t.DType); problem != "" {
+			return &FormatError{Offset: e.offset, Problem: fmt.Sprintf("tensor %q %s", t.Name, problem), Unknown: true}
+		}
 		size, problem := byteSize(t.DType, t.Shape)
 		switch {
 		case problem != "":
@@ -116,9 +130,11 @@ func place(f *File, entries []entry, data []byte, dataStart int64) error {
 		case e.begin > e.end:
 			return refuse("has data_offsets [%d, %d], which end before they begin", e.begin, e.end)
 		case e.end > len(data):
-			return refuse("has data_offsets [%d, %d], but the file has only %d bytes of data (is it truncated?)", e.begin, e.end, len(data))
+			return refuse("has data_offsets [%d, %d], but the file has only %d bytes of data (is it truncated?)", e.begin, e.end,
+				len(data))
 		case e.end-e.begin != size:
-			return refuse("has data_offsets [%d, %d], that is %d bytes, but %s of shape %v takes %d", e.begin, e.end, e.end-e.begin, t.DType, t.Shape, size)
+			return refuse("has data_offsets [%d, %d], that is %d bytes, but %s of shape %v takes %d", e.begin, e.end,
+				e.end-e.begin, t.DType, t.Shape, size)
 		}
 		t.Data = data[e.begin:e.end:e.end]
 	}
@@ -134,14 +150,17 @@ func place(f *File, entries []entry, data []byte, dataStart int64) error {
 		e := entries[i]
 		switch {
 		case e.begin < at:
-			return &FormatError{Offset: e.offset, Problem: fmt.Sprintf("the data of tensors %q and %q overlap", f.Tensors[order[k-1]].Name, f.Tensors[i].Name)}
+			return &FormatError{Offset: e.offset, Problem: fmt.Sprintf("the data of tensors %q and %q overlap",
+				f.Tensors[order[k-1]].Name, f.Tensors[i].Name)}
 		case e.begin > at:
-			return &FormatError{Offset: dataStart + int64(at), Problem: fmt.Sprintf("%d bytes before tensor %q belong to no tensor", e.begin-at, f.Tensors[i].Name)}
+			return &FormatError{Offset: dataStart + int64(at),
+				Problem: fmt.Sprintf("%d bytes before tensor %q belong to no tensor", e.begin-at, f.Tensors[i].Name)}
 		}
 		at = e.end
 	}
 	if at < len(data) {
-		return &FormatError{Offset: dataStart + int64(at), Problem: fmt.Sprintf("%d bytes are left over after the last tensor", len(data)-at)}
+		return &FormatError{Offset: dataStart + int64(at),
+			Problem: fmt.Sprintf("%d bytes are left over after the last tensor", len(data)-at)}
 	}
 	return nil
 }

@@ -42,37 +42,39 @@ func (f *File) sortTensors() {
 // scalar has an empty shape.
 type Tensor struct {
 	Name  string
-	DType string // F64 F32 F16 BF16 I64 I32 I16 I8 U8 BOOL
+	DType string // as the format has it: F64 F32 F16 BF16 F8_E4M3 … I64 … U8 BOOL
 	Shape []int
 	Data  []byte
 }
 
-// elementSizes is the size in bytes of an element of each known type.
-var elementSizes = map[string]int{
-	"F64": 8, "F32": 4, "F16": 2, "BF16": 2,
-	"I64": 8, "I32": 4, "I16": 2, "I8": 1,
-	"U8": 1, "BOOL": 1,
-}
-
 // byteSize is the number of bytes that dtype and shape ask for. The problem is
 // empty where they make sense and fit an int.
-func byteSize(dtype string, shape []int) (size int, problem string) {
-	element, ok := elementSizes[dtype]
-	if !ok {
-		return 0, fmt.Sprintf("has the unknown dtype %q (known: BF16, BOOL, F16, F32, F64, I16, I32, I64, I8, U8)", dtype)
-	}
-	n := uint64(element)
+func byteSize(name string, shape []int) (size int, problem string) {
+	n := uint64(1)
+	width := uint64(dtypes[name].bits)
 	for _, d := range shape {
 		if d < 0 {
 			return 0, fmt.Sprintf("has a negative dimension in its shape %v", shape)
 		}
 		hi, lo := bits.Mul64(n, uint64(d))
-		if hi != 0 || lo > math.MaxInt {
+		if over, all := bits.Mul64(lo, width); hi != 0 || over<<61|all>>3 > math.MaxInt || over > 7 {
 			return 0, fmt.Sprintf("has the shape %v, whose size overflows", shape)
 		}
 		n = lo
 	}
-	return int(n), ""
+	hi, lo := bits.Mul64(n, width) // in bits
+	if lo%8 != 0 {
+		return 0, fmt.Sprintf("has the shape %v, with which %s does not fill whole bytes", shape, name)
+	}
+	return int(hi<<61 | lo>>3), ""
+}
+
+// unknown says that no size can be told for a type, or nothing.
+func unknown(name string) (problem string) {
+	if _, ok := dtypes[name]; ok {
+		return ""
+	}
+	return fmt.Sprintf("has the unknown dtype %q (known: %s)", name, knownDTypes(func(dtype) bool { return true }))
 }
 
 // Len is the number of elements, the product of the shape.
@@ -86,6 +88,9 @@ func (t Tensor) Len() int {
 
 // check says whether the data has the size that dtype and shape ask for.
 func (t Tensor) check() error {
+	if problem := unknown(t.DType); problem != "" {
+		return fmt.Errorf("tensor %q %s", t.Name, problem)
+	}
 	want, problem := byteSize(t.DType, t.Shape)
 	if problem == "" && want != len(t.Data) {
 		problem = fmt.Sprintf("has %d bytes of data, but %s of shape %v takes %d", len(t.Data), t.DType, t.Shape, want)
@@ -96,33 +101,23 @@ func (t Tensor) check() error {
 	return nil
 }
 
-// Float32s returns a copy of the elements as float32. F16 and BF16 convert
-// exactly; F64 is rounded to the nearest float32 (beyond its range to
-// infinity). Integer types are an error: they are counters, not weights.
+// Float32s returns a copy of the elements as float32. The types of 16 and 8
+// bits convert exactly; F64 is rounded to the nearest float32 (beyond its range
+// to infinity). Integers are an error, as they are counts, not weights, and so
+// are the types that are no numbers by themselves: complex and packed ones.
 func (t Tensor) Float32s() ([]float32, error) {
 	if err := t.check(); err != nil {
 		return nil, err
 	}
+	value := dtypes[t.DType].float
+	if value == nil {
+		return nil, fmt.Errorf("tensor %q has dtype %s, expected a floating-point type (%s); convert the model by .float() "+
+			"before saving",
+			t.Name, t.DType, knownDTypes(func(d dtype) bool { return d.float != nil }))
+	}
 	v := make([]float32, t.Len())
-	switch t.DType {
-	case "F32":
-		for i := range v {
-			v[i] = math.Float32frombits(binary.LittleEndian.Uint32(t.Data[4*i:]))
-		}
-	case "F64":
-		for i := range v {
-			v[i] = float32(math.Float64frombits(binary.LittleEndian.Uint64(t.Data[8*i:])))
-		}
-	case "F16":
-		for i := range v {
-			v[i] = halfToFloat32(binary.LittleEndian.Uint16(t.Data[2*i:]))
-		}
-	case "BF16":
-		for i := range v {
-			v[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(t.Data[2*i:])) << 16)
-		}
-	default:
-		return nil, fmt.Errorf("tensor %q has dtype %s, expected a floating-point type (F32, F64, F16 or BF16)", t.Name, t.DType)
+	for i := range v {
+		v[i] = value(t.Data, i)
 	}
 	return v, nil
 }
@@ -147,14 +142,16 @@ func (t Tensor) Int64() (int64, error) {
 	if t.Len() != 1 {
 		return 0, fmt.Errorf("tensor %q has shape %v, expected a single number", t.Name, t.Shape)
 	}
-	switch t.DType {
-	case "I64":
-		return int64(binary.LittleEndian.Uint64(t.Data)), nil
-	case "I32":
-		return int64(int32(binary.LittleEndian.Uint32(t.Data))), nil
-	case "F64", "F32", "F16", "BF16":
-		v, err := t.Float32s()
-		if n := int64(v[0]); err == nil && float32(n) == v[0] {
+	d := dtypes[t.DType]
+	switch {
+	case d.integer != nil:
+		if n, fits := d.integer(t.Data, 0); fits {
+			return n, nil
+		}
+		return 0, fmt.Errorf("tensor %q is beyond the range of a count, which is that of I64", t.Name)
+	case d.float != nil:
+		v := d.float(t.Data, 0)
+		if n := int64(v); float32(n) == v {
 			return n, nil
 		}
 	}
@@ -164,20 +161,4 @@ func (t Tensor) Int64() (int64, error) {
 // FromInt64 makes an I64 scalar (shape []).
 func FromInt64(name string, v int64) Tensor {
 	return Tensor{Name: name, DType: "I64", Shape: []int{}, Data: binary.LittleEndian.AppendUint64(nil, uint64(v))}
-}
-
-// halfToFloat32 converts an IEEE 754 binary16 number; every one of them is a
-// float32 exactly.
-func halfToFloat32(h uint16) float32 {
-	sign := uint32(h>>15) << 31
-	exponent := uint32(h >> 10 & 0x1f)
-	fraction := uint32(h & 0x3ff)
-	switch exponent {
-	case 0: // zero or subnormal: fraction × 2⁻²⁴
-		v := math.Float32bits(float32(fraction) / (1 << 24))
-		return math.Float32frombits(sign | v)
-	case 0x1f: // infinity or NaN
-		return math.Float32frombits(sign | 0xff<<23 | fraction<<13)
-	}
-	return math.Float32frombits(sign | (exponent+127-15)<<23 | fraction<<13)
 }

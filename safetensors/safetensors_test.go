@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -113,16 +115,26 @@ func TestValues(t *testing.T) {
 		}
 		return b
 	}
-	inf := float32(math.Inf(1))
+	inf, zero := float32(math.Inf(1)), float32(math.Copysign(0, -1))
 	for _, c := range []struct {
 		dtype string
 		data  []byte
 		want  []float32
 	}{
 		{"F16", u16(0x3c00, 0xc000, 0x0001, 0x03ff, 0x0400, 0x7bff, 0x7c00, 0xfc00, 0x8000, 0x3555),
-			[]float32{1, -2, 0x1p-24, 0x3ffp-24, 0x1p-14, 65504, inf, -inf, float32(math.Copysign(0, -1)), 0.333251953125}},
+			[]float32{1, -2, 0x1p-24, 0x3ffp-24, 0x1p-14, 65504, inf, -inf, zero, 0.333251953125}},
 		{"BF16", u16(0x3f80, 0xc000, 0x7f80, 0x4049), []float32{1, -2, inf, 3.140625}},
 		{"F64", f64(1, -0.1, 1e300), []float32{1, -0.1, inf}},
+		// smallest and largest subnormal and normal numbers, of both signs
+		{"F8_E5M2", []byte{0, 1, 3, 4, 0x3c, 0xbd, 0x7b, 0x7c, 0xfc, 0x80},
+			[]float32{0, 0x1p-16, 0x3p-16, 0x1p-14, 1, -1.25, 57344, inf, -inf, zero}},
+		{"F8_E4M3", []byte{0, 1, 7, 8, 0x38, 0xb9, 0x7e, 0xfe, 0x80},
+			[]float32{0, 0x1p-9, 0x7p-9, 0x1p-6, 1, -1.125, 448, -448, zero}},
+		{"F8_E5M2FNUZ", []byte{0, 1, 3, 4, 0x40, 0xc1, 0x7f, 0xff},
+			[]float32{0, 0x1p-17, 0x3p-17, 0x1p-15, 1, -1.25, 57344, -57344}},
+		{"F8_E4M3FNUZ", []byte{0, 1, 7, 8, 0x40, 0xc1, 0x7f, 0xff},
+			[]float32{0, 0x1p-10, 0x7p-10, 0x1p-7, 1, -1.125, 240, -240}},
+		{"F8_E8M0", []byte{0, 1, 126, 127, 128, 254}, []float32{0x1p-127, 0x1p-126, 0.5, 1, 2, 0x1p127}},
 	} {
 		got, err := Tensor{Name: "x", DType: c.dtype, Shape: []int{len(c.want)}, Data: c.data}.Float32s()
 		if err != nil {
@@ -132,6 +144,24 @@ func TestValues(t *testing.T) {
 		for i := range got {
 			if math.Float32bits(got[i]) != math.Float32bits(c.want[i]) {
 				t.Errorf("%s[%d] = %v, want %v", c.dtype, i, got[i], c.want[i])
+			}
+		}
+	}
+	for dtype, nans := range map[string][]byte{
+		"F8_E5M2": {0x7d, 0x7e, 0x7f, 0xfd, 0xfe, 0xff}, "F8_E4M3": {0x7f, 0xff}, "F8_E5M2FNUZ": {0x80},
+		"F8_E4M3FNUZ": {0x80}, "F8_E8M0": {0xff},
+	} {
+		var all []byte // of 256
+		for b := range 256 {
+			all = append(all, byte(b))
+		}
+		got, err := Tensor{Name: "x", DType: dtype, Shape: []int{256}, Data: all}.Float32s()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for b, v := range got {
+			if nan := v != v; nan != bytes.Contains(nans, []byte{byte(b)}) {
+				t.Errorf("%s: byte %#x is %v", dtype, b, v)
 			}
 		}
 	}
@@ -152,6 +182,26 @@ func TestValues(t *testing.T) {
 	}
 	if v, err := FromFloat32s("n", nil, []float32{7}).Int64(); err != nil || v != 7 { // converted with all others
 		t.Errorf("Int64 of F32 = %d, %v", v, err)
+	}
+	most := bytes.Repeat([]byte{0xff}, 8)
+	for dtype, want := range map[string]int64{
+		"I64": -1, "I32": -1, "I16": -1, "I8": -1, "U32": 1<<32 - 1, "U16": 1<<16 - 1, "U8": 255,
+	} {
+		x := Tensor{Name: "n", DType: dtype, Shape: []int{}, Data: most[:dtypes[dtype].bits/8]}
+		if v, err := x.Int64(); err != nil || v != want {
+			t.Errorf("Int64 of %s = %d, %v; want %d", dtype, v, err, want)
+		}
+		if _, err := x.Float32s(); err == nil || !strings.Contains(err.Error(), `"n" has dtype `+dtype) {
+			t.Errorf("Float32s of %s: %v", dtype, err)
+		}
+	}
+	large := Tensor{Name: "n", DType: "U64", Shape: []int{}, Data: slices.Clone(most)}
+	if v, err := large.Int64(); err == nil || !strings.Contains(err.Error(), `"n" is beyond`) {
+		t.Errorf("Int64 of a U64 beyond I64 = %d, %v", v, err)
+	}
+	large.Data[7] = 0x7f
+	if v, err := large.Int64(); err != nil || v != math.MaxInt64 {
+		t.Errorf("Int64 of the largest U64 that I64 has = %d, %v", v, err)
 	}
 	for _, x := range []float32{0.5, float32(math.Inf(1)), float32(math.NaN()), 1e30} {
 		if v, err := FromFloat32s("n", nil, []float32{x}).Int64(); err == nil {
@@ -198,6 +248,7 @@ func TestMalformed(t *testing.T) {
 		{"no offsets", x(`"dtype":"U8","shape":[16]`), "no data_offsets"},
 		{"unknown key", x(`"dtype":"U8","shape":[16],"data_offsets":[0,16],"z":1`), "unknown key"},
 		{"unknown dtype", x(`"dtype":"F8","shape":[16],"data_offsets":[0,16]`), "unknown dtype"},
+		{"half a byte", x(`"dtype":"F4","shape":[31],"data_offsets":[0,16]`), "whole bytes"},
 		{"dtype a number", x(`"dtype":8,"shape":[16],"data_offsets":[0,16]`), "must be a string"},
 		{"negative shape", x(`"dtype":"U8","shape":[-16],"data_offsets":[0,16]`), "whole number"},
 		{"minus zero", x(`"dtype":"U8","shape":[-0],"data_offsets":[0,16]`), "whole number"},
@@ -208,7 +259,10 @@ func TestMalformed(t *testing.T) {
 		{"shape nested", x(`"dtype":"U8","shape":[[16]],"data_offsets":[0,16]`), "whole numbers"},
 		{"shape a number", x(`"dtype":"U8","shape":16,"data_offsets":[0,16]`), "must start with '['"},
 		{"overflow", x(`"dtype":"F32","shape":[4611686018427387904,4611686018427387904],"data_offsets":[0,16]`), "overflows"},
-		{"overflow that wraps to the right size", x(`"dtype":"F32","shape":[4611686018427387908],"data_offsets":[0,16]`), "overflows"},
+		{"overflow that wraps to the right size", x(`"dtype":"F32","shape":[4611686018427387908],"data_offsets":[0,16]`),
+			"overflows"},
+		{"overflow of bytes, then zero", x(`"dtype":"F32","shape":[2305843009213693952,0],"data_offsets":[0,0]`),
+			"overflows"},
 		{"overflow, then zero", x(`"dtype":"F32","shape":[4611686018427387904,4,0],"data_offsets":[0,0]`), "overflows"},
 		{"one offset", x(`"dtype":"U8","shape":[16],"data_offsets":[16]`), "expected 2"},
 		{"three offsets", x(`"dtype":"U8","shape":[16],"data_offsets":[0,16,16]`), "expected 2"},
@@ -217,11 +271,21 @@ func TestMalformed(t *testing.T) {
 		{"outside", x(`"dtype":"U8","shape":[17],"data_offsets":[0,17]`), "only 16 bytes"},
 		{"wrong size", x(`"dtype":"F32","shape":[3],"data_offsets":[0,16]`), "takes 12"},
 		{"hole at the start", x(`"dtype":"U8","shape":[12],"data_offsets":[4,16]`), "belong to no tensor"},
-		{"hole", assemble(`{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[12,16]}}`, data), "belong to no tensor"},
-		{"overlap", assemble(`{"a":{"dtype":"U8","shape":[10],"data_offsets":[0,10]},"b":{"dtype":"U8","shape":[10],"data_offsets":[6,16]}}`, data), "overlap"},
-		{"same data twice", assemble(`{"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]},"b":{"dtype":"U8","shape":[16],"data_offsets":[0,16]}}`, data), "overlap"},
-		{"duplicate name", assemble(`{"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]},"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]}}`, data), "twice"},
-		{"duplicate name, escaped", assemble(`{"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]},"\u0061":{"dtype":"U8","shape":[0],"data_offsets":[16,16]}}`, data), "twice"},
+		{"hole",
+			assemble(`{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},`+
+				`"b":{"dtype":"U8","shape":[4],"data_offsets":[12,16]}}`, data), "belong to no tensor"},
+		{"overlap",
+			assemble(`{"a":{"dtype":"U8","shape":[10],"data_offsets":[0,10]},`+
+				`"b":{"dtype":"U8","shape":[10],"data_offsets":[6,16]}}`, data), "overlap"},
+		{"same data twice",
+			assemble(`{"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]},`+
+				`"b":{"dtype":"U8","shape":[16],"data_offsets":[0,16]}}`, data), "overlap"},
+		{"duplicate name",
+			assemble(`{"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]},`+
+				`"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]}}`, data), "twice"},
+		{"duplicate name, escaped",
+			assemble(`{"a":{"dtype":"U8","shape":[16],"data_offsets":[0,16]},`+
+				`"\u0061":{"dtype":"U8","shape":[0],"data_offsets":[16,16]}}`, data), "twice"},
 		{"duplicate key", x(`"dtype":"U8","shape":[16],"shape":[16],"data_offsets":[0,16]`), "twice"},
 		{"duplicate metadata", assemble(`{"__metadata__":{"a":"1","a":"2"}}`, nil), "twice"},
 		{"metadata twice", assemble(`{"__metadata__":{},"__metadata__":{}}`, nil), "twice"},
@@ -250,6 +314,38 @@ func TestMalformed(t *testing.T) {
 				t.Errorf("offset %d is outside the file of %d bytes", format.Offset, len(c.file))
 			}
 		})
+	}
+}
+
+// A file with a type that is in no weights is read all the same: the tensor may lie beside them. One with a type that
+// nobody knows yet is refused, and not called damaged.
+func TestOtherTypes(t *testing.T) {
+	for dtype, shape := range map[string]string{"C64": "[1]", "F4": "[4,4]", "F6_E2M3": "[4]", "F6_E3M2": "[2,2]",
+		"BOOL": "[2]"} {
+		size := map[string]int{"F6_E2M3": 3, "F6_E3M2": 3, "BOOL": 2}[dtype]
+		if size == 0 {
+			size = 8
+		}
+		header := fmt.Sprintf(`{"x":{"dtype":%q,"shape":%s,"data_offsets":[0,%d]}}`, dtype, shape, size)
+		f, err := Decode(assemble(header, make([]byte, size)))
+		if err != nil {
+			t.Errorf("%s: %v", dtype, err)
+			continue
+		}
+		_, err = f.Tensors[0].Float32s()
+		if err == nil || !strings.Contains(err.Error(), `tensor "x" has dtype `+dtype) ||
+			!strings.Contains(err.Error(), ".float()") {
+			t.Errorf("%s as weights: %v", dtype, err)
+		}
+		if v, err := f.Tensors[0].Int64(); err == nil && f.Tensors[0].Len() == 1 {
+			t.Errorf("%s as a count: %d", dtype, v)
+		}
+	}
+	_, err := Decode(assemble(`{"x":{"dtype":"F12","shape":[2],"data_offsets":[0,3]}}`, make([]byte, 3)))
+	if err == nil || strings.Contains(err.Error(), "not a valid") ||
+		!strings.Contains(err.Error(), `tensor "x" has the unknown dtype "F12"`) ||
+		!strings.Contains(err.Error(), ".float()") {
+		t.Errorf("an unknown type: %v", err)
 	}
 }
 

@@ -63,7 +63,8 @@ func Encode(f *File) ([]byte, error) {
 		if shape == nil {
 			shape = []int{}
 		}
-		fmt.Fprintf(&h, `%s:{"dtype":%s,"shape":%s,"data_offsets":[%d,%d]}`, quote(t.Name), quote(t.DType), quote(shape), at, at+len(t.Data))
+		fmt.Fprintf(&h, `%s:{"dtype":%s,"shape":%s,"data_offsets":[%d,%d]}`, quote(t.Name), quote(t.DType), quote(shape), at,
+			at+len(t.Data))
 		at += len(t.Data)
 	}
 	h.WriteByte('}')

@@ -52,7 +52,8 @@ func (s *Server) change(f func()) {
 	}
 }
 
-// take is what the browser lacks, and whether nothing will follow. A browser that was slow gets more at a time, never more than the state, whose lists are thinned.
+// take is what the browser lacks, and whether nothing will follow. A browser that was slow gets more at a time, never
+// more than the state, whose lists are thinned.
 func (s *Server) take(c *client) (u update, last bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

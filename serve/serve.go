@@ -1,4 +1,5 @@
-// Package serve shows a training run in the browser while it goes on: curves, predictions, filters and facts on one page, fed by server-sent events.
+// Package serve shows a training run in the browser while it goes on: curves, predictions, filters and facts on one
+// page, fed by server-sent events.
 package serve
 
 import (
@@ -26,8 +27,8 @@ import (
 //go:embed page
 var page embed.FS
 
-// Server is a web server that shows one run. It is a train.Reporter; its methods only note what they are told, and each browser is sent what it lacks by a goroutine
-// of its own, so that none of them delays the run.
+// Server is a web server that shows one run. It is a train.Reporter; its methods only note what they are told, and each
+// browser is sent what it lacks by a goroutine of its own, so that none of them delays the run.
 type Server struct {
 	host     string // as given
 	listener net.Listener
@@ -55,8 +56,8 @@ func parseAddress(address string) (host, port string, err error) {
 	return host, port, nil
 }
 
-// Listen begins to serve on an address, :PORT or HOST:PORT; without a host on the loopback interface alone, and on any free port where PORT is 0. What can't be is a
-// *train.UsageError.
+// Listen begins to serve on an address, :PORT or HOST:PORT; without a host on the loopback interface alone, and on any
+// free port where PORT is 0. What can't be is a *train.UsageError.
 func Listen(address string) (*Server, error) {
 	bad := func(problem string) (*Server, error) {
 		return nil, &train.UsageError{Flag: "--serve", Value: strconv.Quote(address), Problem: problem}
@@ -122,7 +123,8 @@ func (s *Server) handler() http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; "+
+			"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 		file, known := files[r.URL.Path]
 		switch {
 		case !s.knows(r.Host):
@@ -146,8 +148,8 @@ func (s *Server) handler() http.Handler {
 	})
 }
 
-// knows says whether a request's Host is one that the server goes by. A server for this machine alone must not answer to other names: a page from elsewhere whose
-// name is made to lead here (DNS rebinding) could read the run.
+// knows says whether a request's Host is one that the server goes by. A server for this machine alone must not answer
+// to other names: a page from elsewhere whose name is made to lead here (DNS rebinding) could read the run.
 func (s *Server) knows(host string) bool {
 	if !s.Local() {
 		return true
@@ -245,11 +247,13 @@ func (s *Server) End(summary train.Summary, err error) {
 		case err != nil:
 			s.status.State, s.status.Message = failed, err.Error()
 		case summary.Interrupted:
-			s.status.State, s.status.Message = interrupted, fmt.Sprintf("Interrupted after step %d. To go on: %s", summary.Steps, train.ResumeCommand(summary.Dir))
+			s.status.State, s.status.Message = interrupted,
+				fmt.Sprintf("Interrupted after step %d. To go on: %s", summary.Steps, train.ResumeCommand(summary.Dir))
 		default:
 			s.status.State, s.status.Message = finished, "The run is complete."
 			if !math.IsNaN(summary.Best) {
-				s.status.Message = fmt.Sprintf("The run is complete. Best test accuracy: %.2f %% (epoch %d).", 100*summary.Best, summary.BestEpoch)
+				s.status.Message = fmt.Sprintf("The run is complete. Best test accuracy: %.2f %% (epoch %d).", 100*summary.Best,
+					summary.BestEpoch)
 			}
 		}
 		s.ended = time.Now()

@@ -241,7 +241,8 @@ func (b *browser) until(what string, so func() bool) {
 	b.t.Helper()
 	for !so() {
 		if !b.next() {
-			b.t.Fatalf("the stream ended before %s; status %+v, %d steps, %d epochs", what, b.current.Status, len(b.steps), len(b.epochs))
+			b.t.Fatalf("the stream ended before %s; status %+v, %d steps, %d epochs", what, b.current.Status, len(b.steps),
+				len(b.epochs))
 		}
 	}
 }
@@ -287,7 +288,8 @@ func observation(epoch int) train.Observation {
 	conv := ops.Conv{C: 3, M: 20, K: 2}
 	return train.Observation{
 		Epoch: epoch, Layer: "classifier.0", Conv: conv, Filters: make([]float32, conv.M*conv.C*conv.K*conv.K),
-		Verdicts: []train.Verdict{{Image: 0, True: 3, Predicted: 3, Probability: 0.75}, {Image: 1, True: 8, Predicted: 1, Probability: 0.5}, {Image: 2, True: 8, Probability: math.NaN()}},
+		Verdicts: []train.Verdict{{Image: 0, True: 3, Predicted: 3, Probability: 0.75},
+			{Image: 1, True: 8, Predicted: 1, Probability: 0.5}, {Image: 2, True: 8, Probability: math.NaN()}},
 	}
 }
 
@@ -305,28 +307,34 @@ func TestStream(t *testing.T) {
 	s.Step(step(1, 3, 2))
 	s.Evaluating("test", 64, 200)
 	early.until("the evaluation", func() bool { return early.current.Status.State == evaluating })
-	if st := early.current.Status; st.Split != "test" || st.Done != 64 || st.Total != 200 || st.Step != 3 || st.Steps != 6 || st.SecondsLeft == nil {
+	if st := early.current.Status; st.Split != "test" || st.Done != 64 || st.Total != 200 || st.Step != 3 ||
+		st.Steps != 6 || st.SecondsLeft == nil {
 		t.Errorf("status in an evaluation: %+v", st)
 	}
 	s.Observe(observation(1))
-	s.Epoch(train.EpochRecord{Epoch: 1, Steps: 3, TrainLoss: 2.2, TrainAccuracy: math.NaN(), TestAccuracy: 0.25, TestLoss: 2, Size: 32})
+	s.Epoch(train.EpochRecord{Epoch: 1, Steps: 3, TrainLoss: 2.2, TrainAccuracy: math.NaN(), TestAccuracy: 0.25,
+		TestLoss: 2, Size: 32})
 	early.until("the epoch", func() bool { return len(early.epochs) == 1 })
 
 	reloaded := browse(t, s)
 	reloaded.next() // all in one event
 	for name, b := range map[string]*browser{"open from the beginning": early, "reloaded": reloaded} {
 		f := func(v float64) *float64 { return &v }
-		if diff := cmp.Diff([][]*float64{{f(1), f(2.5), f(0.1), f(50)}, {f(2), nil, f(0.2), f(50)}, {f(3), f(2), f(0.3), f(50)}}, b.steps); diff != "" {
+		if diff := cmp.Diff([][]*float64{{f(1), f(2.5), f(0.1), f(50)}, {f(2), nil, f(0.2), f(50)},
+			{f(3), f(2), f(0.3), f(50)}}, b.steps); diff != "" {
 			t.Errorf("%s, steps (-want +got):\n%s", name, diff)
 		}
-		if diff := cmp.Diff([]epoch{{Epoch: 1, Step: 3, LearningRate: f(0), TrainLoss: f(2.2), TestLoss: f(2), TestAccuracy: f(0.25), ImagesPerSec: f(0), Size: 32}}, b.epochs); diff != "" {
+		if diff :=
+			cmp.Diff([]epoch{{Epoch: 1, Step: 3, LearningRate: f(0), TrainLoss: f(2.2), TestLoss: f(2), TestAccuracy: f(0.25),
+				ImagesPerSec: f(0), Size: 32}}, b.epochs); diff != "" {
 			t.Errorf("%s, epochs (-want +got):\n%s", name, diff)
 		}
 		if diff := cmp.Diff([]verdict{{1, 3, f(0.75)}, {1, 1, f(0.5)}, {1, 0, nil}}, b.current.Verdicts); diff != "" {
 			t.Errorf("%s, verdicts (-want +got):\n%s", name, diff)
 		}
 		r := b.current.Run
-		if r == nil || r.Model != "nin-bn" || !strings.HasSuffix(r.Dir, "run") || len(r.Classes) != 10 || len(r.Samples) != train.ObservedImages || r.Test != 200 {
+		if r == nil || r.Model != "nin-bn" || !strings.HasSuffix(r.Dir, "run") || len(r.Classes) != 10 ||
+			len(r.Samples) != train.ObservedImages || r.Test != 200 {
 			t.Errorf("%s, run: %+v", name, r)
 		} else if w, h := pictureSize(t, r.Samples[19].Image); w != 32 || h != 32 {
 			t.Errorf("%s: a sample has %d×%d pixels", name, w, h)
@@ -370,7 +378,9 @@ func TestResumedRunShowsStepsBefore(t *testing.T) {
 {"type":"step","epoch":1,"step":1,"loss":2.5,"learning_rate":0.1,"images_per_second":10}
 {"type":"step","epoch":1,"step":2,"loss":2.4,"learning_rate":0.1,"images_per_second":10}
 {"type":"step","epoch":1,"step":3,"loss":2.3,"learning_rate":0.1,"images_per_second":10}
-{"type":"epoch","epoch":1,"steps":3,"learning_rate":0.1,"train_loss":2.4,"train_accuracy":null,"test_loss":null,"test_accuracy":null,"seconds":3,"images_per_second":10,"size":32}
+{"type":"epoch","epoch":1,"steps":3,"learning_rate":0.1,`+
+		`"train_loss":2.4,"train_accuracy":null,"test_loss":null,"test_accuracy":null,"seconds":3,"images_per_second":10,`+
+		`"size":32}
 {"type":"step","epoch":2,"step":4,"loss":2.2,"learning_rate":0.1,"images_per_second":10}
 `, 4)
 	s.Step(step(2, 5, 2.1))
@@ -435,8 +445,9 @@ func TestEnd(t *testing.T) {
 	}{
 		"finished":         {train.Summary{Best: 0.5, BestEpoch: 3}, nil, finished, "50.00 % (epoch 3)"},
 		"nothing measured": {train.Summary{Best: math.NaN()}, nil, finished, "The run is complete."},
-		"interrupted":      {train.Summary{Dir: "runs/x", Steps: 7, Interrupted: true}, nil, interrupted, "ninvk train --resume runs/x"},
-		"failed":           {train.Summary{}, errors.New("the adapter was lost"), failed, "the adapter was lost"},
+		"interrupted": {train.Summary{Dir: "runs/x", Steps: 7, Interrupted: true}, nil, interrupted,
+			"ninvk train --resume runs/x"},
+		"failed": {train.Summary{}, errors.New("the adapter was lost"), failed, "the adapter was lost"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -486,7 +497,8 @@ func TestTooManyBrowsers(t *testing.T) {
 		t.Errorf("browser %d is answered %s", mostClients+1, r.Status)
 	}
 	first.body.Close()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) { // until the server knows that one has left
+	// until the server knows that one has left
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		r, err := http.Get(s.URL() + "events")
 		if err != nil {
 			t.Fatal(err)
@@ -522,8 +534,10 @@ func TestThinning(t *testing.T) {
 		next = p.last + 1
 		sum, seconds, count = sum+p.loss, seconds+p.pace, count+p.n
 	}
-	if len(s.points) > mostPoints || len(s.points) < mostPoints/2 || count != n || sum != loss || math.Abs(seconds-pace) > 1e-9*pace {
-		t.Errorf("%d points for %v steps, losses %v, seconds %v; want %d, %v, %v", len(s.points), count, sum, seconds, n, loss, pace)
+	if len(s.points) > mostPoints || len(s.points) < mostPoints/2 || count != n || sum != loss ||
+		math.Abs(seconds-pace) > 1e-9*pace {
+		t.Errorf("%d points for %v steps, losses %v, seconds %v; want %d, %v, %v", len(s.points), count, sum, seconds, n,
+			loss, pace)
 	}
 	if from := s.add(step(1, 100, 9)); from != len(s.points)-1 || s.points[from].last != 100 || s.points[from].loss != 9 {
 		t.Errorf("a step done again is at %d of %d: %+v", from, len(s.points), s.points[from])

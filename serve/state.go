@@ -126,7 +126,8 @@ func (p point) plus(q point) point {
 	return point{p.first, q.last, p.n + q.n, p.loss + q.loss, q.rate, p.pace + q.pace}
 }
 
-// add adds a step, and returns the place of the first point that has changed. Steps that are done again, after a rollback, take the place of the former ones.
+// add adds a step, and returns the place of the first point that has changed. Steps that are done again, after a
+// rollback, take the place of the former ones.
 func (s *steps) add(r train.StepRecord) int {
 	s.width = max(1, s.width)
 	n := len(s.points)
@@ -238,7 +239,8 @@ func (s *Server) addEpoch(e train.EpochRecord) {
 		step = e.Epoch * s.run.StepsPerEpoch
 	}
 	changed := s.epochs.add(epoch{
-		e.Epoch, step, measured(e.LearningRate), measured(e.TrainLoss), measured(e.TrainAccuracy), measured(e.TestLoss), measured(e.TestAccuracy),
+		e.Epoch, step, measured(e.LearningRate), measured(e.TrainLoss), measured(e.TrainAccuracy), measured(e.TestLoss),
+		measured(e.TestAccuracy),
 		measured(e.ImagesPerSecond), e.Seconds, e.Size,
 	})
 	for c := range s.clients {
@@ -290,7 +292,8 @@ type filters struct {
 
 func newFilters(o train.Observation) *filters {
 	one := o.Conv.C * o.Conv.K * o.Conv.K
-	return &filters{epoch: o.Epoch, m: o.Conv.M, c: o.Conv.C, k: o.Conv.K, layer: o.Layer, weights: append([]float32(nil), o.Filters[:o.Conv.M*one]...)}
+	return &filters{epoch: o.Epoch, m: o.Conv.M, c: o.Conv.C, k: o.Conv.K, layer: o.Layer,
+		weights: append([]float32(nil), o.Filters[:o.Conv.M*one]...)}
 }
 
 // filterColumns is how many filters stand side by side; the networks have multiples of it.

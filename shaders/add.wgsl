@@ -1,5 +1,5 @@
-{{- /* Sums two activations, the second of which may be that which the sum replaces; ReLU of the sum. Comparisons keep NaN
-visible. */ -}}
+{{- /* Sums two activations, the second of which may be that which the sum replaces; ReLU of the sum. Comparisons keep
+NaN visible. */ -}}
 struct Q { pixels: u32, plane: u32 }
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read_write> sum: array<vec4<f32>>;

@@ -1,8 +1,10 @@
 // Gathers a batch from the resident data set, transforms, resizes, normalises.
 //
-// The data set is bytes, four to a texel of an r32uint texture 8192 wide, image after image as CHW. Of each image of the batch the host gives its index and an affine matrix
-// from output pixel (x, y, 1) to source pixel. Where the matrix lands on a pixel, that pixel is copied; elsewhere it is sampled by bicubic interpolation as Pillow does it (Keys's kernel, a = -1/2;
-// taps outside the image dropped and the rest rescaled; both passes rounded to bytes). Outside the image is black.
+// The data set is bytes, four to a texel of an r32uint texture 8192 wide, image after image as CHW. Of each image of
+// the batch the host gives its index and an affine matrix from output pixel (x, y, 1) to source pixel. Where the matrix
+// lands on a pixel, that pixel is copied; elsewhere it is sampled by bicubic interpolation as Pillow does it (Keys's
+// kernel, a = -1/2; taps outside the image dropped and the rest rescaled; both passes rounded to bytes). Outside the
+// image is black.
 struct Q { pixels: u32, size: u32, width: u32, height: u32, mean: vec4<f32>, inv: vec4<f32> }
 struct Image { row0: vec4<f32>, row1: vec4<f32> } // row0.w holds the index, row1.w the label, as bits
 @group(0) @binding(0) var<uniform> q: Q;
@@ -28,8 +30,11 @@ fn keys(t: f32) -> f32 {
   return 0.0;
 }
 
-// Half a byte rounds up. Halves are common where an image grows by 3/2 (weights of sixteenths); the little more keeps rounding errors from taking them down.
-fn to_byte(v: vec3<f32>) -> vec3<f32> { return clamp(floor(v + vec3<f32>(0.5 + 0.0005)), vec3<f32>(), vec3<f32>(255.0)); }
+// Half a byte rounds up. Halves are common where an image grows by 3/2 (weights of sixteenths); the little more keeps
+// rounding errors from taking them down.
+fn to_byte(v: vec3<f32>) -> vec3<f32> {
+  return clamp(floor(v + vec3<f32>(0.5 + 0.0005)), vec3<f32>(), vec3<f32>(255.0));
+}
 
 fn bicubic(image: u32, sx: f32, sy: f32) -> vec3<f32> {
   let x0 = i32(floor(sx)) - 1;

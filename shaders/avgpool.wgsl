@@ -1,4 +1,5 @@
-{{- /* Average pooling and its gradient. The divisor is the kernel's area, padding included. Parameters and gradient are in maxpool.wgsl. */ -}}
+{{- /* Average pooling and its gradient. The divisor is the kernel's area, padding included. Parameters and gradient are
+in maxpool.wgsl. */ -}}
 {{template "pool params"}}
 {{if .Grad -}}
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;

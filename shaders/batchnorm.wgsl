@@ -1,4 +1,5 @@
-{{- /* Second passes and the application of batch normalisation (Ioffe and Szegedy, 2015), y = (x - mean)·invstd·weight + bias.
+{{- /* Second passes and the application of batch normalisation (Ioffe and Szegedy, 2015),
+y = (x - mean)·invstd·weight + bias.
 
 norm holds four vec4s a channel group: mean, invstd = 1/√(variance + eps), scale = invstd·weight, shift = bias.
 Mode "statistics": from the moments of the batch (biased variance), and the running ones with the unbiased variance.
@@ -6,9 +7,9 @@ Mode "running": from the running statistics (evaluation).  Mode "apply": x to y.
 Mode "grad-sums": dweight = Σ dy·x̂, dbias = Σ dy, and their means into norm2.  Mode "grad-apply": in place on dy,
 dx = scale·(dy - mean(dy) - x̂·mean(dy·x̂)).
 
-The slope of ReLU's negative half comes at run time, although it is 0: else drivers make one maximum of comparison and choice, which hides NaN.
-x is bound as a buffer or, Fetched, lies in a texture: see reduce.wgsl.
-The bound of the loops over pixels comes at run time, so that no compiler unrolls them, and they run along memory: see reduce.wgsl. */ -}}
+The slope of ReLU's negative half comes at run time, although it is 0: else drivers make one maximum of comparison and
+choice, which hides NaN. x is bound as a buffer or, Fetched, lies in a texture: see reduce.wgsl. The bound of the loops
+over pixels comes at run time, so that no compiler unrolls them, and they run along memory: see reduce.wgsl. */ -}}
 {{define "sums of runs"}}var a = vec4<f32>();
   var b = vec4<f32>();
   for (var i0 = 0u; i0 < q.runs; i0 = i0 + 8u) { // in short chains: the error grows with their length
@@ -21,7 +22,8 @@ The bound of the loops over pixels comes at run time, so that no compiler unroll
     a = a + some_a;
     b = b + some_b;
   }{{end -}}
-struct Q { pixels: u32, plane: u32, runs: u32, channels: u32, weight: u32, bias: u32, mean: u32, variance: u32, momentum: f32, eps: f32, group0: u32, groups: u32, each: u32, slope: f32, width: u32, shift: u32, factor: u32 }
+struct Q { pixels: u32, plane: u32, runs: u32, channels: u32, weight: u32, bias: u32, mean: u32, variance: u32,
+  momentum: f32, eps: f32, group0: u32, groups: u32, each: u32, slope: f32, width: u32, shift: u32, factor: u32 }
 @group(0) @binding(0) var<uniform> q: Q;
 {{if eq .Mode "statistics" -}}
 @group(0) @binding(1) var<storage, read> part: array<vec4<f32>>;

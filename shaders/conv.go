@@ -5,18 +5,21 @@ import (
 	"strings"
 )
 
-// LongestChain is the most products of a convolution that are added up one after the other before their sum joins another: rounding errors grow with the length.
-const LongestChain = 256
+// LongestChain is the most products of a convolution that are added up one after the other before their sum joins
+// another: rounding errors grow with the length. Of chains of 256 one sum in some millions is further off than the
+// table of operators allows, of 128 none of many more.
+const LongestChain = 128
 
 // ConvTile is the shape of one straight-line convolution kernel (conv_straight.wgsl). Equal tiles share one pipeline.
 type ConvTile struct {
-	R          int  // output channels a workgroup computes, a multiple of 4
-	TM         int  // output channels accumulated at a time, a multiple of 4 that divides R
-	TP         int  // neighbouring output pixels an invocation owns
-	CH         int  // input channels a chunk
-	KX, KY     int  // kernel columns (all) and kernel rows a chunk
-	Stride     int  // of the output over the input
-	Dilated    bool // the input is read as if stride-1 zeros stood between its pixels (input gradient of a strided convolution)
+	R      int // output channels a workgroup computes, a multiple of 4
+	TM     int // output channels accumulated at a time, a multiple of 4 that divides R
+	TP     int // neighbouring output pixels an invocation owns
+	CH     int // input channels a chunk
+	KX, KY int // kernel columns (all) and kernel rows a chunk
+	Stride int // of the output over the input
+	// the input is read as if stride-1 zeros stood between its pixels (input gradient of a strided convolution)
+	Dilated    bool
 	Chains     int  // sums that an output is the sum of
 	WG         int  // invocations a workgroup
 	Pointwise  bool // 1×1, stride 1, no padding: a pixel needs just itself
@@ -48,8 +51,9 @@ func (t ConvTile) Parts() []Part { return parts(t.Row()) }
 // Part is an array of workgroup memory that holds some of the staged rows.
 type Part struct{ Index, From, Rows int }
 
-// stages is how many arrays hold the staged values. Mesa compares each load of workgroup memory with all earlier ones of the same variable
-// (nir_opt_copy_prop_vars): with one array that was half of what it does before LLVM begins. With four, filling them costs more than a start gains.
+// stages is how many arrays hold the staged values. Mesa compares each load of workgroup memory with all earlier ones
+// of the same variable (nir_opt_copy_prop_vars): with one array that was half of what it does before LLVM begins. With
+// four, filling them costs more than a start gains.
 const stages = 2
 
 func parts(rows int) []Part {
@@ -117,9 +121,10 @@ func (t ConvTile) PixelInside(p int) string {
 	return fmt.Sprintf("ox + %du < q.out_w", p)
 }
 
-// Products is the straight-line arithmetic of one block: sums of immutable values, which compile faster than variables, four output channels to a vec4,
-// which makes a quarter of the code for the compilers' first stages. Each output is the sum of Chains shorter sums: rounding errors grow with the length
-// of a sum, and every sign that rounding turns at a ReLU is felt by all layers before it.
+// Products is the straight-line arithmetic of one block: sums of immutable values, which compile faster than variables,
+// four output channels to a vec4, which makes a quarter of the code for the compilers' first stages. Each output is the
+// sum of Chains shorter sums: rounding errors grow with the length of a sum, and every sign that rounding turns at a
+// ReLU is felt by all layers before it.
 func (t ConvTile) Products(block int) string {
 	var b strings.Builder
 	parts := t.Parts()
@@ -157,7 +162,8 @@ func (t ConvTile) Sum(g, p int) string {
 	return "(" + strings.Join(parts, " + ") + ")"
 }
 
-// ConvGradTile is the shape of one straight-line weight-gradient kernel (conv_grad_straight.wgsl). Kernel size and channels are not part of it.
+// ConvGradTile is the shape of one straight-line weight-gradient kernel (conv_grad_straight.wgsl). Kernel size and
+// channels are not part of it.
 type ConvGradTile struct {
 	R  int // output channels a workgroup computes, a multiple of 4
 	TM int // output channels accumulated at a time, a multiple of 4 that divides R

@@ -2,7 +2,8 @@
 //
 // dw[m][c][t] = Σ over output pixels p of dy[m][p] · x[c][p at t]
 //
-// Drivers don't make as many loop passes as there are pixels: each wid.z adds up a run of them into a partial result, which conv_grad_sum.wgsl then adds in order.
+// Drivers don't make as many loop passes as there are pixels: each wid.z adds up a run of them into a partial result,
+// which conv_grad_sum.wgsl then adds in order.
 struct Q {
   out_pixels: u32, out_plane: u32, out_w: u32, out_h: u32,
   m0: u32, m1: u32, m: u32, run: u32,

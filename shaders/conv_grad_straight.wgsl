@@ -2,11 +2,13 @@
 
 dw[m][c][t] = Σ over output pixels p of dy[m][p] · x[c][p at t]
 
-Lanes run over (tap, channel). A workgroup stages dy of R output channels at Q pixels, four neighbours of a row at a time; an invocation fetches its channel
-at these pixels, four to a texel (see unfold.wgsl), and keeps R sums. The lane after the last takes ones for its channel: its sums are the gradient of the bias. dy of four pixels and four output channels is a matrix, so that its products with a texel are
-one line of the kernel, not four: the compilers' first stages take time by the line. Every z is a chunk of pixels with a partial result of its own, which is written and not added to: a load in
-straight-line code costs more than the products of many pixels. conv_grad_straight_sum.wgsl adds the partial results in order, so the result is the same on
-every run. */ -}}
+Lanes run over (tap, channel). A workgroup stages dy of R output channels at Q pixels, four neighbours of a row at a
+time; an invocation fetches its channel at these pixels, four to a texel (see unfold.wgsl), and keeps R sums. The lane
+after the last takes ones for its channel: its sums are the gradient of the bias. dy of four pixels and four output
+channels is a matrix, so that its products with a texel are one line of the kernel, not four: the compilers' first
+stages take time by the line. Every z is a chunk of pixels with a partial result of its own, which is written and not
+added to: a load in straight-line code costs more than the products of many pixels. conv_grad_straight_sum.wgsl adds the
+partial results in order, so the result is the same on every run. */ -}}
 struct Q {
   out_plane: u32, out_w: u32, out_h: u32, columns: u32,
   texels: u32, in_h: i32, pitch: u32, zero: u32,
@@ -36,7 +38,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
     let t = t0 + {{.From}}u + k / 4u;
     let column = 4u * (t % q.columns) + k % 4u;
     let ok = t < q.texels && column < q.out_w && m0 / 4u + g < q.out_groups;
-    ws{{.Index}}[k / 4u * {{$.RowGroups}}u + g][k % 4u] = select(vec4<f32>(), dy[select(0u, (m0 / 4u + g - q.group0) * q.out_plane + t / q.columns * q.out_w + column, ok)], ok);
+    ws{{.Index}}[k / 4u * {{$.RowGroups}}u + g][k % 4u] = select(vec4<f32>(),
+      dy[select(0u, (m0 / 4u + g - q.group0) * q.out_plane + t / q.columns * q.out_w + column, ok)], ok);
   }
 {{- end}}
   for (var i = lid.x; i < {{.Texels}}u; i = i + {{.WG}}u) {
@@ -59,12 +62,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   let ok{{$k}} = y{{$k}} >= 0 && y{{$k}} < q.in_h;
   let place{{$k}} = u32(select(0, base + at[{{$k}}], ok{{$k}}));
   let row{{$k}} = ((place{{$k}} >> q.shift) * q.factor) >> 17u; // of the texture: place / q.width
-  let v{{$k}} = select(textureLoad(u, vec2<u32>(place{{$k}} - row{{$k}} * q.width, select(q.zero, row{{$k}}, ok{{$k}})), 0), vec4<f32>(1.0), bias);
+  let v{{$k}} = select(textureLoad(u, vec2<u32>(place{{$k}} - row{{$k}} * q.width, select(q.zero, row{{$k}}, ok{{$k}})),
+    0), vec4<f32>(1.0), bias);
 {{- end}}
 {{range $b := seq .Blocks}}
 {{$.Products $b}}
 {{- range $g := $.Groups $b}}
-  let to{{$g}} = select(q.spare, (((m0 / 4u + {{$g}}u) * lane_runs + lane / 16u) * q.parts + wid.z) * 16u + lane % 16u, lane < q.all_lanes && m0 / 4u + {{$g}}u < q.out_groups);
+  let to{{$g}} = select(q.spare, (((m0 / 4u + {{$g}}u) * lane_runs + lane / 16u) * q.parts + wid.z) * 16u + lane % 16u,
+    lane < q.all_lanes && m0 / 4u + {{$g}}u < q.out_groups);
   part[to{{$g}}] = {{$.Sum $g}};
 {{- end}}
 {{end -}}

@@ -1,5 +1,6 @@
-// Second pass of the straight weight gradient: adds partial results, four output channels to a vec4, in a fixed order and writes them as OIHW. The lanes, tap·c + channel
-// and at last the bias, where there is one, lie in runs of 16, and the parts of a run one behind the other: [m/4][run][part][16], so that memory is read as it lies.
+// Second pass of the straight weight gradient: adds partial results, four output channels to a vec4, in a fixed order
+// and writes them as OIHW. The lanes, tap·c + channel and at last the bias, where there is one, lie in runs of 16, and
+// the parts of a run one behind the other: [m/4][run][part][16], so that memory is read as it lies.
 struct Q { m: u32, c: u32, taps: u32, parts: u32, out0: u32, accumulate: u32, lanes: u32, bias0: u32, pitch: u32 }
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> part: array<vec4<f32>>;

@@ -2,11 +2,13 @@
 
 dw[m][c][t] = Σ over output pixels p of dy[m][p] · x[c][p at t],  dbias[m] = Σ over p of dy[m][p]
 
-A workgroup computes BM output channels × BN pairs of tap and input channel group over the run of pixels that wid.z counts, BP pixels a step; an
-invocation holds TM channels × TN pairs (each four channels) in registers. While it adds up a step's products, what the next one needs is on its way from
-memory; where Double, the tiles of two steps take turns in workgroup memory. A long run takes several dispatches, each of which adds to the sums so far; within one, products are
-added up in chains of Chain steps, and the chains' sums apart: rounding errors grow with the length of a chain. Each run has its own partial result;
-conv_grad_sum.wgsl adds them in order, so the result is the same on every run. The workgroups of the first pairs add up dy for the bias on the way. */ -}}
+A workgroup computes BM output channels × BN pairs of tap and input channel group over the run of pixels that wid.z
+counts, BP pixels a step; an invocation holds TM channels × TN pairs (each four channels) in registers. While it adds
+up a step's products, what the next one needs is on its way from memory; where Double, the tiles of two steps take turns
+in workgroup memory. A long run takes several dispatches, each of which adds to the sums so far; within one, products
+are added up in chains of Chain steps, and the chains' sums apart: rounding errors grow with the length of a chain. Each
+run has its own partial result; conv_grad_sum.wgsl adds them in order, so the result is the same on every run. The
+workgroups of the first pairs add up dy for the bias on the way. */ -}}
 struct Q {
   out_pixels: u32, out_plane: u32, out_w: u32, out_h: u32,
   out_group0: u32, out_groups: u32, m: u32, run: u32,
@@ -115,10 +117,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 {{- template "tiled grad fetch" .}}
   loop {
 {{- range $e := seq .Staging}}
-    {{if lt $.BN (mul $.Staging $.Lines)}}if (line + {{mul $e $.Lines}}u < {{$.BN}}u) {{end}}{ xs[turn][pixel][line + {{mul $e $.Lines}}u] = px{{$e}}; }
+    {{if lt $.BN (mul $.Staging $.Lines)}}if (line + {{mul $e $.Lines}}u < {{$.BN}}u) {{end}}{
+      xs[turn][pixel][line + {{mul $e $.Lines}}u] = px{{$e}};
+    }
 {{- end}}
 {{- range $e := seq .StagingD}}
-    {{if lt (div $.BM 4) (mul $.StagingD $.Lines)}}if (line + {{mul $e $.Lines}}u < {{div $.BM 4}}u) {{end}}{ ds[turn][pixel][line + {{mul $e $.Lines}}u] = pd{{$e}}; }
+    {{if lt (div $.BM 4) (mul $.StagingD $.Lines)}}if (line + {{mul $e $.Lines}}u < {{div $.BM 4}}u) {{end}}{
+      ds[turn][pixel][line + {{mul $e $.Lines}}u] = pd{{$e}};
+    }
 {{- end}}
     workgroupBarrier();
     p0 = p0 + {{.BP}}u;
@@ -140,12 +146,18 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
       }
 {{- end}}
     }
-    if (with_bias) {
+    if (with_bias) { // a step at a time, as gradients without a factor add up to more than products
+{{- range $g := seq (div .TM 4)}}
+      var step{{$g}} = vec4<f32>();
+{{- end}}
       for (var k = 0u; k < {{.BP}}u; k = k + 1u) {
 {{- range $g := seq (div .TM 4)}}
-        b{{$g}} = b{{$g}} + ds[turn][k][row{{$g}}];
+        step{{$g}} = step{{$g}} + ds[turn][k][row{{$g}}];
 {{- end}}
       }
+{{- range $g := seq (div .TM 4)}}
+      b{{$g}} = b{{$g}} + step{{$g}};
+{{- end}}
     }
 {{- if .Chained}}
     if ((p0 - begin) % {{mul .BP .Chain}}u == 0u) {
@@ -167,7 +179,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 {{- end}}
   }
   let lanes = q.groups * {{mul .K .K}}u;
-{{if .Rolled}}  // One loop for all sums, not unrolled because its bound is a parameter: drivers for CPUs take long over many loads and stores.
+{{if .Rolled}}
+  // One loop for all sums, not unrolled because its bound is a parameter: drivers for CPUs take long over many loads
+  // and stores.
   var sums = array<vec4<f32>, {{mul .TM .TN}}>(
 {{- range $i := seq .TN}}{{range $j := seq $.TM}}
     a{{$j}}_{{$i}}{{if $.Chained}} + s{{$j}}_{{$i}}{{end}},

@@ -1,5 +1,5 @@
-{{- /* Convolution, one output an invocation: the form that textbooks show, as the measure for the others. Also the input gradient: the same sum
-over turned, transposed weights.
+{{- /* Convolution, one output an invocation: the form that textbooks show, as the measure for the others. Also the
+input gradient: the same sum over turned, transposed weights.
 
 y[m][p] = bias[m] + Σ over channel c and tap t of w[m][c][t] · x[c][p at t] */ -}}
 struct Q {

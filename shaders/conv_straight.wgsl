@@ -2,15 +2,18 @@
 
 y[m][p] = bias[m] + Σ over channel c and tap t of w[m][c][t] · x[c][p at t]
 
-A workgroup stages the weights of R output channels for one chunk (CH channels, KY kernel rows) in workgroup memory. An invocation owns TP
-neighbouring output pixels of one row, fetches every texel it needs once, and then runs through R·CH·taps·TP multiply-adds without
-loop or branch: on a software driver a weight at a literal index of workgroup memory is then an operand of the multiply and costs nothing,
-and only there. The stores are in no branch either: what is out of range writes zero to the padding behind a plane's pixels. 
-The texture holds x in runs of 16 pixels: a run of every channel group side by side, so that an invocation reads along a row of the texture; see ops/scratch.go.
-Texels outside the image are fetched from a row of zeros, so no padded copy exists.
+A workgroup stages the weights of R output channels for one chunk (CH channels, KY kernel rows) in workgroup memory. An
+invocation owns TP neighbouring output pixels of one row, fetches every texel it needs once, and then runs through
+R·CH·taps·TP multiply-adds without loop or branch: on a software driver a weight at a literal index of workgroup
+memory is then an operand of the multiply and costs nothing, and only there. The stores are in no branch either: what is
+out of range writes zero to the padding behind a plane's pixels. The texture holds x in runs of 16 pixels: a run of
+every channel group side by side, so that an invocation reads along a row of the texture; see ops/scratch.go. Texels
+outside the image are fetched from a row of zeros, so no padded copy exists.
 
-Llvmpipe makes a branch for each lane and component of a storage access, and some stages of its compiler take time by the square of their number. So what need not be straight-line
-code is not: weights and biases are staged through loops of one load, and the mask of a ReLU, as a bit for each output, and the sums of the chunks before are read in loops, too. */ -}}
+Llvmpipe makes a branch for each lane and component of a storage access, and some stages of its compiler take time by
+the square of their number. So what need not be straight-line code is not: weights and biases are staged through loops
+of one load, and the mask of a ReLU, as a bit for each output, and the sums of the chunks before are read in loops,
+too. */ -}}
 struct Q {
   blocks: u32, row_blocks: u32, out_w: u32, out_h: u32,
   out_plane: u32, out_pixels: u32, out_group0: u32, out_groups: u32,
@@ -59,7 +62,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
     let k = i % {{.Rows}}u;
     let c = q.c0 + ({{.From}}u + k) / {{$.Taps}}u;
     let t = q.tap0 + ({{.From}}u + k) % {{$.Taps}}u;
-    ws{{.Index}}[k * {{$.RowGroups}}u + g] = four(m0 + 4u * g, q.w0 + i32(c) * q.wc + i32(t) * q.wt, q.wm, c < q.c && t < q.taps);
+    ws{{.Index}}[k * {{$.RowGroups}}u + g] = four(m0 + 4u * g, q.w0 + i32(c) * q.wc + i32(t) * q.wt, q.wm, c < q.c &&
+      t < q.taps);
   }
 {{- end}}
   for (var i = lid.x; i < {{.RowGroups}}u; i = i + {{.WG}}u) {
@@ -80,7 +84,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   for (var r = 0u; r < q.rows; r = r + 1u) {
 {{- range $p := seq .TP}}
     let live{{$p}} = block < q.blocks && {{$.PixelInside $p}} && m0 / 4u + r < q.out_groups;
-    kept{{$p}} = kept{{$p}} | select(vec4<u32>(), vec4<u32>(1u << r), vec4<bool>(live{{$p}}) & !(mask[place(m0 / 4u + r, p0 + {{$p}}u, live{{$p}})] <= vec4<f32>()));
+    kept{{$p}} = kept{{$p}} | select(vec4<u32>(), vec4<u32>(1u << r),
+      vec4<bool>(live{{$p}}) & !(mask[place(m0 / 4u + r, p0 + {{$p}}u, live{{$p}})] <= vec4<f32>()));
 {{- end}}
   }
 {{- end}}
@@ -119,7 +124,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 {{- range $i := seq $.Span}}
   let ok{{$ky}}_{{$i}} = oky{{$ky}} && okx{{$i}};
   let o{{$ky}}_{{$i}} = u32(image + iy{{$ky}} * i32(q.in_w) + ix{{$i}});
-  let tx{{$ky}}_{{$i}} = select(0u, ((o{{$ky}}_{{$i}} >> 4u) & q.fold) * q.strip + (o{{$ky}}_{{$i}} & 15u), ok{{$ky}}_{{$i}});
+  let tx{{$ky}}_{{$i}} = select(0u, ((o{{$ky}}_{{$i}} >> 4u) & q.fold) * q.strip + (o{{$ky}}_{{$i}} & 15u),
+    ok{{$ky}}_{{$i}});
   let ty{{$ky}}_{{$i}} = select(q.zero, (o{{$ky}}_{{$i}} >> 4u) >> q.shift, ok{{$ky}}_{{$i}});
 {{- end}}{{end}}
 {{- range $g := seq .Groups}}{{range $ky := seq $.KY}}{{range $i := seq $.Span}}
@@ -136,7 +142,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 {{- else}}
   let keep{{$r}}_{{$p}} = vec4<bool>(live{{$r}}_{{$p}});
 {{- end}}
-  y[place(m0 / 4u + {{$r}}u, p0 + {{$p}}u, live{{$r}}_{{$p}})] = select(vec4<f32>(), select(sum{{$r}}_{{$p}}, sum{{$r}}_{{$p}} * q.slope, sum{{$r}}_{{$p}} < vec4<f32>()), keep{{$r}}_{{$p}});
+  y[place(m0 / 4u + {{$r}}u, p0 + {{$p}}u, live{{$r}}_{{$p}})] = select(vec4<f32>(),
+    select(sum{{$r}}_{{$p}}, sum{{$r}}_{{$p}} * q.slope, sum{{$r}}_{{$p}} < vec4<f32>()), keep{{$r}}_{{$p}});
 {{- end}}{{end}}
 {{end -}}
 }

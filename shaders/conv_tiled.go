@@ -2,12 +2,13 @@ package shaders
 
 // ConvTiled is the shape of one tiled convolution kernel (conv_tiled.wgsl). Equal tiles share one pipeline.
 type ConvTiled struct {
-	BM, BN    int  // output channels and output pixels of a workgroup
-	TM, TN    int  // those of an invocation; TM is a multiple of 4
-	GC        int  // pairs of kernel tap and input channel group a step
-	K         int  // kernel side
-	Turned    bool // input gradient: weights are fetched along output channels
-	Dilated   bool // the input is read as if stride-1 zeros stood between its pixels (input gradient of a strided convolution)
+	BM, BN int  // output channels and output pixels of a workgroup
+	TM, TN int  // those of an invocation; TM is a multiple of 4
+	GC     int  // pairs of kernel tap and input channel group a step
+	K      int  // kernel side
+	Turned bool // input gradient: weights are fetched along output channels
+	// the input is read as if stride-1 zeros stood between its pixels (input gradient of a strided convolution)
+	Dilated   bool
 	Pointwise bool // 1×1, stride 1, no padding: a pixel needs just itself
 	Aligned   bool // channels and pairs fill all tiles, so that the weights need no bounds
 	Whole     bool // channel groups fill the steps, so that all pairs of a step have the same tap
@@ -44,7 +45,8 @@ func (t ConvTiled) StagingW() int { return (t.Weights() + t.WG() - 1) / t.WG() }
 // Weights is the number of vectors of weights a step, each of four output channels.
 func (t ConvTiled) Weights() int { return t.GC * t.BM }
 
-// Row is the distance in vectors between the weights of neighbouring input channels. Where neighbouring invocations store those, the odd one keeps them out of one bank.
+// Row is the distance in vectors between the weights of neighbouring input channels. Where neighbouring invocations
+// store those, the odd one keeps them out of one bank.
 func (t ConvTiled) Row() int {
 	if t.Turned || t.Ordered {
 		return t.BM / 4
@@ -86,7 +88,8 @@ func (t ConvGradTiled) Lines() int { return t.WG() / t.BP }
 func (t ConvGradTiled) Staging() int  { return (t.BN + t.Lines() - 1) / t.Lines() }
 func (t ConvGradTiled) StagingD() int { return (t.BM/4 + t.Lines() - 1) / t.Lines() }
 
-// Row and RowD are the distances in vectors between neighbouring pixels of the two tiles; the odd one keeps stores out of one bank.
+// Row and RowD are the distances in vectors between neighbouring pixels of the two tiles; the odd one keeps stores out
+// of one bank.
 func (t ConvGradTiled) Row() int  { return t.BN + 1 }
 func (t ConvGradTiled) RowD() int { return t.BM/4 + 1 }
 

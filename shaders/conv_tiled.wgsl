@@ -1,15 +1,18 @@
-{{- /* Convolution for GPUs: implicit GEMM with tiles in workgroup memory. Also the input gradient: the same sum over turned, transposed weights.
+{{- /* Convolution for GPUs: implicit GEMM with tiles in workgroup memory. Also the input gradient: the same sum over
+turned, transposed weights.
 
 y[m][p] = bias[m] + Σ over channel c and tap t of w[m][c][t] · x[c][p at t]
 
-A workgroup computes BM output channels × BN pixels of the whole batch. It walks over the pairs u of channel group and tap, GC pairs a step (taps fastest, so
-that neighbouring steps fetch neighbouring pixels; where groups fill the steps, all pairs of one have the same tap): the pixels' vectors of four channels and the
-weights, transposed into vectors of four output channels, go to workgroup memory, then each invocation adds up TM channels × TN pixels in registers. While it does,
-what the next step needs is on its way from memory. Its pixels lie BN/TN apart, so that neighbouring invocations read and write neighbouring vectors. Products are
-added up in chains of Chain steps, and the chains' sums apart: rounding errors grow with the length of a chain. Bias, ReLU and mask are applied as the sums are stored.
+A workgroup computes BM output channels × BN pixels of the whole batch. It walks over the pairs u of channel group and
+tap, GC pairs a step (taps fastest, so that neighbouring steps fetch neighbouring pixels; where groups fill the steps,
+all pairs of one have the same tap): the pixels' vectors of four channels and the weights, transposed into vectors of
+four output channels, go to workgroup memory, then each invocation adds up TM channels × TN pixels in registers. While
+it does, what the next step needs is on its way from memory. Its pixels lie BN/TN apart, so that neighbouring
+invocations read and write neighbouring vectors. Products are added up in chains of Chain steps, and the chains' sums
+apart: rounding errors grow with the length of a chain. Bias, ReLU and mask are applied as the sums are stored.
 
-The tiles are arrays of arrays, so that the bounds that are put on every index are of single rows and columns, and don't stand in the way of the loop.
-The structure is that of ggml's conv2d_mm.comp and of CUTLASS's SIMT kernels. */ -}}
+The tiles are arrays of arrays, so that the bounds that are put on every index are of single rows and columns, and don't
+stand in the way of the loop. The structure is that of ggml's conv2d_mm.comp and of CUTLASS's SIMT kernels. */ -}}
 struct Q {
   out_pixels: u32, out_plane: u32, out_w: u32, out_h: u32,
   out_group0: u32, out_groups: u32, m: u32, pairs: u32,
@@ -70,7 +73,8 @@ fn put(g: u32, p: u32, all: vec4<f32>) {
       let tx{{$i}} = left{{$i}} + kx;
       let iy{{$i}} = ty{{$i}} / q.dilate;
       let ix{{$i}} = tx{{$i}} / q.dilate;
-      let ok{{$i}} = ty{{$i}} >= 0 && tx{{$i}} >= 0 && ty{{$i}} % q.dilate == 0 && tx{{$i}} % q.dilate == 0 && iy{{$i}} < i32(q.in_h) && ix{{$i}} < i32(q.in_w);
+      let ok{{$i}} = ty{{$i}} >= 0 && tx{{$i}} >= 0 && ty{{$i}} % q.dilate == 0 && tx{{$i}} % q.dilate == 0 &&
+        iy{{$i}} < i32(q.in_h) && ix{{$i}} < i32(q.in_w);
 {{- else}}
       let iy{{$i}} = top{{$i}} + ky;
       let ix{{$i}} = left{{$i}} + kx;
@@ -94,7 +98,8 @@ fn put(g: u32, p: u32, all: vec4<f32>) {
         let tx = left{{$i}} + t % {{$.K}};
         let iy = ty / q.dilate;
         let ix = tx / q.dilate;
-        let ok = u < q.pairs && ty >= 0 && tx >= 0 && ty % q.dilate == 0 && tx % q.dilate == 0 && iy < i32(q.in_h) && ix < i32(q.in_w);
+        let ok = u < q.pairs && ty >= 0 && tx >= 0 && ty % q.dilate == 0 && tx % q.dilate == 0 && iy < i32(q.in_h) &&
+          ix < i32(q.in_w);
 {{- else}}
         let iy = top{{$i}} + t / {{$.K}};
         let ix = left{{$i}} + t % {{$.K}};
@@ -112,7 +117,8 @@ fn put(g: u32, p: u32, all: vec4<f32>) {
         let k = i / {{div $.BM 4}}u;
         let g = group0 + i % {{div $.BM 4}}u;
         let ok = g < q.rows;
-        pw{{$e}} = select(vec4<f32>(), ordered[select(0u, ((tap * q.in_groups + q.c0 / 4u + group) * 4u + k) * q.rows + g, ok)], ok);
+        pw{{$e}} = select(vec4<f32>(), ordered[select(0u, ((tap * q.in_groups + q.c0 / 4u + group) * 4u + k) * q.rows +
+          g, ok)], ok);
 {{- else}}
 {{- if $.Turned}}
         let k = i / {{div $.BM 4}}u;
@@ -233,7 +239,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     workgroupBarrier();
   }
 
-{{if .Rolled}}  // One loop for all sums, not unrolled because its bound is a parameter: drivers for CPUs take long over many loads and stores. On GPUs the array would leave the registers.
+{{if .Rolled}}
+  // One loop for all sums, not unrolled because its bound is a parameter: drivers for CPUs take long over many loads
+  // and stores. On GPUs the array would leave the registers.
   var sums = array<vec4<f32>, {{div (mul .TM .TN) 4}}>(
 {{- range $j := seq (div .TM 4)}}{{range $i := seq $.TN}}
     a{{$i}}_{{$j}}{{if $.Chained}} + s{{$i}}_{{$j}}{{end}},
@@ -248,7 +256,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   let g{{$j}} = group0 + row{{$j}};
   let bias{{$j}} = biases(g{{$j}});
 {{- range $i := seq $.TN}}
-  put(g{{$j}}, pixel0 + column + {{mul $i $.Columns}}u, a{{$i}}_{{$j}}{{if $.Chained}} + s{{$i}}_{{$j}}{{end}} + bias{{$j}});
+  put(g{{$j}}, pixel0 + column + {{mul $i $.Columns}}u, a{{$i}}_{{$j}}{{if $.Chained}} + s{{$i}}_{{$j}}{{end}} +
+    bias{{$j}});
 {{- end}}
 {{- end}}
 {{- end}}

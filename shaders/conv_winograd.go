@@ -8,16 +8,18 @@ import (
 	"strings"
 )
 
-// Winograd is the minimal filtering algorithm F(M, K) of Winograd, as Lavin and Gray (arXiv 1509.09308) write it, along one row of an image: M neighbouring
-// outputs of a kernel row of K taps from M+K-1 products instead of M·K.
+// Winograd is the minimal filtering algorithm F(M, K) of Winograd, as Lavin and Gray (arXiv 1509.09308) write it, along
+// one row of an image: M neighbouring outputs of a kernel row of K taps from M+K-1 products instead of M·K.
 //
 //	y = A · ((G w) ⊙ (B x))
 //
-// x are the M+K-1 neighbouring inputs, w the taps. The transforms evaluate polynomials at Points, the last of which is infinity (Toom and Cook).
+// x are the M+K-1 neighbouring inputs, w the taps. The transforms evaluate polynomials at Points, the last of which is
+// infinity (Toom and Cook).
 type Winograd struct{ M, K int }
 
-// points are the finite ones, by their number. Pairs of ±p halve the transforms. They were chosen for the least rounding error against float64: with these,
-// that of M = 2 and of K = 3 is about the direct sum's, that of F(4, 5) twice as large. One-dimensional transforms lose the root of what two-dimensional ones do.
+// points are the finite ones, by their number. Pairs of ±p halve the transforms. They were chosen for the least
+// rounding error against float64: with these, that of M = 2 and of K = 3 is about the direct sum's, that of F(4, 5)
+// twice as large. One-dimensional transforms lose the root of what two-dimensional ones do.
 var points = map[int][]float64{
 	3: {0, 1, -1},
 	5: {0, 2. / 3, -2. / 3, 3. / 2, -3. / 2},
@@ -30,8 +32,8 @@ func (t Winograd) Fits() bool { return t.M > 0 && t.K > 1 && points[t.Points()-1
 // Points is the number of products, and of inputs.
 func (t Winograd) Points() int { return t.M + t.K - 1 }
 
-// B transforms the inputs: row j holds the coefficients of the polynomial that is zero at all finite points but the j-th, divided by the largest of them;
-// the last row is zero at all finite points.
+// B transforms the inputs: row j holds the coefficients of the polynomial that is zero at all finite points but the
+// j-th, divided by the largest of them; the last row is zero at all finite points.
 func (t Winograd) B() [][]float64 {
 	p := points[t.Points()-1]
 	rows := make([][]float64, t.Points())
@@ -109,15 +111,17 @@ func largest(c []float64) float64 {
 	return m
 }
 
-// Transform is code that defines out(0) … out(n-1) as the rows of m applied to the vec4s in(0), in(1), … Rows of a pair ±p have the same coefficients, but
-// for the signs of the odd ones (or of the even ones), so both come from one sum over the even and one over the odd places.
+// Transform is code that defines out(0) … out(n-1) as the rows of m applied to the vec4s in(0), in(1), … Rows of a
+// pair ±p have the same coefficients, but for the signs of the odd ones (or of the even ones), so both come from one
+// sum over the even and one over the odd places.
 func Transform(m [][]float64, out, in func(int) string) string {
 	var b strings.Builder
 	for j := 0; j < len(m); j++ {
 		if j+1 < len(m) && mirrored(m[j], m[j+1]) {
 			even, odd := terms(m[j], 0, 2, in), terms(m[j], 1, 2, in)
 			fmt.Fprintf(&b, "  let %s_e = %s;\n  let %s_o = %s;\n", out(j), even, out(j), odd)
-			fmt.Fprintf(&b, "  let %s = %s_e + %s_o;\n  let %s = %s_e - %s_o;\n", out(j), out(j), out(j), out(j+1), out(j), out(j))
+			fmt.Fprintf(&b, "  let %s = %s_e + %s_o;\n  let %s = %s_e - %s_o;\n", out(j), out(j), out(j), out(j+1), out(j),
+				out(j))
 			j++
 			continue
 		}
@@ -170,11 +174,12 @@ func literal(x float64) string {
 	return "(" + s + ")"
 }
 
-// winogradChain is the number of products that are added up one after the other; the sums of such chains are added apart, see ConvTile.Chains. Shorter ones take
-// more registers.
+// winogradChain is the number of products that are added up one after the other; the sums of such chains are added
+// apart, see ConvTile.Chains. Shorter ones take more registers.
 const winogradChain = 24
 
-// ConvWinogradTile is the shape of one kernel of a convolution by Winograd's algorithm (conv_winograd.wgsl). Equal tiles share one pipeline.
+// ConvWinogradTile is the shape of one kernel of a convolution by Winograd's algorithm (conv_winograd.wgsl). Equal
+// tiles share one pipeline.
 type ConvWinogradTile struct {
 	Winograd
 	R          int  // output channels a workgroup computes, a multiple of 4
@@ -183,7 +188,8 @@ type ConvWinogradTile struct {
 	Accumulate bool // several chunks add to one output
 }
 
-// Source is the kernel's WGSL; Weights that of the kernel that transforms the weights for it (conv_winograd_weights.wgsl).
+// Source is the kernel's WGSL; Weights that of the kernel that transforms the weights for it
+// (conv_winograd_weights.wgsl).
 func (t ConvWinogradTile) Source() string  { return Source("conv_winograd", t) }
 func (t ConvWinogradTile) Weights() string { return Source("conv_winograd_weights", t) }
 
@@ -202,10 +208,12 @@ func (t ConvWinogradTile) MulAdds() int { return t.R * t.Row() }
 
 // Inputs is the transform of the texels of channel group g and kernel row ky.
 func (t ConvWinogradTile) Inputs(g, ky int) string {
-	return Transform(t.B(), func(j int) string { return fmt.Sprintf("u%d_%d_%d", g, ky, j) }, func(i int) string { return fmt.Sprintf("v%d_%d_%d", g, ky, i) })
+	return Transform(t.B(), func(j int) string { return fmt.Sprintf("u%d_%d_%d", g, ky, j) },
+		func(i int) string { return fmt.Sprintf("v%d_%d_%d", g, ky, i) })
 }
 
-// Products is the straight-line arithmetic of output group g: a sum over channels and kernel rows for every point, and their transforms into outputs.
+// Products is the straight-line arithmetic of output group g: a sum over channels and kernel rows for every point, and
+// their transforms into outputs.
 func (t ConvWinogradTile) Products(g int) string {
 	var b strings.Builder
 	n := t.CH * t.KY
@@ -227,7 +235,8 @@ func (t ConvWinogradTile) Products(g int) string {
 	// The outputs, from sums and differences of the pairs ±p: even powers take the one, odd ones the other.
 	last := t.Points() - 1
 	for j := 1; j < last; j += 2 {
-		fmt.Fprintf(&b, "  let e%d_%d = s%d_%d + s%d_%d;\n  let d%d_%d = s%d_%d - s%d_%d;\n", g, j, g, j, g, j+1, g, j, g, j, g, j+1)
+		fmt.Fprintf(&b, "  let e%d_%d = s%d_%d + s%d_%d;\n  let d%d_%d = s%d_%d - s%d_%d;\n", g, j, g, j, g, j+1, g, j, g, j,
+			g, j+1)
 	}
 	for p, row := range t.A() {
 		for j := 2; j < last; j += 2 {

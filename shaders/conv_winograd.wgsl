@@ -1,10 +1,12 @@
-{{- /* Convolution by Winograd's algorithm along the rows, straight-line form, stride 1. Also the input gradient: the same sum over turned, transposed weights.
+{{- /* Convolution by Winograd's algorithm along the rows, straight-line form, stride 1. Also the input gradient: the
+same sum over turned, transposed weights.
 
 y[m][p] = bias[m] + Σ over channel c and tap t of w[m][c][t] · x[c][p at t]
 
-As conv_straight.wgsl, but an invocation transforms the M+K-1 texels of a row that its M neighbouring outputs need, multiplies them by transformed weights (see
-conv_winograd_weights.wgsl), one product for every point instead of one for every output and tap, and transforms the sums into outputs. All of that stays in
-registers, so there is no pass over memory that the direct form doesn't have. */ -}}
+As conv_straight.wgsl, but an invocation transforms the M+K-1 texels of a row that its M neighbouring outputs need,
+multiplies them by transformed weights (see conv_winograd_weights.wgsl), one product for every point instead of one for
+every output and tap, and transforms the sums into outputs. All of that stays in registers, so there is no pass over
+memory that the direct form doesn't have. */ -}}
 struct Q {
   blocks: u32, row_blocks: u32, out_w: u32, out_h: u32,
   out_plane: u32, out_group0: u32, out_groups: u32, accumulate: u32,
@@ -47,7 +49,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 {{- range $i := seq $.Points}}
   let ok{{$ky}}_{{$i}} = oky{{$ky}} && okx{{$i}};
   let o{{$ky}}_{{$i}} = u32(image + iy{{$ky}} * i32(q.in_w) + ix{{$i}});
-  let tx{{$ky}}_{{$i}} = select(0u, ((o{{$ky}}_{{$i}} >> 4u) & q.fold) * q.strip + (o{{$ky}}_{{$i}} & 15u), ok{{$ky}}_{{$i}});
+  let tx{{$ky}}_{{$i}} = select(0u, ((o{{$ky}}_{{$i}} >> 4u) & q.fold) * q.strip + (o{{$ky}}_{{$i}} & 15u),
+    ok{{$ky}}_{{$i}});
   let ty{{$ky}}_{{$i}} = select(q.zero, (o{{$ky}}_{{$i}} >> 4u) >> q.shift, ok{{$ky}}_{{$i}});
 {{- end}}{{end}}
 {{- range $g := seq .Groups}}{{range $ky := seq $.KY}}{{range $i := seq $.Points}}
@@ -59,9 +62,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 {{$.Products $r}}
 {{- range $p := seq $.M}}
   let live{{$r}}_{{$p}} = block < q.blocks && ox + {{$p}}u < q.out_w && g0 + {{$r}}u < q.out_groups;
-  let to{{$r}}_{{$p}} = select(q.out_plane - 1u, (g0 + {{$r}}u - q.out_group0) * q.out_plane + p0 + {{$p}}u, live{{$r}}_{{$p}});
-  let sum{{$r}}_{{$p}} = r{{$r}}_{{$p}}{{if $.Accumulate}} + select(vec4<f32>(), y[to{{$r}}_{{$p}}], q.accumulate == 1u){{end}} + ws[{{mul $.Row $.RowGroups}}u + {{$r}}u];
-  y[to{{$r}}_{{$p}}] = select(vec4<f32>(), select(sum{{$r}}_{{$p}}, sum{{$r}}_{{$p}} * q.slope, sum{{$r}}_{{$p}} < vec4<f32>()), live{{$r}}_{{$p}});
+  let to{{$r}}_{{$p}} = select(q.out_plane - 1u, (g0 + {{$r}}u - q.out_group0) * q.out_plane + p0 + {{$p}}u,
+    live{{$r}}_{{$p}});
+  let sum{{$r}}_{{$p}} = r{{$r}}_{{$p}}{{if $.Accumulate}} +
+    select(vec4<f32>(), y[to{{$r}}_{{$p}}], q.accumulate == 1u){{end}} + ws[{{mul $.Row $.RowGroups}}u + {{$r}}u];
+  y[to{{$r}}_{{$p}}] = select(vec4<f32>(), select(sum{{$r}}_{{$p}}, sum{{$r}}_{{$p}} * q.slope,
+    sum{{$r}}_{{$p}} < vec4<f32>()), live{{$r}}_{{$p}});
 {{- end}}
 {{end -}}
 }

@@ -19,7 +19,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let n = wid.x * 64u + lid.x;
   if (n >= q.images) { return; }
-  // One sum a row of 64 pixels, then the sum of the rows: rounding grows with the square root of the size, not with the size.
+  // One sum a row of 64 pixels, then the sum of the rows: rounding grows with the square root of the size, not with the
+  // size.
   var total = vec4<f32>();
   var sum = vec4<f32>();
   for (var i = 0u; i < q.hw; i = i + 1u) {

@@ -1,6 +1,7 @@
 {{- /* The norm of all gradients, and the search for values that are NaN or infinite; the order of the sums is fixed.
 
-Mode "part": every workgroup sums the squares of its share of the gradients, and counts what is not finite among them and among the weights.
+Mode "part": every workgroup sums the squares of its share of the gradients, and counts what is not finite among them
+and among the weights.
 Mode "sum": one workgroup sums the parts: the norm into metrics[2], the count into metrics[3].
 Mode "scale": multiplies the gradients so that their norm is at most clip (torch.nn.utils.clip_grad_norm_).
 

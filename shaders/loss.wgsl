@@ -2,7 +2,8 @@
 // loss, whether the largest logit (the first of equals) is the label's, and the gradient of the batch's mean loss. Loss
 // and gradient are those of one head of a network: they have a weight, and the loss may be added to that of the heads
 // before.
-struct Q { images: u32, classes: u32, plane: u32, smoothing: f32, weight: f32, added: u32, whole: u32 } // whole: images of the batch
+// whole: images of the batch
+struct Q { images: u32, classes: u32, plane: u32, smoothing: f32, weight: f32, added: u32, whole: u32 }
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> logits: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> labels: array<u32>;

@@ -1,7 +1,10 @@
-{{- /* Max pooling and its gradient. Padding counts as minus infinity; the first maximum in row-major order gets the gradient, so its place in the window (0 to K²-1)
-is kept, 16 bits a channel. After a ReLU, a maximum of 0 has no place: its gradient is that of the ReLU, 0. The loops' bound comes at run time, so that no compiler unrolls them: see reduce.wgsl. */ -}}
+{{- /* Max pooling and its gradient. Padding counts as minus infinity; the first maximum in row-major order gets the
+gradient, so its place in the window (0 to K²-1) is kept, 16 bits a channel. After a ReLU, a maximum of 0 has no place:
+its gradient is that of the ReLU, 0. The loops' bound comes at run time, so that no compiler unrolls them: see
+reduce.wgsl. */ -}}
 {{define "pool params"}}
-struct Q { invocations: u32, plane: u32, in_plane: u32, in_h: i32, in_w: i32, out_h: i32, out_w: i32, rows: i32, columns: i32, k: i32 }
+struct Q { invocations: u32, plane: u32, in_plane: u32, in_h: i32, in_w: i32, out_h: i32, out_w: i32, rows: i32,
+  columns: i32, k: i32 }
 @group(0) @binding(0) var<uniform> q: Q;
 {{- end}}
 {{- /* Of both poolings; Places: the window's maximum alone gets the gradient. */}}
@@ -34,13 +37,16 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 {{- end}}
 {{- range $i := seq 2}}{{range $j := seq 2}}
       let in{{$i}}{{$j}} = ky + {{$i}} >= 0 && ky + {{$i}} < {{$.K}} && kx + {{$j}} >= 0 && kx + {{$j}} < {{$.K}};
-      sum{{$i}}{{$j}} = sum{{$i}}{{$j}} + select(vec4<f32>(), v, vec4<bool>(in{{$i}}{{$j}}){{if $.Places}} & (places == vec4<u32>(u32((ky + {{$i}}) * {{$.K}} + kx + {{$j}}))){{end}});
+      sum{{$i}}{{$j}} = sum{{$i}}{{$j}} + select(vec4<f32>(), v, vec4<bool>(in{{$i}}{{$j}})
+        {{- if $.Places}} & (places == vec4<u32>(u32((ky + {{$i}}) * {{$.K}} + kx + {{$j}}))){{end}});
 {{- end}}{{end}}
     }
   }
   let to = i32(wid.y * q.in_plane) + (n * q.in_h + iy) * q.in_w + ix;
 {{- range $i := seq 2}}{{range $j := seq 2}}
-  if (iy + {{$i}} >= 0 && iy + {{$i}} < q.in_h && ix + {{$j}} >= 0 && ix + {{$j}} < q.in_w) { dx[to + {{$i}} * q.in_w + {{$j}}] = sum{{$i}}{{$j}}{{if not $.Places}} / {{mul $.K $.K}}.0{{end}}; }
+  if (iy + {{$i}} >= 0 && iy + {{$i}} < q.in_h && ix + {{$j}} >= 0 && ix + {{$j}} < q.in_w) {
+    dx[to + {{$i}} * q.in_w + {{$j}}] = sum{{$i}}{{$j}}{{if not $.Places}} / {{mul $.K $.K}}.0{{end}};
+  }
 {{- end}}{{end}}
 }
 {{- end}}

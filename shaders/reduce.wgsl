@@ -1,14 +1,16 @@
-{{- /* First pass of the per-channel sums: every workgroup sums a run of pixels of one channel group and writes two vec4s. The second pass is in
-batchnorm.wgsl or bias.wgsl. The order of the sums is fixed.
+{{- /* First pass of the per-channel sums: every workgroup sums a run of pixels of one channel group and writes two
+vec4s. The second pass is in batchnorm.wgsl or bias.wgsl. The order of the sums is fixed.
 
-The loop over pixels has one load of each tensor and a bound known only at run time, so that no compiler unrolls it: on a software driver a load is 2 KiB of code, and
-unrolled ones fall out of the instruction cache. Sixteen invocations, such a driver's vector, have a stretch of memory of their own: they run their whole loop before the next
-ones begin theirs, and no prefetcher follows jumps. The invocations' sums are added in two steps, the first by all of them.
+The loop over pixels has one load of each tensor and a bound known only at run time, so that no compiler unrolls it: on
+a software driver a load is 2 KiB of code, and unrolled ones fall out of the instruction cache. Sixteen invocations,
+such a driver's vector, have a stretch of memory of their own: they run their whole loop before the next ones begin
+theirs, and no prefetcher follows jumps. The invocations' sums are added in two steps, the first by all of them.
 
 Mode "sum": Σ dy (bias gradient).
-Mode "moments": Σ (x-s) and Σ (x-s)², s the channel's first value: no cancellation where the mean is large against the deviation.
-Mode "grad": Σ dy and Σ dy·x̂ (batch normalisation), dy masked by the ReLU of the normalised value where there is one.
-x is bound as a buffer or, Fetched, lies in a texture (see input in ops/scratch.go). */ -}}
+Mode "moments": Σ (x-s) and Σ (x-s)², s the channel's first value: no cancellation where the mean is large against
+the deviation.
+Mode "grad": Σ dy and Σ dy·x̂ (batch normalisation), dy masked by the ReLU of the normalised value where there is
+one. x is bound as a buffer or, Fetched, lies in a texture (see input in ops/scratch.go). */ -}}
 {{define "var x"}}var{{if .Fetched}} x: texture_2d<f32>{{else}}<storage, read> x: array<vec4<f32>>{{end}};{{end}}
 {{define "value of x"}}
 {{- if .Fetched}}
@@ -33,7 +35,8 @@ struct Q { pixels: u32, plane: u32, run: u32, runs: u32, group0: u32, width: u32
 {{- else}}
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(3) {{template "var x" .}}
-@group(0) @binding(4) var<storage, read> norm: array<vec4<f32>>; // mean, 1/deviation, scale, shift of each channel group
+// mean, 1/deviation, scale, shift of each channel group
+@group(0) @binding(4) var<storage, read> norm: array<vec4<f32>>;
 {{- template "value of x" .}}
 {{- end}}
 var<workgroup> sums: array<f32, 512>; // of each invocation, eight: two vec4s
@@ -83,7 +86,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   workgroupBarrier();
   if (lid.x < 2u) {
     var sum = vec4<f32>();
-    for (var i = 4u * lid.x; i < 64u; i = i + 8u) { sum = sum + vec4<f32>(slices[i], slices[i + 1u], slices[i + 2u], slices[i + 3u]); }
+    for (var i = 4u * lid.x; i < 64u; i = i + 8u) { sum = sum +
+      vec4<f32>(slices[i], slices[i + 1u], slices[i + 2u], slices[i + 3u]); }
     part[2u * ((q.group0 + wid.y) * q.runs + wid.x) + lid.x] = sum;
   }
 }

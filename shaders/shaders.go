@@ -1,7 +1,7 @@
 // Package shaders holds the WGSL sources, one file an operator family, and the small generator that specialises them.
 //
-// A source is a text/template: shapes that decide the code (tile sizes, kernel size) are printed into it as literals, everything else
-// arrives in a uniform at run time, so that layers of the same tile share a pipeline.
+// A source is a text/template: shapes that decide the code (tile sizes, kernel size) are printed into it as literals,
+// everything else arrives in a uniform at run time, so that layers of the same tile share a pipeline.
 package shaders
 
 import (

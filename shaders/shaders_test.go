@@ -115,8 +115,9 @@ var (
 	stored = regexp.MustCompile(`(?m)(?:^|[;{}])\s*(\w+)(\[[^;=]*?\])(\.[xyzw]+)? [-+*/%&|^]?= `)
 )
 
-// wholeVectors checks that vectors which invocations share are stored whole: in WGSL a store to a component may write the others too, as it does on Metal and DX12,
-// and is a race where other invocations store those (gpuweb/gpuweb#2112). No Vulkan driver shows it.
+// wholeVectors checks that vectors which invocations share are stored whole: in WGSL a store to a component may write
+// the others too, as it does on Metal and DX12, and is a race where other invocations store those (gpuweb/gpuweb#2112).
+// No Vulkan driver shows it.
 func wholeVectors(t *testing.T, source string) {
 	depth := map[string]int{}
 	for _, m := range shared.FindAllStringSubmatch(source, -1) {

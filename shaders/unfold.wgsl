@@ -1,7 +1,9 @@
-// Turns an activation for the weight gradient: four neighbouring output columns of one channel to a vec4, shifted and spread as kernel column kx wants them.
+// Turns an activation for the weight gradient: four neighbouring output columns of one channel to a vec4, shifted and
+// spread as kernel column kx wants them.
 //
-// u[c][(n·in_h + iy)·columns + t] = x[c][n][iy][(4t+i)·stride + kx - pad], i = 0 … 3, and 0 outside the image or beyond the output's width.
-// Pointwise convolutions take all pixels of the batch as one row. x and u are bound from the first channel group on that is wanted.
+// u[c][(n·in_h + iy)·columns + t] = x[c][n][iy][(4t+i)·stride + kx - pad], i = 0 … 3, and 0 outside the image or
+// beyond the output's width. Pointwise convolutions take all pixels of the batch as one row. x and u are bound from the
+// first channel group on that is wanted.
 struct Q {
   rows: u32, columns: u32, in_w: u32, out_w: u32,
   in_plane: u32, pitch: u32, stride: i32, pad: i32,
@@ -23,7 +25,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   if (at >= q.rows * q.columns) { return; }
   let row = at / q.columns;
   let t = 4u * (at % q.columns);
-  let m = mat4x4<f32>(pixel(wid.y, row, t), pixel(wid.y, row, t + 1u), pixel(wid.y, row, t + 2u), pixel(wid.y, row, t + 3u));
+  let m = mat4x4<f32>(pixel(wid.y, row, t), pixel(wid.y, row, t + 1u), pixel(wid.y, row, t + 2u),
+    pixel(wid.y, row, t + 3u));
   let c = 4u * wid.y;
   let to = c * q.pitch + at;
   u[to] = vec4<f32>(m[0].x, m[1].x, m[2].x, m[3].x);

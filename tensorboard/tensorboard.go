@@ -1,7 +1,7 @@
 // Package tensorboard writes what TensorBoard reads: event files of scalars and pictures.
 //
-// An event file is a sequence of records in TensorFlow's TFRecord framing, each a protobuf message Event; the first names the format's version. Bytes are appended to a slice, so
-// that whoever has the file decides how it is written.
+// An event file is a sequence of records in TensorFlow's TFRecord framing, each a protobuf message Event; the first
+// names the format's version. Bytes are appended to a slice, so that whoever has the file decides how it is written.
 package tensorboard
 
 import (
@@ -51,8 +51,9 @@ const (
 // fileVersion is what the first event of a file must say; the names of newer formats begin the same.
 const fileVersion = "brain.Event:2"
 
-// Name is that of an event file begun at a time. TensorBoard finds event files by the part before the number, and reads those of one folder in the order of
-// their names as one run. It usually ends in the host's name, which is nobody's business.
+// Name is that of an event file begun at a time. TensorBoard finds event files by the part before the number, and reads
+// those of one folder in the order of their names as one run. It usually ends in the host's name, which is nobody's
+// business.
 func Name(begun time.Time) string {
 	return fmt.Sprintf("events.out.tfevents.%010d.ninvk", begun.Unix())
 }
@@ -75,7 +76,8 @@ type Scalar struct {
 	Value float64
 }
 
-// AppendStart appends the head of an event file whose first step is step: the format's version, and that what other files of the folder have from that step on is superseded.
+// AppendStart appends the head of an event file whose first step is step: the format's version, and that what other
+// files of the folder have from that step on is superseded.
 func AppendStart(b []byte, now time.Time, step int) []byte {
 	version := event(now, 0)
 	version.text(eventFileVersion, fileVersion)

@@ -52,9 +52,12 @@ func TestReadBack(t *testing.T) {
 	want := []tbtest.Event{
 		{Time: when, Version: "brain.Event:2"},
 		{Time: when, Step: 1, Session: 1},
-		{Time: when, Step: 1, Values: []tbtest.Value{{Tag: "loss/batch", Simple: 2.3125}, {Tag: "learning_rate", Simple: 0.1}}},
-		{Time: when, Step: 782, Values: []tbtest.Value{{Tag: "accuracy/test", Simple: 0.7539}, {Tag: "zero"}, {Tag: "huge", Simple: 3e38}, {Tag: "nan", Simple: float32(math.NaN())}}},
-		{Time: when, Step: 300_000, Values: []tbtest.Value{{Tag: "pictures/dot", Height: 2, Width: 3, Colorspace: 3, PNG: picture}}},
+		{Time: when, Step: 1, Values: []tbtest.Value{{Tag: "loss/batch", Simple: 2.3125},
+			{Tag: "learning_rate", Simple: 0.1}}},
+		{Time: when, Step: 782, Values: []tbtest.Value{{Tag: "accuracy/test", Simple: 0.7539}, {Tag: "zero"},
+			{Tag: "huge", Simple: 3e38}, {Tag: "nan", Simple: float32(math.NaN())}}},
+		{Time: when, Step: 300_000,
+			Values: []tbtest.Value{{Tag: "pictures/dot", Height: 2, Width: 3, Colorspace: 3, PNG: picture}}},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateNaNs()); diff != "" {
 		t.Errorf("events (-written +read):\n%s", diff)
@@ -118,7 +121,8 @@ func TestName(t *testing.T) {
 	if begun, ok := Begun(name); !ok || begun.Unix() != at.Unix() {
 		t.Errorf("begun at %v (%v)", begun, ok)
 	}
-	for _, other := range []string{"", "events.out.tfevents.1700000000.host", "../" + name, name + ".tmp", "events.out.tfevents.17.ninvk"} {
+	for _, other := range []string{"", "events.out.tfevents.1700000000.host", "../" + name, name + ".tmp",
+		"events.out.tfevents.17.ninvk"} {
 		if _, ok := Begun(other); ok {
 			t.Errorf("%q was taken for an event file of ours", other)
 		}

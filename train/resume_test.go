@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"ninvk/ci/slow"
 )
 
 // resumeRecipe is a run that has everything a resumed one must take up again: shuffled, augmented, with dropout, momentum, batch normalisation, a schedule
@@ -85,7 +87,7 @@ func TestResumeIsExact(t *testing.T) {
 	}
 	want := outcome(t, whole.Dir)
 	cases := [][]int{{1, 2, 4, 6, 8}}
-	if os.Getenv("NINVK_FULL") != "" {
+	if slow.Wanted() {
 		for step := range 18 {
 			cases = append(cases, []int{step + 1})
 		}
@@ -134,7 +136,7 @@ func TestResumeAfterKill(t *testing.T) {
 	var copies []copied
 	var dir string
 	every := 4
-	if os.Getenv("NINVK_FULL") != "" {
+	if slow.Wanted() {
 		every = 1
 	}
 	whole, err := runJob(t, context.Background(), data, silent{func(r StepRecord) {
@@ -454,9 +456,6 @@ func TestCheckpointsAreFewAndDue(t *testing.T) {
 
 // A disk that fills up in the midst of a run ends it with an error that says how to go on, and going on ends as if it had had room.
 func TestFullDiskInARun(t *testing.T) {
-	if os.Getenv("NINVK_FULL") == "" {
-		t.Skip("runs a dozen trainings: in make test-full only (NINVK_FULL=1)")
-	}
 	data := subset(t, 20, 10)
 	settings := func(c *Config) {
 		resumeRecipe(c)

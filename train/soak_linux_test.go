@@ -38,9 +38,6 @@ func (s soaking) Epoch(EpochRecord) { s.look() }
 // TestSoak trains 2,000 steps of 8 images, with checkpoints, weights and plots every 50 steps and evaluations every 200: after the first quarter neither memory nor the numbers of
 // live resources may grow, nor steps take longer.
 func TestSoak(t *testing.T) {
-	if os.Getenv("NINVK_FULL") == "" {
-		t.Skip("takes minutes: make soak")
-	}
 	const batch, perEpoch, epochs = 8, 50, 40
 	d, err := device()
 	if err != nil {

@@ -46,7 +46,8 @@ type cache struct {
 	VectorWidth int     `json:"vector_width,omitempty"` // bits; of llvmpipe
 	Shaders     string  `json:"shaders"`                // shaders.Hash
 	Entries     []Entry `json:"calls"`
-	SHA256      string  `json:"sha256"` // of this object without this field, as Go's encoding/json writes it without indentation
+	// of this object without this field, as Go's encoding/json writes it without indentation
+	SHA256 string `json:"sha256"`
 }
 
 func newCache(a gpu.Adapter) cache {
@@ -76,7 +77,8 @@ func fileIn(dir string, a gpu.Adapter) (path string, err error) {
 	return filepath.Join(dir, "ninvk", "tune-"+gpu.FileName(a.Name+" "+a.Backend+" "+a.Driver)+".json"), nil
 }
 
-// Load reads the choices measured on an adapter by their calls' keys: none where the file is missing. The error says in a line why the file can't be used.
+// Load reads the choices measured on an adapter by their calls' keys: none where the file is missing. The error says in
+// a line why the file can't be used.
 func Load(path string, a gpu.Adapter) (map[string]Entry, error) {
 	entries := map[string]Entry{}
 	b, err := os.ReadFile(path)
@@ -93,7 +95,8 @@ func Load(path string, a gpu.Adapter) (map[string]Entry, error) {
 	now := newCache(a)
 	for _, x := range []struct{ what, was, is string }{
 		{"adapter", c.Adapter, now.Adapter}, {"driver", c.Driver, now.Driver},
-		{"vector width", fmt.Sprint(c.VectorWidth), fmt.Sprint(now.VectorWidth)}, {"version of the kernels", c.Shaders, now.Shaders},
+		{"vector width", fmt.Sprint(c.VectorWidth), fmt.Sprint(now.VectorWidth)},
+		{"version of the kernels", c.Shaders, now.Shaders},
 	} {
 		if x.was != x.is {
 			return entries, fmt.Errorf("%s was measured with another %s", path, x.what)
@@ -162,8 +165,8 @@ func (e Entry) check() error {
 	return nil
 }
 
-// Save adds entries to the cache file of an adapter; those measured before stay, where they still hold. Several processes may do so at once: each reads, adds and
-// replaces the file as a whole while it holds a lock beside it.
+// Save adds entries to the cache file of an adapter; those measured before stay, where they still hold. Several
+// processes may do so at once: each reads, adds and replaces the file as a whole while it holds a lock beside it.
 func Save(path string, a gpu.Adapter, entries []Entry) (err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err

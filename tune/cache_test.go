@@ -19,7 +19,8 @@ var adapter = gpu.Adapter{Name: "Some GPU (256 bits)", Backend: "Vulkan", Driver
 
 // entry is a plausible one for the i-th shape.
 func entry(i int) Entry {
-	return Entry{Key: ops.Conv{C: i + 1, M: 5, K: 3, Stride: 1}.Key(ops.ConvForward, ops.Shape{N: 2, C: i + 1, H: 8, W: 8}), Chosen: "tiled", Candidates: []Candidate{
+	return Entry{Key: ops.Conv{C: i + 1, M: 5, K: 3, Stride: 1}.Key(ops.ConvForward,
+		ops.Shape{N: 2, C: i + 1, H: 8, W: 8}), Chosen: "tiled", Candidates: []Candidate{
 		{Variant: "tiled", Milliseconds: []float64{1.5, 1.25, 1.75}, Predicted: 2},
 		{Variant: "naive", Predicted: 9000.5, Dropped: "would take more than 3 times as long as the fastest"},
 	}}
@@ -86,7 +87,8 @@ func TestCacheBroken(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, err := Load(path, adapter)
-			if err == nil || len(got) != 0 || !strings.Contains(err.Error(), v.says) || !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), "\n") {
+			if err == nil || len(got) != 0 || !strings.Contains(err.Error(), v.says) || !strings.Contains(err.Error(), path) ||
+				strings.Contains(err.Error(), "\n") {
 				t.Errorf("got %v, %v; want one line with the path and %q", got, err, v.says)
 			}
 			save(t, path, entry(3))
@@ -150,7 +152,8 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add(b)
 	f.Add([]byte(`{"adapter":"","calls":null}`))
-	f.Add([]byte(`{"calls":[{"call":"conv/forward x","chosen":"tiled","candidates":[{"variant":"tiled","milliseconds":[1e400]}]}]}`))
+	f.Add([]byte(
+		`{"calls":[{"call":"conv/forward x","chosen":"tiled","candidates":[{"variant":"tiled","milliseconds":[1e400]}]}]}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var c cache
 		if json.Unmarshal(b, &c) == nil { // the checksum would keep all but the seeds out

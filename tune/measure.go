@@ -15,19 +15,23 @@ import (
 
 // How much is measured.
 const (
-	probeBatch  = 1                      // images of the first trial, which compares results and predicts times
-	bounded     = 250 * time.Millisecond // a candidate that is predicted to take longer must not be hopeless to be run at full size:
-	hopeless    = 3                      // so many times the time predicted for the fastest
-	trailing    = 1.5                    // a candidate slower than so many times the leader is dropped
-	far         = 5                      // one that takes so many times as long as the leader is not tried in the pass's other layers: its kernels may take long to compile
+	probeBatch = 1 // images of the first trial, which compares results and predicts times
+	// a candidate that is predicted to take longer must not be hopeless to be run at full size:
+	bounded  = 250 * time.Millisecond
+	hopeless = 3   // so many times the time predicted for the fastest
+	trailing = 1.5 // a candidate slower than so many times the leader is dropped
+	// one that takes so many times as long as the leader is not tried in the pass's other layers: its kernels may take
+	// long to compile
+	far         = 5
 	leastRounds = 3
 	mostRounds  = 10
 	sampleTime  = 10 * time.Millisecond // a shorter pass is repeated within a sample
 	mostRepeats = 64
 )
 
-// Measure times the candidates for every call, after comparing their results. Calls that the budget left no time for, and those for which no candidate can be
-// trusted, are missing from the result; so are those after an error, which is that of the adapter or of ctx.
+// Measure times the candidates for every call, after comparing their results. Calls that the budget left no time for,
+// and those for which no candidate can be trusted, are missing from the result; so are those after an error, which is
+// that of the adapter or of ctx.
 func Measure(ctx context.Context, d *gpu.Device, calls []Call, o Options) ([]Entry, error) {
 	if o.Budget == 0 {
 		o.Budget = Budget
@@ -95,7 +99,8 @@ type trial struct {
 	out  [][]float32 // outputs
 }
 
-// call measures one call: every candidate of small runs on a few images with the kernels of the full size, and those not hopeless at the full size.
+// call measures one call: every candidate of small runs on a few images with the kernels of the full size, and those
+// not hopeless at the full size.
 func (m *meter) call(ctx context.Context, call Call, small, full []ops.Case, share time.Duration) (Entry, error) {
 	key := call.Key()
 	e := Entry{Key: key, Candidates: make([]Candidate, len(full))}
@@ -124,7 +129,8 @@ func (m *meter) call(ctx context.Context, call Call, small, full []ops.Case, sha
 	if len(trials) < 2 {
 		return e, nil
 	}
-	// What suits the adapter comes first, and what the others' results are compared with: time may be too short for the rest.
+	// What suits the adapter comes first, and what the others' results are compared with: time may be too short for the
+	// rest.
 	order := append(slices.Clone(ops.Preferred(m.d.Adapter)), "naive")
 	rank := func(t *trial) int {
 		if i := slices.Index(order, t.Variant); i >= 0 {
@@ -161,7 +167,9 @@ func (m *meter) call(ctx context.Context, call Call, small, full []ops.Case, sha
 	if err != nil {
 		return Entry{}, err
 	}
-	err = m.run(ctx, lent, key, full, images, trials, time.Time{}, func(trials []*trial) error { return m.roundRobin(ctx, trials, from.Add(share)) })
+	err = m.run(ctx, lent, key, full, images, trials, time.Time{}, func(trials []*trial) error {
+		return m.roundRobin(ctx, trials, from.Add(share))
+	})
 	if err != nil {
 		return Entry{}, err
 	}
@@ -197,14 +205,17 @@ func (l loan) release() {
 	l.unfolded.Release()
 }
 
-// run records the candidates that are still in on one memory, runs each once, drops those whose results are wrong, and hands the others to measure. batch is
-// the largest batch, for which the kernels are made. After end, unless it is zero, only two are tried: one alone could not be judged.
-func (m *meter) run(ctx context.Context, lent loan, key string, cases []ops.Case, batch int, all []*trial, end time.Time, measure func([]*trial) error) error {
+// run records the candidates that are still in on one memory, runs each once, drops those whose results are wrong, and
+// hands the others to measure. batch is the largest batch, for which the kernels are made. After end, unless it is
+// zero, only two are tried: one alone could not be judged.
+func (m *meter) run(ctx context.Context, lent loan, key string, cases []ops.Case, batch int, all []*trial,
+	end time.Time, measure func([]*trial) error) error {
 	trials := in(all)
 	if len(trials) == 0 {
 		return nil
 	}
-	mem, err := cases[0].Allocate(&ops.Recorder{Dev: m.d, Scratch: lent.scratch, Partial: lent.partial, Unfolded: lent.unfolded})
+	mem, err := cases[0].Allocate(&ops.Recorder{Dev: m.d, Scratch: lent.scratch, Partial: lent.partial,
+		Unfolded: lent.unfolded})
 	if err != nil {
 		m.unmeasured(key, err)
 		drop(trials, "the adapter has no room for it")
@@ -285,7 +296,8 @@ func (m *meter) sample(ctx context.Context, t *trial, repeats int) (time.Duratio
 	return time.Since(start) / time.Duration(repeats), nil
 }
 
-// roundRobin takes samples of all candidates in turn, so that each sees the machine in other moments, and drops those that trail.
+// roundRobin takes samples of all candidates in turn, so that each sees the machine in other moments, and drops those
+// that trail.
 func (m *meter) roundRobin(ctx context.Context, trials []*trial, end time.Time) error {
 	for round := 0; round < leastRounds || round < mostRounds && time.Now().Before(end) && len(trials) > 1; round++ {
 		least := math.Inf(1)
@@ -312,7 +324,8 @@ func (m *meter) roundRobin(ctx context.Context, trials []*trial, end time.Time) 
 // pattern is the number of random values of which inputs are made.
 const pattern = 65537
 
-// fill writes the operands: the inputs, or in changed those that the pass writes or changes, with NaN where it must write, so that a value left out shows.
+// fill writes the operands: the inputs, or in changed those that the pass writes or changes, with NaN where it must
+// write, so that a value left out shows.
 func (m *meter) fill(mem *ops.Memory, operands []ops.Operand, changed bool) error {
 	for i, o := range operands {
 		if changed != (o.Use != ops.Reads) {
@@ -363,8 +376,8 @@ func (m *meter) outputs(mem *ops.Memory, operands []ops.Operand) ([][]float32, e
 	return out, nil
 }
 
-// judge drops, and says so, the candidates whose results are not those that most agree on; where that is even, those that the naive variant agrees with are right,
-// and where no two agree, none is.
+// judge drops, and says so, the candidates whose results are not those that most agree on; where that is even, those
+// that the naive variant agrees with are right, and where no two agree, none is.
 func (m *meter) judge(key string, operands []ops.Operand, trials []*trial) {
 	if len(trials) < 2 {
 		return
@@ -388,7 +401,8 @@ func (m *meter) judge(key string, operands []ops.Operand, trials []*trial) {
 	}
 	right := trials[best]
 	if votes[best] < 4 { // its own, and of naive one more
-		m.Warn(fmt.Sprintf("WRONG RESULTS: no two variants of %s agree on %s (%s): none is chosen by its time", key, m.d.Adapter.Name, m.d.Adapter.Driver))
+		m.Warn(fmt.Sprintf("WRONG RESULTS: no two variants of %s agree on %s (%s): none is chosen by its time", key,
+			m.d.Adapter.Name, m.d.Adapter.Driver))
 		drop(trials, "no other variant has the same result")
 		return
 	}
@@ -397,12 +411,14 @@ func (m *meter) judge(key string, operands []ops.Operand, trials []*trial) {
 			continue
 		}
 		t.Dropped = "wrong result: it differs from that of " + right.Variant
-		m.Warn(fmt.Sprintf("WRONG RESULT: variant %s of %s differs from %s by %.3g times what rounding explains on %s (%s); it is not used",
+		m.Warn(fmt.Sprintf("WRONG RESULT: variant %s of %s differs from %s by %.3g times what rounding explains on %s "+
+			"(%s); it is not used",
 			t.Variant, key, right.Variant, difference(operands, t.out, right.out), m.d.Adapter.Name, m.d.Adapter.Driver))
 	}
 }
 
-// tolerance is the difference allowed between two results, in bounds of one against exact arithmetic: fast algorithms may be five times as far from it.
+// tolerance is the difference allowed between two results, in bounds of one against exact arithmetic: fast algorithms
+// may be five times as far from it.
 const tolerance = 10
 
 // difference is the largest difference of two results in units of what is allowed; infinite where one is no number.

@@ -25,7 +25,8 @@ func TestCalls(t *testing.T) {
 		return n
 	}
 	// Nine convolutions, of which two have the same shape and so one entry; the images need no gradient.
-	if diff := cmp.Diff(map[ops.Pass]int{ops.ConvForward: 8, ops.ConvInputGrad: 7, ops.ConvWeightGrad: 8}, count(Calls(g, 7, true))); diff != "" {
+	if diff := cmp.Diff(map[ops.Pass]int{ops.ConvForward: 8, ops.ConvInputGrad: 7, ops.ConvWeightGrad: 8},
+		count(Calls(g, 7, true))); diff != "" {
 		t.Errorf("training (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(map[ops.Pass]int{ops.ConvForward: 8}, count(Calls(g, 7, false))); diff != "" {

@@ -78,7 +78,8 @@ type Options struct {
 	Warn     func(message string) // a line for the user
 }
 
-// Budget is the time for the calls of one network. The call begun last may go beyond it, by the time that its kernels take to compile.
+// Budget is the time for the calls of one network. The call begun last may go beyond it, by the time that its kernels
+// take to compile.
 const Budget = 45 * time.Second
 
 // shape names the call's shape, whatever the batch.
@@ -88,8 +89,9 @@ func (c Call) shape() string {
 	return shape
 }
 
-// Choose returns the variants for the calls by their keys: those measured on this adapter before, and
-// on GPUs else those it measures now and keeps. What is missing from the result is up to the heuristic. The error is that of the adapter or of ctx.
+// Choose returns the variants for the calls by their keys: those measured on this adapter before, and on GPUs else
+// those it measures now and keeps. What is missing from the result is up to the heuristic. The error is that of the
+// adapter or of ctx.
 func Choose(ctx context.Context, d *gpu.Device, calls []Call, o Options) (map[string]string, error) {
 	kept := map[string]Entry{}
 	path, err := File(d.Adapter)
@@ -134,7 +136,8 @@ func Choose(ctx context.Context, d *gpu.Device, calls []Call, o Options) (map[st
 	return chosen, err
 }
 
-// byShape files entries under their calls' keys for one image. Of several batch sizes the one measured with the largest stays.
+// byShape files entries under their calls' keys for one image. Of several batch sizes the one measured with the largest
+// stays.
 func byShape(kept map[string]Entry) map[string]Entry {
 	found, batches := map[string]Entry{}, map[string]int{}
 	for key, e := range kept {
@@ -152,7 +155,8 @@ func byShape(kept map[string]Entry) map[string]Entry {
 	return found
 }
 
-// Share adds the choices kept for an adapter in one user's cache directory to those in another's; "" is the directory of this process. There need not be any.
+// Share adds the choices kept for an adapter in one user's cache directory to those in another's; "" is the directory
+// of this process. There need not be any.
 func Share(from, to string, a gpu.Adapter) error {
 	source, err := fileIn(from, a)
 	if err != nil {

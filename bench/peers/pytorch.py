@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Images a second that PyTorch trains and evaluates networks with. A server for run.py: it reads a request a line from stdin, and answers each by a line on stdout.
+"""Images a second that PyTorch trains and evaluates networks with.
 
-A request is a JSON object: network (as `ninvk models NAME --json` prints it), batch, device (cpu, cuda or mps), threads, seconds (for each of training and inference),
-passes (train, infer), and options, of which these are known:
+A server for run.py: it reads a request a line from stdin, and answers each by a line on stdout.
+
+A request is a JSON object: network (as `ninvk models NAME --json` prints it), batch, device (cpu, cuda or mps),
+threads, seconds (for each of training and inference), passes (train, infer), and options, of which these are known:
 
   channels_last   activations and weights in memory as NHWC
   flush_denormal  denormal numbers count as zero (CPU)

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """Compares ninvk's speed with PyTorch's and TensorFlow.js's on the same processor, in one run on one machine.
 
-On an adapter that is a CPU, PyTorch runs on the CPU; on a GPU by CUDA, ROCm or MPS, twice: in float32 throughout, and as it is by default, where convolutions may round to
-TF32. TensorFlow.js runs through Dawn on the same driver as ninvk. Networks are those that `ninvk models` lists.
+On an adapter that is a CPU, PyTorch runs on the CPU; on a GPU by CUDA, ROCm or MPS, twice: in float32 throughout, and
+as it is by default, where convolutions may round to TF32. TensorFlow.js runs through Dawn on the same driver as ninvk.
+Networks are those that `ninvk models` lists.
 
-A peer is measured at its best: before the rounds PyTorch tries settings, one after the other, and keeps those that make it faster, for training and for inference by themselves;
-the table says which, and what each gained. Each round then runs ninvk and the peers one after the other, so that a busy moment meets all of them; figures are medians over the
-rounds. The table is written anew after each round.
+A peer is measured at its best: before the rounds PyTorch tries settings, one after the other, and keeps those that
+make it faster, for training and for inference by themselves; the table says which, and what each gained. Each round
+then runs ninvk and the peers one after the other, so that a busy moment meets all of them; figures are medians over
+the rounds. The table is written anew after each round.
 
-What is missing is installed first, unless told otherwise: python3-torch by apt-get, the npm packages into bin/peers. Standard library only.
+What is missing is installed first, unless told otherwise: python3-torch by apt-get, the npm packages into bin/peers.
+Standard library only.
 """
 import argparse
 import datetime
@@ -32,7 +35,8 @@ GAIN = 1.02  # a setting is kept where it makes a pass so many times as fast
 CPU_STEP = 250e9  # most operations of a training step on a CPU: a larger network takes a smaller batch
 SLOW = 20  # seconds of a measurement after which a peer is left out of further rounds
 
-# glibc's malloc gives large blocks back to the system and takes them again at every step; on a virtual machine whose page faults are dear, most of a step goes there.
+# glibc's malloc gives large blocks back to the system and takes them again at every step; on a virtual machine whose
+# page faults are dear, most of a step goes there.
 MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "17179869184", "MALLOC_TOP_PAD_": "268435456"}
 
 
@@ -71,7 +75,8 @@ def find_tensorflow(install):
             return "there is no npm to install it with"
         FOLDER.mkdir(parents=True, exist_ok=True)
         say("installing %s into %s" % (", ".join(PACKAGES), FOLDER.relative_to(ROOT)))
-        p = subprocess.run(["npm", "install", "--no-fund", "--no-audit", "--ignore-scripts", "--prefix", ".", *PACKAGES],
+        p = subprocess.run(["npm", "install", "--no-fund", "--no-audit", "--ignore-scripts", "--prefix", ".",
+                            *PACKAGES],
                            cwd=FOLDER, stdout=sys.stderr)
         if p.returncode != 0:
             return "npm could not install it"
@@ -87,7 +92,8 @@ def run(command, folder, text="", limit=None):
     environment = dict(os.environ)
     environment.setdefault("XDG_RUNTIME_DIR", "/tmp")
     try:
-        p = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, input=text, timeout=limit)
+        p = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, input=text,
+                           timeout=limit)
     except subprocess.TimeoutExpired:
         raise Failed("took more than %d seconds" % limit)
     if p.returncode != 0:
@@ -162,8 +168,9 @@ class PyTorch:
         server = self.servers.get(key)
         if server is None or server.p.poll() is not None:
             server = self.servers[key] = Server(self.python, setting.variables)
-        answer = server.ask({"network": work.network, "batch": work.batch, "device": self.device, "threads": self.o.threads,
-                             "seconds": seconds or self.o.seconds, "passes": passes, "options": self.options + setting.options})
+        answer = server.ask({"network": work.network, "batch": work.batch, "device": self.device,
+                             "threads": self.o.threads, "seconds": seconds or self.o.seconds, "passes": passes,
+                             "options": self.options + setting.options})
         self.version = answer["version"]
         return answer
 
@@ -183,7 +190,8 @@ class PyTorch:
                 for p in passes:
                     ratio = got[p] / rates[p]
                     kept = ratio >= GAIN
-                    said.append("%s × %.2f%s" % ({"train": "training", "infer": "inference"}[p], ratio, "" if kept else ", not kept"))
+                    said.append("%s × %.2f%s" % ({"train": "training", "infer": "inference"}[p], ratio,
+                                                 "" if kept else ", not kept"))
                     if kept:
                         best[p], rates[p] = setting, got[p]
             lines.append("%s: %s" % (name, "; ".join(said)))
@@ -226,7 +234,8 @@ class TensorFlow:
         return ""
 
     def measure(self, work):
-        got = run(["node", str(HERE / "tensorflow.mjs"), str(work.batch)], FOLDER, json.dumps(work.network), self.o.limit)
+        got = run(["node", str(HERE / "tensorflow.mjs"), str(work.batch)], FOLDER, json.dumps(work.network),
+                  self.o.limit)
         self.version = got["version"]
         return got
 
@@ -237,7 +246,8 @@ class TensorFlow:
 class Ninvk:
     def __init__(self, o, program):
         self.o, self.program = o, program
-        self.version = self.title = subprocess.run([program, "version"], capture_output=True, check=True, text=True).stdout.strip()
+        self.version = self.title = subprocess.run([program, "version"], capture_output=True, check=True,
+                                                   text=True).stdout.strip()
 
     def ask(self, *words):
         return run([self.program, *words], ROOT)
@@ -254,7 +264,8 @@ class Ninvk:
                 work.batch //= 2
 
     def measure(self, work):
-        n = self.ask("bench", "--child", "network", "--model", work.name, "--batch", str(work.batch), "--adapter", self.o.adapter)["Network"]
+        n = self.ask("bench", "--child", "network", "--model", work.name, "--batch", str(work.batch), "--adapter",
+                     self.o.adapter)["Network"]
         return {"train": n["train_images_per_second"], "infer": n["infer_images_per_second"]}
 
     def close(self):
@@ -271,22 +282,26 @@ class Work:
 
 def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    a.add_argument("--batch", type=int, default=64, help="the largest; networks take less where it does not fit, or would take too long")
+    a.add_argument("--batch", type=int, default=64,
+                   help="the largest; networks take less where it does not fit, or would take too long")
     a.add_argument("--models", default="", help="which networks, by commas (default: all)")
     a.add_argument("--rounds", type=int, default=3)
     a.add_argument("--seconds", type=float, default=5, help="of PyTorch for each figure")
-    a.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(), help="of PyTorch on a CPU")
+    a.add_argument("--threads", type=int, help="of PyTorch on a CPU",
+                   default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
     a.add_argument("--peers", default="pytorch,tensorflow", help="which to compare with, by commas")
     a.add_argument("--adapter", default=os.environ.get("NINVK_ADAPTER", ""), help="of ninvk, as for its --adapter")
     a.add_argument("--ninvk", default=str(ROOT / "bin" / "ninvk"), help="the program")
     a.add_argument("--no-install", action="store_true", help="use what is here")
     a.add_argument("--limit", type=float, default=600, help="seconds for one measurement of TensorFlow.js")
-    a.add_argument("--budget", type=float, default=0, help="seconds after which no further network or round is begun; 0 for no limit")
+    a.add_argument("--budget", type=float, default=0,
+                   help="seconds after which no further network or round is begun; 0 for no limit")
     a.add_argument("--out", default=str(ROOT / "docs" / "results" / "peers.md"))
     o = a.parse_args()
     begun = time.monotonic()
     ninvk = Ninvk(o, o.ninvk)
-    models = [m["model"] for m in json.loads(subprocess.run([o.ninvk, "models", "--json"], capture_output=True, check=True, text=True).stdout)]
+    models = [m["model"] for m in json.loads(subprocess.run([o.ninvk, "models", "--json"], capture_output=True,
+                                                            check=True, text=True).stdout)]
     unknown = [m for m in o.models.split(",") if m and m not in models]
     if unknown:
         sys.exit("unknown models: %s; ninvk has %s" % (", ".join(unknown), ", ".join(models)))
@@ -340,7 +355,8 @@ def pytorches(o, python, adapter, notes):
     """PyTorch on the processor that the adapter is."""
     if adapter["type"] == "cpu":
         return [PyTorch(o, python, "cpu", "PyTorch on the CPU, %d threads" % o.threads, [])]
-    probe = "import json, torch; c = torch.cuda.is_available(); print(json.dumps({'device': 'cuda' if c else 'mps' if torch.backends.mps.is_available() else '', " \
+    probe = "import json, torch; c = torch.cuda.is_available(); print(json.dumps({" \
+            "'device': 'cuda' if c else 'mps' if torch.backends.mps.is_available() else '', " \
             "'name': torch.cuda.get_device_name() if c else ''}))"
     got = run([python, "-c", probe], ROOT)
     if not got["device"]:
@@ -350,7 +366,8 @@ def pytorches(o, python, adapter, notes):
         notes.append("PyTorch runs on %s." % got["name"])
     if got["device"] == "mps":
         return [PyTorch(o, python, "mps", "PyTorch, MPS", [])]
-    return [PyTorch(o, python, "cuda", "PyTorch, CUDA, float32", []), PyTorch(o, python, "cuda", "PyTorch, CUDA, its default (TF32 in convolutions)", ["tf32"])]
+    return [PyTorch(o, python, "cuda", "PyTorch, CUDA, float32", []),
+            PyTorch(o, python, "cuda", "PyTorch, CUDA, its default (TF32 in convolutions)", ["tf32"])]
 
 
 def measure(o, work, programs, notes, late, write):
@@ -387,33 +404,46 @@ def table(o, adapter, programs, works, notes):
     ninvk = programs[0]
 
     def spread(v, form):
-        return (form + " (" + form + " to " + form + ")") % (statistics.median(v), min(v), max(v)) if len(v) > 1 else form % v[0]
+        if len(v) == 1:
+            return form % v[0]
+        return (form + " (" + form + " to " + form + ")") % (statistics.median(v), min(v), max(v))
 
     def figures(work, p, what):
-        """Images a second, and ninvk's over them round by round: what slows one moment slows all programs that run in it."""
+        """Images a second, and ninvk's over them round by round: a busy moment slows all programs that run in it."""
         pairs = [(n[what], g[what]) for n, g in zip(work.rates.get(ninvk, []), work.rates[p]) if n and g]
         if not pairs:
             return "–", "–"
         v = [g for _, g in pairs]
-        return spread(v, "%.1f" if max(v) < 1000 else "%.0f"), "1" if p is ninvk else spread([n / g for n, g in pairs], "%.2f")
+        ratio = "1" if p is ninvk else spread([n / g for n, g in pairs], "%.2f")
+        return spread(v, "%.1f" if max(v) < 1000 else "%.0f"), ratio
 
     cpu = platform.processor() or platform.machine()
     if os.path.exists("/proc/cpuinfo"):
         cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), cpu)
     lines = [
         "# Speed beside PyTorch and TensorFlow.js", "",
-        "`make bench-peers` wrote this file. float32; images per second, median of up to %d rounds (least to greatest)." % o.rounds,
+        "`make bench-peers` wrote this file. float32; images per second, median of up to %d rounds (least to greatest)."
+        % o.rounds,
         "A ratio is ninvk's speed over the other's in the same round.", "",
-        "%s, %d processors; ninvk on %s, %s; %s." % (cpu, os.cpu_count(), adapter["name"], adapter["driver"], datetime.date.today().isoformat()), "",
-        "| network | batch | program | training | ninvk's ratio | inference | ninvk's ratio |", "|---|---|---|---|---|---|---|",
+        "%s, %d processors; ninvk on %s, %s; %s." % (cpu, os.cpu_count(), adapter["name"], adapter["driver"],
+                                                     datetime.date.today().isoformat()), "",
+        "| network | batch | program | training | ninvk's ratio | inference | ninvk's ratio |",
+        "|---|---|---|---|---|---|---|",
     ]
     for work in works:
         for p in [q for q in programs if any(work.rates.get(q, []))]:
-            name = p.title if p is ninvk else p.title.replace("PyTorch", p.version, 1) if isinstance(p, PyTorch) else p.version
+            name = p.version
+            if p is ninvk:
+                name = p.title
+            elif isinstance(p, PyTorch):
+                name = p.title.replace("PyTorch", p.version, 1)
             cells = figures(work, p, "train") + figures(work, p, "infer")
-            lines.append("| `%s`, %d×%d | %d | %s | %s |" % (work.name, work.network["size"], work.network["size"], work.batch, name, " | ".join(cells)))
-    lines += ["", "Training is SGD with momentum 0.9 (TensorFlow.js's has no weight decay); inference is the forward pass. ninvk's figures contain fetching and normalising the images, "
-              "and the loss in inference; the others work on ready tensors. PyTorch has the settings that were the fastest here, tried one after the other:", ""]
+            lines.append("| `%s`, %d×%d | %d | %s | %s |" % (work.name, work.network["size"], work.network["size"],
+                                                             work.batch, name, " | ".join(cells)))
+    lines += ["", "Training is SGD with momentum 0.9 (TensorFlow.js's has no weight decay); inference is the forward "
+              "pass. ninvk's figures contain fetching and normalising the images, and the loss in inference; the "
+              "others work on ready tensors. PyTorch has the settings that were the fastest here, tried one after the "
+              "other:", ""]
     lines += ["- " + n for n in dict.fromkeys(notes)]
     return "\n".join(lines) + "\n"
 

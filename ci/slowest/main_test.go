@@ -28,7 +28,8 @@ func TestReport(t *testing.T) {
 		{"not built", `{"Action":"build-output","Output":"syntax error\n"}
 {"Action":"build-fail"}
 ` + passing, "syntax error\nok  \ta\t7.5s\n" + list, false},
-		{"failing", strings.ReplaceAll(passing, `"pass","Package":"a","Test":"TestX",`, `"fail","Package":"a","Test":"TestX",`) +
+		{"failing", strings.ReplaceAll(passing, `"pass","Package":"a","Test":"TestX",`,
+			`"fail","Package":"a","Test":"TestX",`) +
 			`{"Action":"fail","Package":"b"}` + "\n", "chatter\nok  \ta\t7.5s\n" + list, false},
 		{"crashed", `{"Action":"output","Package":"a","Test":"TestX","Output":"panic\n"}
 {"Action":"fail","Package":"a","Elapsed":1}

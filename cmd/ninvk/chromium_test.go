@@ -190,9 +190,6 @@ func (b *chromium) picture(name string) {
 
 // The page of a real run in a real browser: on a desk, in the dark and on a phone, and after the run.
 func TestPageInChromium(t *testing.T) {
-	if os.Getenv("NINVK_FULL") != "1" {
-		t.Skip("needs Chromium: in make test-full only (NINVK_FULL=1)")
-	}
 	b := startChromium(t)
 	dir := t.TempDir()
 	write(t, dir, few(t, 320, 100))

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ninvk/check"
+	"ninvk/ci/slow"
 	"ninvk/cifar10"
 	"ninvk/gpu"
 	"ninvk/models"
@@ -42,7 +43,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stderr, "building ninvk: %v\n%s", err, out)
 		os.Exit(1)
 	}
-	code := m.Run()
+	code := slow.Run(m, "TestPretrainedAccuracy", "TestFullFileSystem", "TestPageInChromium")
 	os.RemoveAll(dir)
 	os.Exit(code)
 }

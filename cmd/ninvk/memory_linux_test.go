@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"ninvk/ci/slow"
 	"ninvk/gpu"
 )
 
@@ -76,7 +77,7 @@ func TestMemoryOfControlGroup(t *testing.T) {
 	if code != exitLost || found == nil {
 		t.Fatalf("exit code %d, want %d and the largest batch:\n%s", code, exitLost, text)
 	}
-	if os.Getenv("NINVK_FULL") == "" {
+	if !slow.Wanted() {
 		return
 	}
 	if code, text := train(found[1]); code != 0 {

@@ -263,9 +263,6 @@ func TestPerClass(t *testing.T) {
 
 // The accuracy that the documentation claims for the embedded weights is what eval measures on the whole test split.
 func TestPretrainedAccuracy(t *testing.T) {
-	if os.Getenv("NINVK_FULL") != "1" {
-		t.Skip("evaluates 10,000 images; NINVK_FULL=1 runs it")
-	}
 	dir := os.Getenv("NINVK_DATA")
 	if dir == "" {
 		dir = filepath.Join("..", "..", "data")

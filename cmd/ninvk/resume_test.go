@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ninvk/ci/slow"
 	"ninvk/cifar10"
 	"ninvk/train"
 )
@@ -124,7 +125,7 @@ func writeData(t *testing.T, dir string) {
 // was left alone. In the full suite it is killed 50 times.
 func TestKilledAndInterruptedProcess(t *testing.T) {
 	kills, epochs := 1, 4
-	if os.Getenv("NINVK_FULL") != "" {
+	if slow.Wanted() {
 		kills, epochs = 50, 60
 	}
 	dir := t.TempDir()
@@ -231,9 +232,6 @@ func TestKilledAndInterruptedProcess(t *testing.T) {
 
 // TestFullFileSystem trains on a file system of memory that is too small, gives it room, and goes on. It needs a mount of its own.
 func TestFullFileSystem(t *testing.T) {
-	if os.Getenv("NINVK_FULL") == "" {
-		t.Skip("part of the full suite: make test-full")
-	}
 	if out, err := exec.Command("unshare", "-Urm", "sh", "-c", "mount -t tmpfs -o size=1m none /mnt").CombinedOutput(); err != nil {
 		t.Fatalf("this test mounts a file system of its own; allow user namespaces (sysctl kernel.unprivileged_userns_clone=1), or run make test-full as root: %v: %s", err, out)
 	}

@@ -238,17 +238,11 @@ func descend(c ops.Case, in Values, steps int) Values {
 	return Values{"weight": w, "velocity": v}
 }
 
-// AvoidKinks changes inputs where rounding alone decides the result: a gradient through the ReLU of a normalised value next to 0, and a channel of few pixels that
-// are nearly the same, which normalising makes large together with their rounding.
+// AvoidKinks changes inputs where rounding alone decides the result: a gradient through the ReLU of a normalised value
+// next to 0.
 func AvoidKinks(c ops.Case, in Values) {
 	o, ok := c.Op.(ops.BatchNorm)
-	if !ok {
-		return
-	}
-	if c.Pass != "evaluation" {
-		spread(c.In, in["x"])
-	}
-	if !o.ReLU || c.Pass != "gradient" {
+	if !ok || !o.ReLU || c.Pass != "gradient" {
 		return
 	}
 	y, _, _ := normShape(c).Train(in["x"], in["weight"], in["bias"], slices.Clone(in["mean"]), slices.Clone(in["variance"]))
@@ -256,31 +250,5 @@ func AvoidKinks(c ops.Case, in Values) {
 		if math.Abs(v) < 1e-4 {
 			in["dy"][i] = 0
 		}
-	}
-}
-
-// spread moves the values of channels of few pixels whose variance is below leastVariance apart, until it is twice that. A channel of one pixel stays.
-func spread(s ops.Shape, x []float64) {
-	const leastVariance, manyPixels = 0.05, 8
-	n, hw := float64(s.N*s.H*s.W), s.H*s.W
-	if n >= manyPixels {
-		return
-	}
-	each := func(c int, f func(v *float64)) {
-		for i := range s.N {
-			for p := range hw {
-				f(&x[(i*s.C+c)*hw+p])
-			}
-		}
-	}
-	for c := range s.C {
-		var mean, variance float64
-		each(c, func(v *float64) { mean += *v / n })
-		each(c, func(v *float64) { variance += (*v - mean) * (*v - mean) / n })
-		if variance == 0 || variance >= leastVariance {
-			continue
-		}
-		factor := math.Sqrt(2 * leastVariance / variance)
-		each(c, func(v *float64) { *v = float64(float32(mean + (*v-mean)*factor)) })
 	}
 }

@@ -67,7 +67,8 @@ class Python2Pickler(pickle._Pickler):
 
     def save_str(self, s):
         raw = s.encode()
-        self.write(pickle.SHORT_BINSTRING + bytes([len(raw)]) + raw if len(raw) < 256 else pickle.BINSTRING + struct.pack("<i", len(raw)) + raw)
+        short = pickle.SHORT_BINSTRING + bytes([len(raw) % 256])
+        self.write((short if len(raw) < 256 else pickle.BINSTRING + struct.pack("<i", len(raw))) + raw)
         self.memoize(s)
 
     def save_long(self, n):
@@ -84,7 +85,8 @@ class Python2Pickler(pickle._Pickler):
         return NotImplemented
 
 
-PYTHON2 = types.SimpleNamespace(__name__="python2", Pickler=Python2Pickler, dump=lambda x, f, protocol: Python2Pickler(f, protocol).dump(x), dumps=pickle.dumps)
+PYTHON2 = types.SimpleNamespace(__name__="python2", Pickler=Python2Pickler, dumps=pickle.dumps,
+                                dump=lambda x, f, protocol: Python2Pickler(f, protocol).dump(x))
 
 
 def same(name, state, find=lambda x: x):
@@ -92,11 +94,12 @@ def same(name, state, find=lambda x: x):
     got = find(torch.load(os.path.join(HERE, name)))
     assert list(got) == list(state), name
     for k in state:
-        assert got[k].dtype == state[k].dtype and torch.equal(torch.nan_to_num(got[k]), torch.nan_to_num(state[k])), (name, k)
+        assert got[k].dtype == state[k].dtype, (name, k)
+        assert torch.equal(torch.nan_to_num(got[k]), torch.nan_to_num(state[k])), (name, k)
 
 
 def write_tar(name, state, parts):
-    """The format before PyTorch 0.1.10. parts are views of a part of another's storage: name: (whole, first element)."""
+    """The format before PyTorch 0.1.10. parts are views of a part of another's storage: {name: (whole, first)}."""
     classes = {torch.float32: torch.FloatStorage, torch.float16: torch.HalfStorage, torch.int64: torch.LongStorage}
     wholes = [k for k in state if k not in parts]
     number = {k: 1000 + i for i, k in enumerate(state)}
@@ -110,14 +113,16 @@ def write_tar(name, state, parts):
     tensors = dump(len(state))
     for k, t in state.items():
         tensors += dump((number[k] + 5000, number[k], torch.FloatTensor)) + struct.pack("<ii", t.dim(), 0)
-        tensors += struct.pack("<%dq" % (2 * t.dim() + 1), *t.shape, *t.stride(), 0 if k in parts else t.storage_offset())
+        tensors += struct.pack("<%dq" % (2 * t.dim() + 1), *t.shape, *t.stride(),
+                               0 if k in parts else t.storage_offset())
     out = io.BytesIO()
     pickler = pickle.Pickler(out, protocol=2)
     pickler.persistent_id = lambda x: str(number[names[id(x)]] + 5000) if id(x) in names else None
     names = {id(t): k for k, t in state.items()}
     pickler.dump({"epoch": 7, "model": state})
     with tarfile.open(os.path.join(HERE, name), "w:", format=tarfile.PAX_FORMAT) as tar:
-        for file, content in (("sys_info", dump({"little_endian": True})), ("pickle", out.getvalue()), ("tensors", tensors), ("storages", storages)):
+        for file, content in (("sys_info", dump({"little_endian": True})), ("pickle", out.getvalue()),
+                              ("tensors", tensors), ("storages", storages)):
             info = tarfile.TarInfo(file)
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
@@ -177,7 +182,8 @@ def main():
     same("stream.pth", views)
 
     every = OrderedDict((n, torch.arange(-3, 3).to(t)) for n, t in pytorch.TYPES.items() if n not in ("U8", "BOOL"))
-    every.update(U8=torch.arange(250, 256).to(torch.uint8), BOOL=torch.tensor([True, False]), half=base.half() / 3, bfloat16=base.bfloat16() / 3)
+    every.update(U8=torch.arange(250, 256).to(torch.uint8), BOOL=torch.tensor([True, False]), half=base.half() / 3,
+                 bfloat16=base.bfloat16() / 3)
     save(every, "types.pth")
     pytorch.write(os.path.join(HERE, "types.safetensors"), every)
     save(every, "types-stream.pth", **old)
@@ -195,10 +201,12 @@ def main():
     model(torch.ones(1, 3)).sum().backward()
     adam.step()
     hyper = {
-        "epoch": 3, "args": argparse.Namespace(lr=0.1, layers=[1, 2], name="x"), "best": numpy.float64(0.5), "history": numpy.arange(5.0),
-        "shape": torch.Size([1, 2]), "optimizer": adam.state_dict(), "counts": collections.Counter("aab"), "when": datetime.datetime(2020, 1, 2),
-        "set": {1, 2}, "seed": 2**64 - 1, "raw": b"\x00\xff", "complex": 1j, "path": pathlib.PurePosixPath("a/b"), "dtype": torch.float16,
-        "default": collections.defaultdict(list, a=[1]), "range": range(3), "slice": slice(1, 2), "frozen": frozenset([1]), "text": "é" * 300,
+        "epoch": 3, "args": argparse.Namespace(lr=0.1, layers=[1, 2], name="x"), "best": numpy.float64(0.5),
+        "history": numpy.arange(5.0), "shape": torch.Size([1, 2]), "optimizer": adam.state_dict(),
+        "counts": collections.Counter("aab"), "when": datetime.datetime(2020, 1, 2), "set": {1, 2}, "seed": 2**64 - 1,
+        "raw": b"\x00\xff", "complex": 1j, "path": pathlib.PurePosixPath("a/b"), "dtype": torch.float16,
+        "default": collections.defaultdict(list, a=[1]), "range": range(3), "slice": slice(1, 2),
+        "frozen": frozenset([1]), "text": "é" * 300,
         "rng": torch.get_rng_state()[:8], "model": state, "infinite": float("inf"),
     }
     save(hyper, "hyper.pth")
@@ -213,7 +221,8 @@ def main():
     without_checksums("state.pth", "without-checksums.pth")
     same("without-checksums.pth", state)
 
-    tar = OrderedDict(whole=base.clone(), part=base[4:10].clone(), turned=torch.arange(6.0).view(2, 3).t(), count=torch.tensor([5]), half=base.half())
+    tar = OrderedDict(whole=base.clone(), part=base[4:10].clone(), turned=torch.arange(6.0).view(2, 3).t(),
+                      count=torch.tensor([5]), half=base.half())
     write_tar("tar.pth", tar, {"part": ("whole", 4)})
     same("tar.pth", tar, lambda x: x["model"])
     pytorch.write(os.path.join(HERE, "tar.safetensors"), tar)

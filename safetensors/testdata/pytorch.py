@@ -37,7 +37,7 @@ def to_bytes(t):
 
 
 def write(path, state, metadata=None):
-    """Writes the format as the safetensors library does: larger types first, then by name; the header padded to 8 bytes."""
+    """Writes the format as the safetensors library does: larger types first, then by name; header of whole 8 bytes."""
     header, data = {}, b""
     if metadata:
         header["__metadata__"] = metadata
@@ -101,7 +101,8 @@ def network(name, classes=10):
 
     def block(c, channels, k, stride=1, pad=0, last=False):
         for i, m in enumerate(channels):
-            c = conv(c, m, k if i == 0 else 1, stride if i == 0 else 1, pad if i == 0 else 0, last and i == len(channels) - 1)
+            c = conv(c, m, k if i == 0 else 1, stride if i == 0 else 1, pad if i == 0 else 0,
+                     last and i == len(channels) - 1)
         return c
 
     if name == "nin-imagenet":
@@ -125,7 +126,8 @@ def make():
     state = small()
     write(os.path.join(HERE, "pytorch.safetensors"), state, {"format": "pt"})
     with open(os.path.join(HERE, "pytorch.json"), "w") as f:
-        rows = [{"name": n, "dtype": NAMES[t.dtype], "shape": list(t.shape), "data": to_bytes(t).hex()} for n, t in state.items()]
+        rows = [{"name": n, "dtype": NAMES[t.dtype], "shape": list(t.shape), "data": to_bytes(t).hex()}
+                for n, t in state.items()]
         f.write("[\n" + ",\n".join(json.dumps(r) for r in rows) + "\n]\n")
 
 

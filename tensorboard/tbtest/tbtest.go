@@ -1,4 +1,5 @@
-// Package tbtest reads event files back. Tests alone use it: the field numbers are its own, not those of package tensorboard, so that a wrong one there shows.
+// Package tbtest reads event files back. Tests alone use it: the field numbers are its own, not those of package
+// tensorboard, so that a wrong one there shows.
 package tbtest
 
 import (

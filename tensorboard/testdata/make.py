@@ -24,4 +24,5 @@ with open("events.tfevents", "wb") as f:
     scalars(1, loss__batch=2.3125, learning_rate=0.1)
     scalars(782, accuracy__test=0.7539, zero=0.0, huge=3e38, nan=float("nan"))
     write(step=300000, summary=summary_pb2.Summary(value=[summary_pb2.Summary.Value(
-        tag="pictures/dot", image=summary_pb2.Summary.Image(height=2, width=3, colorspace=3, encoded_image_string=open("dot.png", "rb").read()))]))
+        tag="pictures/dot", image=summary_pb2.Summary.Image(height=2, width=3, colorspace=3,
+                                                            encoded_image_string=open("dot.png", "rb").read()))]))

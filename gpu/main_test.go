@@ -1,0 +1,10 @@
+package gpu
+
+import (
+	"os"
+	"testing"
+
+	"ninvk/ci/slow"
+)
+
+func TestMain(m *testing.M) { os.Exit(slow.Run(m, "TestLongerThanFiveSeconds")) }

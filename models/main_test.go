@@ -1,0 +1,10 @@
+package models_test
+
+import (
+	"os"
+	"testing"
+
+	"ninvk/ci/slow"
+)
+
+func TestMain(m *testing.M) { os.Exit(slow.Run(m, "TestTenStepsWithEachVariant")) }

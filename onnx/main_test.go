@@ -1,0 +1,10 @@
+package onnx
+
+import (
+	"os"
+	"testing"
+
+	"ninvk/ci/slow"
+)
+
+func TestMain(m *testing.M) { os.Exit(slow.Run(m, "TestRuntimesAgree")) }

@@ -1,0 +1,10 @@
+package train
+
+import (
+	"os"
+	"testing"
+
+	"ninvk/ci/slow"
+)
+
+func TestMain(m *testing.M) { os.Exit(slow.Run(m, "TestSoak", "TestFullDiskInARun")) }
