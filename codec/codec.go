@@ -1,5 +1,5 @@
 // Package codec decodes images by C libraries that are compiled to WebAssembly: libjpeg-turbo, libwebp, libavif with
-// libaom, libheif with libde265. Each file is decoded in a sandbox of its own, which has no files, no network and no
+// dav1d, libheif with libde265. Each file is decoded in a sandbox of its own, which has no files, no network and no
 // output, as much memory as MaxMemory and as much time as MaxTime: what goes wrong in it is that file's error. The
 // folder wasm says where the modules come from.
 package codec

@@ -21,6 +21,11 @@ func WebP(data []byte, size Size) (image.Image, error) { return webp.rows(data, 
 // *image.NRGBA of eight bits a channel. A file that does not decode is an *Error.
 func HEIC(data []byte, size Size) (image.Image, error) { return heic.rows(data, size) }
 
+// AVIF decodes the primary image of an AVIF file, or the first of a sequence, as it is stored, to an *image.NRGBA of
+// eight bits a channel, or an *image.RGBA where nothing is transparent, with chroma interpolated: what its container
+// says of turning and cropping is left to the caller. A file that does not decode is an *Error.
+func AVIF(data []byte, size Size) (image.Image, error) { return avif.rows(data, size) }
+
 // rows decodes by a module that gives an image row by row.
 func (l *library) rows(data []byte, size Size) (img image.Image, err error) {
 	err = l.run(func(s *sandbox) error {

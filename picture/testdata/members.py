@@ -22,8 +22,9 @@ def run(*words, **k):
     return subprocess.run([w.replace("@", work) for w in words], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, **k).stdout
 
 
-def on_white(image):
-    image = ImageOps.exif_transpose(image)
+def on_white(image, turn=True):
+    if turn:
+        image = ImageOps.exif_transpose(image)
     if image.mode in ("I;16", "I"):  # PIL clips these
         image = image.point(lambda v: v / 257).convert("L")
     if image.mode == "P" or "A" in image.mode or "transparency" in image.info:
@@ -327,29 +328,62 @@ keep("rle8-moves.bmp", bmp(info(8, 1, colours=len(palette) // 4), palette, b"\0\
 photo.resize((90, 66), Image.Resampling.BICUBIC).save(work + "/large.png")
 
 
-def interpolated(file, red=0.299, blue=0.114):
-    """The picture of a Y4M file of eight bits, 4:2:0, with chroma interpolated between the centres of its samples."""
-    head, _, rest = open(file, "rb").read().partition(b"\n")
-    w, h = (int(next(f[1:] for f in head.split() if f[:1] == k)) for k in (b"W", b"H"))
-    rest = np.frombuffer(rest[len(b"FRAME\n"):], np.uint8).astype(float)
-    cw, ch = (w + 1) // 2, (h + 1) // 2
-    y = rest[:w * h].reshape(h, w)
-
-    def finer(plane, n):  # along the first axis
-        near = plane[np.arange(n) // 2]
-        far = plane[np.clip(np.arange(n) // 2 + np.where(np.arange(n) % 2, 1, -1), 0, len(plane) - 1)]
-        return 0.75 * near + 0.25 * far
-
-    cb, cr = (finer(finer(p.reshape(ch, cw), h).T, w).T - 128 for p in (rest[w * h:w * h + cw * ch], rest[w * h + cw * ch:][:cw * ch]))
-    r, b = y + 2 * (1 - red) * cr, y + 2 * (1 - blue) * cb
-    g = (y - red * r - blue * b) / (1 - red - blue)
-    return Image.fromarray(np.clip(np.rint(np.stack([r, g, b], -1)), 0, 255).astype(np.uint8))
+def changed(data, change, *kinds):
+    """The boxes of a file or box of the ISO base media format, the one that the kinds lead to changed, or all that have it."""
+    out = b""
+    while data:
+        size, kind = struct.unpack(">I4s", data[:8])
+        body, data = data[8:size], data[size:]
+        if kind == kinds[0]:
+            head = 4 if kind == b"meta" else 0  # version and flags
+            body = body[:head] + changed(body[head:], change, *kinds[1:]) if kinds[1:] else change(body)
+        out += struct.pack(">I4s", 8 + len(body), kind) + body
+    return out
 
 
-def heic(name, source, *flags):
+def with_properties(data, *added):
+    """The HEIC file with more properties, kind and content, of its primary item, which is the last that has any."""
+    meta = lambda data: struct.unpack(">I", data[data.index(b"meta") - 4:][:4])[0]
+    count = []
+
+    def more(body):
+        for kind, content in added:
+            body += struct.pack(">I4s", 8 + len(content), kind) + content
+        at = 0
+        while at < len(body):
+            count.append(at)
+            at += struct.unpack(">I", body[at:at + 4])[0]
+        return body
+
+    def associated(body):  # the last entry begins with its item and how many properties it has
+        at = 8
+        for _ in range(struct.unpack(">I", body[4:8])[0]):
+            last, at = at + 2, at + 3 + body[at + 2]
+        new = bytes(0x80 | len(count) - len(added) + 1 + i for i in range(len(added)))  # the decoder has to know them
+        return body[:last] + bytes([body[last] + len(new)]) + body[last + 1:] + new
+
+    def moved(body):  # of each item one stretch, from a base; version 1 says where, and what lies in idat stays there
+        form, out = (">HHHIHII" if body[0] else ">HHIHII"), body[:8]
+        for item, *where, base, stretches, offset, size in struct.iter_unpack(form, body[8:]):
+            base += 0 if any(where) else grown
+            out += struct.pack(form, item, *where, base, stretches, offset, size)
+        return out
+
+    before = meta(data)
+    data = changed(data, more, b"meta", b"iprp", b"ipco")
+    data = changed(data, associated, b"meta", b"iprp", b"ipma")
+    grown = meta(data) - before
+    return changed(data, moved, b"meta", b"iloc")
+
+
+def heic(name, source, *flags, properties=()):
     run("heif-enc", *flags, "@/" + source, "-o", "@/" + name)
+    data = open(f"{work}/{name}", "rb").read()
+    if properties:
+        data = with_properties(data, *properties)
+        open(f"{work}/{name}", "wb").write(data)
     run("heif-convert", "@/" + name, "@/seen.png")
-    return open(f"{work}/{name}", "rb").read(), on_white(Image.open(work + "/seen.png"))
+    return data, on_white(Image.open(work + "/seen.png"), turn=False)  # heif-convert has, and hands Exif on
 
 
 keep("lossless.heic", *heic("lossless.heic", "photo.png", "-L", "-p", "chroma=444"))
@@ -364,15 +398,26 @@ for matrix, full in ((1, 0), (6, 0), (9, 1)):
     flags = [f"--matrix_coefficients={matrix}", f"--full_range_flag={full}"]
     keep(f"matrix{matrix}-{'full' if full else 'studio'}.heic", *heic("m.heic", "even.png", "-q", "80", *flags))
 
+rotation, mirror = (lambda quarters: (b"irot", bytes([quarters]))), (lambda axis: (b"imir", bytes([axis])))
+aperture = (b"clap", struct.pack(">8i", 11, 1, 7, 1, -2, 1, 1, 1))
+for quarters in 1, 2, 3:
+    keep(f"turned-{quarters}.heic", *heic("t.heic", "photo.png", "-q", "80", properties=[rotation(quarters)]))
+for axis in 0, 1:
+    keep(f"mirrored-{axis}.heic", *heic("t.heic", "photo.png", "-q", "80", properties=[mirror(axis)]))
+keep("turned-mirrored.heic", *heic("t.heic", "even.png", "-q", "50", properties=[rotation(1), mirror(0)]))
+keep("cropped.heic", *heic("t.heic", "photo.png", "-q", "80", "-p", "chroma=444", properties=[aperture]))
+keep("cropped-turned.heic", *heic("t.heic", "photo.png", "-q", "80", "-p", "chroma=444", properties=[aperture, rotation(3)]))
+exif = Image.Exif()
+exif[0x112] = 6
+photo.save(work + "/exif.jpg", quality=95, exif=exif)  # what Exif says of turning does not count in HEIC and AVIF
+keep("exif6.heic", *heic("e.heic", "exif.jpg", "-q", "80"))
+keep("exif6-turned.heic", *heic("e.heic", "exif.jpg", "-q", "80", properties=[rotation(3)]))
+
 
 def avif(name, source, *flags, turn=None, crop=None):
     run("avifenc", *flags, "@/" + source, "@/" + name)
-    if "420" in flags:
-        run("avifdec", "@/" + name, "@/seen.y4m")
-        seen = interpolated(work + "/seen.y4m")
-    else:
-        run("avifdec", "@/" + name, "@/seen.png")
-        seen = on_white(Image.open(work + "/seen.png"))
+    run("avifdec", "@/" + name, "@/seen.png")
+    seen = on_white(Image.open(work + "/seen.png"), turn=False)
     if crop:
         seen = seen.crop(crop)
     for t in turn or []:
@@ -383,12 +428,20 @@ def avif(name, source, *flags, turn=None, crop=None):
 good = ["--min", "5", "--max", "15"]
 keep("lossless.avif", *avif("lossless.avif", "photo.png", "-l"))
 keep("420.avif", *avif("420.avif", "photo.png", "-y", "420", *good))
+keep("422.avif", *avif("422.avif", "photo.png", "-y", "422", *good))
+keep("ten-bit-420.avif", *avif("ten.avif", "photo.png", "-d", "10", "-y", "420", *good))
 keep("ten-bit.avif", *avif("ten.avif", "photo.png", "-d", "10", *good))
 keep("alpha.avif", *avif("alpha.avif", "alpha.png", *good))
 keep("grey.avif", *avif("grey.avif", "photo.png", "-y", "400", *good))
+keep("alpha-420.avif", *avif("alpha.avif", "alpha.png", "-y", "420", *good))
+keep("studio-420.avif", *avif("studio.avif", "photo.png", "-r", "limited", "-y", "420", *good))
 keep("studio.avif", *avif("studio.avif", "photo.png", "-r", "limited", *good))
-photo.resize((128, 128)).save(work + "/square.png")
 T = Image.Transpose
+open(work + "/exif", "wb").write(exif.tobytes()[6:])  # without "Exif"
+data, seen = avif("e.avif", "photo.png", "--exif", "@/exif", *good)  # avifenc states Exif's turn as a property as well
+assert data.count(b"irot\3") == 1
+keep("exif6-turned.avif", data, seen.transpose(T.ROTATE_270))
+keep("exif6.avif", data.replace(b"irot\3", b"irot\0"), seen)
 keep("turned.avif", *avif("turned.avif", "photo.png", "--irot", "1", *good, turn=[T.ROTATE_90]))
 keep("mirrored.avif", *avif("mirrored.avif", "photo.png", "--imir", "0", *good, turn=[T.FLIP_TOP_BOTTOM]))
 keep("turned-mirrored.avif", *avif("both.avif", "photo.png", "--irot", "3", "--imir", "1", *good, turn=[T.ROTATE_270, T.FLIP_LEFT_RIGHT]))
