@@ -90,6 +90,7 @@ func (e *FileError) Unwrap() error { return e.Err }
 
 const (
 	fetchHint  = "`ninvk data fetch` obtains CIFAR-10"
+	filesHint  = "data_batch_*.bin and " + testName + " are expected in it; " + fetchHint
 	formatHint = "CIFAR-10's binary version is expected: records of 3073 bytes, a label and 3072 bytes of image; `ninvk data verify` checks the published files"
 
 	labelHint = "as many classes as " + ClassesFile + " in the folder names are expected, without it CIFAR-10's ten; " +
@@ -219,6 +220,11 @@ func batchNumber(name string) uint64 {
 	return n
 }
 
+// withoutData is the error about a folder that has no file of the binary version: it says what is there in its place.
+func withoutData(dir string) *FileError {
+	return unread(dir, "the folder has no data_batch_*.bin", filesHint, fs.ErrNotExist)
+}
+
 // locate finds the files of a data folder.
 func locate(dir string) (train []string, test string, err error) {
 	dir, names, err := dataDir(dir)
@@ -231,11 +237,11 @@ func locate(dir string) (train []string, test string, err error) {
 		}
 	}
 	if len(train) == 0 {
-		return nil, "", unread(dir, "the folder has no data_batch_*.bin", "data_batch_*.bin and "+testName+" are expected in it; "+fetchHint, fs.ErrNotExist)
+		return nil, "", withoutData(dir)
 	}
 	if !slices.Contains(names, testName) {
-		return nil, "", &FileError{Path: dir, Offset: -1, Problem: "the folder has no " + testName,
-			Hint: "data_batch_*.bin and " + testName + " are expected in it; " + fetchHint, Err: fs.ErrNotExist}
+		return nil, "", &FileError{Path: dir, Offset: -1, Problem: "the folder has no " + testName, Hint: filesHint,
+			Err: fs.ErrNotExist}
 	}
 	slices.SortStableFunc(train, func(a, b string) int { // names come sorted
 		na, nb := batchNumber(a), batchNumber(b)

@@ -237,7 +237,7 @@ func TestFetchRefusesOtherFolder(t *testing.T) {
 		files map[string][]byte
 		text  string
 	}{
-		{"other files", map[string][]byte{"notes.txt": []byte("mine")}, "data_batch_1.bin: the file is missing"},
+		{"other files", map[string][]byte{"notes.txt": []byte("mine")}, "the folder has no data_batch_*.bin"},
 		{"damaged", map[string][]byte{
 			"data_batch_1.bin": miniData["data_batch_1.bin"], "data_batch_2.bin": testRecords(2, 0, 0), testName: miniData[testName],
 		}, "data_batch_2.bin: found"},

@@ -38,18 +38,7 @@ func zipped(t testing.TB, files tree) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	z := zip.NewWriter(&out)
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		w, err := z.Create(name)
-		if err == nil {
-			_, err = w.Write(files[name])
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
+	fill(t, files, z, func(name string) (io.Writer, error) { return z.Create(name) })
 	return out.Bytes()
 }
 
@@ -57,8 +46,18 @@ func tarred(t testing.TB, files tree) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
+	fill(t, files, w, func(name string) (io.Writer, error) {
+		h := &tar.Header{Name: name, Mode: 0o644, Size: int64(len(files[name])), Format: tar.FormatUSTAR}
+		return w, w.WriteHeader(h)
+	})
+	return out.Bytes()
+}
+
+// fill writes files into an archive, each to where begin says, and ends it.
+func fill(t testing.TB, files tree, archive io.Closer, begin func(name string) (io.Writer, error)) {
+	t.Helper()
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(files[name])), Format: tar.FormatUSTAR})
+		w, err := begin(name)
 		if err == nil {
 			_, err = w.Write(files[name])
 		}
@@ -66,10 +65,9 @@ func tarred(t testing.TB, files tree) []byte {
 			t.Fatal(err)
 		}
 	}
-	if err := w.Close(); err != nil {
+	if err := archive.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return out.Bytes()
 }
 
 // neighbours are small files of every kind.
@@ -172,13 +170,16 @@ func TestNeighbours(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			_, err := Open(filepath.Join(dir, c.folder))
-			if err == nil {
-				t.Fatal("no error")
-			}
-			for _, part := range c.says {
-				if !strings.Contains(err.Error(), part) {
-					t.Errorf("%q does not say %q", err, part)
+			_, opened := Open(filepath.Join(dir, c.folder))
+			_, verified := Verify(filepath.Join(dir, c.folder))
+			for by, err := range map[string]error{"Open": opened, "Verify": verified} {
+				if err == nil {
+					t.Fatalf("no error of %s", by)
+				}
+				for _, part := range c.says {
+					if !strings.Contains(err.Error(), part) {
+						t.Errorf("%s: %q does not say %q", by, err, part)
+					}
 				}
 			}
 		})

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // fileSum is a published file: its name, size in bytes and hex SHA-256.
@@ -45,15 +46,19 @@ type FileStatus struct {
 // Verify checks the six files of CIFAR-10's binary version in dir (or in the
 // folder cifar-10-batches-bin within it) by size and SHA-256. It returns the
 // status of every file and, where one is not as published, a *FileError that
-// names the first such file. The list is nil where dir can't be read.
+// names the first such file. The list is nil where dir can't be read or has
+// none of the files; then the error says what is there in their place.
 func Verify(dir string) ([]FileStatus, error) {
 	return verify(context.Background(), dir, officialFiles, nil)
 }
 
 func verify(ctx context.Context, dir string, files []fileSum, progress func(done, total int64)) ([]FileStatus, error) {
-	dir, _, err := dataDir(dir)
+	dir, names, err := dataDir(dir)
 	if err != nil {
 		return nil, err
+	}
+	if !slices.ContainsFunc(names, isData) {
+		return nil, withoutData(dir)
 	}
 	var total, before int64
 	for _, f := range files {

@@ -298,6 +298,7 @@ func TestBadInput(t *testing.T) {
 		{"activations in no folder", "activations broken.png --layer classifier.0 --out nowhere/new.png", exitUsage, []string{"--out", "nowhere"}},
 		{"unknown split", "eval --weights extra.safetensors --split both", exitUsage, []string{"both"}},
 		{"verify of a smaller set", "data verify good", exitBadFile, []string{"data_batch_1.bin"}},
+		{"verify of weights", "data verify state.pth", exitBadFile, []string{"state.pth", "a file of weights"}},
 		{"benchmark of an unknown model", "bench --model vgg", exitUsage, []string{"vgg", "nin-bn"}},
 		{"benchmark without images", "bench --batch 0", exitUsage, []string{"--batch"}},
 		{"benchmark for two readers", "bench --json --go", exitUsage, []string{"--json", "--go"}},
