@@ -102,18 +102,27 @@ func numbersOf(v any, places ...int) ([]int64, error) {
 	return out, nil
 }
 
-// many reads how many of something follow.
-func many(u *unpickler, b []byte) (n int64, at int, err error) {
+// numbered reads how many things follow, and of each its pickle; next reads what is behind that, from at on, and returns
+// where it ends. The end of the last one is returned.
+func numbered(u *unpickler, b []byte, next func(v any, at int) (int, error)) (at int, err error) {
 	v, at, err := u.read(b, 0)
 	if err != nil {
-		return 0, 0, err
+		return 0, err
 	}
 	n, ok := v.(int64)
 	if !ok || n < 0 || n > maxNumbered {
-		return 0, 0, damaged(u.entry, "it begins with %s, %v, where a number up to %d is expected", kindOf(v), n,
+		return 0, damaged(u.entry, "it begins with %s, %v, where a number up to %d is expected", kindOf(v), n,
 			maxNumbered)
 	}
-	return n, at, nil
+	for range n {
+		if v, at, err = u.read(b, at); err != nil {
+			return 0, err
+		}
+		if at, err = next(v, at); err != nil {
+			return 0, err
+		}
+	}
+	return at, nil
 }
 
 // none is for pickles without references.
@@ -126,30 +135,26 @@ func none(any) any {
 // number, the whole's number, first element and length.
 func (t *tarred) readStorages(b []byte) error {
 	u := newUnpickler("storages", none)
-	n, at, err := many(u, b)
-	if err != nil {
-		return err
-	}
-	for range n {
-		var v any
-		if v, at, err = u.read(b, at); err != nil {
-			return err
-		}
+	at, err := numbered(u, b, func(v any, at int) (int, error) {
 		id, err := numbersOf(v, 0)
 		if err != nil || len(v.(*sequence).items) != 3 {
-			return damaged(u.entry, "a storage is %s, expected number, location and class", kindOf(v))
+			return 0, damaged(u.entry, "a storage is %s, expected number, location and class", kindOf(v))
 		}
 		class := storageClass(v.(*sequence).items[2])
 		typ, known := types[class]
 		if !known {
-			return damaged(u.entry, "a storage is %s, whose elements are of an unknown type",
+			return 0, damaged(u.entry, "a storage is %s, whose elements are of an unknown type",
 				kindOf(v.(*sequence).items[2]))
 		}
 		key := strconv.FormatInt(id[0], 10)
 		if t.elements[key], at, err = elementsAt(b, at, typ.bytes); err != nil {
-			return err
+			return 0, err
 		}
 		t.parts[id[0]] = storage{class: class, key: key, count: int64(len(t.elements[key]) / typ.bytes)}
+		return at, nil
+	})
+	if err != nil {
+		return err
 	}
 	views, _, err := u.read(b, at)
 	if err != nil {
@@ -177,34 +182,26 @@ func (t *tarred) readStorages(b []byte) error {
 // element.
 func (t *tarred) readTensors(b []byte) error {
 	u := newUnpickler("tensors", none)
-	n, at, err := many(u, b)
-	if err != nil {
-		return err
-	}
-	for range n {
-		var v any
-		if v, at, err = u.read(b, at); err != nil {
-			return err
-		}
+	_, err := numbered(u, b, func(v any, at int) (int, error) {
 		id, err := numbersOf(v, 0, 1)
 		if err != nil {
-			return damaged(u.entry, "%v", err)
+			return 0, damaged(u.entry, "%v", err)
 		}
 		s, known := t.parts[id[1]]
 		if !known {
-			return damaged(u.entry, "the storage of a tensor is not there")
+			return 0, damaged(u.entry, "the storage of a tensor is not there")
 		}
 		short := func() error {
 			return &FormatError{Entry: u.entry, Offset: int64(at), Problem: "a tensor is not all there (is the file " +
 				"truncated?)"}
 		}
 		if len(b)-at < 8 {
-			return short()
+			return 0, short()
 		}
 		dims := binary.LittleEndian.Uint32(b[at:]) // and four bytes without meaning
 		at += 8
 		if dims > maxDims || len(b)-at < 16*int(dims)+8 {
-			return short()
+			return 0, short()
 		}
 		word := func() int64 {
 			at += 8
@@ -219,11 +216,12 @@ func (t *tarred) readTensors(b []byte) error {
 			}
 		}
 		if x.offset = word(); !ok || x.offset < 0 {
-			return damaged(u.entry, "a tensor's shape, strides or first element are negative")
+			return 0, damaged(u.entry, "a tensor's shape, strides or first element are negative")
 		}
 		t.tensors[id[0]] = x
-	}
-	return nil
+		return at, nil
+	})
+	return err
 }
 
 // persistent finds a tensor or storage by its number, in digits; a class that comes with its source, (class, …), is the
