@@ -58,7 +58,9 @@ EXPORT(open) int open_image(void) {
 }
 
 EXPORT(start) int start(void) {
+	enum { tile = 1 << 22 }; // pixels, by which what an image is made of may be larger than the image
 	unsigned w = width(), h = height();
+	decoder->imageSizeLimit = w * h + tile;
 	if (failed(avifDecoderNextImage(decoder)))
 		return 0;
 	message = "its pixels are not of the size that its header says";
