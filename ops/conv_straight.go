@@ -15,7 +15,8 @@ func straightFits(l gpu.Limits, c ConvCall) error {
 			return fmt.Errorf("an activation takes a texture of %d×%d texels, the adapter's limit is %d a side", e.Width, e.Height, l.MaxTextureDimension2D)
 		}
 	}
-	return nil
+	least := shaders.ConvTile{R: 4, CH: 4, KX: c.K, KY: 1}
+	return atMost("bytes of workgroup memory", 4*least.Staged(), int(l.MaxComputeWorkgroupStorageSize))
 }
 
 // straightNeed holds for both directions: either tensor may be the one that is read.
@@ -27,47 +28,129 @@ func straightForward(r *Recorder, c ConvCall) error { return r.straight(forwardG
 
 func straightInputGrad(r *Recorder, c ConvCall) error { return r.straight(inputGradGemm(c)) }
 
-// convTile picks the tile for a call: the more products in a kernel, the more use of each fetched texel, and the longer it takes to compile.
+// The tiles of straight kernels are few, whatever the layers: what a network compiles is these, not a kernel for each of its numbers of
+// channels. Chunks reach beyond the last input channel, with weights of zero, and rows beyond the last output channel.
+var (
+	// Where an output needs just the same pixel of the input.
+	pointwiseTiles = []straightTile{
+		{12, 16, 1, false, 1024}, {12, 32, 1, false, 1024}, {40, 96, 1, false, 1024}, {48, 160, 1, false, 1024},
+		{40, 192, 1, false, 1024}, {12, 192, 1, false, 128},
+		{4, 4, 1, true, 32}, {4, 64, 1, true, 128}, {48, 64, 1, true, 128}, {48, 128, 1, true, 32}, {32, 192, 1, true, 128},
+	}
+	// Elsewhere.
+	windowTiles = []straightTile{
+		{4, 16, all, false, 128}, {8, 16, all, false, 128}, {24, 16, all, false, 128},
+		{4, 4, 1, true, 32}, {4, 16, 1, true, 128}, {4, 64, 1, true, 128}, {8, 32, 1, true, 128},
+		{16, 32, all, true, 32}, {24, 48, 1, true, 1024}, {24, 64, 1, true, 128}, {16, 128, 1, true, 1024},
+	}
+	straightWidths = []int{1024, 128, 32} // invocations
+	gradTiles      = gradTilesOf()
+)
+
+// straightTile is what distinguishes the straight kernels of forward passes and input gradients.
+type straightTile struct {
+	rows     int  // output channels of a workgroup
+	channels int  // input channels of a chunk; where it is fewest, a layer of fewer has a kernel of its own number
+	ky       int  // kernel rows of a chunk, or all
+	adds     bool // to the outputs of the chunks before, of which there may be none
+	least    int  // invocations of the narrowest workgroup
+}
+
+const (
+	all    = 0
+	fewest = 16
+)
+
+// gradTilesOf lists the tiles of weight gradients: rows, and the widths of their workgroups. Each workgroup stages the gradients again, and
+// lanes beyond the last are work for nothing, so that widths are those of the numbers of channels that networks have.
+func gradTilesOf() []shaders.ConvGradTile {
+	var tiles []shaders.ConvGradTile
+	for _, t := range []struct {
+		rows, pixels int
+		widths       []int
+	}{
+		{4, 192, []int{64, 192}}, {8, 192, []int{64, 192}}, {12, 192, []int{64, 192}}, {16, 192, []int{160}},
+		{32, 192, []int{192, 288, 576}}, {44, 172, []int{96, 192, 288, 576}}, {48, 160, []int{96, 160, 192, 576, 800}},
+		{4, 48, []int{64, 192}}, {12, 48, []int{64, 192}}, {24, 48, []int{64, 192}},
+		{32, 48, []int{192, 576}}, {48, 48, []int{192, 576}},
+	} {
+		for _, w := range t.widths {
+			tiles = append(tiles, shaders.ConvGradTile{R: t.rows, TM: 4, Q: t.pixels, WG: w})
+		}
+	}
+	return tiles
+}
+
+// convTile picks the tile of least cost for a call.
 func convTile(r *Recorder, c gemm) shaders.ConvTile {
+	const (
+		fetch  = 170 // a texel, in multiply-adds
+		sum    = 200 // four sums of the chunks before, read and written again
+		staged = 128 // a weight, in the multiply-adds of one invocation
+	)
 	l := r.Dev.Limits()
 	c.y.Shape = r.planned(c.y.Shape)
-	t := shaders.ConvTile{KX: c.k, KY: 1, Stride: c.stride, Dilated: c.dilate > 1, TP: 1, TM: 4, CH: c.x.C, Chains: 1}
-	t.Pointwise = c.pointwise()
-	weights := int(l.MaxComputeWorkgroupStorageSize) / 4
+	k := c.taps()
+	t := shaders.ConvTile{KX: k, TP: 1, TM: 4, Pointwise: c.pointwise()}
+	tiles := windowTiles
 	if t.Pointwise {
-		t.R = pointwiseRows(weights, c)
-		if t.CH >= 64 {
-			t.Chains = 4
+		tiles = pointwiseTiles
+	} else if ceilDiv(c.y.W, c.dilate) > 1 && k > 1 && c.stride == 1 {
+		t.TP = 2
+	}
+	t.R, t.CH, t.KY, t.Accumulate = 4, 4, 1, true // fits everywhere
+	t.WG = straightWidth(l, c, t, 1)
+	best := 0
+	for _, o := range tiles {
+		of := t
+		of.R, of.CH, of.KY, of.Accumulate = o.rows, o.channels, o.ky, o.adds
+		if o.ky == all {
+			of.KY = k
 		}
-	} else {
-		t.R = min(24, 4*c.y.Groups())
-		if c.y.W > 1 && c.k > 1 && c.stride == 1 {
-			t.TP = 2
+		if o.channels == fewest {
+			of.CH = min(of.CH, c.x.C)
+		}
+		chunks := ceilDiv(c.x.C, of.CH) * ceilDiv(k, of.KY)
+		if of.R > channelsBound(l, c.y.Shape) || 4*of.Staged() > int(l.MaxComputeWorkgroupStorageSize) ||
+			of.MulAdds() > int(l.MaxUnrolledProducts) || chunks > 1 && !o.adds {
+			continue
+		}
+		each := of.MulAdds() + fetch*of.Groups()*of.KY*of.Span()
+		if o.adds {
+			each += sum * of.TP * of.R / 4
+		}
+		stage := staged * of.Weights()
+		if of.KY < k {
+			stage *= 2 // of a cache line of weights a chunk wants a part
+		}
+		of.WG = straightWidth(l, c, of, o.least)
+		cost := ceilDiv(c.y.C, of.R) * chunks * ceilDiv(c.blocks(of), of.WG) * (of.WG*each + stage)
+		if best == 0 || cost < best {
+			best, t = cost, of
 		}
 	}
-	t.R = min(t.R, channelsBound(l, c.y.Shape))
-	most := min(weights-t.R, int(l.MaxUnrolledProducts)/t.TP) / t.R // weights of one output channel in a chunk
-	if c.x.C*c.k*c.k <= most {
-		t.KY = c.k
-	} else {
-		if groups := max(1, most/(4*c.k)); groups < c.x.Groups() {
-			t.CH = 4 * ceilDiv(c.x.Groups(), ceilDiv(c.x.Groups(), groups))
-		}
-		t.KY = max(1, min(c.k, most/(t.CH*c.k)))
-		t.KY = ceilDiv(c.k, ceilDiv(c.k, t.KY))
-	}
-	t.Chains = max(t.Chains, ceilDiv(t.Row(), shaders.LongestChain))
-	t.Accumulate = t.CH < c.x.C || t.KY < c.k
-	// Wide workgroups spread the staging over many invocations, but every core needs some workgroups.
-	t.WG = min(1024, int(l.MaxComputeInvocationsPerWorkgroup), int(l.MaxComputeWorkgroupSizeX))
-	for t.WG > 64 && ceilDiv(c.blocks(t), t.WG)*ceilDiv(c.y.C, t.R) < 8 {
-		t.WG /= 2
-	}
-	// Invocations without an output compute as long as the others. In steps of four, as each width is a kernel to compile.
-	for t.WG >= 4*64 && c.blocks(t) <= t.WG/4 {
-		t.WG /= 4
+	t.Chains = ceilDiv(t.Row(), shaders.LongestChain)
+	if t.Pointwise && t.CH >= 64 {
+		t.Chains = 4
 	}
 	return t
+}
+
+// straightWidth is the number of invocations of a workgroup: wide ones spread the staging over many invocations, but every core needs some
+// workgroups, and invocations without an output compute as long as the others.
+func straightWidth(l gpu.Limits, c gemm, t shaders.ConvTile, least int) int {
+	most := min(int(l.MaxComputeInvocationsPerWorkgroup), int(l.MaxComputeWorkgroupSizeX))
+	width := most
+	for _, w := range straightWidths {
+		if w < least {
+			break
+		}
+		width = min(w, most)
+		if c.blocks(t) > width/4 && ceilDiv(c.blocks(t), width)*ceilDiv(c.y.C, t.R) >= 8 {
+			break
+		}
+	}
+	return width
 }
 
 // channelsBound is the number of channels of s that one binding holds.
@@ -75,32 +158,29 @@ func channelsBound(l gpu.Limits, s Shape) int {
 	return 4 * max(1, int(l.MaxStorageBufferBindingSize/(16*uint64(s.Plane()))))
 }
 
-// pointwiseRows is the number of output channels of a workgroup whose weights for all input channels fit: few blocks, each of which fetches all texels again,
-// against rows beyond the last. A fetch takes as long as about 170 multiply-adds.
-func pointwiseRows(weights int, c gemm) int {
-	const fetch, few = 170, 32
-	widest := 48
-	if c.x.C <= few { // little arithmetic for each output: what stores them, and masks them, is more code, and time to compile, than it is worth
-		widest = 12
-	}
-	best, rows := 0, 4
-	for n := 4; n <= min(widest, 4*c.y.Groups()); n += 4 {
-		if n > 4 && n*(c.x.C+1) > weights {
-			break
-		}
-		if cost := ceilDiv(c.y.C, n) * (n*c.x.C + fetch*c.x.Groups()); best == 0 || cost < best {
-			best, rows = cost, n
-		}
-	}
-	return rows
-}
-
 // blocks is the number of invocations: one for every TP neighbouring output pixels of a row.
 func (c gemm) blocks(t shaders.ConvTile) int {
 	if t.Pointwise {
 		return ceilDiv(c.y.Pixels(), t.TP)
 	}
-	return c.y.N * c.y.H * ceilDiv(c.y.W, t.TP)
+	return c.y.N * ceilDiv(c.y.H, c.dilate) * ceilDiv(ceilDiv(c.y.W, c.dilate), t.TP)
+}
+
+// taps is the number of kernel columns, and rows, that reach an output pixel.
+func (c gemm) taps() int { return ceilDiv(c.k, c.dilate) }
+
+// phase is a part of the output along one side: every dilate-th pixel from the one numbered first on, which every dilate-th tap from tap on
+// reaches. Its i-th pixel is reached from the input's pixel i·stride + from and those behind it.
+type phase struct{ first, pixels, tap, from int }
+
+// phases cuts a side of so many output pixels. Where the input has no zeros between its pixels there is one phase.
+func (c gemm) phases(side int) []phase {
+	var out []phase
+	for first := range min(c.dilate, side) {
+		tap := ((c.pad-first)%c.dilate + c.dilate) % c.dilate
+		out = append(out, phase{first, ceilDiv(side-first, c.dilate), tap, (first - c.pad + tap) / c.dilate})
+	}
+	return out
 }
 
 // straightKernel is the kernel of a tile.
@@ -118,70 +198,92 @@ func straightKernel(c gemm, t shaders.ConvTile) gpu.Kernel {
 }
 
 func (r *Recorder) straight(c gemm) error {
-	l := r.Dev.Limits()
 	t := convTile(r, c)
-	k := straightKernel(c, t)
 	r.stage(c.x)
-	rows := t.R / 4
-	earlier := 0 // rows of sums of the chunks before
-	for c0 := 0; c0 < c.x.C; c0 += t.CH {
-		for ky := 0; ky < c.k; ky += t.KY {
-			last := c0+t.CH >= c.x.C && ky+t.KY >= c.k
-			if last && c.mask != nil {
-				t.Masked = true
-				k = straightKernel(c, t)
+	for _, rows := range c.phases(c.y.H) {
+		for _, columns := range c.phases(c.y.W) {
+			if err := r.straightPhase(c, t, rows, columns); err != nil {
+				return err
 			}
-			for _, s := range c.y.spans(l, rows) {
-				params := []uint32{
-					uint32(c.blocks(t)), uint32(ceilDiv(c.y.W, t.TP)), uint32(c.y.W), uint32(c.y.H),
-					uint32(c.y.Plane()), uint32(c.y.Pixels()), uint32(s.from), uint32(s.to),
-					uint32(c.x.strip()), uint32(c.x.W), uint32(c.x.H), r.Scratch.zero(),
-					uint32(c.y.C), uint32(4 * s.from), uint32(c.x.C), uint32(c0),
-					uint32(c.k * c.k), uint32(ky * c.k), uint32(ky), uint32(earlier),
-					uint32(int32(c.w0)), uint32(int32(c.wm)), uint32(int32(c.wc)), uint32(int32(c.wt)),
-					uint32(c.bias.Offset), flag(last && c.bias.Len > 0), bits(c.slopeOf(last)), uint32(c.stride),
-					uint32(int32(c.pad)), uint32(c.dilate), 1<<c.x.foldShift() - 1, uint32(c.x.foldShift()), uint32(c.x.Groups()), uint32(rows), 4,
-				}
-				bound := []any{gpu.All(r.Weights), r.Scratch.tex, c.y.slice(s)}
-				if t.Masked {
-					bound = append(bound, c.mask.slice(s))
-				}
-				if err := r.dispatch(k, ceilDiv(t.Staged(), t.WG)+2, params, ceilDiv(c.blocks(t), t.WG), ceilDiv(4*(s.to-s.from), t.R), 1, bound...); err != nil {
-					return err
-				}
-				r.spend(2 * float64(t.MulAdds()/t.TP) * float64(ceilDiv(4*(s.to-s.from), t.R)*c.y.Pixels()))
-			}
-			earlier = rows
 		}
 	}
 	return nil
 }
 
-// convGradTile picks the tile of the weight gradient: as many rows and pixels as workgroup memory stages and the adapter's compiler takes, and of those with the
-// least cost. Each block of rows fetches all texels again, rows beyond the last are work for nothing, and each chunk of pixels writes sums that are read again.
-func convGradTile(l gpu.Limits, c ConvCall) shaders.ConvGradTile {
-	const (
-		short, long = 48, 192 // pixels
-		staged      = 7680    // floats, 30 KiB
-		widest      = 48      // rows
-		fetch, sum  = 42, 108 // a pixel's part of a fetch, and writing and reading a sum, in multiply-adds
-	)
-	t := shaders.ConvGradTile{TM: 4}
-	most := min(widest, channelsBound(l, c.Out.Shape), max(4, int(l.MaxUnrolledProducts)/short/4*4))
-	var best float64
-	for rows := 4; rows <= most; rows += 4 {
-		q := min(long, staged/rows/4*4)
-		if c.Out.Pixels() <= short || q*rows > int(l.MaxUnrolledProducts) {
-			q = short
-		}
-		cost := float64(ceilDiv(c.M, rows)) * (fetch + float64(rows)*(1+sum/float64(q)))
-		if best == 0 || cost < best {
-			best, t.R, t.Q = cost, rows, q
+// straightPhase records the chunks of a phase of rows and columns, which add up.
+func (r *Recorder) straightPhase(c gemm, t shaders.ConvTile, rows, columns phase) error {
+	const outside = -1 << 20
+	channels, taps := c.x.C, c.taps()
+	if rows.tap >= c.k || columns.tap >= c.k { // no tap reaches it: one chunk writes zeros
+		channels, taps, rows.from = min(channels, t.CH), min(taps, t.KY), outside
+	}
+	row := ceilDiv(columns.pixels, t.TP)
+	blocks := c.y.N * rows.pixels * row
+	if t.Pointwise {
+		blocks = c.blocks(t)
+	}
+	k := straightKernel(c, t)
+	groups := t.R / 4
+	earlier := 0 // groups of sums of the chunks before
+	for c0 := 0; c0 < channels; c0 += t.CH {
+		for ky := 0; ky < taps; ky += t.KY {
+			last := c0+t.CH >= channels && ky+t.KY >= taps
+			if last && c.mask != nil {
+				t.Masked = true
+				k = straightKernel(c, t)
+			}
+			for _, s := range c.y.spans(r.Dev.Limits(), groups) {
+				params := []uint32{
+					uint32(blocks), uint32(row), uint32(columns.pixels), uint32(rows.pixels),
+					uint32(c.y.Plane()), uint32(c.y.Pixels()), uint32(s.from), uint32(s.to),
+					uint32(c.x.strip()), uint32(c.x.W), uint32(c.x.H), r.Scratch.zero(),
+					uint32(c.y.C), uint32(4 * s.from), uint32(c.x.C), uint32(c0),
+					uint32(c.k), uint32(columns.tap), uint32(rows.tap + ky*c.dilate), uint32(earlier),
+					uint32(int32(c.w0)), uint32(int32(c.wm)), uint32(int32(c.wc)), uint32(int32(c.wt)),
+					uint32(c.bias.Offset), flag(last && c.bias.Len > 0), bits(c.slopeOf(last)), uint32(c.stride),
+					uint32(int32(columns.from)), uint32(int32(rows.from + ky)), 1<<c.x.foldShift() - 1, uint32(c.x.foldShift()),
+					uint32(c.x.Groups()), uint32(groups), 4, uint32(c.dilate),
+					uint32(c.y.W), uint32(c.y.H * c.y.W), uint32(rows.first*c.y.W + columns.first),
+				}
+				bound := []any{gpu.All(r.Weights), r.Scratch.tex, c.y.slice(s)}
+				if t.Masked {
+					bound = append(bound, c.mask.slice(s))
+				}
+				blocksOfRows := ceilDiv(4*(s.to-s.from), t.R)
+				passes := ceilDiv(t.Staged(), t.WG) + 2
+				if err := r.dispatch(k, passes, params, ceilDiv(blocks, t.WG), blocksOfRows, 1, bound...); err != nil {
+					return err
+				}
+				r.spend(2 * float64(t.MulAdds()) * float64(blocksOfRows*blocks))
+			}
+			earlier = groups
 		}
 	}
-	widestWG := min(1024, int(l.MaxComputeInvocationsPerWorkgroup), int(l.MaxComputeWorkgroupSizeX))
-	lanes := straightLanes(c)
-	t.WG = min(widestWG, 16*ceilDiv(lanes, 16*ceilDiv(lanes, widestWG)))
+	return nil
+}
+
+// convGradTile picks the tile of least cost for a weight gradient. Each block of rows fetches all texels again, rows, lanes and pixels beyond
+// the last are work for nothing, each workgroup stages its gradients, and each chunk of pixels writes sums that are read again.
+func convGradTile(l gpu.Limits, c ConvCall) shaders.ConvGradTile {
+	const (
+		fetch, sum = 42, 108 // a pixel's part of a fetch, and writing and reading a sum, in multiply-adds
+		staging    = 30      // lanes whose work takes as long as the staging
+	)
+	widest := min(1024, int(l.MaxComputeInvocationsPerWorkgroup), int(l.MaxComputeWorkgroupSizeX))
+	t := shaders.ConvGradTile{R: 4, TM: 4, Q: 48, WG: min(64, widest)} // fits everywhere
+	best := 0
+	for _, of := range gradTiles {
+		of.WG += 16 * min(1, c.Bias.Len) // the bias is a lane
+		if of.WG > widest || of.R > channelsBound(l, c.Out.Shape) || of.R*of.Q > int(l.MaxUnrolledProducts) ||
+			4*of.Staged() > int(l.MaxComputeWorkgroupStorageSize) {
+			continue
+		}
+		cost := ceilDiv(c.M, of.R) * ceilDiv(straightLanes(c), of.WG) * (of.WG + staging) *
+			ceilDiv(c.Out.Pixels(), of.Q) * (fetch*of.Q + of.R*(of.Q+sum))
+		if best == 0 || cost < best {
+			best, t = cost, of
+		}
+	}
 	return t
 }
 

@@ -84,7 +84,7 @@ func (o AvgPool) Grad(r *Recorder, dy, dx Tensor) error {
 	return r.pool("avgpool", pooling{K: o.K, Stride: o.Stride, Pad: o.Pad, Grad: true}, dx, dy, gpu.Slice{})
 }
 
-// pooling is what the code of a pooling kernel depends on.
+// pooling is a pass of a pooling; its code depends on the flags alone.
 type pooling struct {
 	K, Stride, Pad          int
 	Grad, Places, AfterReLU bool
@@ -108,7 +108,8 @@ func (r *Recorder) pool(file string, o pooling, x, y Tensor, places gpu.Slice) e
 		}
 	}
 	params := []uint32{
-		uint32(invocations), uint32(y.Plane()), uint32(x.Plane()), uint32(x.H), uint32(x.W), uint32(y.H), uint32(y.W), uint32(rows), uint32(columns), uint32(o.K),
+		uint32(invocations), uint32(y.Plane()), uint32(x.Plane()), uint32(x.H), uint32(x.W), uint32(y.H), uint32(y.W), uint32(rows), uint32(columns),
+		uint32(o.K), uint32(o.Stride), uint32(o.Pad),
 	}
 	larger := x.Shape // padding can make the pooled one larger
 	if y.Plane() > x.Plane() {

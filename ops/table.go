@@ -256,6 +256,13 @@ func (t *table) convolutions() {
 		{n: 2, h: 7, w: 5, o: Conv{C: 32, M: 32, K: 1, Stride: 1, ReLU: true}}, // whole tiles that compile fast
 		{n: 65, h: 7, w: 5, o: Conv{C: 32, M: 32, K: 3, Stride: 1, Pad: 1}},    // weights in order, which a small binding cuts
 		{n: 1, h: 7, w: 5, o: Conv{C: 192, M: 10, K: 3, Stride: 1, Pad: 1, ReLU: true}},
+		{n: 2, h: 7, w: 5, o: Conv{C: 36, M: 20, K: 3, Stride: 2, Pad: 1}},        // phases of an input gradient, channels beyond a chunk
+		{n: 1, h: 9, w: 6, o: Conv{C: 5, M: 3, K: 5, Stride: 3, Pad: 1}},          // phases of unequal taps
+		{n: 2, h: 7, w: 5, o: Conv{C: 36, M: 100, K: 1, Stride: 2}, noBias: true}, // phases without taps
+		{n: 1, h: 9, w: 11, o: Conv{C: 3, M: 36, K: 7, Stride: 2, Pad: 3}},
+		{n: 2, h: 2, w: 2, o: Conv{C: 100, M: 36, K: 3, Stride: 1, Pad: 1}, noBias: true}, // few pixels
+		{n: 1, h: 7, w: 5, o: Conv{C: 100, M: 36, K: 1, Stride: 1, ReLU: true}, large: true},
+		{n: 3, h: 2, w: 2, o: Conv{C: 992, M: 128, K: 1, Stride: 1}, noBias: true, large: true}, // many chunks
 		{n: 65, h: 7, w: 5, o: Conv{C: 192, M: 96, K: 1, Stride: 1}, large: true},
 		{n: 2, h: 7, w: 5, o: Conv{C: 96, M: 192, K: 5, Stride: 1, Pad: 2}, large: true},
 		{n: 2, h: 7, w: 5, o: Conv{C: 96, M: 96, K: 3, Stride: 2, Pad: 1}, large: true},

@@ -14,8 +14,8 @@ in maxpool.wgsl. */ -}}
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let p = wid.x * 64u + lid.x;
   if (p >= q.invocations) { return; }
-  let left = (i32(p) % q.out_w) * {{.Stride}} - {{.Pad}};
-  let top = ((i32(p) / q.out_w) % q.out_h) * {{.Stride}} - {{.Pad}};
+  let left = (i32(p) % q.out_w) * q.stride - q.pad;
+  let top = ((i32(p) / q.out_w) % q.out_h) * q.stride - q.pad;
   let image = i32(p) / (q.out_w * q.out_h) * q.in_h * q.in_w;
   var sum = vec4<f32>();
   for (var ky = 0; ky < q.k; ky = ky + 1) {
@@ -27,6 +27,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
       }
     }
   }
-  y[wid.y * q.plane + p] = sum / {{mul .K .K}}.0;
+  y[wid.y * q.plane + p] = sum / f32(q.k * q.k);
 }
 {{- end}}

@@ -12,14 +12,11 @@ const LongestChain = 128
 
 // ConvTile is the shape of one straight-line convolution kernel (conv_straight.wgsl). Equal tiles share one pipeline.
 type ConvTile struct {
-	R      int // output channels a workgroup computes, a multiple of 4
-	TM     int // output channels accumulated at a time, a multiple of 4 that divides R
-	TP     int // neighbouring output pixels an invocation owns
-	CH     int // input channels a chunk
-	KX, KY int // kernel columns (all) and kernel rows a chunk
-	Stride int // of the output over the input
-	// the input is read as if stride-1 zeros stood between its pixels (input gradient of a strided convolution)
-	Dilated    bool
+	R          int  // output channels a workgroup computes, a multiple of 4
+	TM         int  // output channels accumulated at a time, a multiple of 4 that divides R
+	TP         int  // neighbouring output pixels an invocation owns; with more than one the stride is 1
+	CH         int  // input channels a chunk
+	KX, KY     int  // kernel columns (all) and kernel rows a chunk
 	Chains     int  // sums that an output is the sum of
 	WG         int  // invocations a workgroup
 	Pointwise  bool // 1×1, stride 1, no padding: a pixel needs just itself
@@ -82,7 +79,7 @@ func (t ConvTile) MulAdds() int { return t.Weights() * t.TP }
 func (t ConvTile) Groups() int { return (t.CH + 3) / 4 }
 
 // Span is the number of neighbouring texels a kernel row of TP outputs needs.
-func (t ConvTile) Span() int { return (t.TP-1)*t.Stride + t.KX }
+func (t ConvTile) Span() int { return t.TP - 1 + t.KX }
 
 // Blocks is the number of accumulator blocks.
 func (t ConvTile) Blocks() int { return t.R / t.TM }
@@ -96,29 +93,20 @@ func (t ConvTile) BlockGroups(block int) []int {
 	return g
 }
 
-// Coordinate is the input coordinate that lies i beyond base.
-func (t ConvTile) Coordinate(base string, i int) string {
-	if t.Dilated {
-		return fmt.Sprintf("(%s + %d) / q.dilate", base, i)
-	}
-	return fmt.Sprintf("%s + %d", base, i)
-}
-
-// Inside is the condition that the coordinate is not negative and is a real pixel of a dilated input.
-func (t ConvTile) Inside(base string, i int) string {
-	s := fmt.Sprintf("%s + %d >= 0", base, i)
-	if t.Dilated {
-		s += fmt.Sprintf(" && (%s + %d) %% q.dilate == 0", base, i)
-	}
-	return s
-}
-
 // PixelInside is the condition that output pixel p of the invocation exists.
 func (t ConvTile) PixelInside(p int) string {
 	if t.Pointwise {
 		return fmt.Sprintf("p0 + %du < q.out_pixels", p)
 	}
 	return fmt.Sprintf("ox + %du < q.out_w", p)
+}
+
+// Pixel is the place of output pixel p of the invocation.
+func (t ConvTile) Pixel(p int) string {
+	if t.Pointwise || p == 0 {
+		return fmt.Sprintf("p0 + %du", p)
+	}
+	return fmt.Sprintf("p0 + %du * q.step", p)
 }
 
 // Products is the straight-line arithmetic of one block: sums of immutable values, which compile faster than variables,
@@ -138,7 +126,7 @@ func (t ConvTile) Products(block int) string {
 					if !t.begins(k) {
 						fmt.Fprintf(&b, "%s + ", sum(g, p, k-1))
 					}
-					fmt.Fprintf(&b, "w%d_%d * v%d_%d_%d.%c;\n", g, k, ch/4, tap/t.KX, p*t.Stride+tap%t.KX, "xyzw"[ch%4])
+					fmt.Fprintf(&b, "w%d_%d * v%d_%d_%d.%c;\n", g, k, ch/4, tap/t.KX, p+tap%t.KX, "xyzw"[ch%4])
 				}
 			}
 		}

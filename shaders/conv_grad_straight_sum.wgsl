@@ -1,6 +1,7 @@
 // Second pass of the straight weight gradient: adds partial results, four output channels to a vec4, in a fixed order
 // and writes them as OIHW. The lanes, tap·c + channel and at last the bias, where there is one, lie in runs of 16, and
-// the parts of a run one behind the other: [m/4][run][part][16], so that memory is read as it lies.
+// the parts of a run one behind the other: [m/4][run][part][16]. Invocations are numbered as the weights lie, so that
+// neighbours write into the same line of memory.
 struct Q { m: u32, c: u32, taps: u32, parts: u32, out0: u32, accumulate: u32, lanes: u32, bias0: u32, pitch: u32 }
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> part: array<vec4<f32>>;
@@ -8,8 +9,10 @@ struct Q { m: u32, c: u32, taps: u32, parts: u32, out0: u32, accumulate: u32, la
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
-  let lane = wid.x * 64u + lid.x;
-  if (lane >= q.lanes) { return; }
+  let id = wid.x * 64u + lid.x;
+  if (id >= q.lanes) { return; }
+  let bias = id == q.c * q.taps;
+  let lane = select(id % q.taps * q.c + id / q.taps, id, bias);
   let first = (wid.y * ((q.lanes + 15u) / 16u) + lane / 16u) * q.pitch * 16u + lane % 16u;
   var sum = vec4<f32>();
   for (var z0 = 0u; z0 < q.parts; z0 = z0 + 16u) { // in short chains: the error grows with their length
@@ -17,11 +20,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
     for (var z = z0; z < min(z0 + 16u, q.parts); z = z + 1u) { some = some + part[first + 16u * z]; }
     sum = sum + some;
   }
-  let tap = lane / q.c;
-  let to = q.out0 + (lane - tap * q.c) * q.taps + tap;
   for (var j = 0u; j < 4u; j = j + 1u) {
     let m = 4u * wid.y + j;
-    let i = select(to + m * q.c * q.taps, q.bias0 + m, tap == q.taps);
-    if (m < q.m) { dw[i] = select(0.0, dw[i], q.accumulate == 1u) + sum[j]; }
+    let i = select(q.out0 + m * q.c * q.taps + id, q.bias0 + m, bias);
+    if (m < q.m) {
+      var before = 0.0;
+      if (q.accumulate == 1u) { before = dw[i]; }
+      dw[i] = before + sum[j];
+    }
   }
 }

@@ -10,6 +10,9 @@ out of range writes zero to the padding behind a plane's pixels. The texture hol
 every channel group side by side, so that an invocation reads along a row of the texture; see ops/scratch.go. Texels
 outside the image are fetched from a row of zeros, so no padded copy exists.
 
+The input gradient of a convolution of stride s is s·s such sums, each over its own taps, every s-th of a row and column,
+and for its own pixels of the output, every s-th as well.
+
 Llvmpipe makes a branch for each lane and component of a storage access, and some stages of its compiler take time by
 the square of their number. So what need not be straight-line code is not: weights and biases are staged through loops
 of one load, and the mask of a ReLU, as a bit for each output, and the sums of the chunks before are read in loops,
@@ -19,11 +22,12 @@ struct Q {
   out_plane: u32, out_pixels: u32, out_group0: u32, out_groups: u32,
   strip: u32, in_w: u32, in_h: u32, zero: u32,
   m: u32, m0: u32, c: u32, c0: u32,
-  taps: u32, tap0: u32, ky0: u32, earlier: u32,
+  k: u32, kx0: u32, ky0: u32, earlier: u32,
   w0: i32, wm: i32, wc: i32, wt: i32,
   bias0: u32, has_bias: u32, slope: f32, stride: i32,
-  pad: i32, dilate: i32, fold: u32, shift: u32,
-  in_groups: u32, rows: u32, four: u32,
+  left: i32, top: i32, fold: u32, shift: u32,
+  in_groups: u32, rows: u32, four: u32, step: u32,
+  full_w: u32, full_image: u32, first: u32,
 }
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
@@ -61,9 +65,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
     let g = i / {{.Rows}}u;
     let k = i % {{.Rows}}u;
     let c = q.c0 + ({{.From}}u + k) / {{$.Taps}}u;
-    let t = q.tap0 + ({{.From}}u + k) % {{$.Taps}}u;
-    ws{{.Index}}[k * {{$.RowGroups}}u + g] = four(m0 + 4u * g, q.w0 + i32(c) * q.wc + i32(t) * q.wt, q.wm, c < q.c &&
-      t < q.taps);
+    let t = ({{.From}}u + k) % {{$.Taps}}u;
+    let ky = q.ky0 + t / {{$.KX}}u * q.step;
+    let kx = q.kx0 + t % {{$.KX}}u * q.step;
+    ws{{.Index}}[k * {{$.RowGroups}}u + g] = four(m0 + 4u * g, q.w0 + i32(c) * q.wc + i32(ky * q.k + kx) * q.wt, q.wm,
+      c < q.c && ky < q.k && kx < q.k);
   }
 {{- end}}
   for (var i = lid.x; i < {{.RowGroups}}u; i = i + {{.WG}}u) {
@@ -76,7 +82,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   let oy = (block / q.row_blocks) % q.out_h;
   let n = block / (q.row_blocks * q.out_h);
   let ox = (block % q.row_blocks) * {{.TP}}u;
-  let p0 = (n * q.out_h + oy) * q.out_w + ox;
+  let p0 = q.first + n * q.full_image + (oy * q.full_w + ox) * q.step;
 {{- end}}
 {{- if .Masked}}{{range $p := seq .TP}}
   var kept{{$p}} = vec4<u32>();
@@ -85,7 +91,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 {{- range $p := seq .TP}}
     let live{{$p}} = block < q.blocks && {{$.PixelInside $p}} && m0 / 4u + r < q.out_groups;
     kept{{$p}} = kept{{$p}} | select(vec4<u32>(), vec4<u32>(1u << r),
-      vec4<bool>(live{{$p}}) & !(mask[place(m0 / 4u + r, p0 + {{$p}}u, live{{$p}})] <= vec4<f32>()));
+      vec4<bool>(live{{$p}}) & !(mask[place(m0 / 4u + r, {{$.Pixel $p}}, live{{$p}})] <= vec4<f32>()));
 {{- end}}
   }
 {{- end}}
@@ -95,7 +101,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   for (var r = 0u; r < q.earlier; r = r + 1u) { // no pass in the first chunk
 {{- range $p := seq .TP}}
     let live{{$p}} = block < q.blocks && {{$.PixelInside $p}} && m0 / 4u + r < q.out_groups;
-    before{{$p}}[r] = y[place(m0 / 4u + r, p0 + {{$p}}u, live{{$p}})];
+    before{{$p}}[r] = y[place(m0 / 4u + r, {{$.Pixel $p}}, live{{$p}})];
 {{- end}}
   }
 {{- end}}
@@ -112,15 +118,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 {{- end}}{{end}}
 {{- else}}
   let image = i32(n * q.in_h * q.in_w);
-  let left = i32(ox) * q.stride - q.pad;
-  let top = i32(oy) * q.stride - q.pad + i32(q.ky0);
+  let left = i32(ox) * q.stride + q.left;
+  let top = i32(oy) * q.stride + q.top;
 {{- range $i := seq .Span}}
-  let ix{{$i}} = {{$.Coordinate "left" $i}};
-  let okx{{$i}} = {{$.Inside "left" $i}} && ix{{$i}} < i32(q.in_w) && block < q.blocks;
+  let ix{{$i}} = left + {{$i}};
+  let okx{{$i}} = ix{{$i}} >= 0 && ix{{$i}} < i32(q.in_w) && block < q.blocks;
 {{- end}}
 {{- range $ky := seq .KY}}
-  let iy{{$ky}} = {{$.Coordinate "top" $ky}};
-  let oky{{$ky}} = {{$.Inside "top" $ky}} && iy{{$ky}} < i32(q.in_h);
+  let iy{{$ky}} = top + {{$ky}};
+  let oky{{$ky}} = iy{{$ky}} >= 0 && iy{{$ky}} < i32(q.in_h);
 {{- range $i := seq $.Span}}
   let ok{{$ky}}_{{$i}} = oky{{$ky}} && okx{{$i}};
   let o{{$ky}}_{{$i}} = u32(image + iy{{$ky}} * i32(q.in_w) + ix{{$i}});
@@ -142,7 +148,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 {{- else}}
   let keep{{$r}}_{{$p}} = vec4<bool>(live{{$r}}_{{$p}});
 {{- end}}
-  y[place(m0 / 4u + {{$r}}u, p0 + {{$p}}u, live{{$r}}_{{$p}})] = select(vec4<f32>(),
+  y[place(m0 / 4u + {{$r}}u, {{$.Pixel $p}}, live{{$r}}_{{$p}})] = select(vec4<f32>(),
     select(sum{{$r}}_{{$p}}, sum{{$r}}_{{$p}} * q.slope, sum{{$r}}_{{$p}} < vec4<f32>()), keep{{$r}}_{{$p}});
 {{- end}}{{end}}
 {{end -}}

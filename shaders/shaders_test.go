@@ -34,12 +34,9 @@ func specialisations() map[string][]string {
 		add("adaptive", map[string]any{"Grad": yes})
 		add("subsample", map[string]any{"Grad": yes})
 		add("globalavgpool", map[string]any{"Grad": yes})
-		for _, p := range [][3]int{{1, 1, 0}, {3, 2, 1}, {2, 4, 1}, {11, 4, 2}} {
-			pool := map[string]any{"Grad": yes, "Places": false, "AfterReLU": p[0] == 3, "K": p[0], "Stride": p[1], "Pad": p[2]}
-			add("avgpool", pool)
-			pool["Places"] = true
-			add("maxpool", pool)
-		}
+		add("avgpool", map[string]any{"Grad": yes, "Places": false})
+		add("maxpool", map[string]any{"Grad": yes, "Places": true, "AfterReLU": false})
+		add("maxpool", map[string]any{"Grad": yes, "Places": true, "AfterReLU": true})
 		for _, mode := range []string{"statistics", "running", "apply", "grad-sums", "grad-apply"} {
 			add("batchnorm", map[string]any{"Mode": mode, "ReLU": yes, "Fetched": yes && strings.HasSuffix(mode, "apply")})
 		}
@@ -48,10 +45,10 @@ func specialisations() map[string][]string {
 		}
 	}
 	for _, t := range []shaders.ConvTile{
-		{R: 4, TM: 4, TP: 1, CH: 1, KX: 1, KY: 1, Stride: 1, WG: 64, Pointwise: true},
-		{R: 8, TM: 4, TP: 2, CH: 3, KX: 3, KY: 3, Stride: 1, WG: 64},
-		{R: 8, TM: 8, TP: 1, CH: 5, KX: 5, KY: 2, Stride: 2, WG: 128, Accumulate: true},
-		{R: 4, TM: 4, TP: 1, CH: 4, KX: 3, KY: 3, Stride: 1, Dilated: true, WG: 64, Masked: true},
+		{R: 4, TM: 4, TP: 1, CH: 1, KX: 1, KY: 1, WG: 64, Pointwise: true},
+		{R: 8, TM: 4, TP: 2, CH: 3, KX: 3, KY: 3, WG: 64},
+		{R: 8, TM: 8, TP: 1, CH: 5, KX: 5, KY: 2, WG: 128, Accumulate: true},
+		{R: 4, TM: 4, TP: 1, CH: 4, KX: 3, KY: 3, WG: 64, Masked: true},
 	} {
 		s["conv_straight"] = append(s["conv_straight"], t.Source())
 	}
