@@ -17,8 +17,8 @@ func threadTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkPlay plays a finished tape of 5,000 dispatches with little work, and reports the host's time for each: what encoding and handing
-// over take.
+// BenchmarkPlay plays a finished tape of 5,000 dispatches with little work, and reports the host's time for each: what
+// encoding and handing over take.
 func BenchmarkPlay(b *testing.B) {
 	const dispatches = 5000
 	d, err := openDevice()

@@ -10,8 +10,8 @@ out of range writes zero to the padding behind a plane's pixels. The texture hol
 every channel group side by side, so that an invocation reads along a row of the texture; see ops/scratch.go. Texels
 outside the image are fetched from a row of zeros, so no padded copy exists.
 
-The input gradient of a convolution of stride s is s·s such sums, each over its own taps, every s-th of a row and column,
-and for its own pixels of the output, every s-th as well.
+The input gradient of a convolution of stride s is s·s such sums, each over its own taps, every s-th of a row and
+column, and for its own pixels of the output, every s-th as well.
 
 Llvmpipe makes a branch for each lane and component of a storage access, and some stages of its compiler take time by
 the square of their number. So what need not be straight-line code is not: weights and biases are staged through loops
