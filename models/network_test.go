@@ -150,16 +150,41 @@ func TestLayer(t *testing.T) {
 	if err != nil || x.Shape.C != 192 {
 		t.Fatalf("%v, %v", x, err)
 	}
-	for _, name := range []string{"", "conv1"} {
-		_, err = n.Layer(name)
-		var e *models.UnknownLayerError
-		if !errors.As(err, &e) || len(e.Known) != len(n.Graph.Nodes()) {
-			t.Fatalf("layer %q: %v", name, err)
+	_, err = n.Layer("")
+	var e *models.UnknownLayerError
+	if !errors.As(err, &e) || len(e.Known) != len(n.Graph.Nodes()) || e.More != 0 {
+		t.Fatalf("no layer: %v", err)
+	}
+	for _, part := range []string{
+		"nin-bn", "classifier.0 ", "conv 5×5", fmt.Sprintf("192×%d×%[1]d", n.Size), "batch norm", "max pool 3×3",
+		"average pool 3×3", "dropout", "global average pool", "input",
+	} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("the list of layers lacks %q:\n%v", part, err)
 		}
-		for _, part := range []string{"nin-bn", "classifier.0 ", "conv 5×5", fmt.Sprintf("192×%d×%[1]d", n.Size), "batch norm, ReLU", "max pool 3×3", "average pool 3×3", "dropout", "global average pool", "input"} {
-			if !strings.Contains(err.Error(), part) {
-				t.Errorf("the list of layers lacks %q:\n%v", part, err)
-			}
+	}
+}
+
+// Of a network with hundreds of layers, those are named whose names are nearest to the one that was given.
+func TestNearestLayers(t *testing.T) {
+	n := drawn(t, "densenet264", 29)
+	if x, err := n.Layer("features.denseblock3.denselayer64.conv1"); err != nil || x.Shape.C != 128 {
+		t.Errorf("%v, %v", x, err)
+	}
+	for given, want := range map[string]string{
+		"denseblock3.denselayer64.conv1":               "features.denseblock3.denselayer64.conv1",
+		"features.denseblock2.denselayer4.convolution": "features.denseblock2.denselayer4.conv1",
+		"transition2":    "features.transition2.conv",
+		"Classifier":     "classifier",
+		"layer1.0.conv1": "features.conv0",
+	} {
+		_, err := n.Layer(given)
+		var e *models.UnknownLayerError
+		if !errors.As(err, &e) || len(e.Known)+e.More != len(n.Graph.Nodes()) || len(e.Known) > 20 {
+			t.Fatalf("%s: %v", given, err)
+		}
+		if !strings.Contains(err.Error(), "\n  "+want+" ") || !strings.Contains(err.Error(), "ninvk models densenet264") {
+			t.Errorf("%s is not among the names nearest to %s:\n%v", want, given, err)
 		}
 	}
 }
