@@ -30,10 +30,7 @@ func TestInput(t *testing.T) {
 		{"nin-imagenet", 70, 70, picture.Crop(img, 80, 70)},
 		{"lenet5", 0, 32, picture.Square(img, 32)},
 		{"resnet20", 64, 64, picture.Square(img, 32)},
-		{"resnet18-small", 0, 32, picture.Square(img, 32)},
-		{"resnet18", 0, 224, picture.Crop(img, 256, 224)},
 		{"googlenet", 112, 112, picture.Crop(img, 128, 112)},
-		{"densenet121", 0, 224, picture.Crop(img, 256, 224)},
 	} {
 		m, err := find(c.model)
 		if err != nil {

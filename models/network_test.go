@@ -164,27 +164,3 @@ func TestLayer(t *testing.T) {
 		}
 	}
 }
-
-// Of a network with hundreds of layers, those are named whose names are nearest to the one that was given.
-func TestNearestLayers(t *testing.T) {
-	n := drawn(t, "densenet264", 29)
-	if x, err := n.Layer("features.denseblock3.denselayer64.conv1"); err != nil || x.Shape.C != 128 {
-		t.Errorf("%v, %v", x, err)
-	}
-	for given, want := range map[string]string{
-		"denseblock3.denselayer64.conv1":               "features.denseblock3.denselayer64.conv1",
-		"features.denseblock2.denselayer4.convolution": "features.denseblock2.denselayer4.conv1",
-		"transition2":    "features.transition2.conv",
-		"Classifier":     "classifier",
-		"layer1.0.conv1": "features.conv0",
-	} {
-		_, err := n.Layer(given)
-		var e *models.UnknownLayerError
-		if !errors.As(err, &e) || len(e.Known)+e.More != len(n.Graph.Nodes()) || len(e.Known) > 20 {
-			t.Fatalf("%s: %v", given, err)
-		}
-		if !strings.Contains(err.Error(), "\n  "+want+" ") || !strings.Contains(err.Error(), "ninvk models densenet264") {
-			t.Errorf("%s is not among the names nearest to %s:\n%v", want, given, err)
-		}
-	}
-}
