@@ -5,7 +5,6 @@ import (
 	"image"
 	"math"
 	"slices"
-	"strings"
 
 	"ninvk/gpu"
 	"ninvk/nn"
@@ -18,22 +17,6 @@ type Prediction struct {
 	Class       string  `json:"class"`
 	Index       int     `json:"index"`
 	Probability float64 `json:"probability"` // 0 to 1; those of all classes sum to 1
-}
-
-// Maps are the feature maps of a layer for one image.
-type Maps struct {
-	C, H, W int
-	Values  []float32 // [C][H][W]
-}
-
-// Map is the map of channel c, H·W values row by row.
-func (m Maps) Map(c int) []float32 { return m.Values[c*m.H*m.W : (c+1)*m.H*m.W] }
-
-// Explanation is a classification with what it came from. ClassMaps has a map for every class, by index: where in the image the network sees how much of it. The class's
-// score is the mean of its map (global average pooling, section 3.2 of the paper).
-type Explanation struct {
-	Predictions []Prediction // the most probable first
-	ClassMaps   Maps
 }
 
 // Options say how a Classifier is built.
@@ -53,8 +36,8 @@ type Classifier struct {
 	own    bool // dev is closed with the classifier
 	net    *nn.Net
 	images *ops.Images
-	maps   *nn.Node // the class maps
-	kept   *nn.Node
+	ending ending
+	kept   *nn.Node // that of Options.Keep
 }
 
 // Load reads a weights file, safetensors or PyTorch's .pth, and puts its network on the default adapter; "" stands for
@@ -87,8 +70,8 @@ func NewClassifier(dev *gpu.Device, n *Network, o Options) (*Classifier, error) 
 	if o.Batch == 0 {
 		o.Batch = defaultBatch
 	}
-	c := &Classifier{Network: n, dev: dev, maps: n.classMaps()}
-	keep := []*nn.Node{c.maps}
+	c := &Classifier{Network: n, dev: dev, ending: n.ending()}
+	keep := c.ending.kept()
 	if o.Keep != "" {
 		var err error
 		if c.kept, err = n.Layer(o.Keep); err != nil {
@@ -97,7 +80,9 @@ func NewClassifier(dev *gpu.Device, n *Network, o Options) (*Classifier, error) 
 		keep = append(keep, c.kept)
 	}
 	var err error
-	c.net, err = nn.Build(dev, n.Graph, n.Logits, nn.Options{Batch: o.Batch, Augment: ops.Augment{Size: n.Size, Mean: n.Mean, Std: n.Std}, Tuned: o.Tuned, Keep: keep})
+	c.net, err = nn.Build(dev, n.Graph, n.Logits, nn.Options{
+		Batch: o.Batch, Augment: ops.Augment{Size: n.Size, Mean: n.Mean, Std: n.Std}, Tuned: o.Tuned, Keep: keep,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -110,9 +95,6 @@ func NewClassifier(dev *gpu.Device, n *Network, o Options) (*Classifier, error) 
 	}
 	return c, nil
 }
-
-// classMaps is the layer whose maps the last pooling averages.
-func (n *Network) classMaps() *nn.Node { return n.Logits.Inputs()[0] }
 
 // Close frees what the classifier holds on the adapter.
 func (c *Classifier) Close() {
@@ -137,22 +119,28 @@ func (c *Classifier) Classify(images []image.Image) ([][]Prediction, error) {
 	return out, err
 }
 
-// Explain is Classify with the class maps.
-func (c *Classifier) Explain(images []image.Image) ([]Explanation, error) {
+// Explain is Classify with a map of one class, given by its index; -1 stands for each image's most probable one.
+func (c *Classifier) Explain(images []image.Image, class int) ([]Explanation, error) {
+	if class < -1 || class >= len(c.Network.Classes) {
+		return nil, fmt.Errorf("class %d of %d", class, len(c.Network.Classes))
+	}
 	var out []Explanation
 	err := c.run(images, func(from, n int) error {
 		predictions, err := c.predictions(n)
 		if err != nil {
 			return err
 		}
-		maps, err := c.read(c.maps, n)
-		if err != nil {
-			return err
-		}
+		told := make([]int, n)
 		for i, p := range predictions {
-			out = append(out, Explanation{p, maps[i]})
+			if told[i] = class; class < 0 {
+				told[i] = p[0].Index
+			}
 		}
-		return nil
+		maps, err := c.classMaps(told)
+		for i, m := range maps {
+			out = append(out, Explanation{predictions[i], m})
+		}
+		return err
 	})
 	return out, err
 }
@@ -260,55 +248,4 @@ func (c *Classifier) predictions(n int) ([][]Prediction, error) {
 		out[i] = list
 	}
 	return out, nil
-}
-
-// UnknownLayerError says that a network has no such layer, and which it has.
-type UnknownLayerError struct {
-	Model, Layer string
-	Known        []string // name, operator and output
-}
-
-func (e *UnknownLayerError) Error() string {
-	what := fmt.Sprintf("has no layer %q", e.Layer)
-	if e.Layer == "" {
-		what = "has many layers; name one"
-	}
-	return fmt.Sprintf("%s %s; its layers are\n  %s", e.Model, what, strings.Join(e.Known, "\n  "))
-}
-
-// Layer finds a layer by its name. If there is none, the error is an *UnknownLayerError.
-func (n *Network) Layer(name string) (*nn.Node, error) {
-	e := &UnknownLayerError{Model: n.Model, Layer: name}
-	for _, x := range n.Graph.Nodes() {
-		if x.Name == name {
-			return x, nil
-		}
-		e.Known = append(e.Known, fmt.Sprintf("%-14s %-22s %d×%d×%d", x.Name, describe(x), x.Shape.C, x.Shape.H, x.Shape.W))
-	}
-	return nil, e
-}
-
-// describe names a layer's operator.
-func describe(x *nn.Node) string {
-	relu := func(s string, fused bool) string {
-		if fused {
-			s += ", ReLU"
-		}
-		return s
-	}
-	switch o := x.Op().(type) {
-	case ops.Conv:
-		return relu(fmt.Sprintf("conv %d×%d", o.K, o.K), o.ReLU)
-	case ops.BatchNorm:
-		return relu("batch norm", o.ReLU)
-	case ops.MaxPool:
-		return fmt.Sprintf("max pool %d×%d", o.K, o.K)
-	case ops.AvgPool:
-		return fmt.Sprintf("average pool %d×%d", o.K, o.K)
-	case ops.GlobalAvgPool:
-		return "global average pool"
-	case ops.Dropout:
-		return "dropout"
-	}
-	return "image, normalised"
 }

@@ -7,6 +7,7 @@ package onnx
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/moby/sys/atomicwriter"
@@ -89,17 +90,34 @@ func Encode(g *nn.Graph, out *nn.Node, values [][]float32, o Options) ([]byte, e
 		entry.text(entryValue, o.Metadata[k])
 		model.add(modelMetadataProps, entry)
 	}
-	model.add(modelGraph, b.graph)
+	size := len(b.graph)
+	for _, t := range b.tensors {
+		size += sizeOf(graphInitializer, t.size())
+	}
+	if all := len(model) + sizeOf(modelGraph, size); all > mostBytes {
+		return nil, fmt.Errorf("the model would have %d MB; files of ONNX, as all protobuf messages, have at most %d", all>>20,
+			mostBytes>>20)
+	}
+	model = slices.Grow(model, sizeOf(modelGraph, size))
+	model.begin(modelGraph, size)
+	model = append(model, b.graph...)
+	for _, t := range b.tensors {
+		model.tensor(graphInitializer, t)
+	}
 	return model, nil
 }
 
+// mostBytes is the size of the largest message that readers of protobuf take.
+var mostBytes = math.MaxInt32
+
 // builder collects the graph's message.
 type builder struct {
-	graph  message
-	values map[string][]float32  // of the parameters, by name
-	names  map[*nn.Node]string   // what each layer's output is called in the model
-	folds  map[*nn.Node]*nn.Node // from a convolution to the batch normalisation that is folded into it
-	flat   map[*nn.Node]bool     // whether an output is [N, values] rather than [N, C, H, W]
+	graph   message // without its tensors
+	tensors []tensor
+	values  map[string][]float32  // of the parameters, by name
+	names   map[*nn.Node]string   // what each layer's output is called in the model
+	folds   map[*nn.Node]*nn.Node // from a convolution to the batch normalisation that is folded into it
+	flat    map[*nn.Node]bool     // whether an output is [N, values] rather than [N, C, H, W]
 }
 
 var _ nn.Visitor = (*builder)(nil)
@@ -107,13 +125,24 @@ var _ nn.Visitor = (*builder)(nil)
 // layer adds the nodes, initializers and shapes of one layer.
 func (b *builder) layer(n *nn.Node) error { return n.Visit(b) }
 
-// inputs are what the layers that n reads are called.
+// inputs are what the layers that n reads are called, as images.
 func (b *builder) inputs(n *nn.Node) []string {
 	var names []string
 	for _, in := range n.Inputs() {
+		if b.flat[in] {
+			b.names[in], b.flat[in] = b.reshape(in.Name+".image", b.names[in], in.Shape.C, 1, 1), false
+		}
 		names = append(names, b.names[in])
 	}
 	return names
+}
+
+// reshape gives x, [N, …], other dimensions after the first.
+func (b *builder) reshape(name, x string, dims ...int) string {
+	shape := b.ints(name+".shape", append([]int{0}, dims...)...) // 0 keeps the dimension
+	b.graph.add(graphNode, nodeMessage("Reshape", name, []string{x, shape}, name, nil))
+	b.graph.add(graphValueInfo, valueMessage(name, dims...))
+	return name
 }
 
 // same has layer n be what it reads.
@@ -125,7 +154,13 @@ func (b *builder) same(n *nn.Node) error {
 
 // parameter adds an initializer and gives its name.
 func (b *builder) parameter(name string, shape []int, values []float32) string {
-	b.graph.add(graphInitializer, tensorMessage(name, shape, values))
+	b.tensors = append(b.tensors, floatTensor(name, shape, values))
+	return name
+}
+
+// ints is parameter for a list of whole numbers.
+func (b *builder) ints(name string, values ...int) string {
+	b.tensors = append(b.tensors, intTensor(name, values))
 	return name
 }
 
@@ -198,8 +233,9 @@ func (b *builder) BatchNorm(n *nn.Node, o ops.BatchNorm) error {
 
 // ReLU writes a ReLU.
 func (b *builder) ReLU(n *nn.Node) error {
-	b.flat[n] = b.flat[n.Inputs()[0]]
-	b.node(n, "Relu", b.inputs(n))
+	in := n.Inputs()[0]
+	b.flat[n] = b.flat[in]
+	b.node(n, "Relu", []string{b.names[in]})
 	return nil
 }
 
@@ -219,7 +255,7 @@ func (b *builder) MaxPool(n *nn.Node, o ops.MaxPool) error {
 
 // AvgPool writes average pooling.
 func (b *builder) AvgPool(n *nn.Node, o ops.AvgPool) error {
-	input := b.padded(n, b.names[n.Inputs()[0]], []int{0, 0, o.Pad, o.Pad, 0, 0, o.Pad, o.Pad})
+	input := b.padded(n, b.inputs(n)[0], []int{0, 0, o.Pad, o.Pad, 0, 0, o.Pad, o.Pad})
 	b.node(n, "AveragePool", []string{input}, append([]attribute{{"kernel_shape", []int{o.K, o.K}}}, sliding(o.Stride, 0)...)...)
 	return nil
 }
@@ -230,35 +266,37 @@ func (b *builder) GlobalAvgPool(n *nn.Node) error {
 	return nil
 }
 
-// AdaptiveAvgPool writes average pooling where all windows are alike and lie side by side, else products with the matrices
-// that average rows and columns.
+// AdaptiveAvgPool writes average pooling where all windows are alike and lie side by side, else the product of each
+// channel's pixels with a matrix that averages them.
 func (b *builder) AdaptiveAvgPool(n *nn.Node, o ops.AdaptiveAvgPool) error {
-	in := n.Inputs()[0].Shape
+	in, x := n.Inputs()[0].Shape, b.inputs(n)[0]
 	if in.H%o.H == 0 && in.W%o.W == 0 {
 		size := []int{in.H / o.H, in.W / o.W}
-		b.node(n, "AveragePool", b.inputs(n), attribute{"kernel_shape", size}, attribute{"strides", size})
+		b.node(n, "AveragePool", []string{x}, attribute{"kernel_shape", size}, attribute{"strides", size})
 		return nil
 	}
-	rows := b.parameter(n.Name+".rows", []int{o.H, in.H}, averaging(in.H, o.H, false))
-	columns := b.parameter(n.Name+".columns", []int{in.W, o.W}, averaging(in.W, o.W, true))
-	name := n.Name + ".narrow"
-	b.graph.add(graphNode, nodeMessage("MatMul", name, []string{b.names[n.Inputs()[0]], columns}, name, nil))
-	b.graph.add(graphValueInfo, valueMessage(name, in.C, in.H, o.W))
-	b.node(n, "MatMul", []string{rows, name})
+	pixels := b.reshape(n.Name+".pixels", x, in.C, in.H*in.W)
+	means := b.parameter(n.Name+".means", []int{in.H * in.W, o.H * o.W}, averaging(in, o))
+	product := n.Name + ".product"
+	b.graph.add(graphNode, nodeMessage("MatMul", product, []string{pixels, means}, product, nil))
+	b.graph.add(graphValueInfo, valueMessage(product, in.C, o.H*o.W))
+	b.names[n] = b.reshape(n.Name, product, in.C, o.H, o.W)
 	return nil
 }
 
-// averaging is the matrix [to][from] that averages an axis of from pixels to one of to, or its transpose.
-func averaging(from, to int, transposed bool) []float32 {
-	m := make([]float32, from*to)
-	for i := range to {
-		first, end := i*from/to, ((i+1)*from+to-1)/to
-		for j := first; j < end; j++ {
-			at := i*from + j
-			if transposed {
-				at = j*to + i
+// averaging is the matrix [pixels of in][pixels of the output] that averages each window.
+func averaging(in ops.Shape, o ops.AdaptiveAvgPool) []float32 {
+	window := func(i, from, to int) (first, end int) { return i * from / to, ((i+1)*from + to - 1) / to }
+	m := make([]float32, in.H*in.W*o.H*o.W)
+	for row := range o.H {
+		top, bottom := window(row, in.H, o.H)
+		for column := range o.W {
+			left, right := window(column, in.W, o.W)
+			for y := top; y < bottom; y++ {
+				for x := left; x < right; x++ {
+					m[(y*in.W+x)*o.H*o.W+row*o.W+column] = float32(1 / float64((bottom-top)*(right-left)))
+				}
 			}
-			m[at] = float32(1 / float64(end-first))
 		}
 	}
 	return m
@@ -269,7 +307,6 @@ func (b *builder) Dropout(n *nn.Node, _ ops.Dropout) error { return b.same(n) }
 
 // Add writes a sum.
 func (b *builder) Add(n *nn.Node, o ops.Add) error {
-	b.flat[n] = b.flat[n.Inputs()[0]]
 	op := "Add"
 	if len(n.Inputs()) != 2 {
 		op = "Sum"
@@ -288,12 +325,8 @@ func (b *builder) Concat(n *nn.Node) error {
 // Subsample takes pixels at a distance and puts channels of zeros around.
 func (b *builder) Subsample(n *nn.Node, o ops.Subsample) error {
 	in := n.Inputs()[0]
-	ints := func(what string, v ...int) string {
-		name := n.Name + "." + what
-		b.graph.add(graphInitializer, intsMessage(name, v))
-		return name
-	}
-	name, x := n.Name+".pixels", b.names[in]
+	ints := func(what string, v ...int) string { return b.ints(n.Name+"."+what, v...) }
+	name, x := n.Name+".pixels", b.inputs(n)[0]
 	b.graph.add(graphNode, nodeMessage("Slice", name, []string{x, ints("starts", 0, 0), ints("ends", in.Shape.H, in.Shape.W),
 		ints("axes", 2, 3), ints("steps", o.Stride, o.Stride)}, name, nil))
 	b.graph.add(graphValueInfo, valueMessage(name, in.Shape.C, n.Shape.H, n.Shape.W))
@@ -309,8 +342,7 @@ func (b *builder) padded(n *nn.Node, input string, pads []int) string {
 		return input
 	}
 	name := n.Name + ".padded"
-	b.graph.add(graphInitializer, intsMessage(n.Name+".pads", pads))
-	b.graph.add(graphNode, nodeMessage("Pad", name, []string{input, n.Name + ".pads"}, name, nil))
+	b.graph.add(graphNode, nodeMessage("Pad", name, []string{input, b.ints(n.Name+".pads", pads...)}, name, nil))
 	s := n.Inputs()[0].Shape
 	b.graph.add(graphValueInfo, valueMessage(name, s.C+pads[1]+pads[5], s.H+pads[2]+pads[6], s.W+pads[3]+pads[7]))
 	return name

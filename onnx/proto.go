@@ -129,34 +129,67 @@ func nodeMessage(op, name string, inputs []string, output string, attributes []a
 	return m
 }
 
-// tensorMessage is a float32 tensor, its values row-major.
-func tensorMessage(name string, shape []int, values []float32) message {
-	raw := make([]byte, 0, 4*len(values))
-	for _, v := range values {
-		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
-	}
-	return rawTensor(name, dataFloat, shape, raw)
+// tensor is a tensor under construction. Its values are written once, straight into the model: they are most of it.
+type tensor struct {
+	head   message // all but floats
+	floats []float32
 }
 
-// intsMessage is a list of int64.
-func intsMessage(name string, values []int) message {
-	raw := make([]byte, 0, 8*len(values))
+// floatTensor is one of float32, its values row-major.
+func floatTensor(name string, shape []int, values []float32) tensor {
+	return tensor{tensorHead(name, dataFloat, shape), values}
+}
+
+// intTensor is a list of int64.
+func intTensor(name string, values []int) tensor {
+	raw := make(message, 0, 8*len(values))
 	for _, v := range values {
 		raw = binary.LittleEndian.AppendUint64(raw, uint64(v))
 	}
-	return rawTensor(name, dataInt64, []int{len(values)}, raw)
+	head := tensorHead(name, dataInt64, []int{len(values)})
+	head.add(tensorRawData, raw)
+	return tensor{head: head}
 }
 
-// rawTensor is a tensor whose values are little-endian and row-major.
-func rawTensor(name string, dataType int, shape []int, raw []byte) message {
+func tensorHead(name string, dataType int, shape []int) message {
 	var m message
 	for _, d := range shape {
 		m.int(tensorDims, d)
 	}
 	m.int(tensorDataType, dataType)
 	m.text(tensorName, name)
-	m.add(tensorRawData, raw)
 	return m
+}
+
+// size is that of the tensor's message in bytes.
+func (t tensor) size() int {
+	n := len(t.head)
+	if t.floats != nil {
+		n += sizeOf(tensorRawData, 4*len(t.floats))
+	}
+	return n
+}
+
+// sizeOf is that of a field which has so many bytes.
+func sizeOf(field protowire.Number, bytes int) int {
+	return protowire.SizeTag(field) + protowire.SizeBytes(bytes)
+}
+
+// begin starts a field of so many bytes, which are to follow.
+func (m *message) begin(field protowire.Number, bytes int) {
+	*m = protowire.AppendVarint(protowire.AppendTag(*m, field, protowire.BytesType), uint64(bytes))
+}
+
+func (m *message) tensor(field protowire.Number, t tensor) {
+	m.begin(field, t.size())
+	*m = append(*m, t.head...)
+	if t.floats == nil {
+		return
+	}
+	m.begin(tensorRawData, 4*len(t.floats))
+	for _, v := range t.floats {
+		*m = binary.LittleEndian.AppendUint32(*m, math.Float32bits(v))
+	}
 }
 
 // valueMessage describes a float32 value whose first dimension is the batch, "N", and whose others are dims.

@@ -42,12 +42,12 @@ func heat(light, v float64) color.RGBA {
 	return mix(color.RGBA{grey, grey, grey, 0xff}, tint.At(v), 0.8*v*(2-v))
 }
 
-// HeatScale is the legend of Heat.
-func HeatScale(low, middle, high string) *image.RGBA {
-	const steps = 64
-	r := make(Ramp, 2*steps+1)
+// HeatScale is the legend of Heat for values from least to 1, where 1 stands for the largest of a map.
+func HeatScale(least float64, low, middle, high string) *image.RGBA {
+	const steps = 128
+	r := make(Ramp, steps+1)
 	for i := range r {
-		r[i] = heat(0.6, float64(i-steps)/steps)
+		r[i] = heat(0.6, least+(1-least)*float64(i)/steps)
 	}
 	return Scale(r, low, middle, high)
 }

@@ -742,9 +742,9 @@ func (l *loop) finish(e EpochRecord, state *nn.State, verdicts []Verdict) error 
 
 // observation is what there is to look at after an epoch.
 func (l *loop) observation(epoch int, state *nn.State, verdicts []Verdict) Observation {
-	first := l.net.Graph.Nodes()[1]
-	conv, _ := first.Op().(ops.Conv) // every network begins with one
-	return Observation{Epoch: epoch, Layer: first.Name, Conv: conv, Filters: state.Final()[0], Verdicts: verdicts}
+	first, weights := models.FirstConv(l.net.Graph) // every network has one
+	conv := first.Op().(ops.Conv)
+	return Observation{Epoch: epoch, Layer: first.Name, Conv: conv, Filters: state.Final()[weights], Verdicts: verdicts}
 }
 
 // weights is the weights file of a state.

@@ -13,20 +13,21 @@ import (
 	"ninvk/train"
 )
 
-// Of pictures of class activation maps.
+// Of pictures of class maps.
 const (
 	camSize    = 192 // pixels a side of an image
 	camColumns = 5
 	mostOnCam  = 100 // images in one picture
 )
 
-// cam draws class activation maps; a nil one draws nothing.
+// cam draws class maps; a nil one draws nothing.
 type cam struct {
 	out     string
 	sheet   bool // one picture of all
 	model   string
 	class   int // -1: the most probable one
 	name    string
+	method  string // of the maps, known from the first on
 	tiles   []picture.Tile
 	written map[string]bool // files in a folder
 }
@@ -91,20 +92,22 @@ func keeps(flag, out, in, what string) error {
 func (m *cam) add(path string, img *image.RGBA, e models.Explanation) error {
 	told := e.Predictions[0]
 	for _, p := range e.Predictions {
-		if p.Index == m.class {
+		if p.Index == e.Map.Index {
 			told = p
 		}
 	}
-	values := e.ClassMaps.Map(told.Index)
-	heat, err := picture.Heat(img, e.ClassMaps.H, e.ClassMaps.W, values, picture.MostOf(values))
+	heat, err := picture.Heat(img, e.Map.H, e.Map.W, e.Map.Values, picture.MostOf(e.Map.Values))
 	if err != nil {
 		return err
 	}
+	m.method = e.Map.Method
 	name := filepath.Base(path)
 	if path == stdin {
 		name = "stdin"
 	}
-	t := picture.Tile{Image: picture.Stack(img, heat), Caption: []picture.Line{{Text: shown(name)}, {Text: told.Class + " " + wholePercent(told.Probability)}}}
+	t := picture.Tile{Image: picture.Stack(img, heat), Caption: []picture.Line{
+		{Text: shown(name)}, {Text: told.Class + " " + wholePercent(told.Probability)},
+	}}
 	if m.sheet {
 		m.tiles = append(m.tiles, t)
 		return nil
@@ -116,11 +119,16 @@ func (m *cam) add(path string, img *image.RGBA, e models.Explanation) error {
 	}
 	m.written[file] = true
 	t.Image = picture.Grid(2, 4, []image.Image{img, heat})
-	return picture.WritePNG(filepath.Join(m.out, file), picture.Sheet("", 1, []picture.Tile{t}, camScale()))
+	t.Caption = append(t.Caption, picture.Line{Text: e.Map.Method + " of " + m.model + ", " + e.Map.Layer})
+	return picture.WritePNG(filepath.Join(m.out, file), picture.Sheet("", 1, []picture.Tile{t}, m.scale()))
 }
 
-func camScale() image.Image {
-	return picture.HeatScale("speaks against the class", "0", "speaks for it")
+// scale is the legend; Grad-CAM tells only what speaks for a class.
+func (m *cam) scale() image.Image {
+	if m.method == models.GradCAM {
+		return picture.HeatScale(0, "0", "", "speaks for the class")
+	}
+	return picture.HeatScale(-1, "speaks against the class", "0", "speaks for it")
 }
 
 // finish writes the picture of all images, if there were any.
@@ -129,10 +137,13 @@ func (m *cam) finish() error {
 		return nil
 	}
 	title := "Class activation maps of " + m.model
+	if m.method == models.GradCAM {
+		title = models.GradCAM + " of " + m.model
+	}
 	if m.class >= 0 {
 		title += ", class " + m.name
 	}
-	return picture.WritePNG(m.out, picture.Sheet(title, camColumns, m.tiles, camScale()))
+	return picture.WritePNG(m.out, picture.Sheet(title, camColumns, m.tiles, m.scale()))
 }
 
 // wholePercent is a probability for a caption.

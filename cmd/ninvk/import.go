@@ -49,8 +49,8 @@ func (c importCommand) Run(ctx context.Context) error {
 	return nil
 }
 
-// mostRows is how many entries of a file are listed; our networks have 54 at most.
-const mostRows = 500
+// mostRows is how many entries of a file are listed: all of the largest network's, which are 1,591.
+const mostRows = 2000
 
 // printRows lists what a weights file holds; none stands where an entry was taken for nothing.
 func printRows(w io.Writer, rows []models.Row, none string) {

@@ -55,13 +55,13 @@ func (c filtersCommand) draw() (d drawing, err error) {
 	if s := n.Found(); s != "" { // neither classes nor normalisation matter here
 		fmt.Fprintln(os.Stderr, s)
 	}
-	first := n.Graph.Nodes()[1]
-	conv, ok := first.Op().(ops.Conv)
-	if !ok {
-		return d, fmt.Errorf("the first layer of %s, %s, is no convolution", n.Model, first.Name)
+	first, weights := models.FirstConv(n.Graph)
+	if first == nil {
+		return d, fmt.Errorf("%s has no convolution, and so no filters", n.Model)
 	}
+	conv := first.Op().(ops.Conv)
 	title := fmt.Sprintf("The %d filters of %s, %d×%d pixels", conv.M, first.Name, conv.K, conv.K)
-	tile := picture.Tile{Image: picture.Filters(conv.M, conv.C, conv.K, n.Weights.Values()[0]), Caption: []picture.Line{
+	tile := picture.Tile{Image: picture.Filters(conv.M, conv.C, conv.K, n.Weights.Values()[weights]), Caption: []picture.Line{
 		{Text: n.Model + ", " + n.Path}, {Text: "grey: weight 0; a channel's light or dark: its weight, relative to the filter's largest"},
 	}}
 	return drawing{picture.Sheet(title, 1, []picture.Tile{tile}, nil), fmt.Sprintf("%d filters of %s", conv.M, first.Name)}, nil

@@ -22,7 +22,7 @@ type predictCommand struct {
 	described
 	Resize  *int   `help:"Pixels a side of the network's input (default: what the weights tell, else the model's own)."`
 	Top     int    `default:"3" help:"How many classes to tell, the most probable first."`
-	Cam     string `help:"Draw class activation maps: one picture of all images where this is a .png file, else a picture an image into this folder." placeholder:"OUT"`
+	Cam     string `help:"Draw where the network sees the class: one picture of all images where this is a .png file, else a picture an image into this folder." placeholder:"OUT"`
 	Class   string `help:"The class whose maps --cam draws (default: each image's most probable one)." placeholder:"NAME"`
 	Batch   int    `default:"64" help:"Images that the adapter works on at a time."`
 	Adapter string `help:"Index, part of the name or driver, or type."`
@@ -34,6 +34,7 @@ type prediction struct {
 	File        string              `json:"file"`
 	URL         string              `json:"file_url,omitempty"` // where File can't be the name, as it is not UTF-8
 	Predictions []models.Prediction `json:"predictions,omitempty"`
+	Map         *models.ClassMap    `json:"map,omitempty"` // what was drawn
 	Error       string              `json:"error,omitempty"`
 }
 
@@ -214,7 +215,7 @@ func (p *predictor) flush(ctx context.Context) error {
 	for i, w := range p.waiting {
 		images[i] = w.small
 	}
-	explained, err := p.classifier.Explain(images)
+	explained, err := p.explain(images)
 	if err != nil {
 		return err
 	}
@@ -222,6 +223,9 @@ func (p *predictor) flush(ctx context.Context) error {
 		e := explained[i]
 		top := e.Predictions[:p.command.Top]
 		p.results[w.at] = prediction{File: w.path, URL: fileURL(w.path), Predictions: top}
+		if p.cam != nil {
+			p.results[w.at].Map = &e.Map
+		}
 		if !p.command.JSON {
 			var texts []string
 			for _, x := range top {
@@ -237,4 +241,17 @@ func (p *predictor) flush(ctx context.Context) error {
 	}
 	p.waiting = p.waiting[:0]
 	return nil
+}
+
+// explain classifies images, with maps where those are drawn.
+func (p *predictor) explain(images []image.Image) ([]models.Explanation, error) {
+	if p.cam != nil {
+		return p.classifier.Explain(images, p.cam.class)
+	}
+	all, err := p.classifier.Classify(images)
+	out := make([]models.Explanation, len(all))
+	for i, predictions := range all {
+		out[i].Predictions = predictions
+	}
+	return out, err
 }
