@@ -14,13 +14,15 @@ and each of them holds of one network
     sketches         of each gradient of the first step, or running value after it: its sum, its norm, and sixteen
                      of its values
 
-Weights are drawn by a formula, ref.GoldenInit, and images by another, see images. The recipe is that of golden.py
-with dropout 0 and a rate for each network. One run is in float64. How far others in float32 end from it, with oneDNN and without, stands beside what it
-gave: of each the greatest distance.
+Weights are drawn by a formula, ref.GoldenInit, and images by another, see images. The recipe is that of golden.py with
+dropout 0 and a rate for each network. One run is in float64. How far others in float32 end from it, with oneDNN and
+without, stands beside what it gave: of each the greatest distance.
 
-    python3 zoo.py weights --model MODEL --seed N FILE
+    python3 zoo.py weights --seed N --out FOLDER MODEL...
 
-writes weights as the network's constructor draws them, as torch.save does.
+saves weights as a network's constructor draws them, with running values of a batch: MODEL.pth, MODEL-stream.pth in the
+container of before PyTorch 1.6, and of a DenseNet MODEL-dotted.pth with names as of 2017. MODEL.json has the logits of
+the images above.
 
 Needs python3-torch 1.13, python3-torchvision 0.14 and libopenblas0-pthread.
 """
@@ -36,12 +38,11 @@ import warnings
 import numpy as np
 import torch
 import torch.nn.functional as F
-
 from torch import nn
 from torchvision import models
 from torchvision.models.googlenet import Inception
 
-from common import golden_bits, initialise, normalised, pcg, tensors, train
+from common import golden_bits, initialise, normalised, train
 
 BATCH, STEPS, SAMPLES = 4, 3, 16
 
@@ -161,7 +162,7 @@ def densenet(*blocks):
     return lambda classes: models.DenseNet(32, blocks, 64, num_classes=classes)
 
 
-# The networks by number of classes; the pixels a side of the images that they are run on; the learning rate, the highest
+# The networks by number of classes; the pixels a side of the images that they are run on; the learning rate, a
 # power of ten at which float32 runs keep to the float64 run; and what torchvision tells of its own.
 NETWORKS = {
     "nin-imagenet": (NIN, 67, 0.01, None),
@@ -231,13 +232,15 @@ def golden(model, out):
     make, size, rate, published = NETWORKS[model]
     torch.manual_seed(1)
     net = make(10)
-    result = {"model": model.split("+")[0], "size": size, "batch": BATCH, "rate": rate, "aux": 0.3 if hasattr(net, "aux1") and net.aux1 else 0}
+    result = {"model": model.split("+")[0], "size": size, "batch": BATCH, "rate": rate}
+    result["aux"] = 0.3 if getattr(net, "aux1", None) else 0
     result["tensors"] = [[name, list(t.shape)] for name, t in net.state_dict().items()]
     result["init"] = packed([moments(t) for t in net.state_dict().values()])
 
     counts = [sum(p.numel() for p in n.parameters()) for n in (net, make(1000))]
-    if published and counts[1] != published.IMAGENET1K_V1.meta["num_params"]:
-        raise SystemExit(f"{model} has {counts[1]} parameters, {published.IMAGENET1K_V1.meta['num_params']} are published")
+    told = published.IMAGENET1K_V1.meta["num_params"] if published else counts[1]
+    if counts[1] != told:
+        raise SystemExit(f"{model} has {counts[1]} parameters, torchvision tells of {told}")
     result["parameters"] = {"10": counts[0], "1000": counts[1]}
 
     pixels, labels = images(BATCH * STEPS, size)
@@ -275,8 +278,36 @@ def golden(model, out):
         f.write(json.dumps(result, separators=(",", ":")).encode())
     norms = {name: t.norm().item() for name, t in seen.items()}
     shares = sorted(far[name][1] / norms[name] for name in far if norms[name] > 1e-12)
-    print(f"{model}: float32 is away from float64: logits {far_before / before.norm():.1e}, {far_after / after.norm():.1e}; losses "
-          f"{max(f / l for f, l in zip(far_losses, losses)):.1e}; gradients and running values {shares[len(shares) // 2]:.1e} in the middle, {shares[-1]:.1e} at most")
+    print(f"{model}: float32 is away from float64: logits {far_before / before.norm():.1e}, {far_after / after.norm():.1e};"
+          f" losses {max(f / l for f, l in zip(far_losses, losses)):.1e}; gradients and running values"
+          f" {shares[len(shares) // 2]:.1e} in the middle, {shares[-1]:.1e} at most")
+
+
+def weights(model, seed, out):
+    make, size, _, _ = NETWORKS[model]
+    torch.manual_seed(seed)
+    net = make(10)
+    x = normalised(images(BATCH, size)[0])
+    momenta = {m: m.momentum for m in net.modules() if isinstance(m, nn.BatchNorm2d)}
+    for m in momenta:
+        m.momentum = 1
+    with torch.no_grad():
+        net.train()(x.float())  # for running values that keep the activations' size
+    for m, momentum in momenta.items():
+        m.momentum = momentum
+    state = net.state_dict()
+    path = os.path.join(out, model)
+    torch.save(state, path + ".pth")
+    torch.save(state, path + "-stream.pth", _use_new_zipfile_serialization=False)
+    if model.startswith("densenet"):
+        old = {re.sub(r"(denselayer\d+\.(?:norm|conv))([12]\.)", r"\1.\2", n): t for n, t in state.items()}
+        old = {n: t for n, t in old.items() if not n.endswith("num_batches_tracked")}
+        torch.save(old, path + "-dotted.pth", _use_new_zipfile_serialization=False)
+    net = net.double().eval()
+    with torch.no_grad():
+        logits = net(x)
+    with open(path + ".json", "w") as f:
+        json.dump(logits.flatten().tolist(), f)
 
 
 def main():
@@ -286,8 +317,15 @@ def main():
     g = commands.add_parser("golden")
     g.add_argument("--model", choices=NETWORKS, help="one alone")
     g.add_argument("--out", required=True, help="folder")
+    w = commands.add_parser("weights")
+    w.add_argument("models", nargs="+", choices=NETWORKS, metavar="MODEL")
+    w.add_argument("--seed", type=int, required=True)
+    w.add_argument("--out", required=True, help="folder")
     a = p.parse_args()
     torch.set_num_threads(a.threads)
+    if a.command == "weights":
+        for model in a.models:
+            weights(model, a.seed, a.out)
     if a.command == "golden":
         for model in [a.model] if a.model else NETWORKS:
             began = time.time()
@@ -295,4 +333,5 @@ def main():
             print(f"{time.time() - began:.0f} s")
 
 
-main()
+if __name__ == "__main__":
+    main()
