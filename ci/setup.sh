@@ -2,7 +2,7 @@
 # Makes a machine ready to build, run and test ninvk: Go, a C compiler (for cgo), a Vulkan loader and a Vulkan driver.
 # On Debian and Ubuntu it installs what is missing, says what that is, and asks nothing; elsewhere it says what is
 # needed. Where nothing is missing it prints one line and changes nothing. With the word full: for make test-full, which
-# has a browser open train's page and OpenCV read exported models.
+# has a browser open train's page, OpenCV read exported models and torchvision save weights.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 shopt -s nullglob
@@ -65,9 +65,12 @@ fi
 if [ "${1:-}" = full ] && ! /usr/bin/python3 -c 'import cv2' 2>/dev/null; then
 	packages+=(python3-opencv)
 fi
+if [ "${1:-}" = full ] && ! /usr/bin/python3 -c 'import torchvision' 2>/dev/null; then
+	packages+=(python3-torchvision)
+fi
 
 if [ ${#packages[@]} -eq 0 ]; then
-	echo "setup: $(go env GOVERSION), a C compiler, the Vulkan loader and a Vulkan driver${1:+, a browser, OpenCV}" \
+	echo "setup: $(go env GOVERSION), a C compiler, the Vulkan loader and a Vulkan driver${1:+, a browser, OpenCV, torchvision}" \
 		"are here; nothing to install"
 	exit 0
 fi

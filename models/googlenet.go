@@ -1,18 +1,22 @@
 package models
 
 import (
+	"fmt"
 	"strings"
 
 	"ninvk/nn"
 	"ninvk/ops"
 )
 
-// inceptions are the blocks of GoogLeNet (Szegedy et al., 2014): channels of 1×1, 3×3 reduce, 3×3, "5×5" reduce, "5×5" and
-// pool projection. As in torchvision, and the TensorFlow code that it comes from, the "5×5" convolutions are 3×3.
-var inceptions = []struct {
+// modules are inception modules: channels of 1×1, 3×3 reduce, 3×3, "5×5" reduce, "5×5" and pool projection. As in
+// torchvision, and the TensorFlow code that it comes from, the "5×5" convolutions are 3×3.
+type modules []struct {
 	name                                        string
 	one, reduce3, three, reduce5, five, project int
-}{
+}
+
+// inceptions are those of GoogLeNet (Szegedy et al., 2014).
+var inceptions = modules{
 	{"inception3a", 64, 96, 128, 16, 32, 32},
 	{"inception3b", 128, 128, 192, 32, 96, 64},
 	{"inception4a", 192, 96, 208, 16, 48, 64},
@@ -25,29 +29,30 @@ var inceptions = []struct {
 }
 
 // googlenet is the network with batch normalisation, with auxiliary heads where c wants them.
-func googlenet(g *nn.Graph, x *nn.Node, c Config) *nn.Node {
+func googlenet(g *nn.Graph, x *nn.Node, c Config) *nn.Node { return inceptions.network(g, x, c) }
+
+// network is GoogLeNet with these modules.
+func (m modules) network(g *nn.Graph, x *nn.Node, c Config) *nn.Node {
 	x = convBN(g, "conv1", x, nn.Conv{Channels: 64, Kernel: 7, Stride: 2, Pad: 3})
 	x = g.MaxPool("maxpool1", x, ops.MaxPool{K: 3, Stride: 2, Ceil: true})
 	x = convBN(g, "conv2", x, nn.Conv{Channels: 64, Kernel: 1})
 	x = convBN(g, "conv3", x, nn.Conv{Channels: 192, Kernel: 3, Pad: 1})
 	x = g.MaxPool("maxpool2", x, ops.MaxPool{K: 3, Stride: 2, Ceil: true})
-	aux := map[string]*nn.Node{} // what the auxiliary heads look at
-	for i, b := range inceptions {
-		x = inception(g.In(b.name), x, i)
+	var aux []*nn.Node // what the auxiliary heads look at
+	for i, b := range m {
+		x = m.module(g.In(b.name), x, i)
 		switch b.name {
 		case "inception3b":
 			x = g.MaxPool("maxpool3", x, ops.MaxPool{K: 3, Stride: 2, Ceil: true})
-		case "inception4a":
-			aux["aux1"] = x
-		case "inception4d":
-			aux["aux2"] = x
+		case "inception4a", "inception4d":
+			aux = append(aux, x)
 		case "inception4e":
 			x = g.MaxPool("maxpool4", x, ops.MaxPool{K: 2, Stride: 2, Ceil: true})
 		}
 	}
 	if c.Aux > 0 {
-		for _, name := range []string{"aux1", "aux2"} {
-			g.AddLoss(auxiliaryHead(g.In(name), aux[name], c), c.Aux)
+		for i, y := range aux {
+			g.AddLoss(auxiliaryHead(g.In(fmt.Sprintf("aux%d", i+1)), y, c), c.Aux)
 		}
 	}
 	x = g.GlobalAvgPool("avgpool", x)
@@ -62,8 +67,9 @@ func convBN(g *nn.Graph, name string, x *nn.Node, o nn.Conv) *nn.Node {
 	return g.BatchNorm("bn", g.Conv("conv", x, o), nn.BatchNorm{ReLU: true, Eps: 0.001})
 }
 
-func inception(g *nn.Graph, x *nn.Node, i int) *nn.Node {
-	b := inceptions[i]
+// module is the module at place i.
+func (m modules) module(g *nn.Graph, x *nn.Node, i int) *nn.Node {
+	b := m[i]
 	one := convBN(g, "branch1", x, nn.Conv{Channels: b.one, Kernel: 1})
 	three := convBN(g, "branch2.0", x, nn.Conv{Channels: b.reduce3, Kernel: 1})
 	three = convBN(g, "branch2.1", three, nn.Conv{Channels: b.three, Kernel: 3, Pad: 1})

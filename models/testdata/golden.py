@@ -42,8 +42,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
+from common import initialise, normalised, tensors, train
 
 
 def network(model):
@@ -76,65 +75,6 @@ def network(model):
     return net
 
 
-def pcg(v):
-    v = v.astype(np.uint32)
-    s = v * np.uint32(747796405) + np.uint32(2891336453)
-    w = ((s >> ((s >> np.uint32(28)) + np.uint32(4))) ^ s) * np.uint32(277803737)
-    return (w >> np.uint32(22)) ^ w
-
-
-def fnv1a(text):
-    h = 2166136261
-    for b in text.encode():
-        h = (h ^ b) * 16777619 & 0xFFFFFFFF
-    return h
-
-
-def golden_uniform(name, n):
-    """Values in [-1, 1) from the tensor's name alone; see ref.GoldenInit."""
-    h = pcg(np.arange(n, dtype=np.uint32) + pcg(np.array([fnv1a(name)])))
-    return (h >> np.uint32(8)) / 2.0**23 - 1
-
-
-def tensors(net):
-    """Yields name, tensor, fan_in (0 in a batch norm) and whether it belongs to the layer that makes the logits."""
-    modules = dict(net.named_modules())
-    logits = [n for n, m in modules.items() if isinstance(m, (nn.Conv2d, nn.BatchNorm2d))][-1]
-    for name, t in net.state_dict().items():
-        owner = name.rsplit(".", 1)[0]
-        m = modules[owner]
-        fan_in = m.in_channels * m.kernel_size[0] ** 2 if isinstance(m, nn.Conv2d) else 0
-        yield name, t, fan_in, owner == logits
-
-
-def initialise(net, kind, seed, last_scale):
-    """Fills a float64 network with values that are exact in float32."""
-    generator = torch.Generator().manual_seed(seed)
-    for name, t, fan_in, last in tensors(net):
-        part = name.rsplit(".", 1)[1]
-        if part.startswith("running") or part.startswith("num"):
-            continue  # PyTorch's own 0 and 1
-        n = t.numel()
-        if kind == "golden":
-            u = torch.from_numpy(golden_uniform(name, n))
-        else:
-            u = torch.rand(n, generator=generator, dtype=torch.float64) * 2 - 1
-        if part == "bias":
-            scale, offset = 0.1, 0.5 if last else 0
-        else:
-            if not fan_in:
-                scale, offset = 0.5, 1
-            elif kind == "golden":
-                scale, offset = math.sqrt(6 / fan_in), 0
-            else:
-                scale, offset = math.sqrt(2 / fan_in), 0
-                u = torch.randn(n, generator=generator, dtype=torch.float64)
-            if last:
-                scale, offset = scale * last_scale, offset * last_scale
-        values = scale * u + offset
-        t.copy_(values.float().reshape(t.shape))
-
-
 def read_records(path, count):
     """The first records of a .bin or .bin.gz file, or of a folder's data_batch_1.bin."""
     if os.path.isdir(path):
@@ -144,24 +84,7 @@ def read_records(path, count):
     if len(data) != count * 3073:
         raise SystemExit(f"{path}: {len(data) / 3073:g} records, {count} are needed")
     data = data.reshape(count, 3073)
-    x = torch.from_numpy(data[:, 1:].reshape(count, 3, 32, 32).astype(np.float64)) / 255
-    x = (x - torch.tensor(MEAN, dtype=torch.float64).view(3, 1, 1)) / torch.tensor(STD, dtype=torch.float64).view(3, 1, 1)
-    return x, torch.from_numpy(data[:, 0].astype(np.int64))
-
-
-def train(net, x, labels, batch, steps):
-    opt = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=0.0005)
-    losses = []
-    net.train()
-    for i in range(steps):
-        part = slice(i * batch, (i + 1) * batch)
-        opt.zero_grad()
-        loss = F.cross_entropy(net(x[part]), labels[part])
-        loss.backward()
-        opt.step()
-        losses.append(loss.item())
-        print(f"{loss.dtype} step {i + 1}: {losses[-1]:.6f}", flush=True)
-    return losses
+    return normalised(data[:, 1:].reshape(count, 3, 32, 32)), torch.from_numpy(data[:, 0].astype(np.int64))
 
 
 def write_safetensors(path, state, metadata):

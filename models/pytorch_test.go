@@ -1,0 +1,125 @@
+package models_test
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/go-gl/mathgl/mgl32"
+	"github.com/google/go-cmp/cmp"
+
+	"ninvk/models"
+	"ninvk/nn"
+	"ninvk/ops"
+)
+
+// Files that PyTorch saves load by name, and give its logits: those of torchvision's networks in both containers, those
+// of DenseNets under their old names, and those of GoogLeNet with auxiliary heads, which are passed over and said.
+func TestFilesOfPyTorch(t *testing.T) {
+	if !full() { // they take a minute to make, and PyTorch
+		return
+	}
+	for _, name := range zooNames(t) {
+		if models.Small[name] != nil {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			script := exec.Command("/usr/bin/python3", filepath.Join("testdata", "zoo.py"), "weights", "--seed", "7",
+				"--out", folder, name)
+			if text, err := script.CombinedOutput(); err != nil {
+				t.Fatalf("make setup-full installs PyTorch (Debian: python3-torchvision): %v\n%s", err, text)
+			}
+			path := filepath.Join(folder, name)
+			z := readZoo(t, name)
+			open := func(end string, given models.Given) *models.Network {
+				t.Helper()
+				given.Size = z.Size
+				n, err := models.OpenNetwork(path+end, given)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n.Model != z.Model {
+					t.Fatalf("%s is taken for a %s", path+end, n.Model)
+				}
+				return n
+			}
+			n := open(".pth", models.Given{})
+			for _, other := range []*models.Network{
+				open("-stream.pth", models.Given{}), open(".pth", models.Given{Model: z.Model}),
+			} {
+				if diff := cmp.Diff(n.Weights.Values(), other.Weights.Values()); diff != "" {
+					t.Errorf("other weights (-zip +stream):\n%.1000s", diff)
+				}
+			}
+			if strings.HasPrefix(name, "densenet") {
+				old := open("-dotted.pth", models.Given{})
+				if diff := cmp.Diff(n.Weights.Values(), old.Weights.Values()); diff != "" {
+					t.Errorf("other weights (-today's names +old names):\n%.1000s", diff)
+				}
+				if !strings.Contains(old.Found(), "renamed") {
+					t.Errorf("nothing is said of old names: %s", old.Found())
+				}
+			}
+			if over := strings.Contains(n.Found(), "passed over: aux1.conv.conv.weight"); over != (z.Aux > 0) {
+				t.Errorf("of auxiliary heads is said: %q", n.Found())
+			}
+			checkLogits(t, n, z, path+".json")
+		})
+	}
+}
+
+// checkLogits compares the logits of the first images of zooImages with those in a file.
+func checkLogits(t *testing.T, n *models.Network, z zoo, file string) {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	var want []float64
+	if err == nil {
+		err = json.Unmarshal(raw, &want)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := openDevice(t)
+	net, err := nn.Build(d, n.Graph, n.Logits, nn.Options{
+		Batch: z.Batch, Augment: ops.Augment{Size: n.Size, Mean: n.Mean, Std: n.Std},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer net.Release()
+	if err := n.Weights.Load(net); err != nil {
+		t.Fatal(err)
+	}
+	images, err := ops.NewImages(d, file, z.Size, z.Size, zooImages(z.Batch, z.Size))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer images.Release()
+	entries := make([]nn.Entry, z.Batch)
+	for i := range entries {
+		entries[i] = ops.BatchEntry(uint32(i), 0, mgl32.Ident3())
+	}
+	if err := net.EvalStep(images, entries); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := net.Drain(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := net.Logits(z.Batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var distance, norm float64
+	for i, v := range want {
+		distance, norm = math.Hypot(distance, float64(got[i])-v), math.Hypot(norm, v)
+	}
+	t.Logf("logits are away by %.1e of their norm", distance/norm)
+	if distance > 1e-5*norm {
+		t.Errorf("logits are away by %.1e of their norm", distance/norm)
+	}
+}
