@@ -70,8 +70,8 @@ if [ "${1:-}" = full ] && ! /usr/bin/python3 -c 'import torchvision' 2>/dev/null
 fi
 
 if [ ${#packages[@]} -eq 0 ]; then
-	echo "setup: $(go env GOVERSION), a C compiler, the Vulkan loader and a Vulkan driver${1:+, a browser, OpenCV, torchvision}" \
-		"are here; nothing to install"
+	echo "setup: $(go env GOVERSION), a C compiler, the Vulkan loader and a Vulkan" \
+		"driver${1:+, a browser, OpenCV, torchvision} are here; nothing to install"
 	exit 0
 fi
 if ! command -v apt-get >/dev/null; then
