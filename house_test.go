@@ -210,18 +210,20 @@ var companions = map[string]struct {
 	shaders []string
 	twin    string
 }{
-	"scratch":       {},
-	"tensor":        {}, // what all operators share
-	"variant":       {},
-	"conv":          {[]string{"conv_grad_sum"}, "conv"}, // its variants have the shaders
-	"conv_tiled":    {[]string{"conv_tiled", "conv_tiled_weights", "conv_grad_tiled"}, "conv"},
-	"conv_naive":    {[]string{"conv_naive", "conv_grad_naive"}, "conv"},
-	"conv_straight": {[]string{"conv_straight", "conv_grad_straight", "conv_grad_straight_sum", "unfold"}, "conv"},
-	"linear":        {nil, "linear"}, // its variants have the shaders
-	"linear_naive":  {[]string{"linear_naive"}, "linear"},
-	"conv_winograd": {[]string{"conv_winograd", "conv_winograd_weights"}, "conv"},
-	"table":         {},                                                        // the list of all operators
-	"pool":          {[]string{"maxpool", "avgpool", "globalavgpool"}, "pool"}, // one file, three poolings
+	"scratch":         {},
+	"tensor":          {}, // what all operators share
+	"variant":         {},
+	"conv":            {[]string{"conv_grad_sum"}, "conv"}, // its variants have the shaders
+	"conv_tiled":      {[]string{"conv_tiled", "conv_tiled_weights", "conv_grad_tiled"}, "conv"},
+	"conv_naive":      {[]string{"conv_naive", "conv_grad_naive"}, "conv"},
+	"conv_straight":   {[]string{"conv_straight", "conv_grad_straight", "conv_grad_straight_sum", "unfold"}, "conv"},
+	"linear":          {[]string{"linear_flatten", "linear_sum", "linear_bias"}, "linear"}, // its variants have the others
+	"linear_straight": {[]string{"linear_straight", "linear_grad_straight"}, "linear"},
+	"linear_tiled":    {[]string{"linear_tiled"}, "linear"},
+	"linear_naive":    {[]string{"linear_naive"}, "linear"},
+	"conv_winograd":   {[]string{"conv_winograd", "conv_winograd_weights"}, "conv"},
+	"table":           {},                                                        // the list of all operators
+	"pool":            {[]string{"maxpool", "avgpool", "globalavgpool"}, "pool"}, // one file, three poolings
 	// sums that convolution and batch normalisation use
 	"reduce": {[]string{"reduce", "bias"}, "conv"},
 	"sums":   {[]string{"sums"}, ""},

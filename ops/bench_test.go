@@ -45,7 +45,26 @@ func BenchmarkConv(b *testing.B) {
 	}
 }
 
-func benchmark(b *testing.B, c ops.Case) {
+// BenchmarkLinear times linear layers, every variant of every pass: arithmetic, and the rate at which weights pass.
+func BenchmarkLinear(b *testing.B) {
+	for _, o := range []ops.Linear{{In: 400, M: 120}, {In: 2048, M: 1000}, {In: 4096, M: 4096}, {In: 25088, M: 1024}} {
+		for _, batch := range []int{1, 4, 16, 64} {
+			for _, c := range ops.LinearCases(o, ops.Shape{N: batch, C: o.In, H: 1, W: 1}) {
+				if strings.Contains(c.Name, "accumulated") {
+					continue
+				}
+				pass := strings.ReplaceAll(c.Pass, " ", "-")
+				b.Run(fmt.Sprintf("%d-%d/batch=%d/%s/%s", o.In, o.M, batch, pass, c.Variant), func(b *testing.B) {
+					least := benchmark(b, c)
+					b.ReportMetric(4*float64(o.In)*float64(o.M)/least/1e9, "best-GB/s")
+				})
+			}
+		}
+	}
+}
+
+// benchmark gives the least seconds of a run.
+func benchmark(b *testing.B, c ops.Case) float64 {
 	d := device(b)
 	if err := c.Fits(d.Limits()); err != nil {
 		b.Skip(err)
@@ -77,4 +96,5 @@ func benchmark(b *testing.B, c ops.Case) {
 	}
 	b.ReportMetric(c.Flops*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
 	b.ReportMetric(c.Flops/least/1e9, "best-GFLOP/s")
+	return least
 }

@@ -1,6 +1,11 @@
 package ops
 
-import "fmt"
+import (
+	"fmt"
+
+	"ninvk/gpu"
+	"ninvk/shaders"
+)
 
 // Linear is a fully connected layer with optional ReLU: y[n][m] = Σ w[m][k]·x[n][k] + b[m]. The input is flattened as
 // in PyTorch: k = (c·H + h)·W + w. Weights are row-major [M][In], the bias [M].
@@ -47,11 +52,30 @@ func (o Linear) WeightGrad(r *Recorder, x, dy Tensor, y *Tensor, weight, bias Pa
 		}
 	}
 	if bias.Len > 0 {
-		if err := BiasGrad(r, dy, bias); err != nil {
+		if err := o.biasGrad(r, dy, bias); err != nil {
 			return err
 		}
 	}
 	return linearVariants.record(r, LinearWeightGrad, LinearCall{Linear: o, In: x, Out: dy, Weight: weight})
+}
+
+// biasGrad records the gradient of the bias.
+func (o Linear) biasGrad(r *Recorder, dy Tensor, bias Param) error {
+	k := gpu.Kernel{
+		Name: "linear bias gradient", Source: shaders.Source("linear_bias", nil),
+		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write},
+	}
+	for _, s := range dy.spans(r.Dev.Limits(), 1) {
+		groups := s.to - s.from
+		params := []uint32{
+			uint32(dy.N), uint32(dy.Plane()), uint32(groups), uint32(o.M), uint32(bias.Offset), uint32(4 * s.from),
+		}
+		if err := r.dispatch(k, dy.N+ceilDiv(dy.N, 16), params, ceilDiv(groups, 64), 1, 1,
+			dy.slice(s), gpu.All(r.Grads)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Need is the memory that recording the passes for input x takes from r: forward alone, or in training all of them.
@@ -63,8 +87,7 @@ func (o Linear) Need(r *Recorder, x Shape, train bool) (Need, error) {
 	if !train {
 		return linearVariants.need(r, call, LinearForward)
 	}
-	need, err := linearVariants.need(r, call, LinearForward, LinearInputGrad, LinearWeightGrad)
-	return need.Max(Need{Partial: reduceBytes(r.planned(call.Out.Shape))}), err // of the bias
+	return linearVariants.need(r, call, LinearForward, LinearInputGrad, LinearWeightGrad)
 }
 
 // call is a pass for input x without its buffers.
@@ -79,4 +102,132 @@ func (o Linear) slope() float32 {
 		return 0
 	}
 	return 1
+}
+
+// linearPartBytes is the most memory of partial sums that are added up together.
+const linearPartBytes = 16 << 20
+
+// matrix is a pass as the product that forward pass and input gradient share: out[o][n] = Σ weight[o][i] · in[i][n].
+type matrix struct {
+	name    string
+	in, out Tensor
+	c       LinearCall
+	turned  bool
+}
+
+func (c LinearCall) forward() matrix { return matrix{"linear", c.In, c.Out, c, false} }
+func (c LinearCall) inputGrad() matrix {
+	return matrix{"linear input gradient", c.Out, c.In, c, true}
+}
+
+// flat is the shape of a flattened activation.
+func (s Shape) flat() Shape { return Shape{s.N, s.C * s.H * s.W, 1, 1} }
+
+// aligned says whether all rows of weights begin where vectors do.
+func (c LinearCall) aligned() bool { return c.Linear.In%4 == 0 && c.Weight.Offset%4 == 0 }
+
+// partBytes is the size of the partial sums of one part.
+func partBytes(out Shape) uint64 { return 16 * uint64(out.Groups()) * uint64(out.N) }
+
+// parts is how many parts of so many terms there are, and how many are added up together.
+func (m matrix) parts(l gpu.Limits, terms int) (parts, together int) {
+	parts = ceilDiv(m.in.flat().C, terms)
+	most := min(linearPartBytes, int(l.MaxStorageBufferBindingSize))
+	return parts, max(1, min(parts, most/int(partBytes(m.out.flat()))))
+}
+
+// partialBytes is the most memory of parts that are added up together, for this batch or a smaller one, and for some of
+// the outputs.
+func (m matrix) partialBytes(l gpu.Limits, terms int) uint64 {
+	parts, _ := m.parts(l, terms)
+	one := partBytes(m.out.flat())
+	return max(one, min(uint64(parts)*one, linearPartBytes, l.MaxStorageBufferBindingSize))
+}
+
+// unfoldedFlat is what flattening takes of Recorder.Unfolded: nothing where an image is flat.
+func unfoldedFlat(s Shape) uint64 {
+	if s.H*s.W == 1 {
+		return 0
+	}
+	return s.flat().Bytes()
+}
+
+// flatten records that x is flattened, and says where that lies.
+func (r *Recorder) flatten(x Tensor) (gpu.Slice, error) {
+	if x.H*x.W == 1 {
+		return x.All(), nil
+	}
+	flat := x.flat()
+	to := gpu.Slice{Buffer: r.Unfolded, Size: flat.Bytes()}
+	k := gpu.Kernel{
+		Name: "flatten", Source: shaders.Source("linear_flatten", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write},
+	}
+	for _, s := range x.spans(r.Dev.Limits(), 1) {
+		k0, k1 := 4*s.from*x.H*x.W, min(4*s.to, x.C)*x.H*x.W
+		params := []uint32{
+			uint32(x.N), uint32(x.H * x.W), uint32(x.Plane()), uint32(s.from), uint32(k0), uint32(k1), uint32(flat.Plane()),
+		}
+		if err := r.dispatch(k, 4, params, ceilDiv(x.N, 64), ceilDiv(k1-k0, 4), 1, x.slice(s), to); err != nil {
+			return to, err
+		}
+	}
+	return to, nil
+}
+
+// inParts records a product in parts of so many terms: what record records, n parts from the one numbered first on, and
+// their sum, which reads them from the scratch texture where fetched.
+func (r *Recorder) inParts(m matrix, terms int, fetched bool, record func(first, n int, sums gpu.Slice) error) error {
+	parts, together := m.parts(r.Dev.Limits(), terms)
+	for first := 0; first < parts; first += together {
+		n := min(together, parts-first)
+		sums := gpu.Slice{Buffer: r.Partial, Size: uint64(n) * partBytes(m.out.flat())}
+		if err := record(first, n, sums); err != nil {
+			return err
+		}
+		if err := r.linearSum(m, sums, fetched, n, first > 0, first+n == parts); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// linearSum records the addition of parts to each other, and to what was added up before.
+func (r *Recorder) linearSum(m matrix, sums gpu.Slice, fetched bool, parts int, before, last bool) error {
+	y, slope := m.out, float32(1)
+	if last && !m.turned {
+		slope = m.c.slope()
+	}
+	flat := y.H*y.W == 1
+	k := gpu.Kernel{
+		Name: m.name + " sum", Source: shaders.Source("linear_sum", map[string]any{"Flat": flat, "Fetched": fetched}),
+		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write},
+	}
+	var from any = sums
+	divisor := []uint32{0, 0, 0}
+	if fetched {
+		k.Bindings[1], from = gpu.TextureF32, r.Scratch.tex
+		divisor = r.fetchTexels(sums)
+	}
+	for _, s := range y.spans(r.Dev.Limits(), 1) {
+		params := append([]uint32{
+			uint32(y.N), uint32(y.H * y.W), uint32(y.Plane()), uint32(s.from), uint32(s.to), uint32(y.C),
+			uint32(y.flat().Groups()), uint32(parts), flag(before || m.c.Accumulate), flag(last && m.c.Bias.Len > 0), uint32(m.c.Bias.Offset), bits(slope),
+		}, divisor...)
+		wide, high := ceilDiv(y.Pixels(), 64), s.to-s.from
+		if flat {
+			wide, high = ceilDiv(s.to-s.from, 64), y.N
+		}
+		if err := r.dispatch(k, parts+ceilDiv(parts, 16), params, wide, high, 1,
+			from, gpu.All(r.Weights), y.slice(s)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fetchTexels records the copy of vectors to the scratch texture, and gives its width and what divides by that.
+func (r *Recorder) fetchTexels(from gpu.Slice) []uint32 {
+	r.Tape.CopyTexels(from, r.Scratch.tex, 0, int(from.Size/16))
+	shift, factor := rowDivisor(r.Scratch.tex.Width)
+	return []uint32{uint32(r.Scratch.tex.Width), uint32(shift), uint32(factor)}
 }

@@ -444,12 +444,11 @@ func (t *table) variants(p Pass, c Case, mask string) {
 	if mask == "x" {
 		call.Mask = &call.In
 	}
-	addVariants(t, convVariants, p, c, call, Need{})
+	addVariants(t, convVariants, p, c, call)
 }
 
-// addVariants adds an entry for every variant of a pass that can record the call. besides is memory that the pass takes
-// beside its variant.
-func addVariants[C call[C]](t *table, w ways[C], p Pass, c Case, call C, besides Need) {
+// addVariants adds an entry for every variant of a pass that can record the call.
+func addVariants[C call[C]](t *table, w ways[C], p Pass, c Case, call C) {
 	c.key = p
 	for _, v := range w[p] {
 		if call.masks() && !v.Masks {
@@ -460,9 +459,9 @@ func addVariants[C call[C]](t *table, w ways[C], p Pass, c Case, call C, besides
 		one.Fits = func(l gpu.Limits) error { return v.Fits(l, call) }
 		one.Need = func(l gpu.Limits) Need {
 			if v.Need == nil {
-				return besides
+				return Need{}
 			}
-			return besides.Max(v.Need(l, call))
+			return v.Need(l, call)
 		}
 		one.Record = func(m *Memory) error {
 			m.Choice.Forced = map[Pass]string{p: v.Name}
@@ -486,11 +485,14 @@ func (t *table) linears() {
 		{n: 1, c: 400, h: 1, w: 1, m: 120, relu: true},
 		{n: 64, c: 400, h: 1, w: 1, m: 120},
 		{n: 17, c: 1030, h: 1, w: 1, m: 66},
+		{n: 17, c: 1032, h: 1, w: 1, m: 65}, // rows of weights that begin where vectors do
+		{n: 3, c: 8, h: 3, w: 3, m: 7, noBias: true},
 		{n: 2, c: 1, h: 150, w: 130, m: 6}, // longer than an invocation's loop may be
 		{n: 2, c: 6, h: 1, w: 1, m: 16500},
 		{n: 300, c: 12, h: 2, w: 2, m: 40},
 		{n: 4, c: 512, h: 7, w: 7, m: 64, relu: true, large: true},
 		{n: 64, c: 2048, h: 1, w: 1, m: 1000, large: true},
+		{n: 2, c: 20000, h: 1, w: 1, m: 265, large: true}, // more weights than are copied together
 	} {
 		t.linear(Linear{In: v.c * v.h * v.w, M: v.m, ReLU: v.relu}, Shape{v.n, v.c, v.h, v.w}, v.noBias, v.large)
 	}
@@ -503,23 +505,20 @@ func (t *table) linear(o Linear, x Shape, noBias, large bool) {
 	if o.ReLU {
 		c.Name += " relu"
 	}
-	bias, dbias := weight("bias", o.M, unit), gradient("dbias", o.M, x.N)
-	weights := weight("weight", o.M*o.In, unit)
-	c.Pass, c.Operands = "forward", []Operand{reads("x", x, unit), bias, weights, writes("y", y, o.In, 1)}
-	grads := []Operand{weight("guard", 5, unit), dbias, gradient("dweight", o.M*o.In, x.N)}
-	besides := Need{Partial: reduceBytes(y)} // of the bias
+	// Weights begin where vectors do, those without a bias elsewhere.
+	params := []Operand{weight("guard", 5, unit), weight("weight", o.M*o.In, unit), weight("bias", o.M, unit)}
+	grads := []Operand{weight("guard", 5, unit), gradient("dweight", o.M*o.In, x.N), gradient("dbias", o.M, x.N)}
+	call.Bias = Param{Len: o.M}
 	if noBias {
 		c.Name += " no bias"
-		c.Operands = slices.Delete(c.Operands, 1, 2)
-		grads = slices.Delete(grads, 1, 2)
-		besides = Need{}
-	} else {
-		call.Bias = Param{Len: o.M}
+		params, grads, call.Bias = params[:2], grads[:2], Param{}
+		params[0].Len, grads[0].Len = 6, 6
 	}
+	c.Pass, c.Operands = "forward", append(slices.Clone(params), reads("x", x, unit), writes("y", y, o.In, 1))
 	c.Record = func(m *Memory) error {
 		return o.Forward(m.Recorder, m.Tensors["x"], m.Params["weight"], m.Params["bias"], m.Tensors["y"])
 	}
-	addVariants(t, linearVariants, LinearForward, c, call, Need{})
+	addVariants(t, linearVariants, LinearForward, c, call)
 
 	for _, accumulate := range []bool{false, true} {
 		grad := c
@@ -528,13 +527,13 @@ func (t *table) linear(o Linear, x Shape, noBias, large bool) {
 			grad.Name += " accumulated"
 			dx.Use, dx.Value = Updates, unit
 		}
-		grad.Pass, grad.Operands = "input gradient", []Operand{bias, weights, reads("dy", y, unit), dx}
+		grad.Pass, grad.Operands = "input gradient", append(slices.Clone(params), reads("dy", y, unit), dx)
 		grad.masked = accumulate
 		grad.Record = func(m *Memory) error {
 			return o.InputGrad(m.Recorder, m.Tensors["dy"], m.Params["weight"], m.Tensors["dx"], accumulate)
 		}
 		call.Accumulate = accumulate
-		addVariants(t, linearVariants, LinearInputGrad, grad, call, Need{})
+		addVariants(t, linearVariants, LinearInputGrad, grad, call)
 	}
 	call.Accumulate = false
 
@@ -556,7 +555,7 @@ func (t *table) linear(o Linear, x Shape, noBias, large bool) {
 			}
 			return o.WeightGrad(m.Recorder, m.Tensors["x"], m.Tensors["dy"], mask, m.Params["weight"], m.Params["bias"])
 		}
-		addVariants(t, linearVariants, LinearWeightGrad, grad, call, besides)
+		addVariants(t, linearVariants, LinearWeightGrad, grad, call)
 	}
 }
 

@@ -111,9 +111,33 @@ var convVariants = ways[ConvCall]{
 }
 
 var linearVariants = ways[LinearCall]{
-	LinearForward:    {{Name: "naive", Fits: naiveLinearFits, Record: naiveLinear}},
-	LinearInputGrad:  {{Name: "naive", Fits: naiveLinearFits, Record: naiveLinearInputGrad}},
-	LinearWeightGrad: {{Name: "naive", Fits: naiveLinearFits, Record: naiveLinearWeightGrad}},
+	LinearForward: {
+		{Name: "straight", Fits: straightLinearFits, Need: func(l gpu.Limits, c LinearCall) Need {
+			return straightLinearNeed(l, c.forward())
+		}, Record: straightLinear},
+		{Name: "tiled", Fits: tiledLinearFits, Need: func(l gpu.Limits, c LinearCall) Need {
+			return tiledLinearNeed(l, c.forward())
+		}, Record: tiledLinear},
+		{Name: "naive", Fits: naiveLinearFits, Record: naiveLinear},
+	},
+	LinearInputGrad: {
+		{Name: "straight", Fits: straightLinearFits, Need: func(l gpu.Limits, c LinearCall) Need {
+			return straightLinearNeed(l, c.inputGrad())
+		}, Record: straightLinearInputGrad},
+		{Name: "tiled", Fits: tiledLinearFits, Need: func(l gpu.Limits, c LinearCall) Need {
+			return tiledLinearNeed(l, c.inputGrad())
+		}, Record: tiledLinearInputGrad},
+		{Name: "naive", Fits: naiveLinearFits, Record: naiveLinearInputGrad},
+	},
+	LinearWeightGrad: {
+		{Name: "straight", Fits: straightLinearFits, Need: func(_ gpu.Limits, c LinearCall) Need {
+			return flatNeed(c)
+		}, Record: straightLinearWeightGrad},
+		{Name: "tiled", Fits: tiledLinearFits, Need: func(_ gpu.Limits, c LinearCall) Need {
+			return Need{Unfolded: unfoldedFlat(c.In.Shape)}
+		}, Record: tiledLinearWeightGrad},
+		{Name: "naive", Fits: naiveLinearFits, Record: naiveLinearWeightGrad},
+	},
 }
 
 // passes lists all that have variants.

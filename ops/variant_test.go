@@ -122,6 +122,9 @@ func TestTiles(t *testing.T) {
 		even := c.BM%c.TM == 0 && c.BN%c.TN == 0 && c.TM%4 == 0 && c.WG()%c.BP == 0 && c.Staging()*c.WG() == c.BN*c.BP && c.BP%8 == 0 && shaders.LongestChain%c.BP == 0
 		check(c, even, c.WG(), c.Bytes())
 	}
+	for _, c := range linearTiles {
+		check(c, c.BM%4 == 0 && c.BN%4 == 0 && c.S()%4 == 0 && shaders.LongestChain%c.S() == 0, c.WG(), c.Bytes())
+	}
 	fits := func(l gpu.Limits, name string, c ConvCall) []error {
 		var errs []error
 		for p := range convVariants {

@@ -17,7 +17,7 @@ import (
 //go:embed *.wgsl
 var files embed.FS
 
-//go:embed conv*.go
+//go:embed conv*.go linear.go
 var generators embed.FS // they decide the code as much as the templates do
 
 // Hash is that of all sources, in hexadecimal: what was measured with other kernels no longer holds.

@@ -16,7 +16,8 @@ func specialisations() map[string][]string {
 	s := map[string][]string{}
 	add := func(name string, data any) { s[name] = append(s[name], shaders.Source(name, data)) }
 	for _, name := range []string{
-		"augment", "average", "bias", "conv_grad_naive", "conv_grad_straight_sum", "conv_grad_sum", "conv_naive",
+		"augment", "average", "bias", "linear_bias", "linear_flatten", "conv_grad_naive", "conv_grad_straight_sum",
+		"conv_grad_sum", "conv_naive",
 		"conv_tiled_weights", "dropout", "loss", "metrics", "pairs", "sgd", "sums", "unfold",
 	} {
 		add(name, nil)
@@ -31,6 +32,8 @@ func specialisations() map[string][]string {
 		add("relu", map[string]any{"Grad": yes})
 		add("add", map[string]any{"Two": yes, "ReLU": yes})
 		add("add", map[string]any{"Two": yes, "ReLU": !yes})
+		add("linear_sum", map[string]any{"Flat": yes, "Fetched": yes})
+		add("linear_sum", map[string]any{"Flat": yes, "Fetched": !yes})
 		add("adaptive", map[string]any{"Grad": yes})
 		add("subsample", map[string]any{"Grad": yes})
 		add("globalavgpool", map[string]any{"Grad": yes})
@@ -67,6 +70,19 @@ func specialisations() map[string][]string {
 		{R: 8, TM: 8, Q: 32, WG: 16},
 	} {
 		s["conv_grad_straight"] = append(s["conv_grad_straight"], t.Source())
+	}
+	for _, t := range []shaders.LinearTile{
+		{WG: 16, R: 4, Q: 16, Aligned: true}, {WG: 64, R: 8, Q: 12, Added: true},
+		{WG: 64, R: 8, Q: 16, Turned: true, Aligned: true},
+	} {
+		s["linear_straight"] = append(s["linear_straight"], t.Source())
+		s["linear_grad_straight"] = append(s["linear_grad_straight"], t.Grad())
+	}
+	for _, t := range []shaders.LinearTiled{
+		{BM: 256, BN: 4, Pass: "forward", Aligned: true}, {BM: 128, BN: 16, Pass: "turned"}, {BM: 64, BN: 32, Pass: "grad"},
+		{BM: 64, BN: 32, Pass: "grad", Aligned: true},
+	} {
+		s["linear_tiled"] = append(s["linear_tiled"], t.Source())
 	}
 	for _, t := range []shaders.ConvTiled{
 		{BM: 64, BN: 128, TM: 8, TN: 8, GC: 4, K: 5, Whole: true, Ordered: true, Chained: true},
