@@ -62,14 +62,16 @@ func (o Linear) WeightGrad(r *Recorder, x, dy Tensor, y *Tensor, weight, bias Pa
 // biasGrad records the gradient of the bias.
 func (o Linear) biasGrad(r *Recorder, dy Tensor, bias Param) error {
 	k := gpu.Kernel{
-		Name: "linear bias gradient", Source: shaders.Source("linear_bias", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write},
+		Name: "linear bias gradient", Source: shaders.Source("linear_bias", nil),
+		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write},
 	}
 	for _, s := range dy.spans(r.Dev.Limits(), 1) {
 		groups := s.to - s.from
 		params := []uint32{
 			uint32(dy.N), uint32(dy.Plane()), uint32(groups), uint32(o.M), uint32(bias.Offset), uint32(4 * s.from),
 		}
-		if err := r.dispatch(k, dy.N+ceilDiv(dy.N, 16), params, ceilDiv(groups, 64), 1, 1, dy.slice(s), gpu.All(r.Grads)); err != nil {
+		if err := r.dispatch(k, dy.N+ceilDiv(dy.N, 16), params, ceilDiv(groups, 64), 1, 1,
+			dy.slice(s), gpu.All(r.Grads)); err != nil {
 			return err
 		}
 	}
@@ -208,14 +210,15 @@ func (r *Recorder) linearSum(m matrix, sums gpu.Slice, fetched bool, parts int, 
 	}
 	for _, s := range y.spans(r.Dev.Limits(), 1) {
 		params := append([]uint32{
-			uint32(y.N), uint32(y.H * y.W), uint32(y.Plane()), uint32(s.from), uint32(s.to), uint32(y.C), uint32(y.flat().Groups()),
-			uint32(parts), flag(before || m.c.Accumulate), flag(last && m.c.Bias.Len > 0), uint32(m.c.Bias.Offset), bits(slope),
+			uint32(y.N), uint32(y.H * y.W), uint32(y.Plane()), uint32(s.from), uint32(s.to), uint32(y.C),
+			uint32(y.flat().Groups()), uint32(parts), flag(before || m.c.Accumulate), flag(last && m.c.Bias.Len > 0), uint32(m.c.Bias.Offset), bits(slope),
 		}, divisor...)
 		wide, high := ceilDiv(y.Pixels(), 64), s.to-s.from
 		if flat {
 			wide, high = ceilDiv(s.to-s.from, 64), y.N
 		}
-		if err := r.dispatch(k, parts+ceilDiv(parts, 16), params, wide, high, 1, from, gpu.All(r.Weights), y.slice(s)); err != nil {
+		if err := r.dispatch(k, parts+ceilDiv(parts, 16), params, wide, high, 1,
+			from, gpu.All(r.Weights), y.slice(s)); err != nil {
 			return err
 		}
 	}

@@ -88,10 +88,11 @@ func straightLinearFits(l gpu.Limits, c LinearCall) error {
 	most := int(l.MaxStorageBufferBindingSize)
 	in, out := c.In.flat(), c.Out.Shape
 	f, b, g := linearTile(l, c.forward()), linearTile(l, c.inputGrad()), linearGradTile(l, c)
-	e := straightLinearNeed(l, c.forward()).Scratch.Max(straightLinearNeed(l, c.inputGrad()).Scratch).Max(flatNeed(c).Scratch)
+	e := straightLinearNeed(l, c.forward()).Max(straightLinearNeed(l, c.inputGrad())).Max(flatNeed(c)).Scratch
 	return firstError(
 		atMost("unrolled products", max(f.MulAdds(), b.MulAdds(), 4*g.MulAdds()), int(l.MaxUnrolledProducts)),
-		atMost("bytes of workgroup memory", 16*max(f.Staged(), b.Staged(), g.Staged()), int(l.MaxComputeWorkgroupStorageSize)),
+		atMost("bytes of workgroup memory", 16*max(f.Staged(), b.Staged(), g.Staged()),
+			int(l.MaxComputeWorkgroupStorageSize)),
 		atMost("texels a side of the scratch texture", max(e.Width, e.Height), int(l.MaxTextureDimension2D)),
 		atMost("bytes of a flattened activation", int(in.Bytes()), most),
 		atMost("bytes of the output", int(out.Bytes()), most),
@@ -163,7 +164,9 @@ func straightLinearInputGrad(r *Recorder, c LinearCall) error {
 
 // straightParts records n parts from the one numbered first on with the given rows of weights. They go to sums, from
 // the part numbered to on.
-func (r *Recorder) straightParts(m matrix, t shaders.LinearTile, x gpu.Slice, row, rows, first, n, to int, sums gpu.Slice) error {
+func (r *Recorder) straightParts(
+	m matrix, t shaders.LinearTile, x gpu.Slice, row, rows, first, n, to int, sums gpu.Slice,
+) error {
 	k := gpu.Kernel{
 		Name: fmt.Sprintf("%s r%d q%d wg%d", m.name, t.R, t.Q, t.WG), Source: t.Source(),
 		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write},

@@ -1,8 +1,8 @@
 {{- /* Weight gradient of a linear layer without a loop around the arithmetic, for software drivers:
 
-dw[m][k] = Σ over {{.Q}} images n of dy[n][m] · x[n][k]{{if .Added}}, added to those of the images before{{end}}
+dw[m][k] = Σ over Q images n of dy[n][m] · x[n][k], Added to those of the images before
 
-A workgroup stages the gradients of {{.R}} outputs; an invocation owns four neighbouring k. */ -}}
+A workgroup stages the gradients of R outputs; an invocation owns four neighbouring k. */ -}}
 struct Q {
   images: u32, plane: u32, in_groups: u32, out_groups: u32,
   row: u32, rows: u32, w0: u32, first: u32,

@@ -4,8 +4,8 @@ linear/forward:         y[n][m]  = Σ over k of w[m][k] · x[n][k] + bias[m]
 linear/input-gradient:  dx[n][k] = Σ over m of w[m][k] · dy[n][m]
 linear/weight-gradient: dw[m][k] = Σ over n of dy[n][m] · x[n][k]
 
-k counts the values of an image channel by channel, pixels within. Activations are bound from a channel group on. Sums
-are cut into chains: rounding errors grow with their length. */ -}}
+k counts the values of an image channel by channel, pixels within. Activations are bound from a channel group
+on. Sums are cut into chains: rounding errors grow with their length. */ -}}
 struct Q {
   images: u32, pixels: u32, in_plane: u32, out_plane: u32,
   in_group0: u32, out_group0: u32, k0: u32, k1: u32,

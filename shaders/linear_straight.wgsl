@@ -1,14 +1,15 @@
 {{- /* A linear layer without a loop around the arithmetic, for software drivers: its output, or its input's gradient.
 
-forward: part[z][n][m] = Σ over {{.Q}} values k of w[m][k] · x[n][k]; an invocation is a row m
-Turned:  part[z][n][k] = Σ over {{.Q}} rows m of w[m][k] · dy[n][m]; an invocation is four neighbouring k
+forward: part[z][n][m] = Σ over Q values k of w[m][k] · x[n][k]; an invocation is a row m
+Turned:  part[z][n][k] = Σ over Q rows m of w[m][k] · dy[n][m]; an invocation is four neighbouring k
 
-A workgroup stages what belongs to {{.R}} images in workgroup memory, in vectors of four terms. An invocation fetches its weights first, from the
-texture that they were copied to, and then the arithmetic runs on literal places of workgroup memory. linear_sum.wgsl adds the parts. */ -}}
+A workgroup stages what belongs to some images in workgroup memory, in vectors of four terms. An invocation
+fetches its weights first, from the texture that they were copied to, and then the arithmetic runs on literal
+places of workgroup memory. linear_sum.wgsl adds the parts. */ -}}
 struct Q {
   images: u32, in_plane: u32, in_groups: u32, out_groups: u32,
-  row: u32, lanes: u32, w0: u32, first: u32, // row is the length of a row of weights; first is the first term of the first part
-  width: u32, shift: u32, factor: u32, last: u32, // of the texture: its width, what divides by that, and the last weight's vector
+  row: u32, lanes: u32, w0: u32, first: u32, // row: the length of one of weights; first: the first part's first term
+  width: u32, shift: u32, factor: u32, last: u32, // of the texture: width, what divides by it, last place
   terms: u32, part0: u32,
 }
 @group(0) @binding(0) var<uniform> q: Q;

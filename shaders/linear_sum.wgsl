@@ -1,6 +1,7 @@
-{{- /* Adds up the parts of a linear layer's sums, [part][image][group of four], in a fixed order: the output with bias and ReLU, or the
-input's gradient. One invocation a pixel and four channels of the result: an image Flat, its invocations are side by side along the
-channels; else along the pixels, which lie apart in the parts. The parts are bound as a buffer or, Fetched, lie in a texture. */ -}}
+{{- /* Adds up the parts of a linear layer's sums, [part][image][group of four], in a fixed order: the output with bias
+and ReLU, or the input's gradient. One invocation a pixel and four channels of the result. Where these are Flat,
+of one pixel, invocations are side by side along the channels; else along the pixels, which lie apart in the
+parts. The parts are bound as a buffer or, Fetched, lie in a texture. */ -}}
 struct Q {
   images: u32, pixels: u32, plane: u32, group0: u32, end: u32, channels: u32, groups: u32, parts: u32, accumulate: u32,
   has_bias: u32, bias0: u32, slope: f32, width: u32, shift: u32, factor: u32,

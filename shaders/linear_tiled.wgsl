@@ -1,14 +1,16 @@
-{{- /* A linear layer in tiles, for GPUs: both operands go through workgroup memory, so that each weight is read once for {{.BN}} images.
+{{- /* A linear layer in tiles, for GPUs: both operands go through workgroup memory, so that each weight is read once
+for BN images.
 
 forward: part[z][n][m] = Σ over k of w[m][k] · x[n][k]
 turned:  part[z][n][k] = Σ over m of w[m][k] · dy[n][m]
 grad:    dw[m][k]      = Σ over n of dy[n][m] · x[n][k], added to those of the images before
 
-Part z is the sum over terms terms from the z-th run of them on. Workgroup memory is in scalars: two invocations must not store parts of one vector. */ -}}
+Part z is the sum over the z-th run of so many terms. Workgroup memory is in scalars: two invocations must not
+store parts of one vector. */ -}}
 {{- $groups := div .S 4}}
 struct Q {
   images: u32, x_plane: u32, x_groups: u32, out_groups: u32,
-  row: u32, rows: u32, w0: u32, first: u32, // row is the length of a row of weights; first is the first term of the first part
+  row: u32, rows: u32, w0: u32, first: u32, // row: the length of one of weights; first: the first part's first term
   terms: u32, all: u32, dy_plane: u32, accumulate: u32, // all is where terms end
 }
 @group(0) @binding(0) var<uniform> q: Q;
@@ -138,7 +140,9 @@ fn store(m: u32, k: u32, v: vec4<f32>) {
     dw[at / 4u] = v;
   }
 {{- else}}
-  for (var j = 0u; j < min(4u, q.row - k); j = j + 1u) { dw[at + j] = select(0.0, dw[at + j], q.accumulate == 1u) + v[j]; }
+  for (var j = 0u; j < min(4u, q.row - k); j = j + 1u) {
+    dw[at + j] = select(0.0, dw[at + j], q.accumulate == 1u) + v[j];
+  }
 {{- end}}
 }
 {{- end}}

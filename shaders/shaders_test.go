@@ -69,7 +69,8 @@ func specialisations() map[string][]string {
 		s["conv_grad_straight"] = append(s["conv_grad_straight"], t.Source())
 	}
 	for _, t := range []shaders.LinearTile{
-		{WG: 16, R: 4, Q: 16, Aligned: true}, {WG: 64, R: 8, Q: 12, Added: true}, {WG: 64, R: 8, Q: 16, Turned: true, Aligned: true},
+		{WG: 16, R: 4, Q: 16, Aligned: true}, {WG: 64, R: 8, Q: 12, Added: true},
+		{WG: 64, R: 8, Q: 16, Turned: true, Aligned: true},
 	} {
 		s["linear_straight"] = append(s["linear_straight"], t.Source())
 		s["linear_grad_straight"] = append(s["linear_grad_straight"], t.Grad())
