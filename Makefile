@@ -6,6 +6,9 @@ QUICKSTART := --epochs 4 --batch 32 --resize 24 --dropout 0 --augment flip
 # leave half of that idle. The slow suites don't.
 TEST_PACKAGES := 3
 
+# Begun first, so that they don't end last and alone.
+LONGEST := ./ops ./models ./cmd/ninvk ./train
+
 # Time limit of one package's tests.
 TEST_TIMEOUT := 8m
 FULL_TIMEOUT := 60m
@@ -50,7 +53,7 @@ test: setup
 	@$(MAKE) --no-print-directory build vet
 	@bin/ninvk adapters
 	@go build -o bin/slowest ./ci/slowest
-	set -o pipefail; go test -json -p $(TEST_PACKAGES) -count 1 -timeout $(TEST_TIMEOUT) ./... | bin/slowest
+	set -o pipefail; go test -json -p $(TEST_PACKAGES) -count 1 -timeout $(TEST_TIMEOUT) $(LONGEST) ./... | bin/slowest
 
 test-full: export NINVK_FULL = 1
 test-full: TEST_TIMEOUT = $(FULL_TIMEOUT)

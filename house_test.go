@@ -221,7 +221,6 @@ var companions = map[string]struct {
 	"linear_straight": {[]string{"linear_straight", "linear_grad_straight"}, "linear"},
 	"linear_tiled":    {[]string{"linear_tiled"}, "linear"},
 	"linear_naive":    {[]string{"linear_naive"}, "linear"},
-	"conv_winograd":   {[]string{"conv_winograd", "conv_winograd_weights"}, "conv"},
 	"table":           {},                                                        // the list of all operators
 	"pool":            {[]string{"maxpool", "avgpool", "globalavgpool"}, "pool"}, // one file, three poolings
 	// sums that convolution and batch normalisation use

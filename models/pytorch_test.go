@@ -12,6 +12,7 @@ import (
 	"github.com/go-gl/mathgl/mgl32"
 	"github.com/google/go-cmp/cmp"
 
+	"ninvk/ci/slow"
 	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/ops"
@@ -20,7 +21,7 @@ import (
 // Files that PyTorch saves load by name, and give its logits: those of torchvision's networks in both containers, those
 // of DenseNets under their old names, and those of GoogLeNet with auxiliary heads, which are passed over and said.
 func TestFilesOfPyTorch(t *testing.T) {
-	if !full() { // they take a minute to make, and PyTorch
+	if !slow.Wanted() { // they take a minute to make, and PyTorch
 		return
 	}
 	for _, name := range zooNames(t) {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/go-gl/mathgl/mgl32"
 
+	"ninvk/ci/slow"
 	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/ops"
@@ -204,7 +205,7 @@ func TestInitialValues(t *testing.T) {
 					t.Fatalf("PyTorch's %s are not %+v: %s", p.Name, p.Init, s)
 				}
 			}
-			if trainedValues(g) > 3e6 && !full() {
+			if trainedValues(g) > 3e6 && !slow.Wanted() {
 				return
 			}
 			for i, v := range models.Random(g, 1).Values() {
@@ -220,8 +221,6 @@ func TestInitialValues(t *testing.T) {
 		})
 	}
 }
-
-func full() bool { return os.Getenv("NINVK_FULL") == "1" }
 
 // goldenBits are what ref.GoldenInit is made of.
 func goldenBits(name string, n int) []uint32 {
@@ -413,7 +412,7 @@ func (z zoo) checkSketches(t *testing.T, net *nn.Net, noted deviations) {
 // Networks give the logits, losses, gradients and running values of PyTorch's.
 func TestFollowPyTorch(t *testing.T) {
 	for _, name := range zooNames(t) {
-		if slices.Contains([]string{"lenet5", "resnet20", "densenet-2-2", "googlenet-4a"}, name) || full() {
+		if slices.Contains([]string{"lenet5", "resnet20", "densenet-2-2", "googlenet-4a"}, name) || slow.Wanted() {
 			t.Run(name, func(t *testing.T) { followZoo(t, name) })
 		}
 	}

@@ -90,14 +90,12 @@ func (n Need) Max(o Need) Need {
 var convVariants = ways[ConvCall]{
 	ConvForward: {
 		{Name: "straight", Fits: straightFits, Need: straightNeed, Record: straightForward},
-		{Name: "winograd", Fits: winogradForwardFits, Need: winogradForwardNeed, Record: winogradForward},
 		tiledForward("tiled", convTiles),
 		tiledForward("tiled-8x8", convTiles8),
 		{Name: "naive", Fits: naiveForwardFits, Record: naiveForward},
 	},
 	ConvInputGrad: {
 		{Name: "straight", Fits: straightFits, Need: straightNeed, Record: straightInputGrad, Masks: true},
-		{Name: "winograd", Fits: winogradInputGradFits, Need: winogradInputGradNeed, Record: winogradInputGrad},
 		tiledInputGrad("tiled", convTiles),
 		tiledInputGrad("tiled-8x8", convTiles8),
 		{Name: "naive", Fits: naiveInputGradFits, Record: naiveInputGrad},

@@ -24,7 +24,7 @@ func TestForcedVariants(t *testing.T) {
 			value: " conv/forward=straight, conv/weight-gradient=straight,",
 			want:  map[Pass]string{ConvForward: "straight", ConvWeightGrad: "straight"},
 		},
-		{value: "conv/forward=fastest", fails: []string{VariantEnv, "conv/forward=fastest", "straight, winograd, tiled"}},
+		{value: "conv/forward=fastest", fails: []string{VariantEnv, "conv/forward=fastest", "straight, tiled"}},
 		{value: "conv/forward", fails: []string{"conv/forward", "straight"}},
 		{value: "conv/backward=straight", fails: []string{VariantEnv, "conv/backward=straight", "conv/forward, conv/input-gradient, conv/weight-gradient"}},
 		{value: "straight", fails: []string{"PASS=VARIANT"}},
@@ -224,9 +224,6 @@ func TestUnrolled(t *testing.T) {
 			products := map[string]int{"weight gradient": grad.R * grad.Q}
 			for pass, g := range map[string]gemm{"forward": forwardGemm(call), "input gradient": inputGradGemm(call)} {
 				products[pass] = convTile(r, g).MulAdds()
-				if winogradFits(l, call, g) == nil {
-					products["winograd "+pass] = winogradTile(l, g).MulAdds()
-				}
 			}
 			for pass, n := range products {
 				if largest = max(largest, n); n > int(most) {

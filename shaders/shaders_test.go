@@ -55,13 +55,6 @@ func specialisations() map[string][]string {
 	} {
 		s["conv_straight"] = append(s["conv_straight"], t.Source())
 	}
-	for _, t := range []shaders.ConvWinogradTile{
-		{Winograd: shaders.Winograd{M: 4, K: 5}, R: 16, CH: 4, KY: 1, WG: 64, Accumulate: true},
-		{Winograd: shaders.Winograd{M: 4, K: 3}, R: 4, CH: 28, KY: 3, WG: 128},
-	} {
-		s["conv_winograd"] = append(s["conv_winograd"], t.Source())
-		s["conv_winograd_weights"] = append(s["conv_winograd_weights"], t.Weights())
-	}
 	for _, t := range []shaders.ConvGradTile{
 		{R: 4, TM: 4, Q: 16, WG: 64},
 		{R: 8, TM: 8, Q: 32, WG: 16},
