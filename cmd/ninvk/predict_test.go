@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"image"
 	"image/png"
 	"math"
@@ -202,6 +203,22 @@ func weightsOf(t *testing.T, dir, model string, classes []string) (file string) 
 		t.Fatal(err)
 	}
 	return model + ".safetensors"
+}
+
+// Of a thousand classes, those are named that may be meant.
+func TestUnknownClass(t *testing.T) {
+	classes := []string{"tabby", "tiger cat", "Egyptian cat"}
+	if got := unknownClass("cat", classes); got != "no such class; known are tabby, tiger cat, Egyptian cat" {
+		t.Error(got)
+	}
+	for i := range 997 {
+		classes = append(classes, fmt.Sprintf("class %d", i))
+	}
+	got := unknownClass("cat", classes)
+	if !strings.HasPrefix(got, "no such class; the nearest names are tiger cat, Egyptian cat, ") || len(got) > 300 ||
+		!strings.HasSuffix(got, " and there are 980 others") {
+		t.Error(got)
+	}
 }
 
 // Whatever the network, its images are classified, and where it sees a class is drawn, and how that was found told.
