@@ -61,6 +61,30 @@ func TestDocumentation(t *testing.T) {
 	}
 }
 
+// The README lists the networks by what they are for.
+func TestReadme(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var small, large []string
+	for _, m := range table {
+		if m.size < imageNet {
+			small = append(small, "`"+m.name+"`")
+		} else {
+			large = append(large, "`"+m.name+"`")
+		}
+	}
+	for _, row := range []string{
+		"| for small images | " + strings.Join(small, " ") + " |",
+		"| for images of 224×224 pixels | " + strings.Join(large, " ") + " |",
+	} {
+		if !strings.Contains(string(b), "\n"+row+"\n") {
+			t.Errorf("README.md lacks the row\n%s", row)
+		}
+	}
+}
+
 // thousands writes a number with commas.
 func thousands(n int) string {
 	s := strconv.Itoa(n)
