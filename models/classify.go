@@ -211,7 +211,8 @@ func (c *Classifier) read(x *nn.Node, n int) ([]Maps, error) {
 	return out, nil
 }
 
-// predictions turns the logits of n images into probabilities (softmax), the most probable first; of equals the one with the lower index.
+// predictions turns the logits of n images into probabilities (softmax), the most probable first; of equals the one
+// with the lower index.
 func (c *Classifier) predictions(n int) ([][]Prediction, error) {
 	logits, err := c.net.Logits(n)
 	if err != nil {
@@ -219,7 +220,8 @@ func (c *Classifier) predictions(n int) ([][]Prediction, error) {
 	}
 	for _, v := range logits {
 		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-			return nil, &WeightsError{Path: c.Network.Path, Problem: fmt.Sprintf("with these weights the network's output is %v, not a number to compare", v)}
+			return nil, &WeightsError{Path: c.Network.Path, Problem: fmt.Sprintf(
+				"with these weights the network's output is %v, not a number to compare", v)}
 		}
 	}
 	classes := len(c.Network.Classes)

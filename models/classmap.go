@@ -106,8 +106,8 @@ func (c *Classifier) classMaps(classes []int) ([]ClassMap, error) {
 }
 
 // gradient is that of a class's score by each channel of the last maps, summed over the channel's pixels. Poolings keep
-// that sum: they hand all of an output's gradient to pixels of its channel. So linear layers alone change it; those with
-// a ReLU pass the gradient on where their output is positive.
+// that sum: they hand all of an output's gradient to pixels of its channel. So linear layers alone change it; those
+// with a ReLU pass the gradient on where their output is positive.
 func (c *Classifier) gradient(class int, output func(*nn.Node) []float32) []float64 {
 	gradient := make([]float64, len(c.Network.Classes))
 	gradient[class] = 1

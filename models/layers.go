@@ -1,20 +1,17 @@
 package models
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/agnivade/levenshtein"
-
 	"ninvk/nn"
 	"ninvk/ops"
 )
 
-// FirstConv is a network's first convolution, and the place of its weights among the graph's parameters; nil where there is
-// none.
+// FirstConv is a network's first convolution, and the place of its weights among the graph's parameters; nil where
+// there is none.
 func FirstConv(g *nn.Graph) (x *nn.Node, weights int) {
 	for _, x := range g.Nodes() {
 		if _, ok := x.Op().(ops.Conv); ok {
@@ -55,8 +52,8 @@ func (e *UnknownLayerError) Error() string {
 	case e.More == 0:
 		return fmt.Sprintf("%s has no layer %q; its layers are%s", e.Model, e.Layer, list)
 	}
-	return fmt.Sprintf("%s has no layer %q; the nearest names are%s\nand %d others; ninvk models %s lists them", e.Model, e.Layer,
-		list, e.More, e.Model)
+	return fmt.Sprintf("%s has no layer %q; the nearest names are%s\nand %d others; ninvk models %s lists them", e.Model,
+		e.Layer, list, e.More, e.Model)
 }
 
 // Layer finds a layer by its name. If there is none, the error is an *UnknownLayerError.
@@ -69,7 +66,7 @@ func (n *Network) Layer(name string) (*nn.Node, error) {
 	}
 	e := &UnknownLayerError{Model: n.Model, Layer: name}
 	if name != "" && len(all) > mostNear {
-		slices.SortStableFunc(all, func(a, b *nn.Node) int { return cmp.Compare(distance(name, a.Name), distance(name, b.Name)) })
+		slices.SortStableFunc(all, func(a, b *nn.Node) int { return nearer(name, a.Name, b.Name) })
 		all, e.More = all[:mostNear], len(all)-mostNear
 	}
 	var names, titles int // widths
@@ -81,14 +78,4 @@ func (n *Network) Layer(name string) (*nn.Node, error) {
 		e.Known = append(e.Known, fmt.Sprintf("%-*s  %-*s  %d×%d×%d", names, x.Name, titles, x.Title(), s.C, s.H, s.W))
 	}
 	return nil, e
-}
-
-// distance says how far a name is from the one that was given: what holds it is nearer than what must be changed.
-func distance(given, name string) int {
-	given, name = strings.ToLower(given), strings.ToLower(name)
-	d := levenshtein.ComputeDistance(given, name)
-	if !strings.Contains(name, given) {
-		d += len(name)
-	}
-	return d
 }

@@ -12,7 +12,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// The tests read models back with field numbers of their own, not those of proto.go, so that a wrong number there shows.
+// The tests read models back with field numbers of their own, not those of proto.go, so that a wrong number there
+// shows.
 
 type decoded struct {
 	ir, opset         uint64

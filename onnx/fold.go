@@ -7,8 +7,8 @@ import (
 	"ninvk/ops"
 )
 
-// foldable finds the batch normalisations that can be part of the convolution before them: nothing comes between the two, and nothing else reads the
-// convolution. The map is from the convolution.
+// foldable finds the batch normalisations that can be part of the convolution before them: nothing comes between the
+// two, and nothing else reads the convolution. The map is from the convolution.
 func foldable(g *nn.Graph) map[*nn.Node]*nn.Node {
 	readers := map[*nn.Node]int{}
 	for _, n := range g.Nodes() {
@@ -29,8 +29,9 @@ func foldable(g *nn.Graph) map[*nn.Node]*nn.Node {
 	return folds
 }
 
-// fold gives the weights [M][…] and biases [M] of a convolution that does what the one given and the normalisation after it do in inference:
-// with s = γ/√(variance + ε), w·s and (bias − mean)·s + β. The arithmetic is float64, rounded once.
+// fold gives the weights [M][…] and biases [M] of a convolution that does what the one given and the normalisation
+// after it do in inference: with s = γ/√(variance + ε), w·s and (bias − mean)·s + β. The arithmetic is float64, rounded
+// once.
 func (b *builder) fold(weight, bias []float32, norm *nn.Node) (w, c []float32) {
 	p := norm.Params()
 	gamma, beta, mean, variance := b.values[p[0].Name], b.values[p[1].Name], b.values[p[2].Name], b.values[p[3].Name]

@@ -1,7 +1,7 @@
 // Package onnx writes a network with its weights as an ONNX model (https://onnx.ai), which other runtimes read.
 //
-// The model has one input, "input" [N, C, H, W], and one output, "logits" [N, classes], both float32; N is symbolic. It is in inference form:
-// dropout is left out, batch normalisation uses its running statistics.
+// The model has one input, "input" [N, C, H, W], and one output, "logits" [N, classes], both float32; N is symbolic. It
+// is in inference form: dropout is left out, batch normalisation uses its running statistics.
 package onnx
 
 import (
@@ -16,7 +16,8 @@ import (
 	"ninvk/ops"
 )
 
-// Versions of the format: the operators' (https://github.com/onnx/onnx/blob/main/docs/Operators.md) and the file's. Old enough for every runtime in use.
+// Versions of the format: the operators' (https://github.com/onnx/onnx/blob/main/docs/Operators.md) and the file's. Old
+// enough for every runtime in use.
 const (
 	Opset     = 13
 	IRVersion = 7
@@ -49,13 +50,16 @@ func Write(path string, g *nn.Graph, out *nn.Node, values [][]float32, o Options
 	return nil
 }
 
-// Encode gives the bytes of the model of graph g, whose logits are node out [N, classes, 1, 1]. values are those of g.Params, in its order; counts
-// have none. The same arguments give the same bytes.
+// Encode gives the bytes of the model of graph g, whose logits are node out [N, classes, 1, 1]. values are those of
+// g.Params, in its order; counts have none. The same arguments give the same bytes.
 func Encode(g *nn.Graph, out *nn.Node, values [][]float32, o Options) ([]byte, error) {
 	if err := g.Err(); err != nil {
 		return nil, err
 	}
-	b := &builder{values: map[string][]float32{}, names: map[*nn.Node]string{}, folds: map[*nn.Node]*nn.Node{}, flat: map[*nn.Node]bool{}}
+	b := &builder{
+		values: map[string][]float32{}, names: map[*nn.Node]string{}, folds: map[*nn.Node]*nn.Node{},
+		flat: map[*nn.Node]bool{},
+	}
 	for i, p := range g.Params() {
 		if p.Role == nn.BatchesTracked {
 			continue
@@ -73,7 +77,7 @@ func Encode(g *nn.Graph, out *nn.Node, values [][]float32, o Options) ([]byte, e
 			return nil, fmt.Errorf("layer %s: %w", n.Name, err)
 		}
 	}
-	b.graph.add(graphNode, nodeMessage("Flatten", OutputName, []string{b.names[out]}, OutputName, []attribute{{"axis", 1}}))
+	b.compute("Flatten", OutputName, []string{b.names[out]}, nil, attribute{"axis", 1})
 	b.graph.add(graphOutput, valueMessage(OutputName, out.Shape.C*out.Shape.H*out.Shape.W))
 	b.graph.text(graphName, o.Name)
 	b.graph.text(graphDocString, o.Doc)
@@ -95,8 +99,8 @@ func Encode(g *nn.Graph, out *nn.Node, values [][]float32, o Options) ([]byte, e
 		size += sizeOf(graphInitializer, t.size())
 	}
 	if all := len(model) + sizeOf(modelGraph, size); all > mostBytes {
-		return nil, fmt.Errorf("the model would have %d MB; files of ONNX, as all protobuf messages, have at most %d", all>>20,
-			mostBytes>>20)
+		return nil, fmt.Errorf("the model would have %d MB; files of ONNX, as all protobuf messages, have at most %d",
+			all>>20, mostBytes>>20)
 	}
 	model = slices.Grow(model, sizeOf(modelGraph, size))
 	model.begin(modelGraph, size)
@@ -140,9 +144,7 @@ func (b *builder) inputs(n *nn.Node) []string {
 // reshape gives x, [N, …], other dimensions after the first.
 func (b *builder) reshape(name, x string, dims ...int) string {
 	shape := b.ints(name+".shape", append([]int{0}, dims...)...) // 0 keeps the dimension
-	b.graph.add(graphNode, nodeMessage("Reshape", name, []string{x, shape}, name, nil))
-	b.graph.add(graphValueInfo, valueMessage(name, dims...))
-	return name
+	return b.compute("Reshape", name, []string{x, shape}, dims)
 }
 
 // same has layer n be what it reads.
@@ -204,10 +206,7 @@ func (b *builder) Linear(n *nn.Node, o ops.Linear) error {
 	in := n.Inputs()[0]
 	x := b.names[in]
 	if !b.flat[in] {
-		name := n.Name + ".flat"
-		b.graph.add(graphNode, nodeMessage("Flatten", name, []string{x}, name, []attribute{{"axis", 1}}))
-		b.graph.add(graphValueInfo, valueMessage(name, o.In))
-		x = name
+		x = b.compute("Flatten", n.Name+".flat", []string{x}, []int{o.In}, attribute{"axis", 1})
 	}
 	b.flat[n] = true
 	b.node(n, "Gemm", []string{x, b.own(n, 0), b.own(n, 1)}, attribute{"transB", 1})
@@ -256,7 +255,8 @@ func (b *builder) MaxPool(n *nn.Node, o ops.MaxPool) error {
 // AvgPool writes average pooling.
 func (b *builder) AvgPool(n *nn.Node, o ops.AvgPool) error {
 	input := b.padded(n, b.inputs(n)[0], []int{0, 0, o.Pad, o.Pad, 0, 0, o.Pad, o.Pad})
-	b.node(n, "AveragePool", []string{input}, append([]attribute{{"kernel_shape", []int{o.K, o.K}}}, sliding(o.Stride, 0)...)...)
+	window := append([]attribute{{"kernel_shape", []int{o.K, o.K}}}, sliding(o.Stride, 0)...)
+	b.node(n, "AveragePool", []string{input}, window...)
 	return nil
 }
 
@@ -277,9 +277,7 @@ func (b *builder) AdaptiveAvgPool(n *nn.Node, o ops.AdaptiveAvgPool) error {
 	}
 	pixels := b.reshape(n.Name+".pixels", x, in.C, in.H*in.W)
 	means := b.parameter(n.Name+".means", []int{in.H * in.W, o.H * o.W}, averaging(in, o))
-	product := n.Name + ".product"
-	b.graph.add(graphNode, nodeMessage("MatMul", product, []string{pixels, means}, product, nil))
-	b.graph.add(graphValueInfo, valueMessage(product, in.C, o.H*o.W))
+	product := b.compute("MatMul", n.Name+".product", []string{pixels, means}, []int{in.C, o.H * o.W})
 	b.names[n] = b.reshape(n.Name, product, in.C, o.H, o.W)
 	return nil
 }
@@ -326,26 +324,24 @@ func (b *builder) Concat(n *nn.Node) error {
 func (b *builder) Subsample(n *nn.Node, o ops.Subsample) error {
 	in := n.Inputs()[0]
 	ints := func(what string, v ...int) string { return b.ints(n.Name+"."+what, v...) }
-	name, x := n.Name+".pixels", b.inputs(n)[0]
-	b.graph.add(graphNode, nodeMessage("Slice", name, []string{x, ints("starts", 0, 0), ints("ends", in.Shape.H, in.Shape.W),
-		ints("axes", 2, 3), ints("steps", o.Stride, o.Stride)}, name, nil))
-	b.graph.add(graphValueInfo, valueMessage(name, in.Shape.C, n.Shape.H, n.Shape.W))
-	b.node(n, "Pad", []string{name, ints("pads", 0, o.Before, 0, 0, 0, o.After, 0, 0)})
+	pixels := b.compute("Slice", n.Name+".pixels", []string{
+		b.inputs(n)[0], ints("starts", 0, 0), ints("ends", in.Shape.H, in.Shape.W), ints("axes", 2, 3),
+		ints("steps", o.Stride, o.Stride),
+	}, []int{in.Shape.C, n.Shape.H, n.Shape.W})
+	b.node(n, "Pad", []string{pixels, ints("pads", 0, o.Before, 0, 0, 0, o.After, 0, 0)})
 	return nil
 }
 
-// padded adds a node that puts zeros around the input of layer n, pads before and after each dimension, and gives the name
-// of what it makes. AveragePool has an attribute for an average over the padding, too, count_include_pad, but not every
-// reader honours it.
+// padded adds a node that puts zeros around the input of layer n, pads before and after each dimension, and gives the
+// name of what it makes. AveragePool has an attribute for an average over the padding, too, count_include_pad, but not
+// every reader honours it.
 func (b *builder) padded(n *nn.Node, input string, pads []int) string {
 	if !slices.ContainsFunc(pads, func(p int) bool { return p > 0 }) {
 		return input
 	}
-	name := n.Name + ".padded"
-	b.graph.add(graphNode, nodeMessage("Pad", name, []string{input, b.ints(n.Name+".pads", pads...)}, name, nil))
 	s := n.Inputs()[0].Shape
-	b.graph.add(graphValueInfo, valueMessage(name, s.C+pads[1]+pads[5], s.H+pads[2]+pads[6], s.W+pads[3]+pads[7]))
-	return name
+	return b.compute("Pad", n.Name+".padded", []string{input, b.ints(n.Name+".pads", pads...)},
+		[]int{s.C + pads[1] + pads[5], s.H + pads[2] + pads[6], s.W + pads[3] + pads[7]})
 }
 
 // node adds a node that computes layer n, or its first part.
@@ -360,15 +356,23 @@ func (b *builder) relu(n *nn.Node, has bool) {
 	}
 }
 
-// emit adds a node and the shape of its output, which bears its name and is the output of layer n so far.
+// emit adds a node whose output is that of layer n so far.
 func (b *builder) emit(n *nn.Node, op, name string, inputs []string, attributes []attribute) {
-	b.graph.add(graphNode, nodeMessage(op, name, inputs, name, attributes))
 	dims := []int{n.Shape.C, n.Shape.H, n.Shape.W}
 	if b.flat[n] {
 		dims = dims[:1]
 	}
-	b.graph.add(graphValueInfo, valueMessage(name, dims...))
-	b.names[n] = name
+	b.names[n] = b.compute(op, name, inputs, dims, attributes...)
+}
+
+// compute adds a node, and the shape [N, dims…] of its output, which bears the node's name. Without dims the shape is
+// told elsewhere: that of the graph's output.
+func (b *builder) compute(op, name string, inputs []string, dims []int, attributes ...attribute) string {
+	b.graph.add(graphNode, nodeMessage(op, name, inputs, name, attributes))
+	if dims != nil {
+		b.graph.add(graphValueInfo, valueMessage(name, dims...))
+	}
+	return name
 }
 
 // sliding are the attributes of a window, the same in both directions.

@@ -49,7 +49,9 @@ func randomValues(g *nn.Graph) [][]float32 {
 	return values
 }
 
-var options = Options{Name: "net", Doc: "A sentence.", Version: "0.0", Metadata: map[string]string{"b": "2", "a": "[1]"}}
+var options = Options{
+	Name: "net", Doc: "A sentence.", Version: "0.0", Metadata: map[string]string{"b": "2", "a": "[1]"},
+}
 
 func export(t *testing.T, model string, size int, fold bool) *decoded {
 	t.Helper()
@@ -66,8 +68,8 @@ func export(t *testing.T, model string, size int, fold bool) *decoded {
 	return decode(t, b)
 }
 
-// networks are some of each kind, by the name of their golden. The size of lenet5 is not its own, so that it pools by windows
-// that overlap.
+// networks are some of each kind, by the name of their golden. The size of lenet5 is not its own, so that it pools by
+// windows that overlap.
 var networks = map[string]struct {
 	model string
 	size  int
@@ -106,8 +108,8 @@ func TestStructure(t *testing.T) {
 	}
 }
 
-// checkSound looks for what ONNX asks of a graph: every input was made before, every name once, every initializer used; and
-// the shapes that the model tells are those that its attributes give.
+// checkSound looks for what ONNX asks of a graph: every input was made before, every name once, every initializer used;
+// and the shapes that the model tells are those that its attributes give.
 func checkSound(t *testing.T, d *decoded) {
 	t.Helper()
 	known := map[string]bool{}
@@ -254,7 +256,8 @@ func (d *decoded) evaluate(t *testing.T, n int, x []float64) []float64 {
 				pad = first("pads")
 			}
 			return ref.Pool{
-				N: n, C: c, H: h, W: w, K: first("kernel_shape"), Stride: first("strides"), Pad: pad, Ceil: o.attributes["ceil_mode"] == 1,
+				N: n, C: c, H: h, W: w, K: first("kernel_shape"), Stride: first("strides"), Pad: pad,
+				Ceil: o.attributes["ceil_mode"] == 1,
 			}
 		}
 		var y []float64
@@ -265,10 +268,13 @@ func (d *decoded) evaluate(t *testing.T, n int, x []float64) []float64 {
 			if len(in) > 2 {
 				bias = in[2]
 			}
-			shape := ref.Conv{N: n, C: c, H: h, W: w, M: m, K: first("kernel_shape"), Stride: first("strides"), Pad: first("pads")}
+			shape := ref.Conv{
+				N: n, C: c, H: h, W: w, M: m, K: first("kernel_shape"), Stride: first("strides"), Pad: first("pads"),
+			}
 			y = ref.ConvForward(shape, in[0], in[1], bias)
 		case "BatchNormalization":
-			y = ref.BatchNorm{N: n, C: c, HW: h * w, Eps: float64(o.attributes["epsilon"].(float32))}.Eval(in[0], in[1], in[2], in[3], in[4])
+			norm := ref.BatchNorm{N: n, C: c, HW: h * w, Eps: float64(o.attributes["epsilon"].(float32))}
+			y = norm.Eval(in[0], in[1], in[2], in[3], in[4])
 		case "MaxPool":
 			y, _ = ref.MaxPool(pool(), in[0])
 		case "AveragePool":
@@ -336,8 +342,8 @@ func pad(s ops.Shape, pads []int, x []float64) []float64 {
 	return y
 }
 
-// everyOperator is a small network that has all of them: convolutions with and without bias, some read twice, so that the
-// normalisation after them can't be folded; values of whole images between linear layers, and as images again.
+// everyOperator is a small network that has all of them: convolutions with and without bias, some read twice, so that
+// the normalisation after them can't be folded; values of whole images between linear layers, and as images again.
 func everyOperator() (*nn.Graph, *nn.Node) {
 	g := nn.NewGraph()
 	x := g.Conv("a", g.Input(3, 32, 32), nn.Conv{Channels: 8, Kernel: 5, Stride: 2, Pad: 1, ReLU: true})
@@ -346,7 +352,8 @@ func everyOperator() (*nn.Graph, *nn.Node) {
 	z := g.Conv("e", x, nn.Conv{Channels: 8, Kernel: 1})
 	s := g.Add("g", ops.Add{}, g.BatchNorm("f", z, nn.BatchNorm{}), z) // not foldable: z is read twice
 	s = g.ReLU("i", g.Add("h", ops.Add{}, y, s))
-	u := g.BatchNorm("p", g.Conv("o", x, nn.Conv{Channels: 8, Kernel: 3, Pad: 1, NoBias: true}), nn.BatchNorm{Eps: 0.001}) // foldable
+	u := g.Conv("o", x, nn.Conv{Channels: 8, Kernel: 3, Pad: 1, NoBias: true})
+	u = g.BatchNorm("p", u, nn.BatchNorm{Eps: 0.001}) // foldable
 	v := g.Conv("q", x, nn.Conv{Channels: 8, Kernel: 1, NoBias: true})
 	v = g.Concat("s", g.BatchNorm("r", v, nn.BatchNorm{ReLU: true}), v, x) // not foldable
 	v = g.Conv("t", v, nn.Conv{Channels: 8, Kernel: 1, NoBias: true})
@@ -363,8 +370,10 @@ func everyOperator() (*nn.Graph, *nn.Node) {
 	return g, g.Linear("out", g.Add("both", ops.Add{}, s, w), nn.Linear{Outputs: 10})
 }
 
-// onAdapter runs images through the network on the adapter; size is their side there. x is what the network's input held, NCHW.
-func onAdapter(t *testing.T, g *nn.Graph, out *nn.Node, values [][]float32, split cifar10.Split, size, batch int) (x, logits []float32) {
+// onAdapter runs images through the network on the adapter; size is their side there. x is what the network's input
+// held, NCHW.
+func onAdapter(t *testing.T, g *nn.Graph, out *nn.Node, values [][]float32, split cifar10.Split, size, batch int) (x,
+	logits []float32) {
 	t.Helper()
 	fatal := func(err error) {
 		t.Helper()
@@ -397,7 +406,8 @@ func onAdapter(t *testing.T, g *nn.Graph, out *nn.Node, values [][]float32, spli
 		var entries []nn.Entry
 		var words []uint32
 		for i := from; i < min(from+batch, split.Len()); i++ {
-			e := ops.BatchEntry(uint32(i), uint32(split.Labels[i]), cifar10.Transform(0, 0, uint32(i), cifar10.AugmentNone, size))
+			view := cifar10.Transform(0, 0, uint32(i), cifar10.AugmentNone, size)
+			e := ops.BatchEntry(uint32(i), uint32(split.Labels[i]), view)
 			entries = append(entries, e)
 			words = append(words, e[:]...)
 		}
@@ -422,7 +432,8 @@ func onAdapter(t *testing.T, g *nn.Graph, out *nn.Node, values [][]float32, spli
 	return x, logits
 }
 
-// worst is the greatest difference of two lists of logits, and the greatest logit. It fails the test where they can't be compared.
+// worst is the greatest difference of two lists of logits, and the greatest logit. It fails the test where they can't
+// be compared.
 func worst(t *testing.T, a, b []float32) (difference, greatest float64) {
 	t.Helper()
 	if len(a) != len(b) || len(a) == 0 {
@@ -544,7 +555,8 @@ func TestRefuses(t *testing.T) {
 			values = values[:len(values)-1]
 		}
 		path := filepath.Join(t.TempDir(), "m.onnx")
-		if err := Write(path, g, out, values, options); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), path) {
+		err := Write(path, g, out, values, options)
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: error %v, expected it to say %q and name the file", c.name, err, c.want)
 		}
 		if _, err := os.Stat(path); err == nil {
@@ -552,7 +564,8 @@ func TestRefuses(t *testing.T) {
 		}
 	}
 	g, out := everyOperator()
-	if err := Write(filepath.Join(t.TempDir(), "nowhere", "m.onnx"), g, out, randomValues(g), options); err == nil || !strings.Contains(err.Error(), "nowhere") {
+	err := Write(filepath.Join(t.TempDir(), "nowhere", "m.onnx"), g, out, randomValues(g), options)
+	if err == nil || !strings.Contains(err.Error(), "nowhere") {
 		t.Errorf("writing into a missing folder: %v", err)
 	}
 }

@@ -18,7 +18,8 @@ import (
 // runtimeBound is how far the logits of other runtimes may be from ours, relative to the greatest of them.
 const runtimeBound = 1e-4
 
-// runtimes are implementations that share nothing with ours: a command each, which runs a model. Debian installs OpenCV for its own Python, whichever comes first in PATH.
+// runtimes are implementations that share nothing with ours: a command each, which runs a model. Debian installs OpenCV
+// for its own Python, whichever comes first in PATH.
 var runtimes = []struct {
 	name    string
 	command []string
@@ -27,7 +28,8 @@ var runtimes = []struct {
 }{
 	{
 		"ONNX Runtime", []string{"node", filepath.Join("testdata", "run.mjs")},
-		[]string{"node", "-e", "require('./testdata/node_modules/onnxruntime-node')"}, "make onnxruntime installs it (npm and Node.js are needed)",
+		[]string{"node", "-e", "require('./testdata/node_modules/onnxruntime-node')"},
+		"make onnxruntime installs it (npm and Node.js are needed)",
 	},
 	{
 		"OpenCV", []string{"/usr/bin/python3", filepath.Join("testdata", "run.py")},
@@ -90,8 +92,8 @@ func TestRuntimesAgree(t *testing.T) {
 				}
 				for _, r := range runtimes {
 					difference, greatest := worst(t, ours, runtimeLogits(t, r.command, model, x, c.size, batch))
-					said := fmt.Sprintf("%s, folded %v: the logits of %d images differ by %.1e of the greatest, %.2f; between images by %.1e",
-						r.name, fold, c.images, difference/greatest, greatest, spread(ours)/greatest)
+					said := fmt.Sprintf("%s, folded %v: the logits of %d images differ by %.1e of the greatest, %.2f; "+
+						"between images by %.1e", r.name, fold, c.images, difference/greatest, greatest, spread(ours)/greatest)
 					t.Log(said)
 					if !(difference <= runtimeBound*greatest) || spread(ours) < 100*runtimeBound*greatest {
 						t.Errorf("more than %.0e, or they say nothing: %s", runtimeBound, said)

@@ -122,7 +122,7 @@ func (c predictCommand) check(n *models.Network) error {
 	case c.Class != "" && c.Cam == "":
 		return &usageError{"--class goes with --cam, whose maps it chooses"}
 	case c.Class != "" && !slices.Contains(n.Classes, c.Class):
-		return &train.UsageError{Flag: "--class", Value: c.Class, Problem: "no such class; known are " + strings.Join(n.Classes, ", ")}
+		return &train.UsageError{Flag: "--class", Value: c.Class, Problem: unknownClass(c.Class, n.Classes)}
 	}
 	seen := 0
 	for _, name := range c.Images {
@@ -134,6 +134,16 @@ func (c predictCommand) check(n *models.Network) error {
 		return &usageError{"- stands for one image on stdin and can be given once"}
 	}
 	return nil
+}
+
+// unknownClass says which classes there are, of hundreds only those with names like the one that was given.
+func unknownClass(name string, classes []string) string {
+	const most = 20
+	known := strings.Join(models.Nearest(name, classes, most), ", ")
+	if others := len(classes) - most; others > 0 {
+		return fmt.Sprintf("no such class; the nearest names are %s, and there are %d others", known, others)
+	}
+	return "no such class; known are " + known
 }
 
 func readImage(path string) (image.Image, error) {

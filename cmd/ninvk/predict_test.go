@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"image"
 	"image/png"
 	"math"
@@ -18,7 +19,9 @@ import (
 
 	"ninvk/cifar10"
 	"ninvk/gpu"
+	"ninvk/models"
 	"ninvk/picture"
+	"ninvk/safetensors"
 )
 
 var update = flag.Bool("update", false, "write the images that the documentation shows anew")
@@ -112,7 +115,7 @@ func TestPredict(t *testing.T) {
 		files = append(files, filepath.ToSlash(p.File))
 		if bad := p.File == "nowhere.gif" || filepath.Base(p.File) == "c.jpg"; bad != (p.Error != "") || bad != (len(p.Predictions) == 0) {
 			t.Errorf("%+v", p)
-		} else if !bad && (len(p.Predictions) != 2 || p.Predictions[0].Probability < p.Predictions[1].Probability) {
+		} else if !bad && (len(p.Predictions) != 2 || p.Map == nil || p.Predictions[0].Probability < p.Predictions[1].Probability) {
 			t.Errorf("%+v", p)
 		}
 	}
@@ -172,6 +175,81 @@ func TestFindImages(t *testing.T) {
 	want := []string{"link/a/ship.PNG", "link/b.png", "link/c.jpg", "all/a/notes.txt", "all/.cache/c.png", "-", "none!", "all/a/ship.PNG"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// weightsOf writes a weights file of a network, random values with names of the classes and a normalisation of its own.
+func weightsOf(t *testing.T, dir, model string, classes []string) (file string) {
+	t.Helper()
+	g, _, err := models.Build(models.Config{Model: model, Classes: len(classes), Size: models.Size(model)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := json.Marshal(classes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &safetensors.File{Metadata: map[string]string{
+		models.ModelKey: model, models.ClassesKey: string(names), models.MeanKey: "[0.5,0.5,0.5]", models.StdKey: "[0.5,0.5,0.5]",
+	}}
+	for i, v := range models.Random(g, 1).Values() {
+		if p := g.Params()[i]; v != nil {
+			f.Tensors = append(f.Tensors, safetensors.FromFloat32s(p.Name, p.Shape, v))
+		} else {
+			f.Tensors = append(f.Tensors, safetensors.FromInt64(p.Name, 1))
+		}
+	}
+	if err := safetensors.Write(filepath.Join(dir, model+".safetensors"), f); err != nil {
+		t.Fatal(err)
+	}
+	return model + ".safetensors"
+}
+
+// Of a thousand classes, those are named that may be meant.
+func TestUnknownClass(t *testing.T) {
+	classes := []string{"tabby", "tiger cat", "Egyptian cat"}
+	if got := unknownClass("cat", classes); got != "no such class; known are tabby, tiger cat, Egyptian cat" {
+		t.Error(got)
+	}
+	for i := range 997 {
+		classes = append(classes, fmt.Sprintf("class %d", i))
+	}
+	got := unknownClass("cat", classes)
+	if !strings.HasPrefix(got, "no such class; the nearest names are tiger cat, Egyptian cat, ") || len(got) > 300 ||
+		!strings.HasSuffix(got, " and there are 980 others") {
+		t.Error(got)
+	}
+}
+
+// Whatever the network, its images are classified, and where it sees a class is drawn, and how that was found told.
+func TestPredictNetworks(t *testing.T) {
+	dir := gallery(t)
+	for _, c := range []struct{ model, method, layer, looked string }{
+		{"lenet5", models.GradCAM, "conv2", "conv2"},
+		{"resnet20", models.ClassActivation, "layer3.2.add", "layer2.0.conv1"},
+	} {
+		weights := weightsOf(t, dir, c.model, []string{"a", "b", "c"})
+		code, stdout, stderr := run(t, dir, "predict", "one.png", "--weights", weights, "--json", "--cam", c.model+".png",
+			"--class", "c")
+		var got []prediction
+		if err := json.Unmarshal([]byte(stdout), &got); code != 0 || err != nil || len(got) != 1 {
+			t.Fatalf("%s: exit code %d, %v\n%s%s", c.model, code, err, stdout, stderr)
+		}
+		want := &models.ClassMap{Class: "c", Index: 2, Method: c.method, Layer: c.layer}
+		if diff := cmp.Diff(want, got[0].Map); diff != "" || len(got[0].Predictions) != 3 {
+			t.Errorf("%s: %+v; the map (-want +told):\n%s", c.model, got[0].Predictions, diff)
+		}
+		if size := imageSize(t, filepath.Join(dir, c.model+".png")); size.Y < 2*camSize {
+			t.Errorf("%s: maps in a picture of %v", c.model, size)
+		}
+		for _, command := range [][]string{
+			{"filters", "--weights", weights, "--out", "filters.png"},
+			{"activations", "one.png", "--weights", weights, "--layer", c.looked, "--out", "maps.png"},
+		} {
+			if code, stdout, stderr := run(t, dir, command...); code != 0 {
+				t.Errorf("%s: exit code %d\n%s%s", command, code, stdout, stderr)
+			}
+		}
 	}
 }
 

@@ -1,0 +1,95 @@
+package models
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The figures of docs/models.md are those of the graphs, and every network has a row in both tables and a command.
+func TestDocumentation(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("..", "docs", "models.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile("(?m)^\\| `([a-z0-9-]+)` \\| (.*) \\|$").FindAllStringSubmatch(string(b), -1)
+	var names []string
+	for _, m := range table {
+		g, _, err := m.graph(Config{Model: m.name, Classes: 10, Size: m.size})
+		if err != nil {
+			t.Fatal(err)
+		}
+		parameters, products := 0, 0.0
+		for _, x := range g.Nodes() {
+			products += x.MultiplyAdds()
+			for _, p := range x.Params() {
+				if p.Trained() {
+					parameters += p.Len()
+				}
+			}
+		}
+		names = append(names, m.name)
+		if len(rows) != 2*len(table) {
+			continue
+		}
+		want := []string{
+			thousands(parameters), thousands(int(products/1e6+0.5)) + " M", strconv.Itoa(m.size), strconv.Itoa(m.leastSize()),
+		}
+		got := strings.Split(rows[len(names)-1][2], " | ")
+		if diff := cmp.Diff(want, got[:len(want)]); diff != "" {
+			t.Errorf("%s (-graph +documentation):\n%s", m.name, diff)
+		}
+	}
+	var documented []string
+	for _, r := range rows {
+		documented = append(documented, r[1])
+	}
+	if diff := cmp.Diff(append(names, names...), documented); diff != "" {
+		t.Errorf("rows of both tables (-known +documented):\n%s", diff)
+	}
+	documented = nil
+	for _, m := range regexp.MustCompile(`(?m)^ninvk train .*--model ([a-z0-9-]+)`).FindAllStringSubmatch(string(b), -1) {
+		documented = append(documented, m[1])
+	}
+	if diff := cmp.Diff(names, documented); diff != "" {
+		t.Errorf("commands that train (-known +documented):\n%s", diff)
+	}
+}
+
+// The README lists the networks by what they are for.
+func TestReadme(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var small, large []string
+	for _, m := range table {
+		if m.size < imageNet {
+			small = append(small, "`"+m.name+"`")
+		} else {
+			large = append(large, "`"+m.name+"`")
+		}
+	}
+	for _, row := range []string{
+		"| for small images | " + strings.Join(small, " ") + " |",
+		"| for images of 224×224 pixels | " + strings.Join(large, " ") + " |",
+	} {
+		if !strings.Contains(string(b), "\n"+row+"\n") {
+			t.Errorf("README.md lacks the row\n%s", row)
+		}
+	}
+}
+
+// thousands writes a number with commas.
+func thousands(n int) string {
+	s := strconv.Itoa(n)
+	for at := len(s) - 3; at > 0; at -= 3 {
+		s = s[:at] + "," + s[at:]
+	}
+	return s
+}
