@@ -18,8 +18,8 @@ const lostCode = 4
 const longestStep = 25 * time.Second
 
 // Networks measures start-up and whole networks, each batch size in a process of its own. child returns the arguments
-// that make the program exe print the Report of a batch size. Of the batch asked for, half is tried where it does not fit
-// the adapter. Other sizes that do not fit, or would take too long, are left out. Both are noted.
+// that make the program exe print the Report of a batch size. Of the batch asked for, half is tried where it does not
+// fit the adapter. Other sizes that do not fit, or would take too long, are left out. Both are noted.
 //
 // The first process finds the driver's caches empty. Where the adapter wants kernels chosen and they were not before,
 // it does so; its choice, which is kept as the user's, serves the other batch sizes as well.

@@ -300,7 +300,8 @@ func TestMeasures(t *testing.T) {
 
 // Lines about kernels are taken out of a process's messages, in whatever pieces they come.
 func TestMessages(t *testing.T) {
-	text := "first\n" + fmt.Sprintf(CompilingLine, 3, 57) + "second\n" + fmt.Sprintf(CompilingLine, 57, 57) + "ninvk: the last"
+	first, last := fmt.Sprintf(CompilingLine, 3, 57), fmt.Sprintf(CompilingLine, 57, 57)
+	text := "first\n" + first + "second\n" + last + "ninvk: the last"
 	for size := 1; size <= len(text); size++ {
 		var told [][2]int
 		m := messages{compiling: func(done, total int) { told = append(told, [2]int{done, total}) }}

@@ -127,8 +127,8 @@ func Isolate(ctx context.Context, cache string, compiling func(done, total int),
 	return r, nil
 }
 
-// CompilingLine is how a measuring process tells the one that started it how many of its kernels are compiled, and other
-// programs a person.
+// CompilingLine is how a measuring process tells the one that started it, and other commands a person, how many kernels
+// are compiled.
 const CompilingLine = "compiling kernels: %d of %d\n"
 
 // messages are those of a process, without the lines about its kernels.

@@ -12,7 +12,7 @@
 #
 #   TOTAL=540          seconds for all
 #   PARTS='tune bench' some parts only: adapters check tests tune bench peers train
-#   MODELS='...'       which networks bench and peers take; all for all that ninvk has, which takes longer: set TOTAL, too
+#   MODELS='...'       which networks bench and peers take; all for all that there are: raise TOTAL, too
 #   DATA=FOLDER        CIFAR-10's binary files, for training; without it that part is left out
 #   TRAIN='...'        flags of ninvk train; EPOCHS stands for as many as fit the time that is left
 #   NINVK_ADAPTER=...  which adapter, as for ninvk's --adapter

@@ -376,7 +376,8 @@ func (t *Tape) compile() *compilations {
 	}
 	compiled := func() {}
 	if !ahead { // else the driver finds them in its cache
-		compiled = t.d.counted(len(slices.DeleteFunc(slices.Clone(kernels), func(k Kernel) bool { return t.d.compiled(k) != nil })))
+		made := func(k Kernel) bool { return t.d.compiled(k) != nil }
+		compiled = t.d.counted(len(slices.DeleteFunc(slices.Clone(kernels), made)))
 	}
 	go func() {
 		defer close(modules)

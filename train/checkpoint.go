@@ -378,7 +378,8 @@ func (s *Saved) Check(c Config) error {
 		flag     string
 		was, now any
 	}{
-		{"model", was.Model, c.Model}, {"batch", was.Batch, c.Batch}, {"micro-batch", was.Micro, c.Micro}, {"aux", was.Aux, c.Aux}, {"seed", was.Seed, c.Seed}, {"recipe", was.Recipe, c.Recipe},
+		{"model", was.Model, c.Model}, {"batch", was.Batch, c.Batch}, {"micro-batch", was.Micro, c.Micro},
+		{"aux", was.Aux, c.Aux}, {"seed", was.Seed, c.Seed}, {"recipe", was.Recipe, c.Recipe},
 		{"lr", was.LR, c.LR}, {"momentum", was.Momentum, c.Momentum}, {"nesterov", was.Nesterov, c.Nesterov}, {"weight-decay", was.WeightDecay, c.WeightDecay},
 		{"schedule", was.Schedule, c.Schedule}, {"dropout", *was.Dropout, *c.Dropout}, {"label-smoothing", was.LabelSmoothing, c.LabelSmoothing},
 		{"augment", was.Augment, c.Augment}, {"resize", *was.Resize, *c.Resize}, {"sizes", was.Sizes, c.Sizes}, {"mean",

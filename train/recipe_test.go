@@ -347,20 +347,21 @@ func TestCheckModel(t *testing.T) {
 			var usage *UsageError
 			if err := c.CheckModel(); name == "googlenet" && err != nil {
 				t.Error(err)
-			} else if name != "googlenet" && (!errors.As(err, &usage) || usage.Flag != "--aux" || !strings.Contains(err.Error(), "googlenet")) {
+			} else if name != "googlenet" && (!errors.As(err, &usage) || usage.Flag != "--aux" ||
+				!strings.Contains(err.Error(), "googlenet")) {
 				t.Errorf("%s with --aux: %v", name, err)
 			}
 			if least := models.LeastSize(name); least > 1 {
 				c = load(recipe, name)
 				c.Resize = intPtr(least - 1)
 				c.Resolve()
-				err := c.CheckModel()
-				if !errors.As(err, &usage) || usage.Flag != "--resize" || !strings.Contains(err.Error(), fmt.Sprintf("%d×%[1]d", least)) {
+				err, said := c.CheckModel(), fmt.Sprintf("%d×%[1]d", least)
+				if !errors.As(err, &usage) || usage.Flag != "--resize" || !strings.Contains(err.Error(), said) {
 					t.Errorf("%s below its least size: %v", name, err)
 				}
 				c.Resize, c.Sizes = intPtr(224), fmt.Sprintf("%d:0.5", least-1)
 				err = c.CheckModel()
-				if !errors.As(err, &usage) || usage.Flag != "--sizes" || !strings.Contains(err.Error(), fmt.Sprintf("%d×%[1]d", least)) {
+				if !errors.As(err, &usage) || usage.Flag != "--sizes" || !strings.Contains(err.Error(), said) {
 					t.Errorf("%s at first below its least size: %v", name, err)
 				}
 			}

@@ -43,7 +43,8 @@ class Subsample(nn.Module):
         return nn.functional.pad(x[:, :, :: self.stride, :: self.stride], self.zeros)
 
 
-# The module of a layer, by the kind that ninvk calls it, from its attributes, its number of channels, and whether it has a bias.
+# The module of a layer, by the kind that ninvk calls it, from its attributes, its number of channels, and whether it
+# has a bias.
 KINDS = {
     "Conv": lambda a, c, bias: nn.Conv2d(a["in_channels"], c, a["kernel"], a["stride"], a["padding"], bias=bias),
     "Linear": lambda a, c, bias: nn.Sequential(nn.Flatten(), nn.Linear(a["in_features"], c, bias)),

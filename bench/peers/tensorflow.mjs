@@ -41,8 +41,12 @@ const kinds = {
     };
   },
   Linear: (a) => {
-    const w = variable([a.in_features, a.out_features], Math.sqrt(2 / a.in_features)), b = variable([a.out_features], 0);
-    return ([y]) => relu(tf.add(tf.matMul(y.reshape([batch, a.in_features]), w), b), a).reshape([batch, 1, 1, a.out_features]);
+    const w = variable([a.in_features, a.out_features], Math.sqrt(2 / a.in_features));
+    const b = variable([a.out_features], 0);
+    return ([y]) => {
+      const z = tf.add(tf.matMul(y.reshape([batch, a.in_features]), w), b);
+      return relu(z, a).reshape([batch, 1, 1, a.out_features]);
+    };
   },
   BatchNorm: (a, c) => {
     const scale = variable([c], 0, 1), shift = variable([c], 0), mean = tf.zeros([c]), variance = tf.ones([c]);
@@ -60,7 +64,8 @@ const kinds = {
     const [, h, w, c] = y.shape;
     if (h === a.height && w === a.width) return y;
     const rows = tf.matMul(windows(a.height, h), y.reshape([batch, h, w * c]));
-    return tf.matMul(windows(a.width, w), rows.reshape([batch * a.height, w, c])).reshape([batch, a.height, a.width, c]);
+    const all = tf.matMul(windows(a.width, w), rows.reshape([batch * a.height, w, c]));
+    return all.reshape([batch, a.height, a.width, c]);
   },
   Add: (a) => (ys) => relu(tf.addN(ys), a),
   Concat: () => (ys) => tf.concat(ys, 3),
@@ -72,7 +77,8 @@ const kinds = {
 };
 const steps = layers.slice(1).map((l) => {
   if (!kinds[l.kind]) throw new Error(`no operation is known for a layer of kind ${l.kind}`);
-  return { ...l, run: kinds[l.kind](l.attributes, l.output[0], (l.tensors ?? []).some((t) => t.name.endsWith(".bias"))) };
+  const bias = (l.tensors ?? []).some((t) => t.name.endsWith(".bias"));
+  return { ...l, run: kinds[l.kind](l.attributes, l.output[0], bias) };
 });
 
 function forward(training) {

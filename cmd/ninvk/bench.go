@@ -55,7 +55,8 @@ func (c benchCommand) Run(ctx context.Context) error {
 	if c.JSON && c.Go {
 		return &usageError{"--json and --go exclude each other"}
 	}
-	options := bench.Options{Model: c.Model, Size: size, Batch: c.Batch, Others: c.Batches, Budget: 20 * time.Second, Progress: func(string, int, int) {}}
+	options := bench.Options{Model: c.Model, Size: size, Batch: c.Batch, Others: c.Batches, Budget: 20 * time.Second,
+		Progress: func(string, int, int) {}}
 	var end func()
 	options.Tune, end = tuneOptions()
 	defer end()
