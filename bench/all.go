@@ -11,12 +11,15 @@ import (
 	"ninvk/tune"
 )
 
+// lostCode is the exit code of a process for which the adapter had too little memory.
+const lostCode = 4
+
 // longestStep is the longest training step that is measured at other batch sizes than the one asked for.
 const longestStep = 25 * time.Second
 
 // Networks measures start-up and whole networks, each batch size in a process of its own. child returns the arguments
-// that make the program exe print the Report of a batch size. What does not fit the adapter, or would take too long, is
-// left out and noted.
+// that make the program exe print the Report of a batch size. Of the batch asked for, half is tried where it does not
+// fit the adapter. Other sizes that do not fit, or would take too long, are left out. Both are noted.
 //
 // The first process finds the driver's caches empty. Where the adapter wants kernels chosen and they were not before,
 // it does so; its choice, which is kept as the user's, serves the other batch sizes as well.
@@ -27,8 +30,7 @@ func (b *Bench) Networks(ctx context.Context, r *Result, exe string,
 		return err
 	}
 	defer os.RemoveAll(cache)
-	batches := b.batches()
-	total := len(batches) + 1
+	total := len(b.batches()) + 1
 	share := func(from, to string) {
 		if err := tune.Share(from, to, r.Adapter); err != nil {
 			r.Notes = append(r.Notes, fmt.Sprintf("choices of kernels that were measured can't be used: %v", err))
@@ -36,10 +38,19 @@ func (b *Bench) Networks(ctx context.Context, r *Result, exe string,
 	}
 	share("", cache)
 	b.Progress("start-up with empty caches", 0, total)
-	cold, err := Isolate(ctx, cache, exe, child(b.Batch, false)...)
+	compiling := func(done, total int) { b.Progress("compiling kernels", done, total) }
+	cold, err := Isolate(ctx, cache, compiling, exe, child(b.Batch, false)...)
+	var failed *ChildError
+	for errors.As(err, &failed) && failed.Code == lostCode && b.Batch > 1 {
+		b.halve(failed.Message)
+		cold, err = Isolate(ctx, cache, compiling, exe, child(b.Batch, false)...)
+	}
+	r.Notes = append(r.Notes, b.notes...)
 	if err != nil {
 		return err
 	}
+	batches := b.batches()
+	total = len(batches) + 1
 	cold.StartUp.Caches = "cold"
 	r.StartUps = append(r.StartUps, cold.StartUp)
 	share(cache, "")
@@ -57,8 +68,7 @@ func (b *Bench) Networks(ctx context.Context, r *Result, exe string,
 		if i == 0 {
 			folder = cache
 		}
-		report, err := Isolate(ctx, folder, exe, child(batch, true)...)
-		var failed *ChildError
+		report, err := Isolate(ctx, folder, compiling, exe, child(batch, true)...)
 		if i > 0 && errors.As(err, &failed) {
 			r.Notes = append(r.Notes, fmt.Sprintf("batch %d left out: %s", batch, failed.Message))
 			continue

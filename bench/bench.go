@@ -3,7 +3,10 @@
 package bench
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -20,7 +23,8 @@ import (
 // Options say what is measured.
 type Options struct {
 	Model    string
-	Batch    int           // images a step while operators are measured, and of the first network
+	Size     int           // pixels a side of the images; 0: the network's own
+	Batch    int           // images a step while operators are measured, and of the first network; halved until it fits
 	Others   []int         // further batch sizes of whole networks
 	Budget   time.Duration // for the operators of one step, beyond the least number of repetitions
 	Tune     tune.Options  // how kernels are chosen
@@ -54,19 +58,34 @@ type Result struct {
 // Bench measures on one device.
 type Bench struct {
 	Options
-	dev  *gpu.Device
-	data *cifar10.Dataset
+	dev   *gpu.Device
+	data  *cifar10.Dataset
+	notes []string // what was left out, and why
 }
 
 // New prepares measurements on d with the images of data.
 func New(d *gpu.Device, data *cifar10.Dataset, o Options) *Bench {
+	o.Size = cmp.Or(o.Size, models.Size(o.Model))
 	return &Bench{Options: o, dev: d, data: data}
+}
+
+// Notes says what was left out, and why.
+func (b *Bench) Notes() []string { return b.notes }
+
+// halve makes the batch that is asked for half as large, where it does not fit, and notes it.
+func (b *Bench) halve(why string) {
+	b.notes = append(b.notes, fmt.Sprintf("batch %d does not fit, %d is tried: %s", b.Batch, b.Batch/2, why))
+	b.Batch /= 2
 }
 
 // Operators measures every operator of a training step and of an evaluation step, and the steps as a whole.
 func (b *Bench) Operators(ctx context.Context, l Limits) (rows []Operator, steps []Step, err error) {
 	for _, train := range []bool{true, false} {
 		s, err := b.build(ctx, b.Batch, train)
+		for b.Batch > 1 && (errors.As(err, new(*nn.MemoryError)) || errors.As(err, new(*gpu.NoMemoryError))) {
+			b.halve(err.Error())
+			s, err = b.build(ctx, b.Batch, train)
+		}
 		if err != nil {
 			return nil, nil, err
 		}
@@ -94,8 +113,8 @@ type subject struct {
 
 // build sets a network up as ninvk train does by default.
 func (b *Bench) build(ctx context.Context, batch int, train bool) (*subject, error) {
-	size := models.Size(b.Model)
-	graph, out, err := models.Build(models.Config{Model: b.Model, Classes: cifar10.Classes, Size: size, Dropout: 0.5})
+	size := b.Size
+	graph, out, err := models.Build(models.Config{Model: b.Model, Classes: cifar10.Classes, Size: size, Dropout: -1})
 	if err != nil {
 		return nil, err
 	}

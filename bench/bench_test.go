@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"image/png"
 	"math"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -292,6 +294,27 @@ func TestMeasures(t *testing.T) {
 		}
 		if rest := s.Milliseconds - s.Operators - s.Host - s.Submit - s.Gaps; math.Abs(rest) > 1e-6*s.Milliseconds {
 			t.Errorf("%s step: %v ms have no name", s.Step, rest)
+		}
+	}
+}
+
+// Lines about kernels are taken out of a process's messages, in whatever pieces they come.
+func TestMessages(t *testing.T) {
+	first, last := fmt.Sprintf(CompilingLine, 3, 57), fmt.Sprintf(CompilingLine, 57, 57)
+	text := "first\n" + first + "second\n" + last + "ninvk: the last"
+	for size := 1; size <= len(text); size++ {
+		var told [][2]int
+		m := messages{compiling: func(done, total int) { told = append(told, [2]int{done, total}) }}
+		for part := range slices.Chunk([]byte(text), size) {
+			if n, err := m.Write(part); n != len(part) || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		if diff := cmp.Diff([][2]int{{3, 57}, {57, 57}}, told); diff != "" {
+			t.Errorf("by %d bytes (-want +told):\n%s", size, diff)
+		}
+		if got := string(m.text); got != "first\nsecond\nninvk: the last" {
+			t.Errorf("by %d bytes: left is %q", size, got)
 		}
 	}
 }

@@ -21,6 +21,7 @@ var begun = time.Now()
 // StartUp is how long it takes from the start of the program until the first training step is done.
 type StartUp struct {
 	Model  string `json:"model"`
+	Size   int    `json:"size"` // pixels a side of the images
 	Batch  int    `json:"batch"`
 	Caches string `json:"caches"` // cold: the driver's shader cache was empty; warm: it held this program's kernels
 
@@ -81,7 +82,7 @@ func Child(ctx context.Context, adapter string, o Options, network bool) (Report
 		return r, err
 	}
 	r.StartUp = StartUp{
-		Model: o.Model, Batch: o.Batch, Seconds: total.Seconds(), Device: opened.Seconds(),
+		Model: o.Model, Size: b.Size, Batch: o.Batch, Seconds: total.Seconds(), Device: opened.Seconds(),
 		Data: (decoded + s.upload).Seconds(), Tune: s.tune.Seconds(),
 		Compile: max(0, first-second).Seconds(), Step: second.Seconds(),
 	}
@@ -92,10 +93,12 @@ func Child(ctx context.Context, adapter string, o Options, network bool) (Report
 }
 
 // Isolate runs Child in a process of its own: the program exe with args, which must print a Report as JSON. cache is a
-// folder for the driver's shader cache, "" for the usual one.
-func Isolate(ctx context.Context, cache, exe string, args ...string) (Report, error) {
+// folder for the driver's shader cache, "" for the usual one; compiling is told of the process's kernels.
+func Isolate(ctx context.Context, cache string, compiling func(done, total int), exe string, args ...string) (Report,
+	error) {
 	var r Report
-	var out, messages bytes.Buffer
+	var out bytes.Buffer
+	messages := messages{compiling: compiling}
 	c := exec.CommandContext(ctx, exe, args...)
 	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
 	c.WaitDelay = 10 * time.Second
@@ -113,7 +116,7 @@ func Isolate(ctx context.Context, cache, exe string, args ...string) (Report, er
 	case ctx.Err() != nil:
 		return r, ctx.Err()
 	case errors.As(err, &exit):
-		lines := strings.Split(strings.TrimSpace(messages.String()), "\n")
+		lines := strings.Split(strings.TrimSpace(string(messages.text)), "\n")
 		return r, &ChildError{Code: exit.ExitCode(), Message: strings.TrimPrefix(lines[len(lines)-1], "ninvk: ")}
 	case err != nil:
 		return r, fmt.Errorf("starting %s: %w", exe, err)
@@ -122,6 +125,34 @@ func Isolate(ctx context.Context, cache, exe string, args ...string) (Report, er
 		return r, fmt.Errorf("the measuring process printed no report: %w", err)
 	}
 	return r, nil
+}
+
+// CompilingLine is how a measuring process tells the one that started it, and other commands a person, how many kernels
+// are compiled.
+const CompilingLine = "compiling kernels: %d of %d\n"
+
+// messages are those of a process, without the lines about its kernels.
+type messages struct {
+	text      []byte
+	compiling func(done, total int)
+}
+
+func (m *messages) Write(b []byte) (int, error) {
+	m.text = append(m.text, b...)
+	for begin := bytes.LastIndexByte(m.text[:len(m.text)-len(b)], '\n') + 1; ; {
+		n := bytes.IndexByte(m.text[begin:], '\n')
+		if n < 0 {
+			return len(b), nil
+		}
+		end := begin + n + 1
+		var done, total int
+		if _, err := fmt.Sscanf(string(m.text[begin:end]), CompilingLine, &done, &total); err == nil {
+			m.compiling(done, total)
+			m.text = append(m.text[:begin], m.text[end:]...)
+			continue
+		}
+		begin = end
+	}
 }
 
 // ChildError says that a measuring process failed.

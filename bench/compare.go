@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"ninvk/models"
 )
 
 // FileError says that a saved run can't be read.
@@ -21,6 +23,14 @@ func ReadResult(path string) (Result, error) {
 		return Result{}, &FileError{path, err.Error()}
 	}
 	return parseResult(path, raw)
+}
+
+// named is a network with the size of its images, where that is not its own.
+func named(model string, size int) string {
+	if size == 0 || size == models.Size(model) {
+		return model
+	}
+	return fmt.Sprintf("%s@%d", model, size)
 }
 
 func parseResult(path string, raw []byte) (Result, error) {
@@ -65,32 +75,34 @@ func (r Result) WriteComparison(w io.Writer, before Result) error {
 		}
 		for _, o := range r.Operators {
 			was := old[o.key(" ")]
+			if was.Shape != o.Shape { // images of another size
+				continue
+			}
 			name := fmt.Sprintf("%s, batch %d, %s: %s %s %s", o.Model, o.Batch, o.Step, o.Layer, o.Operator, o.Pass)
 			row(t, name, "ms", was.Milliseconds, o.Milliseconds, was.Spread, o.Spread, false)
 		}
 		for _, s := range r.Steps {
 			for _, was := range before.Steps {
-				if was.Model == s.Model && was.Batch == s.Batch && was.Step == s.Step {
-					row(t, fmt.Sprintf("%s, batch %d: %s step", s.Model, s.Batch, s.Step), "ms", was.Milliseconds, s.Milliseconds,
-						was.Spread, s.Spread, false)
+				if named(was.Model, was.Size) == named(s.Model, s.Size) && was.Batch == s.Batch && was.Step == s.Step {
+					name := fmt.Sprintf("%s, batch %d: %s step", named(s.Model, s.Size), s.Batch, s.Step)
+					row(t, name, "ms", was.Milliseconds, s.Milliseconds, was.Spread, s.Spread, false)
 				}
 			}
 		}
 		for _, n := range r.Networks {
 			for _, was := range before.Networks {
-				if was.Model == n.Model && was.Batch == n.Batch {
-					row(t, fmt.Sprintf("%s, batch %d: training", n.Model, n.Batch), "images/s", was.Train, n.Train, was.TrainSpread,
-						n.TrainSpread, true)
-					row(t, fmt.Sprintf("%s, batch %d: inference", n.Model, n.Batch), "images/s", was.Infer, n.Infer, was.InferSpread,
-						n.InferSpread, true)
+				if named(was.Model, was.Size) == named(n.Model, n.Size) && was.Batch == n.Batch {
+					name := fmt.Sprintf("%s, batch %d: ", named(n.Model, n.Size), n.Batch)
+					row(t, name+"training", "images/s", was.Train, n.Train, was.TrainSpread, n.TrainSpread, true)
+					row(t, name+"inference", "images/s", was.Infer, n.Infer, was.InferSpread, n.InferSpread, true)
 				}
 			}
 		}
 		for _, s := range r.StartUps {
 			for _, was := range before.StartUps {
-				if was.Model == s.Model && was.Batch == s.Batch && was.Caches == s.Caches {
-					row(t, fmt.Sprintf("%s, batch %d: start-up, %s caches", s.Model, s.Batch, s.Caches), "s", was.Seconds, s.Seconds,
-						0.05, 0.05, false)
+				if named(was.Model, was.Size) == named(s.Model, s.Size) && was.Batch == s.Batch && was.Caches == s.Caches {
+					name := fmt.Sprintf("%s, batch %d: start-up, %s caches", named(s.Model, s.Size), s.Batch, s.Caches)
+					row(t, name, "s", was.Seconds, s.Seconds, 0.05, 0.05, false)
 				}
 			}
 		}

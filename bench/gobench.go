@@ -21,14 +21,17 @@ func (r Result) WriteGo(w io.Writer) error {
 	}
 	for _, n := range r.Networks {
 		for _, v := range n.TrainSamples {
-			p.line("BenchmarkTrain/model=%s/batch=%d 1 %.0f ns/op %g images/sec\n", n.Model, n.Batch, 1e9*float64(n.Batch)/v, v)
+			p.line("BenchmarkTrain/model=%s/batch=%d 1 %.0f ns/op %g images/sec\n", named(n.Model, n.Size), n.Batch,
+				1e9*float64(n.Batch)/v, v)
 		}
 		for _, v := range n.InferSamples {
-			p.line("BenchmarkInfer/model=%s/batch=%d 1 %.0f ns/op %g images/sec\n", n.Model, n.Batch, 1e9*float64(n.Batch)/v, v)
+			p.line("BenchmarkInfer/model=%s/batch=%d 1 %.0f ns/op %g images/sec\n", named(n.Model, n.Size), n.Batch,
+				1e9*float64(n.Batch)/v, v)
 		}
 	}
 	for _, s := range r.StartUps {
-		p.line("BenchmarkStartUp/model=%s/batch=%d/caches=%s 1 %.0f ns/op\n", s.Model, s.Batch, s.Caches, 1e9*s.Seconds)
+		p.line("BenchmarkStartUp/model=%s/batch=%d/caches=%s 1 %.0f ns/op\n", named(s.Model, s.Size), s.Batch,
+			s.Caches, 1e9*s.Seconds)
 	}
 	return p.err
 }

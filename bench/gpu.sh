@@ -3,15 +3,16 @@
 #
 #   gpu.sh OUT
 #
-# In order of worth: adapters, check, the tests of gpu and ops, tune, bench of nin and nin-bn, of a network at 224×224,
-# the same beside PyTorch, and training to the end of the time. Each part has a limit of its own, and its result is in
+# In order of worth: adapters, check, the tests of gpu and ops, tune, bench of some networks, the same beside
+# PyTorch, and training to the end of the time. Each part has a limit of its own, and its result is in
 # the folder OUT as soon as it is there; an interruption costs what had not begun. OUT.tar.gz holds all of it.
 #
 # It needs the files that `make gpu-kit` puts beside it, and bash, coreutils, gzip and tar; python3 with PyTorch for one
 # part. No Go, no network, no root.
 #
 #   TOTAL=540          seconds for all
-#   PARTS='tune bench' some parts only: adapters check tests tune bench bench224 peers train
+#   PARTS='tune bench' some parts only: adapters check tests tune bench peers train
+#   MODELS='...'       which networks bench and peers take; all for all that there are: raise TOTAL, too
 #   DATA=FOLDER        CIFAR-10's binary files, for training; without it that part is left out
 #   TRAIN='...'        flags of ninvk train; EPOCHS stands for as many as fit the time that is left
 #   NINVK_ADAPTER=...  which adapter, as for ninvk's --adapter
@@ -28,7 +29,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 mkdir -p "$1" || fail "the folder $1 can't be made"
 out=$(cd "$1" && pwd)
 total=${TOTAL:-540}
-parts=" ${PARTS:-adapters check tests tune bench bench224 peers train} "
+parts=" ${PARTS:-adapters check tests tune bench peers train} "
 train=${TRAIN:---model nin-bn --recipe full --epochs EPOCHS}
 command -v timeout >/dev/null || fail "there is no timeout command (of coreutils)"
 programs=$(mktemp -d) && trap 'rm -rf "$programs"' EXIT || fail "there is no place for temporary files"
@@ -104,14 +105,15 @@ part check 40 check.json ./ninvk check --json
 part tests-gpu 40 tests-gpu.txt ./gpu.test -test.v
 part tests-ops 60 tests-ops.txt ./ops.test -test.v
 part tune 60 tune.json ./ninvk tune --json
-for model in nin nin-bn; do
-	part "bench-$model" 90 "bench-$model.json" ./ninvk bench --json --model $model --batches 64,256
+models=${MODELS:-nin nin-bn nin-imagenet}
+[ "$models" != all ] || models=$(./ninvk models --json | sed -n 's/^ *"model": "\(.*\)",$/\1/p')
+for model in $models; do
+	part "bench-$model" 90 "bench-$model.json" ./ninvk bench --json --model "$model" --batches 64,256
 done
-part bench224 90 bench224.json ./ninvk bench --json --model nin-imagenet --batches 64
 python=$(command -v python3 || true)
 if [ -n "$python" ] && "$python" -c 'import torch' 2>/dev/null; then
 	part peers 150 peers.txt "$python" "$here/run.py" --no-install --peers pytorch --ninvk "$programs/ninvk" \
-		--out "$out/peers.md" --seconds 1 --budget 110
+		--models "$(echo $models | tr ' ' ,)" --out "$out/peers.md" --seconds 1 --budget 110
 elif [[ $parts == *" peers "* ]]; then
 	echo "peers: left out, no python3 here has PyTorch" | tee -a "$out/summary.txt"
 fi

@@ -9,6 +9,7 @@ import (
 // Network is how fast a whole network runs.
 type Network struct {
 	Model string `json:"model"`
+	Size  int    `json:"size"` // pixels a side of the images
 	Batch int    `json:"batch"`
 
 	Train       float64 `json:"train_images_per_second"` // median
@@ -27,7 +28,7 @@ type Network struct {
 // memory is that of training; and then inference by batches of the same size. It releases s.
 func (b *Bench) network(ctx context.Context, s *subject) (Network, error) {
 	batch := len(s.entries)
-	n := Network{Model: b.Model, Batch: batch, PlannedBytes: s.net.PlannedBytes()}
+	n := Network{Model: b.Model, Size: b.Size, Batch: batch, PlannedBytes: s.net.PlannedBytes()}
 	rates, err := s.rates(ctx)
 	n.PeakRSS = PeakRSS()
 	s.release()

@@ -71,7 +71,7 @@ func (r Result) Plot(path string) error {
 	dc.SetColor(color.White)
 	dc.Fill(dc.Rectangle.Path())
 	page := draw.Crop(dc, vg.Points(16), vg.Points(-16), vg.Points(14), vg.Points(-14))
-	title := fmt.Sprintf("%s, %s step of %d images: %.0f ms", s.Model, s.Step, s.Batch, s.Milliseconds)
+	title := fmt.Sprintf("%s, %s step of %d images: %.0f ms", named(s.Model, s.Size), s.Step, s.Batch, s.Milliseconds)
 	page.FillText(style(18, xfont.WeightBold, text.XLeft, text.YTop), vg.Point{X: page.Min.X, Y: page.Max.Y}, title)
 	below := fmt.Sprintf("%s, driver %s; %.0f GFLOP/s, %.1f GB/s", r.Adapter.Name, r.Adapter.Driver, r.Limits.GFlops,
 		r.Limits.GBytesPerSecond)

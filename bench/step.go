@@ -12,6 +12,7 @@ import (
 // rounds.
 type Step struct {
 	Model string `json:"model"`
+	Size  int    `json:"size"` // pixels a side of the images
 	Batch int    `json:"batch"`
 	Step  string `json:"step"`
 
@@ -48,7 +49,7 @@ func (s *subject) profile(ctx context.Context, l Limits) ([]Operator, Step, erro
 	rows := operators(r.Commands, l)
 	whole := sampled(r.Whole)
 	step := Step{
-		Model: s.Model, Batch: len(s.entries), Step: s.step(), Submits: r.Submits,
+		Model: s.Model, Size: s.Size, Batch: len(s.entries), Step: s.step(), Submits: r.Submits,
 		Milliseconds: 1e3 * whole.Median, Spread: whole.Spread(), Host: 1e3 * sampled(r.Host).Median,
 		Submit: 1e3 * l.SubmitSeconds * float64(r.Submits),
 	}

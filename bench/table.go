@@ -69,7 +69,7 @@ func (p *printer) limits(r Result) {
 
 func (p *printer) operators(rows []Operator, s Step, commands bool) {
 	p.table(func(t io.Writer) {
-		fmt.Fprintf(t, "%s, operators of the %s step, batch %d\n", s.Model, s.Step, s.Batch)
+		fmt.Fprintf(t, "%s, operators of the %s step, batch %d\n", named(s.Model, s.Size), s.Step, s.Batch)
 		fmt.Fprintln(t, "layer\toperator\tpass\tshape\tms\t\tGFLOP/s\tGB/s\tof limit\tshare\truns\tkernel")
 		for _, o := range rows {
 			if o.Step != s.Step {
@@ -109,8 +109,8 @@ func (p *printer) networks(rows []Network) {
 		fmt.Fprintf(t, "whole networks, images per second\n")
 		fmt.Fprintln(t, "model\tbatch\ttraining\t\tinference\t\tplanned\tpeak RSS")
 		for _, n := range rows {
-			fmt.Fprintf(t, "%s\t%d\t%.1f\t%s\t%.1f\t%s\t%.0f MB\t%s\n", n.Model, n.Batch, n.Train, spread(n.TrainSpread),
-				n.Infer, spread(n.InferSpread),
+			fmt.Fprintf(t, "%s\t%d\t%.1f\t%s\t%.1f\t%s\t%.0f MB\t%s\n", named(n.Model, n.Size), n.Batch, n.Train,
+				spread(n.TrainSpread), n.Infer, spread(n.InferSpread),
 				float64(n.PlannedBytes)/1e6, megabytes(n.PeakRSS))
 		}
 	})

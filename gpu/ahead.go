@@ -27,10 +27,11 @@ const (
 // device with a queue of its own, dispatch the kernels over no workgroups; the device that runs them then finds them in
 // the driver's cache on disk. It is done before the tape's memory is touched, as compilers take much themselves.
 //
-// Nothing but time depends on it: what a helper can't do is done at the kernel's first dispatch.
-func (t *Tape) compileAhead() {
+// Nothing but time depends on it: what a helper can't do is done at the kernel's first dispatch. It says whether there
+// was anything to do.
+func (t *Tape) compileAhead() bool {
 	if t.d.Adapter.ShaderCache == "" || runtime.NumCPU() < 2 {
-		return
+		return false
 	}
 	list := filepath.Join(t.d.Adapter.ShaderCache, listName)
 	known := readList(list)
@@ -44,15 +45,18 @@ func (t *Tape) compileAhead() {
 		commands = append(commands, c)
 	}
 	if len(commands) < leastAhead {
-		return
+		return false
 	}
 	// The longest first, so that helpers end together.
 	slices.SortStableFunc(commands, func(a, b *command) int {
 		return cmp.Compare(len(b.kernel.Source), len(a.kernel.Source))
 	})
+	compiled := t.d.counted(len(commands))
 	compile := func(h *helper, c *command, wait bool) (done bool, err error) {
 		if done, err = h.once(c, list, wait); err != nil {
 			slog.Debug("kernels are not compiled ahead", "kernel", c.label, "error", err)
+		} else if done {
+			compiled()
 		}
 		return done, err
 	}
@@ -84,6 +88,23 @@ func (t *Tape) compileAhead() {
 		})
 	}
 	helpers.Wait()
+	return true
+}
+
+// counted tells Compiling that none of total kernels is compiled, and returns what tells it that another one is.
+func (d *Device) counted(total int) func() {
+	if d.Compiling == nil || total == 0 {
+		return func() {}
+	}
+	var mu sync.Mutex
+	done := 0
+	d.Compiling(0, total)
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		done++
+		d.Compiling(done, total)
+	}
 }
 
 // helper is a device that compiles kernels and never runs one. It has an instance of its own, as the library frees a

@@ -26,6 +26,22 @@ func TestCompileAhead(t *testing.T) {
 		}
 		defer d.Close()
 		d.Adapter.ShaderCache = folder // that of the list; the driver keeps its own
+		told := []int{}
+		d.Compiling = func(done, total int) {
+			told = append(told, done)
+			if total != kernels {
+				t.Errorf("%d kernels to compile, want %d", total, kernels)
+			}
+		}
+		defer func() {
+			var want []int
+			for i := range kernels + 1 {
+				want = append(want, i)
+			}
+			if diff := cmp.Diff(want, told); diff != "" {
+				t.Errorf("kernels compiled (-want +told):\n%s", diff)
+			}
+		}()
 		b, err := d.NewBuffer("sums", 4*values)
 		if err != nil {
 			t.Fatal(err)

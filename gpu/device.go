@@ -39,6 +39,10 @@ func (e *NoMemoryError) Unwrap() error { return e.LostError }
 type Device struct {
 	Adapter Adapter
 
+	// Compiling, where it is set, is told how many kernels are compiled of those that a tape waits for which is played
+	// for the first time, from none to all. Its calls come one after the other, from any goroutine.
+	Compiling func(done, total int)
+
 	device  *wgpu.Device
 	queue   *wgpu.Queue
 	release func()

@@ -2,6 +2,7 @@ package gpu
 
 import (
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/rajveermalviya/go-webgpu/wgpu"
@@ -366,12 +367,17 @@ type compilation struct {
 // compile begins to make the pipelines of all kernels, in the order in which they are used. The library makes one
 // pipeline after the other; meanwhile it reads the sources of the next.
 func (t *Tape) compile() *compilations {
-	t.compileAhead()
+	ahead := t.compileAhead()
 	kernels := t.Kernels()
 	c := &compilations{of: map[string]*compilation{}, ended: make(chan struct{})}
 	modules := make(chan *compilation, len(kernels))
 	for _, k := range kernels {
 		c.of[k.Source] = &compilation{kernel: k, done: make(chan struct{})}
+	}
+	compiled := func() {}
+	if !ahead { // else the driver finds them in its cache
+		made := func(k Kernel) bool { return t.d.compiled(k) != nil }
+		compiled = t.d.counted(len(slices.DeleteFunc(slices.Clone(kernels), made)))
 	}
 	go func() {
 		defer close(modules)
@@ -395,6 +401,7 @@ func (t *Tape) compile() *compilations {
 				k.module.Release()
 			default:
 				k.pipeline, k.err = t.d.pipeline(k.kernel, k.module)
+				compiled()
 			}
 			close(k.done)
 		}

@@ -70,6 +70,17 @@ func (e *UnknownModelError) Error() string {
 	return fmt.Sprintf("unknown model %q; known are %s", e.Name, strings.Join(Names(), ", "))
 }
 
+// SizeError says that images are too small for a network.
+type SizeError struct {
+	Model       string
+	Size, Least int // pixels a side
+}
+
+func (e *SizeError) Error() string {
+	return fmt.Sprintf("images of %d×%[1]d pixels are too small for %s; the smallest that it takes are %d×%[3]d", e.Size,
+		e.Model, e.Least)
+}
+
 // Names are those of all networks, in the order of the table.
 func Names() []string { return namesOf(table) }
 
@@ -100,13 +111,20 @@ func Check(name string) error {
 const channels = 3
 
 // Build is the graph of a network for images [N, 3, Size, Size], and its last node, the logits [N, Classes, 1, 1]. An
-// unknown name is an *UnknownModelError.
+// unknown name is an *UnknownModelError, images too small for the network are a *SizeError.
 func Build(c Config) (*nn.Graph, *nn.Node, error) {
 	m, err := find(c.Model)
 	if err != nil {
 		return nil, nil, err
 	}
-	return m.graph(c)
+	g, x, err := m.graph(c)
+	if err != nil {
+		if least := m.leastSize(); c.Size < least {
+			err = &SizeError{c.Model, c.Size, least}
+		}
+		return nil, nil, err
+	}
+	return g, x, nil
 }
 
 func (m *model) graph(c Config) (*nn.Graph, *nn.Node, error) {
@@ -122,6 +140,17 @@ func Size(name string) int {
 		return 0
 	}
 	return m.size
+}
+
+// WithHeads lists the networks that have auxiliary heads when Config.Aux asks for them.
+func WithHeads() []string {
+	var names []string
+	for _, m := range table {
+		if g, _, err := m.graph(Config{Model: m.name, Classes: 1, Size: m.size, Aux: 1}); err == nil && len(g.Heads()) > 0 {
+			names = append(names, m.name)
+		}
+	}
+	return names
 }
 
 // Source says whose definition a network is, "" for an unknown one.

@@ -115,6 +115,9 @@ type Head struct {
 // AddLoss makes x an output that has a loss of its own in training, times weight.
 func (g *Graph) AddLoss(x *Node, weight float64) { g.heads = append(g.heads, Head{x, weight}) }
 
+// Heads lists the outputs that AddLoss was told of.
+func (g *Graph) Heads() []Head { return g.heads }
+
 func (g *Graph) add(name string, l layer, inputs ...*Node) *Node {
 	n := &Node{Name: g.scope + name, id: len(g.nodes), layer: l, inputs: inputs}
 	g.nodes = append(g.nodes, n)

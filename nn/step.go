@@ -92,6 +92,9 @@ func (s *slot) collect() (StepResult, error) {
 	return StepResult{Step: s.step, Loss: f(0), Correct: int(f(4)), GradientNorm: f(8), NotFinite: int(f(12))}, nil
 }
 
+// EvalBatch is the most images that EvalStep takes.
+func (n *Net) EvalBatch() int { return n.Options.part() }
+
 // EvalStep submits the evaluation of one batch: its loss and number right are added to the totals. It waits when the adapter is ringSlots steps behind,
 // so that progress means something. Training steps must have been drained.
 func (n *Net) EvalStep(images *ops.Images, entries []Entry) error {
@@ -103,7 +106,7 @@ func (n *Net) EvalStep(images *ops.Images, entries []Entry) error {
 	}
 	n.next = (n.next + 1) % len(n.ring)
 	n.stepWords = [5]uint32{}
-	if err := n.checkBatch(len(entries), n.Options.part()); err != nil {
+	if err := n.checkBatch(len(entries), n.EvalBatch()); err != nil {
 		return err
 	}
 	return n.submitRead(n.key(images, len(entries), false), entries, s.readback)

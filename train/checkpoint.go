@@ -378,9 +378,10 @@ func (s *Saved) Check(c Config) error {
 		flag     string
 		was, now any
 	}{
-		{"model", was.Model, c.Model}, {"batch", was.Batch, c.Batch}, {"seed", was.Seed, c.Seed}, {"recipe", was.Recipe, c.Recipe},
+		{"model", was.Model, c.Model}, {"batch", was.Batch, c.Batch}, {"micro-batch", was.Micro, c.Micro},
+		{"aux", was.Aux, c.Aux}, {"seed", was.Seed, c.Seed}, {"recipe", was.Recipe, c.Recipe},
 		{"lr", was.LR, c.LR}, {"momentum", was.Momentum, c.Momentum}, {"nesterov", was.Nesterov, c.Nesterov}, {"weight-decay", was.WeightDecay, c.WeightDecay},
-		{"schedule", was.Schedule, c.Schedule}, {"dropout", was.Dropout, c.Dropout}, {"label-smoothing", was.LabelSmoothing, c.LabelSmoothing},
+		{"schedule", was.Schedule, c.Schedule}, {"dropout", *was.Dropout, *c.Dropout}, {"label-smoothing", was.LabelSmoothing, c.LabelSmoothing},
 		{"augment", was.Augment, c.Augment}, {"resize", *was.Resize, *c.Resize}, {"sizes", was.Sizes, c.Sizes}, {"mean",
 			was.Mean, c.Mean}, {"std", was.Std, c.Std}, {"ema", was.EMA, c.EMA}, {"no-shuffle", !was.Shuffle, !c.Shuffle}, {"init", was.Init, c.Init}, {"clip-norm", was.ClipNorm, c.ClipNorm},
 	} {

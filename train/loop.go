@@ -14,7 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -46,8 +46,8 @@ type Job struct {
 	// result: the weights are read back then anyway, and of an evaluation the logits of the first images are.
 	Observe func(Observation)
 
-	// Note is told what a reader should know of the weights to start from, a sentence at a time; nil: nobody wants to
-	// know.
+	// Note is told what a reader should know of the run and of the weights to start from, a sentence at a time; nil:
+	// nobody wants to know.
 	Note func(string)
 
 	disk disk // nil: the real one
@@ -146,6 +146,9 @@ func ResumeCommand(dir string) string {
 // current step is finished, checkpoint, weights and plots are written, and the summary says Interrupted.
 func (j *Job) Run(ctx context.Context) (Summary, error) {
 	c := j.Config
+	if err := c.CheckModel(); err != nil {
+		return Summary{}, err
+	}
 	size := c.size()
 	sizes, err := ParseSizes(c.Sizes)
 	if err == nil && j.Resume == nil { // what was begun goes on
@@ -182,13 +185,9 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	l.about = models.Metadata{Model: c.Model, Size: size, Classes: j.Data.Classes, Mean: models.Mean, Std: models.Std}
 	graph, out, err := l.graph(size)
 	if err != nil {
-		return Summary{}, &UsageError{"--resize", fmt.Sprint(size), fmt.Sprintf("%s can't take images of this size: %v", c.Model, err)}
+		return Summary{}, err
 	}
-	for _, smaller := range sizes.Below(size) {
-		if _, _, err := l.graph(smaller); err != nil {
-			return Summary{}, &UsageError{"--sizes", strconv.Quote(c.Sizes), fmt.Sprintf("%s can't take images of %d pixels a side: %v; leave this stretch out with --sizes ''", c.Model, smaller, err)}
-		}
-	}
+	l.tellParts(graph)
 	var initial chan *models.Weights // nil where a checkpoint has them
 	if j.Resume == nil || j.Resume.Checkpoint == nil {
 		initial = make(chan *models.Weights, 1)
@@ -291,7 +290,20 @@ func (l *loop) readInit(given models.Given) (*models.Network, error) {
 // graph is the network for images of size pixels a side, and its last node.
 func (l *loop) graph(size int) (*nn.Graph, *nn.Node, error) {
 	return models.Build(models.Config{Model: l.Config.Model, Classes: len(l.Data.Classes), Size: size,
-		Dropout: l.Config.Dropout})
+		Dropout: *l.Config.Dropout, Aux: l.Config.Aux})
+}
+
+// tellParts says what computing a batch in parts changes of the network's results.
+func (l *loop) tellParts(g *nn.Graph) {
+	c := l.Config
+	normalises := slices.ContainsFunc(g.Nodes(), func(n *nn.Node) bool {
+		_, ok := n.Op().(ops.BatchNorm)
+		return ok
+	})
+	if l.Note != nil && normalises && c.Part() < c.Batch {
+		l.Note(fmt.Sprintf("batch normalisation takes its statistics from %d images at a time, as --micro-batch has it, "+
+			"rather than from all %d of a batch", c.Micro, c.Batch))
+	}
 }
 
 // chooseKernels asks for the variants at all sizes of the run.
@@ -327,7 +339,7 @@ func (l *loop) build(step int) (*nn.Net, error) {
 func (l *loop) options(size, since int) nn.Options {
 	c := l.Config
 	return nn.Options{
-		Batch: c.Batch, Train: true,
+		Batch: c.Batch, Micro: c.Micro, Train: true,
 		Loss:      ops.CrossEntropy{Smoothing: c.LabelSmoothing},
 		Clip:      ops.GradNorm{Clip: c.ClipNorm},
 		Optimiser: ops.SGD{Momentum: c.Momentum, WeightDecay: c.WeightDecay, Nesterov: c.Nesterov},
@@ -810,8 +822,8 @@ func evaluate(ctx context.Context, net *nn.Net, images *ops.Images, split cifar1
 	if net.Options.Pairs {
 		views = append(views, cifar10.Mirror(size))
 	}
-	batch := net.Options.Batch / len(views)
-	entries := make([]nn.Entry, 0, net.Options.Batch)
+	batch := net.EvalBatch() / len(views)
+	entries := make([]nn.Entry, 0, net.EvalBatch())
 	for from := 0; from < split.Len() && ctx.Err() == nil; from += batch {
 		entries = entries[:0]
 		for _, m := range views {

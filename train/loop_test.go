@@ -8,8 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"ninvk/cifar10"
 	"ninvk/gpu"
@@ -78,7 +82,7 @@ func runJobOn(t *testing.T, ctx context.Context, disk disk, data *cifar10.Datase
 func TestOverfits(t *testing.T) {
 	s, err := runJob(t, context.Background(), subset(t, 200, 20), silent{}, func(c *Config) {
 		c.Batch, c.Epochs, c.EvalEvery = 20, 8, 8
-		c.LR, c.Dropout, c.LabelSmoothing, c.Augment = 0.1, 0, 0, "none"
+		c.LR, c.Dropout, c.LabelSmoothing, c.Augment = 0.1, floatPtr(0), 0, "none"
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -88,12 +92,58 @@ func TestOverfits(t *testing.T) {
 	}
 }
 
+// A batch computed in parts gives the same as at once where a network has no batch normalisation.
+func TestMicroBatch(t *testing.T) {
+	losses := func(micro int) (all []float64) {
+		s, err := runJob(t, context.Background(), subset(t, 20, 10), silent{}, func(c *Config) {
+			size, steps := models.LeastSize("lenet5"), 10
+			c.Model, c.Resize, c.Batch, c.Micro, c.MaxSteps, c.EvalEvery = "lenet5", &size, 8, micro, &steps, 100
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := ReadMetrics(filepath.Join(s.Dir, MetricsFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range m.Steps {
+			all = append(all, x.Loss)
+		}
+		return all
+	}
+	whole := losses(0)
+	if diff := cmp.Diff(whole, losses(3), cmpopts.EquateApprox(1e-5, 0)); diff != "" || len(whole) != 10 {
+		t.Errorf("losses (-at once +in parts):\n%s", diff)
+	}
+}
+
+// What batch normalisation sees of a batch in parts is said, and only where it matters.
+func TestTellParts(t *testing.T) {
+	for _, c := range []struct {
+		model        string
+		batch, micro int
+		said         bool
+	}{{"nin-bn", 64, 16, true}, {"nin", 64, 16, false}, {"nin-bn", 64, 0, false}, {"nin-bn", 16, 16, false}} {
+		var notes []string
+		l := &loop{Job: &Job{Config: Config{Model: c.model, Batch: c.batch, Micro: c.micro}}}
+		l.Note = func(s string) { notes = append(notes, s) }
+		g, _, err := models.Build(models.Config{Model: c.model, Classes: 10, Size: 32})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.tellParts(g)
+		if said := len(notes) == 1 && strings.Contains(notes[0], "16 images at a time"); said != c.said {
+			t.Errorf("%+v: %q", c, notes)
+		}
+	}
+}
+
 func TestSameSeedSameBytes(t *testing.T) {
 	data := subset(t, 20, 10) // the last batch of an epoch is a smaller one
 	var first []byte
 	for range 2 {
 		s, err := runJob(t, context.Background(), data, silent{}, func(c *Config) {
-			c.Batch, c.Epochs, c.Dropout, c.Seed = 8, 2, 0.5, 7
+			c.Batch, c.Epochs, c.Dropout, c.Seed = 8, 2, floatPtr(0.5), 7
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -40,32 +40,34 @@ var recipeFiles embed.FS
 // Config is everything a training run needs to know. Keys in TOML files are
 // the names of the command line's flags.
 type Config struct {
-	Data           string  `toml:"data" json:"data" comment:"a folder, sample or auto"`
-	Model          string  `toml:"model" json:"model"`
-	Recipe         string  `toml:"recipe" json:"recipe" comment:"where settings come from that nothing else gives"`
-	Epochs         int     `toml:"epochs" json:"epochs"`
-	MaxSteps       *int    `toml:"max-steps" json:"max_steps,omitempty" comment:"the run stops after so many steps"` // nil: no limit
-	Batch          int     `toml:"batch" json:"batch" comment:"images a step"`
-	LR             float64 `toml:"lr" json:"lr" comment:"learning rate that the schedule scales"`
-	Momentum       float64 `toml:"momentum" json:"momentum"`
-	Nesterov       bool    `toml:"nesterov" json:"nesterov"`
-	WeightDecay    float64 `toml:"weight-decay" json:"weight_decay"`
-	Schedule       string  `toml:"schedule" json:"schedule" comment:"step:EPOCHS:FACTOR, cosine, onecycle or constant"`
-	Dropout        float64 `toml:"dropout" json:"dropout" comment:"probability that an activation is dropped"`
-	LabelSmoothing float64 `toml:"label-smoothing" json:"label_smoothing"`
-	Augment        string  `toml:"augment" json:"augment" comment:"none, flip or flip-crop"`
-	Resize         *int    `toml:"resize" json:"resize,omitempty" comment:"pixels a side; 0: the data's own size"` // nil: the model's own, see Resolve
-	Mean           string  `toml:"mean" json:"mean" comment:"of red, green and blue from 0 to 1, as 0.5,0.4,0.3 or one for all; empty: what the weights to start from tell, else ImageNet's"`
-	Std            string  `toml:"std" json:"std" comment:"standard deviation, likewise"`
-	Sizes          string  `toml:"sizes" json:"sizes" comment:"smaller images first, as 16:0.6,24:0.3 (pixels a side, share of the steps); empty: none"`
-	EMA            float64 `toml:"ema" json:"ema" comment:"decay a step of the averaged weights, which are evaluated and kept; 0: no averaging"`
-	Shuffle        bool    `toml:"shuffle" json:"shuffle"`
-	Seed           uint64  `toml:"seed" json:"seed"`
-	Adapter        string  `toml:"adapter" json:"adapter" comment:"index, name or type; empty: the default adapter"`
-	Init           string  `toml:"init" json:"init" comment:"weights to start from; empty: random ones from the seed"`
-	Out            string  `toml:"out" json:"out" comment:"the run folder"`
-	EvalEvery      int     `toml:"eval-every" json:"eval_every" comment:"epochs between evaluations"`
-	EvalTrain      int     `toml:"eval-train" json:"eval_train" comment:"training images that are evaluated; 0: all"`
+	Data           string   `toml:"data" json:"data" comment:"a folder, sample or auto"`
+	Model          string   `toml:"model" json:"model"`
+	Recipe         string   `toml:"recipe" json:"recipe" comment:"where settings come from that nothing else gives"`
+	Epochs         int      `toml:"epochs" json:"epochs"`
+	MaxSteps       *int     `toml:"max-steps" json:"max_steps,omitempty" comment:"the run stops after so many steps"` // nil: no limit
+	Batch          int      `toml:"batch" json:"batch" comment:"images a step"`
+	Micro          int      `toml:"micro-batch" json:"micro_batch" comment:"most images of a step computed at a time, whose gradients are added up; 0: all"`
+	LR             float64  `toml:"lr" json:"lr" comment:"learning rate that the schedule scales"`
+	Momentum       float64  `toml:"momentum" json:"momentum"`
+	Nesterov       bool     `toml:"nesterov" json:"nesterov"`
+	WeightDecay    float64  `toml:"weight-decay" json:"weight_decay"`
+	Schedule       string   `toml:"schedule" json:"schedule" comment:"step:EPOCHS:FACTOR, cosine, onecycle or constant"`
+	Dropout        *float64 `toml:"dropout" json:"dropout" comment:"probability that an activation is dropped; -1: each dropout's own"` // nil: see Resolve
+	Aux            float64  `toml:"aux" json:"aux" comment:"weight of the losses of auxiliary heads; 0: the network is trained without them"`
+	LabelSmoothing float64  `toml:"label-smoothing" json:"label_smoothing"`
+	Augment        string   `toml:"augment" json:"augment" comment:"none, flip or flip-crop"`
+	Resize         *int     `toml:"resize" json:"resize,omitempty" comment:"pixels a side; 0: the data's own size"` // nil: the model's own, see Resolve
+	Mean           string   `toml:"mean" json:"mean" comment:"of red, green and blue from 0 to 1, as 0.5,0.4,0.3 or one for all; empty: what the weights to start from tell, else ImageNet's"`
+	Std            string   `toml:"std" json:"std" comment:"standard deviation, likewise"`
+	Sizes          string   `toml:"sizes" json:"sizes" comment:"smaller images first, as 16:0.6,24:0.3 (pixels a side, share of the steps); empty: none"`
+	EMA            float64  `toml:"ema" json:"ema" comment:"decay a step of the averaged weights, which are evaluated and kept; 0: no averaging"`
+	Shuffle        bool     `toml:"shuffle" json:"shuffle"`
+	Seed           uint64   `toml:"seed" json:"seed"`
+	Adapter        string   `toml:"adapter" json:"adapter" comment:"index, name or type; empty: the default adapter"`
+	Init           string   `toml:"init" json:"init" comment:"weights to start from; empty: random ones from the seed"`
+	Out            string   `toml:"out" json:"out" comment:"the run folder"`
+	EvalEvery      int      `toml:"eval-every" json:"eval_every" comment:"epochs between evaluations"`
+	EvalTrain      int      `toml:"eval-train" json:"eval_train" comment:"training images that are evaluated; 0: all"`
 
 	ClipNorm        float64 `toml:"clip-norm" json:"clip_norm" comment:"largest norm of all gradients together; 0: no limit"`
 	CheckpointEvery int     `toml:"checkpoint-every" json:"checkpoint_every" comment:"steps between checkpoints besides those of each epoch; 0: every five minutes"`
@@ -125,10 +127,21 @@ func RecipeTitle(text string) string {
 	return strings.Join(words, " ")
 }
 
+// OwnDropout as Config.Dropout leaves each dropout of a network its own probability.
+const OwnDropout = -1
+
 // LoadRecipe returns the settings of a recipe, with the defaults of what
 // recipes don't say (data, model, seed and so on). An unknown name is a
-// *UsageError that lists the known ones.
+// *UsageError that lists the known ones. Its dropout is for its own model, and
+// left to Resolve, which knows the run's.
 func LoadRecipe(name string) (Config, error) {
+	c, err := wholeRecipe(name)
+	c.Dropout = nil
+	return c, err
+}
+
+// wholeRecipe is LoadRecipe with the dropout.
+func wholeRecipe(name string) (Config, error) {
 	c := defaults()
 	text, err := RecipeText("--recipe", name)
 	if err != nil {
@@ -209,7 +222,7 @@ func merge(text []byte, c *Config) error {
 	// Decoded into a copy that shares no pointers, so that an error leaves c
 	// as it was and the decoder does not write through another Config.
 	merged := *c
-	merged.MaxSteps, merged.Resize = clone(c.MaxSteps), clone(c.Resize)
+	merged.MaxSteps, merged.Resize, merged.Dropout = clone(c.MaxSteps), clone(c.Resize), clone(c.Dropout)
 	dec := toml.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
 	err := dec.Decode(&merged)
@@ -259,7 +272,7 @@ func keyAt(text []byte, line int) string {
 	return strings.TrimSpace(key)
 }
 
-func clone(p *int) *int {
+func clone[T any](p *T) *T {
 	if p == nil {
 		return nil
 	}
@@ -268,9 +281,12 @@ func clone(p *int) *int {
 }
 
 // Resolve fills in what depends on other settings: a size that was not given
-// is the model's own, 0 where that is the data's, and
-// of the recipe's sizes those at the end that are not below it are left out.
-// After it, Resize is not nil.
+// is the model's own, 0 where that is the data's; a dropout that was not given
+// is the recipe's if the model is, for which it was measured, else each
+// dropout's own; and of the recipe's sizes those at the end that are not below
+// the run's are left out, and all of them for a model that does not take them or
+// is for images of another size.
+// After it, Resize and Dropout are not nil.
 func (c *Config) Resolve() {
 	if c.Resize == nil {
 		size := models.Size(c.Model)
@@ -279,9 +295,56 @@ func (c *Config) Resolve() {
 		}
 		c.Resize = &size
 	}
-	if recipe, err := LoadRecipe(c.Recipe); err == nil && c.Sizes == recipe.Sizes {
-		c.Sizes = trimSizes(c.Sizes, c.size())
+	recipe, err := wholeRecipe(c.Recipe)
+	if c.Dropout == nil {
+		own := float64(OwnDropout)
+		if c.Dropout = &own; err == nil && c.Model == recipe.Model && recipe.Dropout != nil {
+			c.Dropout = recipe.Dropout
+		}
 	}
+	if err == nil && c.Sizes == recipe.Sizes {
+		c.Sizes = trimSizes(c.Sizes, c.size())
+		sizes, err := ParseSizes(c.Sizes)
+		least := models.LeastSize(c.Model)
+		tooSmall := func(p sizePhase) bool { return p.pixels < least }
+		if err == nil && (models.Size(c.Model) != models.Size(recipe.Model) || slices.ContainsFunc(sizes, tooSmall)) {
+			c.Sizes = ""
+		}
+	}
+}
+
+// CheckModel says whether there is the network, and whether it takes the run's
+// images and has what is set for it: what can be told before the data is read
+// and the adapter opened. The settings must be resolved and valid. An unknown
+// network is a *models.UnknownModelError, all else a *UsageError.
+func (c Config) CheckModel() error {
+	of := models.Config{Model: c.Model, Classes: 2, Size: c.size(), Dropout: *c.Dropout, Aux: c.Aux}
+	g, _, err := models.Build(of)
+	switch {
+	case errors.As(err, new(*models.UnknownModelError)):
+		return err
+	case errors.As(err, new(*models.SizeError)):
+		return &UsageError{"--resize", strconv.Itoa(*c.Resize), err.Error()}
+	case err != nil:
+		return &UsageError{"--resize", strconv.Itoa(*c.Resize),
+			fmt.Sprintf("%s can't take images of %d×%[2]d pixels: %v", c.Model, of.Size, err)}
+	}
+	if c.Aux > 0 && len(g.Heads()) == 0 {
+		return &UsageError{"--aux", fmt.Sprint(c.Aux), fmt.Sprintf("%s has no auxiliary heads; of the networks %s has",
+			c.Model, strings.Join(models.WithHeads(), ", "))}
+	}
+	sizes, err := ParseSizes(c.Sizes)
+	if err != nil {
+		return err
+	}
+	for _, size := range sizes.Below(c.size()) {
+		of.Size = size
+		if _, _, err := models.Build(of); err != nil {
+			return &UsageError{"--sizes", strconv.Quote(c.Sizes),
+				fmt.Sprintf("%v; leave this stretch out with --sizes ''", err)}
+		}
+	}
+	return nil
 }
 
 // size is that of the run's images, in pixels a side.
@@ -290,6 +353,14 @@ func (c Config) size() int {
 		return cifar10.Width
 	}
 	return *c.Resize
+}
+
+// Part is the most images of a step that are computed at a time.
+func (c Config) Part() int {
+	if c.Micro > 0 {
+		return min(c.Micro, c.Batch)
+	}
+	return c.Batch
 }
 
 // given is what the settings say of the weights to start from.
@@ -325,12 +396,9 @@ func (c Config) TotalSteps(stepsPerEpoch int) int {
 // maxEpochs keeps the number of steps countable.
 const maxEpochs = 1_000_000
 
-// What --resize takes, in pixels a side: smaller leaves a network nothing to
-// pool, larger is surely a slip.
-const (
-	minResize = 8
-	maxResize = 4096
-)
+// maxResize is the largest that --resize takes, in pixels a side: larger is
+// surely a slip. The smallest is the network's matter.
+const maxResize = 4096
 
 // Validate checks every setting that can be judged without the data, the
 // model or the adapter. The error is a *UsageError.
@@ -357,6 +425,12 @@ func (c Config) Validate() error {
 		}
 		return nil
 	}
+	dropout := func(v *float64) error {
+		if v == nil || *v == OwnDropout || *v >= 0 && *v < 1 {
+			return nil
+		}
+		return usage("dropout", *v, fmt.Sprintf("must be at least 0 and below 1, or %d for each dropout's own", OwnDropout))
+	}
 	maxSteps := 1
 	if c.MaxSteps != nil {
 		maxSteps = *c.MaxSteps
@@ -366,7 +440,7 @@ func (c Config) Validate() error {
 		atLeastOne("max-steps", maxSteps),
 		atLeastOne("batch", c.Batch),
 		fraction("momentum", c.Momentum),
-		fraction("dropout", c.Dropout),
+		dropout(c.Dropout),
 		fraction("ema", c.EMA),
 		fraction("label-smoothing", c.LabelSmoothing),
 		atLeastOne("eval-every", c.EvalEvery),
@@ -390,12 +464,16 @@ func (c Config) Validate() error {
 		return usage("clip-norm", c.ClipNorm, "must be a finite number above 0, or 0 for no limit")
 	case c.EvalTrain < 0:
 		return usage("eval-train", c.EvalTrain, "must be a number of images, or 0 for all")
+	case c.Micro < 0:
+		return usage("micro-batch", c.Micro, "must be at least 1 image, or 0 for the whole batch at once")
+	case !(c.Aux >= 0) || math.IsInf(c.Aux, 0):
+		return usage("aux", c.Aux, "must be a finite number above 0, or 0 for no auxiliary heads")
 	case c.CheckpointEvery < 0:
 		return usage("checkpoint-every", c.CheckpointEvery, "must be a number of steps, or 0 for every five minutes")
 	case c.OnDivergence != StopOnDivergence && c.OnDivergence != RollbackOnDivergence:
 		return usage("on-divergence", strconv.Quote(c.OnDivergence), "must be stop or rollback")
-	case c.Resize != nil && *c.Resize != 0 && (*c.Resize < minResize || *c.Resize > maxResize):
-		return usage("resize", *c.Resize, fmt.Sprintf("must be 0 (the data's own size) or from %d to %d pixels", minResize, maxResize))
+	case c.Resize != nil && (*c.Resize < 0 || *c.Resize > maxResize):
+		return usage("resize", *c.Resize, fmt.Sprintf("must be 0 (the data's own size) or from 1 to %d pixels", maxResize))
 	case c.Seed > math.MaxInt64:
 		// TOML has no larger integers, and config.toml must hold the seed.
 		return usage("seed", c.Seed, fmt.Sprintf("must be at most %d", math.MaxInt64))

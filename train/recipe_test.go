@@ -2,6 +2,7 @@ package train
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/pelletier/go-toml/v2"
+
+	"ninvk/models"
 )
 
 func seedConfig(t *testing.T) Config {
@@ -33,11 +36,13 @@ func writeFile(t *testing.T, text string) string {
 
 func intPtr(v int) *int { return &v }
 
+func floatPtr(v float64) *float64 { return &v }
+
 func TestRecipeSeedIsThePublishedOne(t *testing.T) {
 	want := Config{
 		Data: "auto", Model: "nin", Recipe: "seed",
 		Epochs: 100, Batch: 64, LR: 0.01, Momentum: 0.9, WeightDecay: 0.0005,
-		Schedule: "step:10:0.6", Dropout: 0.5, Augment: "flip",
+		Schedule: "step:10:0.6", Augment: "flip",
 		Shuffle: true, Seed: 1, EvalEvery: 1, OnDivergence: "stop",
 	}
 	if diff := cmp.Diff(want, seedConfig(t)); diff != "" {
@@ -69,9 +74,9 @@ func TestRecipesAreValidAndSayTheSameThings(t *testing.T) {
 		if err := toml.Unmarshal(text, &m); err != nil {
 			t.Fatal(err)
 		}
-		keys := []string{"epochs", "batch", "lr", "momentum", "nesterov", "weight-decay", "schedule", "dropout", "label-smoothing", "augment"}
+		keys := []string{"epochs", "batch", "lr", "momentum", "nesterov", "weight-decay", "schedule", "label-smoothing", "augment"}
 		for k := range m {
-			if !slices.Contains(append(keys, "model", "sizes", "ema", "eval-every", "eval-train"), k) { // the usual model, and off, where a recipe leaves them out
+			if !slices.Contains(append(keys, "model", "dropout", "sizes", "ema", "eval-every", "eval-train"), k) { // the usual model, and off, where a recipe leaves them out
 				t.Errorf("recipe %s sets %s, which is no matter of recipes", name, k)
 			}
 		}
@@ -277,6 +282,98 @@ func TestResolveAndTotalSteps(t *testing.T) {
 	}
 }
 
+// A dropout that is given is that of the run; a recipe's is for the recipe's own model; else each dropout has its own.
+func TestResolveDropout(t *testing.T) {
+	for _, c := range []struct {
+		recipe, model string
+		given         *float64
+		want          float64
+	}{
+		{"seed", "nin", nil, OwnDropout},
+		{"seed", "googlenet", nil, OwnDropout},
+		{"seed", "googlenet", floatPtr(0.5), 0.5},
+		{"full", "nin-bn", nil, 0.1},
+		{"full", "googlenet", nil, OwnDropout},
+		{"full", "googlenet", floatPtr(0.1), 0.1},
+		{"full", "nin-bn", floatPtr(OwnDropout), OwnDropout},
+		{"fast", "nin-bn", nil, 0},
+		{"fast", "alexnet", nil, OwnDropout},
+	} {
+		cfg, err := LoadConfig(c.recipe, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Model, cfg.Dropout = c.model, c.given
+		if cfg.Resolve(); *cfg.Dropout != c.want {
+			t.Errorf("recipe %s, %s, given %v: dropout %v, want %v", c.recipe, c.model, c.given, *cfg.Dropout, c.want)
+		}
+		written, err := toml.Marshal(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := Config{}
+		if err := merge(written, &again); err != nil {
+			t.Fatal(err)
+		}
+		again.Resolve()
+		if diff := cmp.Diff(cfg, again); diff != "" {
+			t.Errorf("-resolved +written and read:\n%s", diff)
+		}
+	}
+}
+
+// Every network can be trained by its name alone, with every recipe.
+func TestCheckModel(t *testing.T) {
+	load := func(recipe, model string) Config {
+		t.Helper()
+		c, err := LoadConfig(recipe, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Model = model
+		return c
+	}
+	for _, recipe := range Recipes() {
+		for _, name := range models.Names() {
+			c := load(recipe, name)
+			c.Resolve()
+			if err := c.CheckModel(); err != nil {
+				t.Errorf("recipe %s: %v", recipe, err)
+			}
+			if c.size() != models.Size(name) {
+				t.Errorf("%s is trained at %d pixels", name, c.size())
+			}
+			c.Aux = 0.3
+			var usage *UsageError
+			if err := c.CheckModel(); name == "googlenet" && err != nil {
+				t.Error(err)
+			} else if name != "googlenet" && (!errors.As(err, &usage) || usage.Flag != "--aux" ||
+				!strings.Contains(err.Error(), "googlenet")) {
+				t.Errorf("%s with --aux: %v", name, err)
+			}
+			if least := models.LeastSize(name); least > 1 {
+				c = load(recipe, name)
+				c.Resize = intPtr(least - 1)
+				c.Resolve()
+				err, said := c.CheckModel(), fmt.Sprintf("%d×%[1]d", least)
+				if !errors.As(err, &usage) || usage.Flag != "--resize" || !strings.Contains(err.Error(), said) {
+					t.Errorf("%s below its least size: %v", name, err)
+				}
+				c.Resize, c.Sizes = intPtr(224), fmt.Sprintf("%d:0.5", least-1)
+				err = c.CheckModel()
+				if !errors.As(err, &usage) || usage.Flag != "--sizes" || !strings.Contains(err.Error(), said) {
+					t.Errorf("%s at first below its least size: %v", name, err)
+				}
+			}
+		}
+	}
+	c := load("seed", "nix")
+	c.Resolve()
+	if err := c.CheckModel(); !errors.As(err, new(*models.UnknownModelError)) {
+		t.Errorf("an unknown model: %v", err)
+	}
+}
+
 func TestValidate(t *testing.T) {
 	nan, inf := math.NaN(), math.Inf(1)
 	for _, c := range []struct {
@@ -299,14 +396,18 @@ func TestValidate(t *testing.T) {
 		{"--weight-decay", func(c *Config) { c.WeightDecay = -1 }},
 		{"--weight-decay", func(c *Config) { c.WeightDecay = nan }},
 		{"--weight-decay", func(c *Config) { c.WeightDecay = inf }},
-		{"--dropout", func(c *Config) { c.Dropout = 1 }},
-		{"--dropout", func(c *Config) { c.Dropout = nan }},
+		{"--dropout", func(c *Config) { c.Dropout = floatPtr(1) }},
+		{"--dropout", func(c *Config) { c.Dropout = &nan }},
+		{"--dropout", func(c *Config) { c.Dropout = floatPtr(-0.5) }},
+		{"--micro-batch", func(c *Config) { c.Micro = -1 }},
+		{"--aux", func(c *Config) { c.Aux = -0.3 }},
+		{"--aux", func(c *Config) { c.Aux = nan }},
+		{"--aux", func(c *Config) { c.Aux = inf }},
 		{"--label-smoothing", func(c *Config) { c.LabelSmoothing = 1 }},
 		{"--label-smoothing", func(c *Config) { c.LabelSmoothing = -0.1 }},
 		{"--augment", func(c *Config) { c.Augment = "rotate" }},
 		{"--augment", func(c *Config) { c.Augment = "" }},
 		{"--resize", func(c *Config) { c.Resize = intPtr(-1) }},
-		{"--resize", func(c *Config) { c.Resize = intPtr(1) }},
 		{"--resize", func(c *Config) { c.Resize = intPtr(1 << 20) }},
 		{"--eval-every", func(c *Config) { c.EvalEvery = 0 }},
 		{"--schedule", func(c *Config) { c.Schedule = "step:0:1" }},
@@ -327,7 +428,10 @@ func TestValidate(t *testing.T) {
 		}
 	}
 	for name, change := range map[string]func(*Config){
-		"zeros":  func(c *Config) { c.Momentum, c.WeightDecay, c.Dropout, c.LabelSmoothing = 0, 0, 0, 0 },
+		"zeros":  func(c *Config) { c.Momentum, c.WeightDecay, c.Dropout, c.LabelSmoothing = 0, 0, floatPtr(0), 0 },
+		"own":    func(c *Config) { c.Dropout = floatPtr(OwnDropout) },
+		"parts":  func(c *Config) { c.Micro, c.Aux = 1, 0.3 },
+		"pixel":  func(c *Config) { c.Resize = intPtr(1) },
 		"steps":  func(c *Config) { c.MaxSteps = intPtr(1) },
 		"resize": func(c *Config) { c.Resize = intPtr(224) },
 		"seed":   func(c *Config) { c.Seed = math.MaxInt64 },

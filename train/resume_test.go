@@ -22,7 +22,7 @@ import (
 // resumeRecipe is a run that has everything a resumed one must take up again: shuffled, augmented, with dropout, momentum, batch normalisation, a schedule
 // over the steps, a smaller last batch, and evaluations every other epoch.
 func resumeRecipe(c *Config) {
-	c.Batch, c.Epochs, c.EvalEvery, c.Dropout, c.Augment, c.Schedule, c.Seed = 8, 3, 2, 0.5, "flip-crop", "onecycle", 7
+	c.Batch, c.Epochs, c.EvalEvery, c.Dropout, c.Augment, c.Schedule, c.Seed = 8, 3, 2, floatPtr(0.5), "flip-crop", "onecycle", 7
 }
 
 // stopAt interrupts a run when the result of a step comes in. The host may be some steps ahead by then.
@@ -244,12 +244,14 @@ func TestResumeRefusals(t *testing.T) {
 		change func(*Config)
 		values []string
 	}{
-		"--model":   {func(c *Config) { c.Model = "nin" }, []string{"nin-bn", "nin"}},
-		"--batch":   {func(c *Config) { c.Batch = 16 }, []string{"16", "8"}},
-		"--seed":    {func(c *Config) { c.Seed = 99 }, []string{"99", "7"}},
-		"--lr":      {func(c *Config) { c.LR = 0.123 }, []string{"0.123"}},
-		"--dropout": {func(c *Config) { c.Dropout = 0.25 }, []string{"0.25", "0.5"}},
-		"--epochs":  {func(c *Config) { c.Epochs = 2 }, []string{"2", "3"}},
+		"--model":       {func(c *Config) { c.Model = "nin" }, []string{"nin-bn", "nin"}},
+		"--batch":       {func(c *Config) { c.Batch = 16 }, []string{"16", "8"}},
+		"--seed":        {func(c *Config) { c.Seed = 99 }, []string{"99", "7"}},
+		"--lr":          {func(c *Config) { c.LR = 0.123 }, []string{"0.123"}},
+		"--dropout":     {func(c *Config) { c.Dropout = floatPtr(0.25) }, []string{"0.25", "0.5"}},
+		"--micro-batch": {func(c *Config) { c.Micro = 4 }, []string{"4", "0"}},
+		"--aux":         {func(c *Config) { c.Aux = 0.3 }, []string{"0.3", "0"}},
+		"--epochs":      {func(c *Config) { c.Epochs = 2 }, []string{"2", "3"}},
 	} {
 		cfg := saved.Config
 		c.change(&cfg)

@@ -35,8 +35,8 @@ func ParseSizes(spec string) (Sizes, error) {
 			return bad("expected SIZE:SHARE,… such as 16:0.6,24:0.3")
 		}
 		n, err := strconv.Atoi(pixels)
-		if err != nil || n < minResize || n > maxResize {
-			return bad(fmt.Sprintf("the size is %q, expected from %d to %d pixels", pixels, minResize, maxResize))
+		if err != nil || n < 1 || n > maxResize {
+			return bad(fmt.Sprintf("the size is %q, expected from 1 to %d pixels", pixels, maxResize))
 		}
 		f, err := strconv.ParseFloat(share, 64)
 		if err != nil || !(f > 0 && f < 1) {

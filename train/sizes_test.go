@@ -35,7 +35,7 @@ func TestSizes(t *testing.T) {
 			t.Errorf("%q, %d steps (-want +got):\n%s", c.spec, c.total, diff)
 		}
 	}
-	for _, spec := range []string{"16", "16:", "a:0.5", "4:0.5", "16:0", "16:1", "16:NaN", "16:0.5,24:0.5", "16:0.5,"} {
+	for _, spec := range []string{"16", "16:", "a:0.5", "0:0.5", "16:0", "16:1", "16:NaN", "16:0.5,24:0.5", "16:0.5,"} {
 		if _, err := ParseSizes(spec); !errors.As(err, new(*UsageError)) {
 			t.Errorf("%q: error %v, want a usage error", spec, err)
 		}

@@ -20,24 +20,44 @@ import torch
 from torch import nn
 
 
-def conv(a):
-    layers = [nn.Conv2d(a["in_channels"], a["out_channels"], a["kernel"], a["stride"], a["padding"])]
-    return layers + [nn.ReLU(inplace=True)] * a["relu"]
+class Add(nn.Module):
+    def forward(self, first, *others):
+        for x in others:
+            first = first + x
+        return first
 
 
-def batch_norm(a, channels):
-    return [nn.BatchNorm2d(channels, a["eps"], a["momentum"])] + [nn.ReLU(inplace=True)] * a["relu"]
+class Concat(nn.Module):
+    def forward(self, *parts):
+        return torch.cat(parts, 1)
 
 
-# The modules of a layer, by the kind that ninvk calls it, from its attributes and output shape.
+class Subsample(nn.Module):
+    """Every so many pixels, with channels of zeros before and behind."""
+
+    def __init__(self, a):
+        super().__init__()
+        self.stride, self.zeros = a["stride"], (0, 0, 0, 0, a["channels_before"], a["channels_after"])
+
+    def forward(self, x):
+        return nn.functional.pad(x[:, :, :: self.stride, :: self.stride], self.zeros)
+
+
+# The module of a layer, by the kind that ninvk calls it, from its attributes, its number of channels, and whether it
+# has a bias.
 KINDS = {
-    "Conv": lambda a, out: conv(a),
-    "BatchNorm": lambda a, out: batch_norm(a, out[0]),
-    "ReLU": lambda a, out: [nn.ReLU()],
-    "MaxPool": lambda a, out: [nn.MaxPool2d(a["kernel"], a["stride"], a["padding"], ceil_mode=a["ceil_mode"])],
-    "AvgPool": lambda a, out: [nn.AvgPool2d(a["kernel"], a["stride"], a["padding"])],
-    "GlobalAvgPool": lambda a, out: [nn.AdaptiveAvgPool2d(1)],
-    "Dropout": lambda a, out: [nn.Dropout(a["p"])],
+    "Conv": lambda a, c, bias: nn.Conv2d(a["in_channels"], c, a["kernel"], a["stride"], a["padding"], bias=bias),
+    "Linear": lambda a, c, bias: nn.Sequential(nn.Flatten(), nn.Linear(a["in_features"], c, bias)),
+    "BatchNorm": lambda a, c, bias: nn.BatchNorm2d(c, a["eps"], a["momentum"]),
+    "ReLU": lambda a, c, bias: nn.ReLU(),
+    "MaxPool": lambda a, c, bias: nn.MaxPool2d(a["kernel"], a["stride"], a["padding"], ceil_mode=a["ceil_mode"]),
+    "AvgPool": lambda a, c, bias: nn.AvgPool2d(a["kernel"], a["stride"], a["padding"]),
+    "GlobalAvgPool": lambda a, c, bias: nn.AdaptiveAvgPool2d(1),
+    "AdaptiveAvgPool": lambda a, c, bias: nn.AdaptiveAvgPool2d((a["height"], a["width"])),
+    "Dropout": lambda a, c, bias: nn.Dropout(a["p"]),
+    "Add": lambda a, c, bias: Add(),
+    "Concat": lambda a, c, bias: Concat(),
+    "Subsample": lambda a, c, bias: Subsample(a),
 }
 
 
@@ -47,21 +67,25 @@ class Net(nn.Module):
     def __init__(self, layers):
         super().__init__()
         self.plan, self.steps = [], nn.ModuleList()
+        last = {name: layer["name"] for layer in layers for name in layer["inputs"]}  # who reads a layer last
         for layer in layers[1:]:
-            step = None
-            if layer["kind"] in KINDS:
-                step = nn.Sequential(*KINDS[layer["kind"]](layer.get("attributes"), layer["output"]))
-            elif layer["kind"] != "Add":
+            if layer["kind"] not in KINDS:
                 raise ValueError("no module is known for a layer of kind " + layer["kind"])
-            self.plan.append((layer["name"], layer["inputs"], step))
-            self.steps.append(step or nn.Identity())
+            a = layer.get("attributes") or {}
+            bias = any(t["name"].endswith(".bias") for t in layer.get("tensors", []))
+            self.steps.append(KINDS[layer["kind"]](a, layer["output"][0], bias))
+            free = [i for i in set(layer["inputs"]) if last[i] == layer["name"]]
+            own_relu = layer["kind"] != "ReLU" and a.get("relu", False)
+            self.plan.append((layer["name"], layer["inputs"], own_relu, free))
         self.first = layers[0]["name"]
 
     def forward(self, x):
         values = {self.first: x}
-        for name, inputs, step in self.plan:
-            got = [values[i] for i in inputs]
-            x = values[name] = step(got[0]) if step is not None else sum(got[1:], got[0])
+        for (name, inputs, relu, free), step in zip(self.plan, self.steps):
+            x = step(*[values[i] for i in inputs])
+            values[name] = x = nn.functional.relu(x, inplace=True) if relu else x
+            for i in free:
+                del values[i]
         return x.flatten(1)
 
 

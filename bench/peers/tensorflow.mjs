@@ -23,12 +23,30 @@ const labels = tf.oneHot(tf.randomUniform([batch], 0, classes, "int32"), classes
 
 const relu = (y, a) => (a.relu ? tf.relu(y) : y);
 const variable = (shape, deviation, mean = 0) => tf.variable(tf.randomNormal(shape, mean, deviation));
+// The matrix [to, from] that takes the mean over the windows of adaptive pooling.
+function windows(to, from) {
+  return tf.tensor2d(Array.from({ length: to }, (_, i) => {
+    const first = Math.floor((i * from) / to), end = Math.ceil(((i + 1) * from) / to);
+    return Array.from({ length: from }, (_, k) => (k >= first && k < end ? 1 / (end - first) : 0));
+  }));
+}
 // How a layer is computed, by the kind that ninvk calls it.
 const kinds = {
-  Conv: (a) => {
+  Conv: (a, c, bias) => {
     const w = variable([a.kernel, a.kernel, a.in_channels, a.out_channels], Math.sqrt(2 / (a.in_channels * a.kernel ** 2)));
-    const b = variable([a.out_channels], 0);
-    return ([y]) => relu(tf.add(tf.conv2d(y, w, a.stride, a.padding, "NHWC", 1, "floor"), b), a);
+    const b = bias ? variable([a.out_channels], 0) : undefined;
+    return ([y]) => {
+      const z = tf.conv2d(y, w, a.stride, a.padding, "NHWC", 1, "floor");
+      return relu(b ? tf.add(z, b) : z, a);
+    };
+  },
+  Linear: (a) => {
+    const w = variable([a.in_features, a.out_features], Math.sqrt(2 / a.in_features));
+    const b = variable([a.out_features], 0);
+    return ([y]) => {
+      const z = tf.add(tf.matMul(y.reshape([batch, a.in_features]), w), b);
+      return relu(z, a).reshape([batch, 1, 1, a.out_features]);
+    };
   },
   BatchNorm: (a, c) => {
     const scale = variable([c], 0, 1), shift = variable([c], 0), mean = tf.zeros([c]), variance = tf.ones([c]);
@@ -42,11 +60,25 @@ const kinds = {
   AvgPool: (a) => ([y]) => tf.avgPool(y, a.kernel, a.stride, a.padding, "floor"),
   GlobalAvgPool: () => ([y]) => tf.mean(y, [1, 2], true),
   Dropout: (a) => ([y], training) => (training ? tf.dropout(y, a.p) : y),
-  Add: () => (ys) => tf.addN(ys),
+  AdaptiveAvgPool: (a) => ([y]) => {
+    const [, h, w, c] = y.shape;
+    if (h === a.height && w === a.width) return y;
+    const rows = tf.matMul(windows(a.height, h), y.reshape([batch, h, w * c]));
+    const all = tf.matMul(windows(a.width, w), rows.reshape([batch * a.height, w, c]));
+    return all.reshape([batch, a.height, a.width, c]);
+  },
+  Add: (a) => (ys) => relu(tf.addN(ys), a),
+  Concat: () => (ys) => tf.concat(ys, 3),
+  Subsample: (a) => ([y]) => {
+    const [n, h, w, c] = y.shape;
+    const some = tf.stridedSlice(y, [0, 0, 0, 0], [n, h, w, c], [1, a.stride, a.stride, 1]);
+    return tf.pad(some, [[0, 0], [0, 0], [0, 0], [a.channels_before, a.channels_after]]);
+  },
 };
 const steps = layers.slice(1).map((l) => {
   if (!kinds[l.kind]) throw new Error(`no operation is known for a layer of kind ${l.kind}`);
-  return { ...l, run: kinds[l.kind](l.attributes, l.output[0]) };
+  const bias = (l.tensors ?? []).some((t) => t.name.endsWith(".bias"));
+  return { ...l, run: kinds[l.kind](l.attributes, l.output[0], bias) };
 });
 
 function forward(training) {

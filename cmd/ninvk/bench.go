@@ -20,7 +20,8 @@ import (
 type benchCommand struct {
 	Adapter   string `help:"Index, part of the name or driver, or type."`
 	Model     string `default:"nin" help:"One of ${models}." placeholder:"NAME"`
-	Batch     int    `default:"64" help:"Images a step."`
+	Size      *int   `help:"Pixels a side of the images (default: the network's own size)." placeholder:"N"`
+	Batch     int    `default:"64" help:"Images a step; halved until it fits the adapter."`
 	Batches   []int  `default:"1,16,64,128,256" help:"Further batch sizes at which the whole network is measured." placeholder:"N,N"`
 	Operators bool   `help:"Measure the adapter and the operators only, and print every kernel."`
 	JSON      bool   `help:"Print an object that machines read."`
@@ -33,7 +34,14 @@ type benchCommand struct {
 
 // Run measures.
 func (c benchCommand) Run(ctx context.Context) error {
-	if err := models.Check(c.Model); err != nil {
+	size := models.Size(c.Model)
+	if c.Size != nil {
+		size = *c.Size
+	}
+	if size < 1 && c.Size != nil {
+		return &train.UsageError{Flag: "--size", Value: fmt.Sprint(size), Problem: "must be a number of pixels"}
+	}
+	if _, _, err := models.Build(models.Config{Model: c.Model, Classes: cifar10.Classes, Size: size}); err != nil {
 		return err
 	}
 	if c.Batch < 1 {
@@ -47,7 +55,8 @@ func (c benchCommand) Run(ctx context.Context) error {
 	if c.JSON && c.Go {
 		return &usageError{"--json and --go exclude each other"}
 	}
-	options := bench.Options{Model: c.Model, Batch: c.Batch, Others: c.Batches, Budget: 20 * time.Second, Progress: func(string, int, int) {}}
+	options := bench.Options{Model: c.Model, Size: size, Batch: c.Batch, Others: c.Batches, Budget: 20 * time.Second,
+		Progress: func(string, int, int) {}}
 	var end func()
 	options.Tune, end = tuneOptions()
 	defer end()
@@ -130,12 +139,14 @@ func (c benchCommand) measure(ctx context.Context, o bench.Options, a gpu.Adapte
 		}
 		if err := bench.New(nil, data, o).Networks(ctx, &r, exe, func(batch int, network bool) []string {
 			what := map[bool]string{false: "start", true: "network"}[network]
-			return []string{"bench", "--child", what, "--adapter", c.Adapter, "--model", c.Model, "--batch", strconv.Itoa(batch)}
+			return []string{"bench", "--child", what, "--adapter", c.Adapter, "--model", c.Model,
+				"--size", strconv.Itoa(o.Size), "--batch", strconv.Itoa(batch)}
 		}); err != nil {
 			return r, err
 		}
+		o.Batch = r.StartUps[0].Batch // the largest that fits
 	}
-	dev, err := gpu.Open(c.Adapter)
+	dev, err := openDevice(c.Adapter)
 	if err != nil {
 		return r, err
 	}
@@ -145,6 +156,7 @@ func (c benchCommand) measure(ctx context.Context, o bench.Options, a gpu.Adapte
 		return r, err
 	}
 	r.Operators, r.Steps, err = b.Operators(ctx, r.Limits)
+	r.Notes = append(r.Notes, b.Notes()...)
 	return r, err
 }
 

@@ -6,7 +6,6 @@ import (
 	"image"
 	"os"
 
-	"ninvk/gpu"
 	"ninvk/models"
 	"ninvk/ops"
 	"ninvk/picture"
@@ -109,7 +108,7 @@ func (c activationsCommand) draw(ctx context.Context) (d drawing, err error) {
 	if err != nil {
 		return d, fmt.Errorf("%s: %w", shown(c.Image), err)
 	}
-	dev, err := gpu.Open(c.Adapter)
+	dev, err := openDevice(c.Adapter)
 	if err != nil {
 		return d, err
 	}

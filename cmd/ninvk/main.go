@@ -1,4 +1,4 @@
-// Command ninvk trains Network-in-Network image classifiers on any GPU that Vulkan, Metal or DX12 reaches, and on software drivers.
+// Command ninvk trains image classifiers on any GPU that Vulkan, Metal or DX12 reaches, and on software drivers.
 package main
 
 import (
@@ -80,7 +80,7 @@ func (e *usageError) Error() string { return e.message }
 func main() {
 	var c cli
 	parser, err := kong.New(&c, kong.Name("ninvk"), kong.UsageOnError(),
-		kong.Description("Network-in-Network image classifiers trained on any GPU."),
+		kong.Description("Image classifiers trained on any GPU."),
 		kong.Vars{"models": strings.Join(models.Names(), ", ")}, kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		panic(err) // the declarations above contradict each other
@@ -150,7 +150,7 @@ func exitCode(err error) int {
 		return checking.Code
 	case is(new(*interrupted)):
 		return exitInterrupted
-	case is(new(*usageError)), is(new(*train.UsageError)), is(new(*models.UnknownModelError)), is(new(*models.ClassesError)),
+	case is(new(*usageError)), is(new(*train.UsageError)), is(new(*models.UnknownModelError)), is(new(*models.ClassesError)), is(new(*models.SizeError)),
 		is(new(*models.UnknownLayerError)), is(new(*ops.VariantError)), is(new(*gpu.LimitsError)):
 		return exitUsage
 	case is(new(*gpu.NoAdapterError)), is(new(*gpu.AmbiguousAdapterError)):

@@ -215,7 +215,7 @@ func TestBadInput(t *testing.T) {
 		{"no images a step", "train --data good --batch 0", exitUsage, []string{"--batch"}},
 		{"dropout of 1", "train --data good --dropout 1", exitUsage, []string{"--dropout"}},
 		{"unknown schedule", "train --data good --schedule never", exitUsage, []string{"never"}},
-		{"image too small for the network", "train --data good --model nin-imagenet --batch 8 --resize 16", exitUsage, []string{"--resize", "16", "classifier"}},
+		{"image too small for the network", "train --data good --model nin-imagenet --batch 8 --resize 16", exitUsage, []string{"--resize", "16", "smallest", "nin-imagenet"}},
 		{"image too large for the network", "train --data good --model nin --batch 8 --resize 600", exitUsage, []string{"--resize", "600", "150×150"}},
 		{"evaluation at a size too large", "eval --data good --resize 4096", exitUsage, []string{"--resize", "4096", "1024×1024"}},
 		{"epochs without number", "train --data good --epochs 9223372036854775807", exitUsage, []string{"--epochs", "9223372036854775807", "1000000"}},
@@ -584,6 +584,8 @@ func TestRecipesShow(t *testing.T) {
 			t.Fatal(err)
 		}
 		got.Recipe = name
+		got.Resolve()
+		want.Resolve()
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("recipes show %s (-recipe +printed):\n%s", name, diff)
 		}

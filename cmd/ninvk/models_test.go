@@ -36,7 +36,8 @@ func TestModels(t *testing.T) {
 		if err := json.Unmarshal([]byte(stdout), &one); err != nil {
 			t.Fatal(err)
 		}
-		sum := model{Name: m.Name, Size: m.Size, LeastSize: m.LeastSize, Definition: m.Definition}
+		sum := m
+		sum.Parameters, sum.MultiplyAdds = 0, 0
 		seen := map[string]bool{}
 		for _, l := range one.Layers {
 			sum.Parameters += l.Parameters
@@ -58,6 +59,16 @@ func TestModels(t *testing.T) {
 	}
 	if _, stdout, _ := run(t, "", "models", "nin-bn"); !strings.Contains(stdout, "classifier.29  BatchNorm") {
 		t.Errorf("the table of layers:\n%s", stdout)
+	}
+	if _, stdout, _ := run(t, "", "models", "vgg16", "--size", "32"); !strings.Contains(stdout, "features.28") ||
+		!strings.Contains(stdout, "512×2×2") || !strings.Contains(stdout, "134301514") {
+		t.Errorf("the table of layers at 32×32:\n%s", stdout)
+	}
+	for _, c := range [][2]string{{"alexnet --size 62", "63×63"}, {"alexnet --size 0", "--size 0"}, {"--size 32", "name"}} {
+		args := append([]string{"models"}, strings.Fields(c[0])...)
+		if code, _, stderr := run(t, "", args...); code != exitUsage || !strings.Contains(stderr, c[1]) {
+			t.Errorf("%v: exit code %d, %s", args, code, stderr)
+		}
 	}
 	if code, _, stderr := run(t, "", "models", "nix"); code != exitUsage || !strings.Contains(stderr, "nin-imagenet") {
 		t.Errorf("exit code %d, %s", code, stderr)

@@ -188,7 +188,7 @@ func (p *predictor) add(ctx context.Context, at int, path string, img image.Imag
 }
 
 func (p *predictor) open(ctx context.Context) (err error) {
-	if p.dev, err = gpu.Open(p.command.Adapter); err != nil {
+	if p.dev, err = openDevice(p.command.Adapter); err != nil {
 		return err
 	}
 	if p.dev.Adapter.CPU() {

@@ -98,9 +98,6 @@ func (r *trainReport) Begin(run *train.Run, info train.RunInfo, epochs, stepsPer
 	if doneSteps > 0 {
 		fmt.Fprintf(stdout, "going on after step %d\n", doneSteps)
 	}
-	for _, line := range wrap("the first step waits for the driver to compile the kernels; on a software driver that may take half a minute", r.stderr.width()) {
-		fmt.Fprintln(os.Stderr, line)
-	}
 	r.table = columnsFor(r.stdout.width())
 	fmt.Fprintln(stdout, r.stdout.paint(bold, row(r.table, func(c column) string { return c.title })))
 }

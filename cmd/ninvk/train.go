@@ -17,7 +17,6 @@ import (
 
 	"ninvk/cifar10"
 	"ninvk/gpu"
-	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/serve"
 	"ninvk/train"
@@ -32,13 +31,15 @@ type trainCommand struct {
 	Epochs      *int     `help:"Passes over the training images."`
 	MaxSteps    *int     `help:"Stop after so many steps."`
 	Batch       *int     `help:"Images a step."`
+	MicroBatch  *int     `help:"Most images of a step computed at a time, for an adapter with little memory: their gradients are added up; 0 for all at once."`
 	LR          *float64 `name:"lr" help:"Learning rate, which the schedule scales."`
 	Momentum    *float64 `help:"Momentum."`
 	WeightDecay *float64 `help:"Weight decay, added to the gradient."`
 	Nesterov    *bool    `help:"Nesterov's form of momentum." negatable:""`
 	Smoothing   *float64 `name:"label-smoothing" help:"Label smoothing."`
 	Schedule    *string  `help:"step:EPOCHS:FACTOR, cosine, onecycle or constant."`
-	Dropout     *float64 `help:"Probability that an activation is dropped."`
+	Dropout     *float64 `help:"Probability that an activation is dropped; -1 for each dropout's own, as without the flag where the recipe has none for the network." placeholder:"P"`
+	Aux         *float64 `help:"Weight of the losses of auxiliary heads, as 0.3, which the network is then trained with; 0 for none." placeholder:"W"`
 	Augment     *string  `help:"none, flip or flip-crop."`
 	Resize      *int     `help:"Pixels a side to enlarge images to; 0 for their own size."`
 	Mean        *string  `help:"Mean of red, green and blue from 0 to 1 that images are normalised by, one number for all or three (default: what the weights to start from tell, else ImageNet's)." placeholder:"R,G,B"`
@@ -111,7 +112,8 @@ func (c trainCommand) flags(cfg train.Config) (train.Config, error) {
 	set(&cfg.Nesterov, c.Nesterov)
 	set(&cfg.LabelSmoothing, c.Smoothing)
 	set(&cfg.Schedule, c.Schedule)
-	set(&cfg.Dropout, c.Dropout)
+	set(&cfg.Micro, c.MicroBatch)
+	set(&cfg.Aux, c.Aux)
 	set(&cfg.Augment, c.Augment)
 	set(&cfg.Seed, c.Seed)
 	set(&cfg.Adapter, c.Adapter)
@@ -131,6 +133,9 @@ func (c trainCommand) flags(cfg train.Config) (train.Config, error) {
 	}
 	if c.Resize != nil {
 		cfg.Resize = c.Resize
+	}
+	if c.Dropout != nil {
+		cfg.Dropout = c.Dropout
 	}
 	if c.NoShuffle {
 		cfg.Shuffle = false
@@ -156,7 +161,7 @@ func (c trainCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := models.Check(cfg.Model); err != nil { // before the data is read and the adapter opened
+	if err := cfg.CheckModel(); err != nil { // before the data is read and the adapter opened
 		return err
 	}
 	var page *serve.Server
@@ -191,7 +196,7 @@ func (c trainCommand) Run(ctx context.Context) error {
 		if saved != nil && len(saved.Run.Variants) > 0 && saved.Run.Adapter == dev.Adapter.Name {
 			return saved.Run.Variants, nil // others round differently
 		}
-		return chooseKernels(ctx, dev, g, cfg.Batch, true, c.NoTune)
+		return chooseKernels(ctx, dev, g, cfg.Part(), true, c.NoTune)
 	}
 	s, err := job.Run(ctx)
 	report.end()
@@ -213,7 +218,7 @@ func openDataAndDevice(name, adapter string) (data *cifar10.Dataset, dev *gpu.De
 	var noData error
 	var reading sync.WaitGroup
 	reading.Go(func() { data, noData = openData(name) })
-	dev, err = gpu.Open(adapter)
+	dev, err = openDevice(adapter)
 	reading.Wait()
 	if noData != nil {
 		if err == nil {

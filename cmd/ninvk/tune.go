@@ -57,7 +57,7 @@ func (c tuneCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	dev, err := gpu.Open(c.Adapter)
+	dev, err := openDevice(c.Adapter)
 	if err != nil {
 		return err
 	}
