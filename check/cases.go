@@ -41,7 +41,6 @@ var names = []string{
 	"relu forward 1×3×7×5",
 	"relu gradient 1×3×7×5",
 	"add forward 1×3×7×5",
-	"add forward 1×3×7×5 3 terms relu",
 	"linear forward 3×5×7×5 to 10 relu",
 	"linear input gradient 3×5×7×5 to 10 relu",
 	"linear input gradient 3×5×7×5 to 10 relu accumulated",

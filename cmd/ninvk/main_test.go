@@ -190,7 +190,7 @@ func TestBadInput(t *testing.T) {
 		{"sizes that are not below the run's", "train --data good --sizes 16:0.3,32:0.3", exitUsage, []string{"--sizes", "32 pixels are not below", "--resize"}},
 		{"sizes above a smaller run's", "train --data good --resize 16 --sizes 24:0.5", exitUsage, []string{"--sizes", "24 pixels", "size, 16"}},
 		{"size without a share", "train --data good --sizes 16", exitUsage, []string{"--sizes", "16:0.6"}},
-		{"size too small for the network", "train --data good --model nin-imagenet --batch 8 --recipe fast", exitUsage, []string{"--sizes", "16", "classifier"}},
+		{"size too small for the network", "train --data good --model nin-imagenet --batch 8 --sizes 16:0.6", exitUsage, []string{"--sizes", "16", "39"}},
 		{"averaging that never moves", "train --data good --ema 1", exitUsage, []string{"--ema", "below 1"}},
 		{"evaluating fewer than no images", "train --data good --eval-train -1", exitUsage, []string{"--eval-train"}},
 		{"unknown adapter", "train --data good --batch 8 --adapter voodoo", exitNoAdapter, []string{"voodoo", "known adapters"}},
