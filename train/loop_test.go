@@ -179,6 +179,7 @@ func TestObserve(t *testing.T) {
 		size := 8
 		c.Model, c.Resize, c.Sizes, c.Out = "nin-bn", &size, "", filepath.Join(t.TempDir(), "run")
 		c.Batch, c.Epochs, c.EvalEvery = 8, 3, 2
+		c.Resolve()
 		j := Job{Config: c, Data: data, Device: d, Version: "test", Report: silent{}}
 		if i == 1 {
 			j.Observe = func(o Observation) { seen = append(seen, o) }
