@@ -81,7 +81,7 @@ func runJobOn(t *testing.T, ctx context.Context, disk disk, data *cifar10.Datase
 // A network that learns must be able to learn a few hundred images by heart.
 func TestOverfits(t *testing.T) {
 	s, err := runJob(t, context.Background(), subset(t, 200, 20), silent{}, func(c *Config) {
-		c.Batch, c.Epochs, c.EvalEvery = 20, 8, 8
+		c.Model, c.Batch, c.Epochs, c.EvalEvery = "resnet20", 20, 8, 8
 		c.LR, c.Dropout, c.LabelSmoothing, c.Augment = 0.1, floatPtr(0), 0, "none"
 	})
 	if err != nil {
