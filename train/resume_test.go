@@ -150,6 +150,7 @@ func TestResumeAfterKill(t *testing.T) {
 		copies = append(copies, c)
 	}}, func(c *Config) {
 		resumeRecipe(c)
+		c.Model = "resnet20" // a fifth of the work; dropout, which it has none of, is in TestResumeIsExact
 		c.CheckpointEvery = 2
 		dir = c.Out
 	})
@@ -190,6 +191,7 @@ func TestResumeLonger(t *testing.T) {
 	settings := func(epochs int, maxSteps *int) func(*Config) {
 		return func(c *Config) {
 			resumeRecipe(c)
+			c.Model = "resnet20" // a fifth of the work; dropout, which it has none of, is in TestResumeIsExact
 			c.Epochs, c.MaxSteps, c.Schedule = epochs, maxSteps, "step:1:0.5"
 		}
 	}
