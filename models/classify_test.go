@@ -131,7 +131,7 @@ func TestActivations(t *testing.T) {
 		t.Fatal(err)
 	}
 	images, _ := sampleImages(t)
-	got, err := classifier(t, n, models.Options{Batch: 1, Keep: "classifier.0"}).Activations(images[:1])
+	got, err := classifier(t, n, models.Options{Batch: 2, Keep: "classifier.0"}).Activations(images[:1])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestClassifierErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	images, _ := sampleImages(t)
-	if p, err := classifier(t, big, models.Options{Batch: 1}).Classify(images[:1]); !errors.As(err, new(*models.WeightsError)) || !strings.Contains(err.Error(), "big.safetensors") {
+	if p, err := classifier(t, big, models.Options{Batch: 2}).Classify(images[:1]); !errors.As(err, new(*models.WeightsError)) || !strings.Contains(err.Error(), "big.safetensors") {
 		t.Errorf("a network that overflows: %v, %v", p, err)
 	}
 }

@@ -60,8 +60,8 @@ func few(t *testing.T, train, test int) map[string][]byte {
 // A run that is watched comes to the same as one that isn't, and the watcher sees all of it.
 func TestServe(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, few(t, 40, 24))
-	args := []string{"--data", "few", "--model", "nin-bn", "--recipe", "fast", "--sizes", "", "--resize", "8", "--batch", "16", "--epochs", "2", "--no-tune"}
+	write(t, dir, few(t, 20, 24))
+	args := []string{"--data", "few", "--model", "nin-bn", "--recipe", "fast", "--sizes", "", "--resize", "8", "--batch", "8", "--epochs", "2", "--no-tune"}
 	if code, _, stderr := run(t, dir, append([]string{"train", "--out", "alone"}, args...)...); code != 0 {
 		t.Fatalf("exit code %d\n%s", code, stderr)
 	}
