@@ -360,9 +360,14 @@ func straightParts(l gpu.Limits, c ConvCall, t shaders.ConvGradTile) (parts, one
 }
 
 func straightWeightNeed(l gpu.Limits, c ConvCall) Need {
-	parts, one := straightParts(l, c, convGradTile(l, c))
 	u := unfold(c)
-	return Need{Scratch: linearExtent(u.texels()), Unfolded: u.bytes(c, l), Partial: uint64(parts*one + 16)}
+	need := Need{Scratch: linearExtent(u.texels()), Unfolded: u.bytes(c, l)}
+	for _, bias := range []int{0, c.M} { // the tile depends on it, and memory is planned before it is known
+		c.Bias.Len = bias
+		parts, one := straightParts(l, c, convGradTile(l, c))
+		need.Partial = max(need.Partial, uint64(parts*one+16))
+	}
+	return need
 }
 
 func straightWeightGrad(r *Recorder, c ConvCall) error {

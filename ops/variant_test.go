@@ -180,6 +180,7 @@ func TestNeedWithoutBias(t *testing.T) {
 		for _, o := range []Conv{
 			{C: 3, M: 192, K: 5, Stride: 1, Pad: 2}, {C: 192, M: 160, K: 1, Stride: 1}, {C: 160, M: 96, K: 1, Stride: 1}, {C: 96, M: 192, K: 5, Stride: 1, Pad: 2},
 			{C: 192, M: 192, K: 3, Stride: 1, Pad: 1}, {C: 192, M: 10, K: 1, Stride: 1}, {C: 1, M: 1, K: 1, Stride: 1},
+			{C: 32, M: 33, K: 7, Stride: 1, Pad: 8},
 		} {
 			call, err := o.call(Shape{64, o.C, size, size})
 			if err != nil {
