@@ -140,6 +140,10 @@ func (d *Device) Close() {
 	d.release()
 }
 
+// Described is a device of an adapter that need not be there: its buffers and textures have sizes and no memory, and
+// what is recorded can be looked at and not run.
+func Described(a Adapter) *Device { return &Device{Adapter: a} }
+
 // Allocated is the number of bytes in live buffers and textures.
 func (d *Device) Allocated() uint64 { return d.allocated }
 

@@ -29,6 +29,9 @@ func (d *Device) newBuffer(label string, size uint64, usage wgpu.BufferUsage) (*
 	if limit := d.Limits().MaxBufferSize; size > limit {
 		return nil, fmt.Errorf("buffer %q of %d bytes: %w (%d bytes)", label, size, ErrTooLarge, limit)
 	}
+	if d.device == nil {
+		return &Buffer{Label: label, Size: size, d: d}, nil
+	}
 	if d.player.lost() {
 		return nil, &LostError{"allocating " + label, gone}
 	}
@@ -195,6 +198,9 @@ type Texture struct {
 func (d *Device) NewTexture(label string, width, height, texelSize int) (*Texture, error) {
 	if limit := int(d.Limits().MaxTextureDimension2D); width > limit || height > limit {
 		return nil, fmt.Errorf("texture %q of %d×%d texels: %w (%d a side)", label, width, height, ErrTooLarge, limit)
+	}
+	if d.device == nil {
+		return &Texture{Label: label, Width: width, Height: height, TexelSize: texelSize, d: d}, nil
 	}
 	if d.player.lost() {
 		return nil, &LostError{"allocating " + label, gone}

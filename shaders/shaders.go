@@ -50,12 +50,20 @@ func seq(n int) []int {
 	return s
 }
 
+// made are the sources specialised so far: layers of a deep network ask for the same few thousands of times.
+var made sync.Map
+
 // Source specialises the file name.wgsl. It panics where the template and its data don't agree: a mistake in this
 // repository, which the tests over all specialisations find.
 func Source(name string, data any) string {
+	key := fmt.Sprintf("%s %#v", name, data)
+	if source, ok := made.Load(key); ok {
+		return source.(string)
+	}
 	var b strings.Builder
 	if err := templates.ExecuteTemplate(&b, name+".wgsl", data); err != nil {
 		panic(fmt.Sprintf("shader %s: %v", name, err))
 	}
-	return b.String()
+	source, _ := made.LoadOrStore(key, b.String())
+	return source.(string)
 }
