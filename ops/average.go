@@ -20,7 +20,5 @@ func (o Average) Rate(step int) float64 {
 // for running statistics.
 func (o Average) Update(r *Recorder, step *gpu.Buffer, n int, values, averages *gpu.Buffer, statistics bool) error {
 	k := gpu.Kernel{Name: "average", Source: shaders.Source("average", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Uniform, gpu.Read, gpu.Write}}
-	count := ceilDiv(n, 4)
-	x := min(ceilDiv(count, 256), 32768)
-	return r.dispatch(k, 0, []uint32{uint32(count), uint32(256 * x), flag(statistics)}, x, ceilDiv(count, 256*x), 1, gpu.All(step), gpu.All(values), gpu.All(averages))
+	return r.floats(k, n, 256, []uint32{flag(statistics)}, gpu.All(step), gpu.All(values), gpu.All(averages))
 }

@@ -152,6 +152,19 @@ func unfoldedFlat(s Shape) uint64 {
 	return s.flat().Bytes()
 }
 
+// flatFits says whether the flattened input, the output and a part of the sums of either can be bound and dispatched.
+func (c LinearCall) flatFits(l gpu.Limits) error {
+	most := int(l.MaxStorageBufferBindingSize)
+	in, out := c.In.flat(), c.Out.Shape
+	return firstError(
+		atMost("bytes of a flattened activation", int(in.Bytes()), most),
+		atMost("bytes of the output", int(out.Bytes()), most),
+		atMost("bytes of partial sums", int(max(partBytes(in), partBytes(out))), min(most, PartialBytes)),
+		atMost("workgroups", max(in.Groups(), out.Groups()), int(l.MaxComputeWorkgroupsPerDimension)),
+		bindable(l, c.In.Shape, c.Out.Shape),
+	)
+}
+
 // flatten records that x is flattened, and says where that lies.
 func (r *Recorder) flatten(x Tensor) (gpu.Slice, error) {
 	if x.H*x.W == 1 {
@@ -223,11 +236,4 @@ func (r *Recorder) linearSum(m matrix, sums gpu.Slice, fetched bool, parts int, 
 		}
 	}
 	return nil
-}
-
-// fetchTexels records the copy of vectors to the scratch texture, and gives its width and what divides by that.
-func (r *Recorder) fetchTexels(from gpu.Slice) []uint32 {
-	r.Tape.CopyTexels(from, r.Scratch.tex, 0, int(from.Size/16))
-	shift, factor := rowDivisor(r.Scratch.tex.Width)
-	return []uint32{uint32(r.Scratch.tex.Width), uint32(shift), uint32(factor)}
 }

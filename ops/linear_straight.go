@@ -85,20 +85,15 @@ func linearGradTile(l gpu.Limits, c LinearCall) shaders.LinearTile {
 
 // straightLinearFits holds for all passes.
 func straightLinearFits(l gpu.Limits, c LinearCall) error {
-	most := int(l.MaxStorageBufferBindingSize)
-	in, out := c.In.flat(), c.Out.Shape
 	f, b, g := linearTile(l, c.forward()), linearTile(l, c.inputGrad()), linearGradTile(l, c)
-	e := straightLinearNeed(l, c.forward()).Max(straightLinearNeed(l, c.inputGrad())).Max(flatNeed(c)).Scratch
+	e := straightLinearNeed(l, c.forward()).Max(straightLinearNeed(l, c.inputGrad())).Max(straightLinearGradNeed(l, c)).Scratch
 	return firstError(
 		atMost("unrolled products", max(f.MulAdds(), b.MulAdds(), 4*g.MulAdds()), int(l.MaxUnrolledProducts)),
 		atMost("bytes of workgroup memory", 16*max(f.Staged(), b.Staged(), g.Staged()),
 			int(l.MaxComputeWorkgroupStorageSize)),
 		atMost("texels a side of the scratch texture", max(e.Width, e.Height), int(l.MaxTextureDimension2D)),
-		atMost("bytes of a flattened activation", int(in.Bytes()), most),
-		atMost("bytes of the output", int(out.Bytes()), most),
-		atMost("bytes of partial sums", int(max(partBytes(in), partBytes(out))), min(most, PartialBytes)),
-		atMost("workgroups", max(in.Groups(), out.Groups(), c.In.Pixels()), int(l.MaxComputeWorkgroupsPerDimension)),
-		bindable(l, c.In.Shape, c.Out.Shape),
+		atMost("workgroups", c.In.Pixels(), int(l.MaxComputeWorkgroupsPerDimension)),
+		c.flatFits(l),
 	)
 }
 
@@ -111,8 +106,8 @@ func straightLinearNeed(l gpu.Limits, m matrix) Need {
 	return Need{Scratch: linearExtent(texels), Unfolded: unfoldedFlat(m.in.Shape), Partial: partial}
 }
 
-// flatNeed is what the weight gradient takes, which fetches the input.
-func flatNeed(c LinearCall) Need {
+// straightLinearGradNeed is what the weight gradient takes, which fetches the input.
+func straightLinearGradNeed(_ gpu.Limits, c LinearCall) Need {
 	return Need{Scratch: linearExtent(int(c.In.flat().Bytes() / 16)), Unfolded: unfoldedFlat(c.In.Shape)}
 }
 

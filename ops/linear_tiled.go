@@ -25,22 +25,21 @@ func linearTiled(c LinearCall, pass string) shaders.LinearTiled {
 }
 
 func tiledLinearFits(l gpu.Limits, c LinearCall) error {
-	most := int(l.MaxStorageBufferBindingSize)
-	in, out := c.In.flat(), c.Out.Shape
 	t, g := linearTiled(c, "forward"), linearTiled(c, "grad")
 	return firstError(
 		atMost("invocations", max(t.WG(), g.WG()), int(min(l.MaxComputeInvocationsPerWorkgroup, l.MaxComputeWorkgroupSizeX))),
 		atMost("bytes of workgroup memory", max(t.Bytes(), g.Bytes()), int(l.MaxComputeWorkgroupStorageSize)),
-		atMost("bytes of a flattened activation", int(in.Bytes()), most),
-		atMost("bytes of the output", int(out.Bytes()), most),
-		atMost("bytes of partial sums", int(max(partBytes(in), partBytes(out))), min(most, PartialBytes)),
-		atMost("workgroups", max(in.Groups(), out.Groups(), ceilDiv(c.In.Pixels(), 64)), int(l.MaxComputeWorkgroupsPerDimension)),
-		bindable(l, c.In.Shape, c.Out.Shape),
+		atMost("workgroups", ceilDiv(c.In.Pixels(), 64), int(l.MaxComputeWorkgroupsPerDimension)),
+		c.flatFits(l),
 	)
 }
 
 func tiledLinearNeed(l gpu.Limits, m matrix) Need {
 	return Need{Unfolded: unfoldedFlat(m.in.Shape), Partial: m.partialBytes(l, shaders.LongestChain)}
+}
+
+func tiledLinearGradNeed(_ gpu.Limits, c LinearCall) Need {
+	return Need{Unfolded: unfoldedFlat(c.In.Shape)}
 }
 
 func tiledLinear(r *Recorder, c LinearCall) error { return r.tiledMatrix(c.forward(), "forward") }

@@ -100,6 +100,13 @@ func (s *Scratch) holds(e Extent) bool {
 	return e == Extent{} || s != nil && e.Width <= s.tex.Width && e.Height <= s.tex.Height
 }
 
+// fetchTexels records the copy of vectors to the scratch texture, and gives its width and what divides by that.
+func (r *Recorder) fetchTexels(from gpu.Slice) []uint32 {
+	r.Tape.CopyTexels(from, r.Scratch.tex, 0, int(from.Size/16))
+	shift, factor := rowDivisor(r.Scratch.tex.Width)
+	return []uint32{uint32(r.Scratch.tex.Width), uint32(shift), uint32(factor)}
+}
+
 // input is how kernels read an activation that they leave as it is: from its buffer, or through the scratch texture, where it lies as in the buffer.
 type input struct {
 	kind   gpu.Kind
@@ -115,9 +122,7 @@ func (r *Recorder) input(x Tensor) input {
 	if r.fetchedExtent(r.planned(x.Shape)) == (Extent{}) {
 		return input{kind: gpu.Read, slice: func(s span) any { return x.slice(s) }}
 	}
-	r.Tape.CopyTexels(x.All(), r.Scratch.tex, 0, x.Groups()*x.Plane())
-	shift, factor := rowDivisor(r.Scratch.tex.Width)
-	return input{gpu.TextureF32, []uint32{uint32(r.Scratch.tex.Width), uint32(shift), uint32(factor)}, func(span) any { return r.Scratch.tex }}
+	return input{gpu.TextureF32, r.fetchTexels(x.All()), func(span) any { return r.Scratch.tex }}
 }
 
 // fetchedExtent is what reading an activation takes of the scratch texture, nothing where it is read from its buffer.

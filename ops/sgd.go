@@ -14,8 +14,6 @@ type SGD struct {
 // Update records one update of all n parameters (buffers of n floats rounded up to 4). The learning rate comes from step.
 func (o SGD) Update(r *Recorder, step *gpu.Buffer, n int, velocity *gpu.Buffer) error {
 	k := gpu.Kernel{Name: "sgd", Source: shaders.Source("sgd", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Uniform, gpu.Read, gpu.Write, gpu.Write}}
-	count := ceilDiv(n, 4)
-	x := min(ceilDiv(count, 128), 32768)
-	return r.dispatch(k, 0, []uint32{uint32(count), uint32(128 * x), bits(float32(o.Momentum)), bits(float32(o.WeightDecay)), flag(o.Nesterov)},
-		x, ceilDiv(count, 128*x), 1, gpu.All(step), gpu.All(r.Grads), gpu.All(r.Weights), gpu.All(velocity))
+	params := []uint32{bits(float32(o.Momentum)), bits(float32(o.WeightDecay)), flag(o.Nesterov)}
+	return r.floats(k, n, 128, params, gpu.All(step), gpu.All(r.Grads), gpu.All(r.Weights), gpu.All(velocity))
 }

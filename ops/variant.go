@@ -110,32 +110,30 @@ var convVariants = ways[ConvCall]{
 
 var linearVariants = ways[LinearCall]{
 	LinearForward: {
-		{Name: "straight", Fits: straightLinearFits, Need: func(l gpu.Limits, c LinearCall) Need {
-			return straightLinearNeed(l, c.forward())
-		}, Record: straightLinear},
-		{Name: "tiled", Fits: tiledLinearFits, Need: func(l gpu.Limits, c LinearCall) Need {
-			return tiledLinearNeed(l, c.forward())
-		}, Record: tiledLinear},
+		linearProduct("straight", straightLinearFits, straightLinearNeed, LinearCall.forward, straightLinear),
+		linearProduct("tiled", tiledLinearFits, tiledLinearNeed, LinearCall.forward, tiledLinear),
 		{Name: "naive", Fits: naiveLinearFits, Record: naiveLinear},
 	},
 	LinearInputGrad: {
-		{Name: "straight", Fits: straightLinearFits, Need: func(l gpu.Limits, c LinearCall) Need {
-			return straightLinearNeed(l, c.inputGrad())
-		}, Record: straightLinearInputGrad},
-		{Name: "tiled", Fits: tiledLinearFits, Need: func(l gpu.Limits, c LinearCall) Need {
-			return tiledLinearNeed(l, c.inputGrad())
-		}, Record: tiledLinearInputGrad},
+		linearProduct("straight", straightLinearFits, straightLinearNeed, LinearCall.inputGrad, straightLinearInputGrad),
+		linearProduct("tiled", tiledLinearFits, tiledLinearNeed, LinearCall.inputGrad, tiledLinearInputGrad),
 		{Name: "naive", Fits: naiveLinearFits, Record: naiveLinearInputGrad},
 	},
 	LinearWeightGrad: {
-		{Name: "straight", Fits: straightLinearFits, Need: func(_ gpu.Limits, c LinearCall) Need {
-			return flatNeed(c)
-		}, Record: straightLinearWeightGrad},
-		{Name: "tiled", Fits: tiledLinearFits, Need: func(_ gpu.Limits, c LinearCall) Need {
-			return Need{Unfolded: unfoldedFlat(c.In.Shape)}
-		}, Record: tiledLinearWeightGrad},
+		{Name: "straight", Fits: straightLinearFits, Need: straightLinearGradNeed, Record: straightLinearWeightGrad},
+		{Name: "tiled", Fits: tiledLinearFits, Need: tiledLinearGradNeed, Record: tiledLinearWeightGrad},
 		{Name: "naive", Fits: naiveLinearFits, Record: naiveLinearWeightGrad},
 	},
+}
+
+// linearProduct is a variant of a pass that is a product as matrix has it, on which its memory depends.
+func linearProduct(
+	name string, fits func(gpu.Limits, LinearCall) error, need func(gpu.Limits, matrix) Need,
+	product func(LinearCall) matrix, record func(*Recorder, LinearCall) error,
+) Variant[LinearCall] {
+	return Variant[LinearCall]{
+		Name: name, Fits: fits, Need: func(l gpu.Limits, c LinearCall) Need { return need(l, product(c)) }, Record: record,
+	}
 }
 
 // passes lists all that have variants.
