@@ -2,6 +2,7 @@ package codec
 
 import (
 	"errors"
+	"fmt"
 	"image"
 )
 
@@ -24,7 +25,21 @@ func HEIC(data []byte, size Size) (image.Image, error) { return heic.rows(data, 
 // AVIF decodes the primary image of an AVIF file, or the first of a sequence, as it is stored, to an *image.NRGBA of
 // eight bits a channel, or an *image.RGBA where nothing is transparent, with chroma interpolated: what its container
 // says of turning and cropping is left to the caller. A file that does not decode is an *Error.
-func AVIF(data []byte, size Size) (image.Image, error) { return avif.rows(data, size) }
+func AVIF(data []byte, size Size) (image.Image, error) {
+	var pixels int
+	img, err := avif.rows(data, func(width, height int) error {
+		pixels = width * height
+		return size(width, height)
+	})
+	// The most that a level of AV1 allows (its specification, annex A.3): encoders write larger frames, which may be whole
+	// and yet beyond the decoder.
+	const most = 35_651_584
+	if e := (*Error)(nil); errors.As(err, &e) && e.Kind == Damaged && pixels > most {
+		problem := fmt.Sprintf("%s; it has %.1f million pixels, the levels of AV1 allow %.1f", e.Problem, float64(pixels)/1e6, most/1e6)
+		return nil, &Error{problem, Unsupported}
+	}
+	return img, err
+}
 
 // rows decodes by a module that gives an image row by row.
 func (l *library) rows(data []byte, size Size) (img image.Image, err error) {

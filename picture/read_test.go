@@ -138,6 +138,10 @@ func extended(t testing.TB) []byte {
 }
 
 func TestDecodeRefuses(t *testing.T) {
+	beyond, err := os.ReadFile(filepath.Join("testdata", "beyond-levels.avif"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name string
 		data []byte
@@ -151,6 +155,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"as large as may be, but cut off", pngOf(8192, 1), "ends too early"},
 		{"no pixels", pngOf(0, 5), "PNG"},
 		{"more picture than the header says", extended(t), "a damaged WebP image: its data contradict each other"},
+		{"more pixels than AV1's levels have", beyond, "needs what its decoder does not do (Decoding of color planes failed; it has 48.0 million"},
 	} {
 		img, err := Decode(bytes.NewReader(c.data))
 		if !isFormatError(err) || !strings.Contains(err.Error(), c.want) {

@@ -425,6 +425,11 @@ def avif(name, source, *flags, turn=None, crop=None):
     return open(f"{work}/{name}", "rb").read(), seen
 
 
+# One that libaom writes whole, and other decoders do not read: more pixels than a level of AV1 has.
+Image.new("RGB", (8000, 6000), (200, 30, 40)).save(work + "/beyond.png")
+run("avifenc", "-s", "10", "@/beyond.png", "@/beyond.avif")
+shutil.copy(work + "/beyond.avif", os.path.join(os.path.dirname(os.path.abspath(__file__)), "beyond-levels.avif"))
+
 good = ["--min", "5", "--max", "15"]
 keep("lossless.avif", *avif("lossless.avif", "photo.png", "-l"))
 keep("420.avif", *avif("420.avif", "photo.png", "-y", "420", *good))
