@@ -1,6 +1,7 @@
 package models
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"ninvk/nn"
 )
 
 // The figures of docs/models.md are those of the graphs, and every network has a row in both tables and a command.
@@ -20,7 +23,7 @@ func TestDocumentation(t *testing.T) {
 	rows := regexp.MustCompile("(?m)^\\| `([a-z0-9-]+)` \\| (.*) \\|$").FindAllStringSubmatch(string(b), -1)
 	var names []string
 	for _, m := range table {
-		g, _, err := m.graph(Config{Model: m.name, Classes: 10, Size: m.size})
+		g, out, err := m.graph(Config{Model: m.name, Classes: 10, Size: m.size})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -39,6 +42,7 @@ func TestDocumentation(t *testing.T) {
 		}
 		want := []string{
 			thousands(parameters), thousands(int(products/1e6+0.5)) + " M", strconv.Itoa(m.size), strconv.Itoa(m.leastSize()),
+			gigabytes(nn.TrainingBytes(g, out, 64)),
 		}
 		got := strings.Split(rows[len(names)-1][2], " | ")
 		if diff := cmp.Diff(want, got[:len(want)]); diff != "" {
@@ -92,4 +96,12 @@ func thousands(n int) string {
 		s = s[:at] + "," + s[at:]
 	}
 	return s
+}
+
+// gigabytes is a number of bytes to a tenth of a gigabyte, or few to a megabyte.
+func gigabytes(bytes uint64) string {
+	if bytes < 50e6 {
+		return fmt.Sprintf("%.0f MB", float64(bytes)/1e6)
+	}
+	return fmt.Sprintf("%.1f GB", float64(bytes)/1e9)
 }
