@@ -315,8 +315,12 @@ func try(t testing.TB, s trial, key string) (failed *failure, ran int) {
 // bounds are those of the table, which hold for channels that deviate as those of its entries do. Batch normalisation
 // of a channel of few pixels that are nearly the same divides the rounding of their mean by their deviation: what is
 // normalised may be wrong by as much more as the deviation is below that, and the gradient, which divides by it again,
-// by the square. One pixel alone is its mean, without rounding.
+// by the square. One pixel alone is its mean, without rounding. Dropout of nearly everything scales what it keeps by up to
+// 100, and no float32 is nearer than the rounding of the scale and of the product.
 func bounds(c ops.Case, in values) func(o ops.Operand, i int) float64 {
+	if drop, ok := c.Op.(ops.Dropout); ok {
+		return func(o ops.Operand, _ int) float64 { return max(o.Bound(), 0x1p-23/(1-drop.P)) }
+	}
 	norm, ok := c.Op.(ops.BatchNorm)
 	if !ok || c.Pass == "evaluation" || c.In.N*c.In.H*c.In.W == 1 {
 		return func(o ops.Operand, _ int) float64 { return o.Bound() }
@@ -541,7 +545,7 @@ func TestSearchDrawsAll(t *testing.T) {
 	}
 }
 
-// TestBoundsOfTheTable: of batch normalisation the search allows no more than the table does, except where few pixels are nearly the same.
+// TestBoundsOfTheTable: of batch normalisation and dropout the search allows no more than the table does for its entries.
 func TestBoundsOfTheTable(t *testing.T) {
 	differ := func(c ops.Case, in values) (places int) {
 		bound := bounds(c, in)
@@ -558,7 +562,7 @@ func TestBoundsOfTheTable(t *testing.T) {
 		return places
 	}
 	for _, c := range ops.Cases() {
-		if c.Operator != "batch norm" {
+		if c.Operator != "batch norm" && c.Operator != "dropout" {
 			continue
 		}
 		if n := differ(c, inputs(c)); n > 0 {
