@@ -10,9 +10,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-gl/mathgl/mgl32"
-
-	"ninvk/cifar10"
+	"ninvk/dataset"
 	"ninvk/gpu"
 	"ninvk/models"
 	"ninvk/nn"
@@ -59,14 +57,14 @@ type Result struct {
 type Bench struct {
 	Options
 	dev   *gpu.Device
-	data  *cifar10.Dataset
+	data  *dataset.Set
 	notes []string // what was left out, and why
 }
 
 // New prepares measurements on d with the images of data.
-func New(d *gpu.Device, data *cifar10.Dataset, o Options) *Bench {
+func New(d *gpu.Device, set *dataset.Set, o Options) *Bench {
 	o.Size = cmp.Or(o.Size, models.Size(o.Model))
-	return &Bench{Options: o, dev: d, data: data}
+	return &Bench{Options: o, dev: d, data: set}
 }
 
 // Notes says what was left out, and why.
@@ -114,7 +112,7 @@ type subject struct {
 // build sets a network up as ninvk train does by default.
 func (b *Bench) build(ctx context.Context, batch int, train bool) (*subject, error) {
 	size := b.Size
-	graph, out, err := models.Build(models.Config{Model: b.Model, Classes: cifar10.Classes, Size: size, Dropout: -1})
+	graph, out, err := models.Build(models.Config{Model: b.Model, Classes: len(b.data.Classes), Size: size, Dropout: -1})
 	if err != nil {
 		return nil, err
 	}
@@ -135,8 +133,12 @@ func (b *Bench) build(ctx context.Context, batch int, train bool) (*subject, err
 		return nil, err
 	}
 	start = time.Now()
-	if s.images, err = ops.NewImages(b.dev, "training images", cifar10.Height, cifar10.Width,
-		b.data.Train.Images); err != nil {
+	shape := b.data.Train.Shape
+	pixels, err := b.data.Train.All()
+	if err == nil {
+		s.images, err = ops.NewImages(b.dev, "training images", shape.H, shape.W, pixels)
+	}
+	if err != nil {
 		s.release()
 		return nil, err
 	}
@@ -145,8 +147,7 @@ func (b *Bench) build(ctx context.Context, batch int, train bool) (*subject, err
 		s.release()
 		return nil, err
 	}
-	scale := float32(cifar10.Width) / float32(size)
-	m := mgl32.Mat3{scale, 0, 0, 0, scale, 0, (scale - 1) / 2, (scale - 1) / 2, 1}
+	m := dataset.Plain(dataset.Crop, shape, size)
 	for i := range batch {
 		k := i % b.data.Train.Len()
 		s.entries = append(s.entries, ops.BatchEntry(uint32(k), uint32(b.data.Train.Labels[k]), m))

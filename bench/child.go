@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"ninvk/cifar10"
+	"ninvk/dataset"
 	"ninvk/gpu"
 )
 
@@ -42,15 +42,16 @@ type Report struct {
 	Network Network // not where only the start-up was asked for
 }
 
-// Child opens the adapter and measures its own start-up and, if asked to, the network. It is run in a process of its
-// own, so that neither caches nor memory have seen another measurement.
-func Child(ctx context.Context, adapter string, o Options, network bool) (Report, error) {
+// Child opens the adapter, decodes images to work on, and measures its own start-up and, if asked to, the network. It
+// is run in a process of its own, so that neither caches nor memory have seen another measurement.
+func Child(ctx context.Context, adapter string, images func() (*dataset.Set, error), o Options, network bool) (Report,
+	error) {
 	var r Report
-	var data *cifar10.Dataset
+	var set *dataset.Set
 	decoding := make(chan error, 1)
 	go func() { // as train reads its data while the adapter is opened
 		var err error
-		data, err = cifar10.Sample()
+		set, err = images()
 		decoding <- err
 	}()
 	start := time.Now()
@@ -66,7 +67,7 @@ func Child(ctx context.Context, adapter string, o Options, network bool) (Report
 		return r, err
 	}
 	decoded := time.Since(start) // what the adapter waited for
-	b := New(dev, data, o)
+	b := New(dev, set, o)
 	s, err := b.build(ctx, o.Batch, true)
 	if err != nil {
 		return r, err

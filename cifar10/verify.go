@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"ninvk/dataset"
 )
 
 // fileSum is a published file: its name, size in bytes and hex SHA-256.
@@ -45,7 +47,7 @@ type FileStatus struct {
 
 // Verify checks the six files of CIFAR-10's binary version in dir (or in the
 // folder cifar-10-batches-bin within it) by size and SHA-256. It returns the
-// status of every file and, where one is not as published, a *FileError that
+// status of every file and, where one is not as published, a *dataset.FileError that
 // names the first such file. The list is nil where dir can't be read or has
 // none of the files; then the error says what is there in their place.
 func Verify(dir string) ([]FileStatus, error) {
@@ -82,7 +84,7 @@ func verify(ctx context.Context, dir string, files []fileSum, progress func(done
 		case errors.Is(err, fs.ErrNotExist):
 			s.Problem = fmt.Sprintf("the file is missing, expected %d bytes with SHA-256 %s", f.Size, f.SHA256)
 		case err != nil:
-			s.Problem = "cannot be read: " + cause(err)
+			s.Problem = "cannot be read: " + dataset.Cause(err)
 		default:
 			s.Size, s.SHA256 = size, sum
 			s.OK = size == f.Size && sum == f.SHA256
@@ -92,7 +94,7 @@ func verify(ctx context.Context, dir string, files []fileSum, progress func(done
 			}
 		}
 		if !s.OK && first == nil {
-			first = &FileError{Path: path, Offset: -1, Problem: s.Problem,
+			first = &dataset.FileError{Path: path, Offset: -1, Problem: s.Problem,
 				Hint: "`ninvk data fetch` into another folder obtains the published files", Err: err}
 		}
 		list[i] = s

@@ -18,14 +18,14 @@ import (
 )
 
 // sampleImages are images of the sample's test split, with their classes.
-func sampleImages(t *testing.T) (images []image.Image, labels []byte) {
+func sampleImages(t *testing.T) (images []image.Image, labels []uint16) {
 	t.Helper()
 	data, err := cifar10.Sample()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range data.Test.Len() {
-		img, err := picture.FromPlanes(cifar10.Width, cifar10.Height, data.Test.Images[i*cifar10.ImageBytes:][:cifar10.ImageBytes])
+		img, err := data.Test.Image(i)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"ninvk/cifar10"
+	"ninvk/dataset"
 )
 
 // ParseMean reads the mean of red, green and blue, of values from 0 to 1, out of "0.5,0.4,0.3"; one number stands for
@@ -51,7 +51,7 @@ func ParseClasses(text string) ([]string, error) {
 		return nil, errors.New("is no file; name one with a class a line, or the classes themselves with commas " +
 			"between them")
 	case err == nil:
-		names, err := cifar10.ReadClasses(text)
+		names, err := dataset.ReadClasses(text)
 		if err != nil {
 			return nil, err
 		}
@@ -63,5 +63,5 @@ func ParseClasses(text string) ([]string, error) {
 		return nil, fmt.Errorf("%w; name a file with a class a line, or the classes themselves with commas between "+
 			"them", err)
 	}
-	return cifar10.ParseClasses(strings.ReplaceAll(text, ",", "\n"))
+	return dataset.ParseClasses(strings.ReplaceAll(text, ",", "\n"))
 }

@@ -102,7 +102,11 @@ func followGolden(t *testing.T, file string) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	images, err := ops.NewImages(d, "sample", 32, 32, data.Train.Images)
+	pixels, err := data.Train.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	images, err := ops.NewImages(d, "sample", 32, 32, pixels)
 	if err != nil {
 		t.Fatal(err)
 	}

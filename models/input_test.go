@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ninvk/cifar10"
+	"ninvk/dataset"
 	"ninvk/picture"
 	"ninvk/safetensors"
 )
@@ -55,7 +56,7 @@ func TestInput(t *testing.T) {
 func TestResize(t *testing.T) {
 	for _, to := range []int{8, 16, 24, 31, 32, 33, 48, 64, 224} {
 		t.Run(fmt.Sprint(to), func(t *testing.T) {
-			if got, want := resize(cifar10.Width, to), cifar10.Transform(0, 0, 0, cifar10.AugmentNone, to); got != want {
+			if got, want := resize(cifar10.Width, to), dataset.Plain(dataset.Crop, dataset.Shape{C: 3, H: cifar10.Height, W: cifar10.Width}, to); got != want {
 				t.Errorf("%v, want %v", got, want)
 			}
 		})

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"ninvk/cifar10"
+	"ninvk/dataset"
 	"ninvk/nn"
 	"ninvk/safetensors"
 )
@@ -178,7 +179,7 @@ func (n *Network) read(told map[string]string, classes int, given Given) error {
 			return fmt.Errorf("%s has %d names, the network has %d classes", ClassesKey, len(n.Classes), classes)
 		}
 		for i, name := range n.Classes { // as from a file, since a terminal shows them
-			if one, err := cifar10.ParseClasses(name); err != nil || len(one) != 1 {
+			if one, err := dataset.ParseClasses(name); err != nil || len(one) != 1 {
 				return fmt.Errorf("%s has for class %d the name %s, which can't be shown", ClassesKey, i, shown(strconv.Quote(name)))
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ninvk/cifar10"
+	"ninvk/dataset"
 	"ninvk/gpu"
 	"ninvk/models"
 	"ninvk/nn"
@@ -372,7 +373,7 @@ func everyOperator() (*nn.Graph, *nn.Node) {
 
 // onAdapter runs images through the network on the adapter; size is their side there. x is what the network's input
 // held, NCHW.
-func onAdapter(t *testing.T, g *nn.Graph, out *nn.Node, values [][]float32, split cifar10.Split, size, batch int) (x,
+func onAdapter(t *testing.T, g *nn.Graph, out *nn.Node, values [][]float32, split dataset.Split, size, batch int) (x,
 	logits []float32) {
 	t.Helper()
 	fatal := func(err error) {
@@ -393,7 +394,11 @@ func onAdapter(t *testing.T, g *nn.Graph, out *nn.Node, values [][]float32, spli
 			fatal(net.SetParam(i, v))
 		}
 	}
-	images, err := ops.NewImages(d, "test images", cifar10.Height, cifar10.Width, split.Images)
+	pixels, err := split.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	images, err := ops.NewImages(d, "test images", split.Shape.H, split.Shape.W, pixels)
 	fatal(err)
 	defer images.Release()
 	entryBuffer, err := d.NewBuffer("entries", uint64(batch*ops.BatchBytes))
@@ -406,7 +411,7 @@ func onAdapter(t *testing.T, g *nn.Graph, out *nn.Node, values [][]float32, spli
 		var entries []nn.Entry
 		var words []uint32
 		for i := from; i < min(from+batch, split.Len()); i++ {
-			view := cifar10.Transform(0, 0, uint32(i), cifar10.AugmentNone, size)
+			view := dataset.Plain(dataset.Crop, split.Shape, size)
 			e := ops.BatchEntry(uint32(i), uint32(split.Labels[i]), view)
 			entries = append(entries, e)
 			words = append(words, e[:]...)
@@ -457,7 +462,7 @@ func TestModelComputesTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	split := cifar10.Split{Images: data.Test.Images[:5*cifar10.ImageBytes], Labels: data.Test.Labels[:5]}
+	split := data.Test.First(5)
 	x, ours := onAdapter(t, g, out, values, split, 32, 3) // the last batch is smaller
 	for fold, norms := range map[bool]int{false: 5, true: 3} {
 		o := options

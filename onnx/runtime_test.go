@@ -81,7 +81,7 @@ func TestRuntimesAgree(t *testing.T) {
 			}
 			values := randomValues(g)
 			const batch = 32
-			split := cifar10.Split{Images: data.Test.Images[:c.images*cifar10.ImageBytes], Labels: data.Test.Labels[:c.images]}
+			split := data.Test.First(c.images)
 			x, ours := onAdapter(t, g, out, values, split, c.size, batch)
 			for _, fold := range c.folds {
 				o := options

@@ -20,7 +20,7 @@ import (
 	"syscall"
 	"time"
 
-	"ninvk/cifar10"
+	"ninvk/dataset"
 	"ninvk/train"
 )
 
@@ -164,7 +164,7 @@ func (s *Server) knows(host string) bool {
 }
 
 // Describe tells what is trained, before the run lets go of the images.
-func (s *Server) Describe(c train.Config, d *cifar10.Dataset) {
+func (s *Server) Describe(c train.Config, d *dataset.Set) {
 	s.change(func() {
 		s.run.Settings = c
 		s.run.TrainImages, s.run.TestImages = d.Train.Len(), d.Test.Len()

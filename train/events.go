@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"ninvk/cifar10"
+	"ninvk/dataset"
 	"ninvk/picture"
 	"ninvk/tensorboard"
 )
@@ -174,10 +174,10 @@ func (e *events) cut(path string, size int64) error {
 }
 
 // samples are the test images that verdicts are shown of.
-func samples(split cifar10.Split) ([]image.Image, error) {
+func samples(split dataset.Split) ([]image.Image, error) {
 	out := make([]image.Image, min(ObservedImages, split.Len()))
 	for i := range out {
-		img, err := picture.FromPlanes(cifar10.Width, cifar10.Height, split.Images[i*cifar10.ImageBytes:][:cifar10.ImageBytes])
+		img, err := split.Image(i)
 		if err != nil {
 			return nil, err
 		}

@@ -21,7 +21,7 @@ import (
 
 	"github.com/go-gl/mathgl/mgl32"
 
-	"ninvk/cifar10"
+	"ninvk/dataset"
 	"ninvk/gpu"
 	"ninvk/models"
 	"ninvk/nn"
@@ -33,7 +33,7 @@ import (
 // Job is everything a training run is made of.
 type Job struct {
 	Config  Config // resolved and valid
-	Data    *cifar10.Dataset
+	Data    *dataset.Set
 	Device  *gpu.Device
 	Version string
 	Report  Reporter
@@ -145,10 +145,13 @@ func ResumeCommand(dir string) string {
 // Run trains. Everything about the input that can be wrong is checked before the run folder is made, and all but what is wrong with that folder before the adapter works. When ctx ends, the
 // current step is finished, checkpoint, weights and plots are written, and the summary says Interrupted.
 func (j *Job) Run(ctx context.Context) (Summary, error) {
-	c := j.Config
-	if err := c.CheckModel(); err != nil {
+	if err := j.Config.CheckModel(); err != nil {
 		return Summary{}, err
 	}
+	if err := j.Config.TakeSize(j.Data.Train.Shape); err != nil {
+		return Summary{}, err
+	}
+	c := j.Config
 	size := c.size()
 	sizes, err := ParseSizes(c.Sizes)
 	if err == nil && j.Resume == nil { // what was begun goes on
@@ -164,7 +167,7 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
-	augment, err := cifar10.ParseAugment(c.Augment)
+	augment, err := dataset.ParseAugment(c.Augment)
 	if err != nil {
 		return Summary{}, &UsageError{"--augment", c.Augment, err.Error()}
 	}
@@ -173,7 +176,7 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 		return Summary{}, err
 	}
 	l := &loop{
-		Job: j, size: size, sizes: sizes, tuned: map[string]string{}, schedule: schedule, augment: augment,
+		Job: j, size: size, sizes: sizes, tuned: map[string]string{}, schedule: schedule, augment: augment, fit: dataset.Crop,
 		stepsPerEpoch: (j.Data.Train.Len() + c.Batch - 1) / c.Batch,
 		summary:       Summary{Dir: c.Out, Best: math.NaN()},
 	}
@@ -465,14 +468,18 @@ func (l *loop) evaluated(c *Checkpoint, state *nn.State) (*EpochRecord, error) {
 // dropImages lets go of the images in host memory, which the adapter now has: on a software driver both are the same memory.
 func (j *Job) dropImages() {
 	d := *j.Data
-	d.Train.Images, d.Test.Images = nil, nil
+	d.Train.Source, d.Test.Source = nil, nil
 	j.Data = &d
 	go debug.FreeOSMemory() // the first step need not wait for it
 }
 
 // Upload puts the images of a split on the adapter.
-func Upload(d *gpu.Device, label string, s cifar10.Split) (*ops.Images, error) {
-	return ops.NewImages(d, label, cifar10.Height, cifar10.Width, s.Images)
+func Upload(d *gpu.Device, label string, s dataset.Split) (*ops.Images, error) {
+	pixels, err := s.All()
+	if err != nil {
+		return nil, err
+	}
+	return ops.NewImages(d, label, s.Shape.H, s.Shape.W, pixels)
 }
 
 // pendingStep is a step whose result has not come yet. It takes the time from the result before it to its own; but results may come two at a time, and some
@@ -494,7 +501,8 @@ type loop struct {
 	run           *Run
 	about         models.Metadata // what the weights are written with
 	schedule      Schedule
-	augment       cifar10.Augment
+	augment       dataset.Augment
+	fit           dataset.Fit
 	stepsPerEpoch int
 	trainImages   *ops.Images
 	testImages    *ops.Images
@@ -579,7 +587,7 @@ func (l *loop) train(ctx context.Context) error {
 // epoch trains an epoch, or what is left of it, evaluates where it is time to, and saves. When ctx ends it returns early, before the epoch is recorded.
 func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 	c := l.Config
-	order := cifar10.Order(c.Seed, epoch, l.Data.Train.Len(), c.Shuffle)
+	order := dataset.Order(c.Seed, epoch, l.Data.Train.Len(), c.Shuffle)
 	first := (epoch - 1) * l.stepsPerEpoch // steps before the epoch
 	l.last = time.Now()
 	entries := make([]nn.Entry, 0, c.Batch)
@@ -590,7 +598,7 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 		size := l.net.Options.Augment.Size
 		entries = entries[:0]
 		for _, i := range order[from:min(from+c.Batch, len(order))] {
-			m := cifar10.Transform(c.Seed, epoch, i, l.augment, size)
+			m := dataset.Transform(c.Seed, epoch, i, l.augment, l.fit, l.Data.Train.Shape, size)
 			entries = append(entries, ops.BatchEntry(i, uint32(l.Data.Train.Labels[i]), m))
 		}
 		rate := l.schedule.LR(c.LR, l.step, total, epoch-1, c.Epochs) * l.rateFactor()
@@ -705,7 +713,7 @@ func (l *loop) watchDead(s StepRecord) {
 func (l *loop) evaluate(ctx context.Context, e *EpochRecord) ([]Verdict, error) {
 	split := l.Data.Train
 	if n := l.Config.EvalTrain; n > 0 && n < split.Len() {
-		split.Labels = split.Labels[:n]
+		split = split.First(n)
 	}
 	train, err := Evaluate(ctx, l.net, l.trainImages, split, func(done, total int) { l.Report.Evaluating("train", done, total) })
 	if err != nil {
@@ -791,7 +799,7 @@ func (l *loop) interrupt() error {
 	return l.waitWriting()
 }
 
-func dataTitle(d *cifar10.Dataset) string {
+func dataTitle(d *dataset.Set) string {
 	name := filepath.Base(d.Name)
 	if d.Train.Len() == 50000 {
 		name = "CIFAR-10"
@@ -808,19 +816,19 @@ type Evaluation struct {
 
 // Evaluate runs the network over a whole split, dropout off, batch normalisation with its running statistics. When ctx ends it stops early with the figures
 // so far. Where the network takes pairs, each image is seen together with its mirror image.
-func Evaluate(ctx context.Context, net *nn.Net, images *ops.Images, split cifar10.Split, progress func(done, total int)) (Evaluation, error) {
+func Evaluate(ctx context.Context, net *nn.Net, images *ops.Images, split dataset.Split, progress func(done, total int)) (Evaluation, error) {
 	return evaluate(ctx, net, images, split, progress, func(int, int) error { return nil })
 }
 
 // evaluate is Evaluate with each called after every batch: the n images of the split from its image from on.
-func evaluate(ctx context.Context, net *nn.Net, images *ops.Images, split cifar10.Split, progress func(done, total int), each func(from, n int) error) (Evaluation, error) {
+func evaluate(ctx context.Context, net *nn.Net, images *ops.Images, split dataset.Split, progress func(done, total int), each func(from, n int) error) (Evaluation, error) {
 	if err := net.ResetTotals(); err != nil {
 		return Evaluation{}, err
 	}
 	size := net.Options.Augment.Size
-	views := []mgl32.Mat3{cifar10.Transform(0, 0, 0, cifar10.AugmentNone, size)}
+	views := []mgl32.Mat3{dataset.Plain(dataset.Crop, split.Shape, size)}
 	if net.Options.Pairs {
-		views = append(views, cifar10.Mirror(size))
+		views = append(views, dataset.Mirror(dataset.Crop, split.Shape, size))
 	}
 	batch := net.EvalBatch() / len(views)
 	entries := make([]nn.Entry, 0, net.EvalBatch())

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"ninvk/cifar10"
+	"ninvk/dataset"
 	"ninvk/gpu"
 	"ninvk/models"
 	"ninvk/nn"
@@ -36,16 +37,16 @@ func (silent) Evaluating(string, int, int) {}
 func (silent) Epoch(EpochRecord)           {}
 
 // subset is the first images of the embedded sample: train of the training split, test of the test split.
-func subset(t *testing.T, train, test int) *cifar10.Dataset {
+func subset(t *testing.T, train, test int) *dataset.Set {
 	t.Helper()
 	d, err := cifar10.Sample()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cut := func(s cifar10.Split, n int) cifar10.Split {
-		return cifar10.Split{Images: s.Images[:n*cifar10.ImageBytes], Labels: s.Labels[:n]}
+	cut := func(s dataset.Split, n int) dataset.Split {
+		return s.First(n)
 	}
-	return &cifar10.Dataset{Name: "subset", Train: cut(d.Train, train), Test: cut(d.Test, test), SHA256: d.SHA256,
+	return &dataset.Set{Name: "subset", Train: cut(d.Train, train), Test: cut(d.Test, test), SHA256: d.SHA256,
 		Classes: d.Classes, Named: d.Named}
 }
 
@@ -53,12 +54,12 @@ func subset(t *testing.T, train, test int) *cifar10.Dataset {
 var device = sync.OnceValues(func() (*gpu.Device, error) { return gpu.Open("") })
 
 // runJob trains nin-bn on 8×8 images, which is a sixteenth of the work, by the recipe fast as changed by change.
-func runJob(t *testing.T, ctx context.Context, data *cifar10.Dataset, report Reporter, change func(*Config)) (Summary, error) {
+func runJob(t *testing.T, ctx context.Context, data *dataset.Set, report Reporter, change func(*Config)) (Summary, error) {
 	t.Helper()
 	return runJobOn(t, ctx, osDisk{}, data, report, change)
 }
 
-func runJobOn(t *testing.T, ctx context.Context, disk disk, data *cifar10.Dataset, report Reporter, change func(*Config)) (Summary, error) {
+func runJobOn(t *testing.T, ctx context.Context, disk disk, data *dataset.Set, report Reporter, change func(*Config)) (Summary, error) {
 	t.Helper()
 	c, err := LoadRecipe("fast")
 	if err != nil {
@@ -260,7 +261,7 @@ func checkRunFolder(t *testing.T, s Summary, epochs, steps int) {
 }
 
 // checkEvaluation evaluates the saved weights by themselves, as ninvk eval does: it must give what the run recorded, label smoothing or not.
-func checkEvaluation(t *testing.T, s Summary, split cifar10.Split) {
+func checkEvaluation(t *testing.T, s Summary, split dataset.Split) {
 	t.Helper()
 	d, err := device()
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
-	"ninvk/cifar10"
+	"ninvk/dataset"
 	"ninvk/models"
 )
 
@@ -281,7 +281,7 @@ func clone[T any](p *T) *T {
 }
 
 // Resolve fills in what depends on other settings: a size that was not given
-// is the model's own, 0 where that is the data's; a dropout that was not given
+// is the model's own; a dropout that was not given
 // is the recipe's if the model is, for which it was measured, else each
 // dropout's own; and of the recipe's sizes those at the end that are not below
 // the run's are left out, and all of them for a model that does not take them or
@@ -290,9 +290,6 @@ func clone[T any](p *T) *T {
 func (c *Config) Resolve() {
 	if c.Resize == nil {
 		size := models.Size(c.Model)
-		if size == cifar10.Width {
-			size = 0 // the data's own
-		}
 		c.Resize = &size
 	}
 	recipe, err := wholeRecipe(c.Recipe)
@@ -347,12 +344,21 @@ func (c Config) CheckModel() error {
 	return nil
 }
 
-// size is that of the run's images, in pixels a side.
-func (c Config) size() int {
-	if *c.Resize == 0 {
-		return cifar10.Width
+// size is that of the run's images, in pixels a side. Before the data is read, Resize may still be 0: then it is the
+// network's own.
+func (c Config) size() int { return cmp.Or(*c.Resize, models.Size(c.Model)) }
+
+// TakeSize puts the data's own size in the place of a Resize of 0. Images that are no squares have none.
+func (c *Config) TakeSize(s dataset.Shape) error {
+	if *c.Resize != 0 {
+		return nil
 	}
-	return *c.Resize
+	if s.H != s.W {
+		return &UsageError{"--resize", "0", fmt.Sprintf("the images have %d×%d pixels, which is no square; give the "+
+			"pixels a side that they are to be brought to", s.W, s.H)}
+	}
+	c.Resize = &s.H
+	return c.CheckModel()
 }
 
 // Part is the most images of a step that are computed at a time.

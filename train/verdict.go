@@ -6,7 +6,7 @@ import (
 	"math"
 	"slices"
 
-	"ninvk/cifar10"
+	"ninvk/dataset"
 	"ninvk/nn"
 	"ninvk/ops"
 )
@@ -21,12 +21,12 @@ type Verdict struct {
 }
 
 // Judge is Evaluate with a verdict on every image, in the split's order.
-func Judge(ctx context.Context, net *nn.Net, images *ops.Images, split cifar10.Split, progress func(done, total int)) (Evaluation, []Verdict, error) {
+func Judge(ctx context.Context, net *nn.Net, images *ops.Images, split dataset.Split, progress func(done, total int)) (Evaluation, []Verdict, error) {
 	return judge(ctx, net, images, split, split.Len(), progress)
 }
 
 // judge is Judge with verdicts on the split's first images only.
-func judge(ctx context.Context, net *nn.Net, images *ops.Images, split cifar10.Split, first int, progress func(done, total int)) (Evaluation, []Verdict, error) {
+func judge(ctx context.Context, net *nn.Net, images *ops.Images, split dataset.Split, first int, progress func(done, total int)) (Evaluation, []Verdict, error) {
 	var verdicts []Verdict
 	e, err := evaluate(ctx, net, images, split, progress, func(from, n int) error {
 		if from >= first {

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"ninvk/cifar10"
+	"ninvk/dataset"
 	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/ops"
@@ -57,17 +58,22 @@ func TestPairs(t *testing.T) {
 	}
 	split := subset(t, 1, 11).Test // with batches of 4 images a smaller one remains
 	mirrored := split
-	mirrored.Images = make([]byte, len(split.Images))
-	for i := range split.Images {
-		row, x := i/cifar10.Width*cifar10.Width, i%cifar10.Width
-		mirrored.Images[i] = split.Images[row+cifar10.Width-1-x]
+	pixels, err := split.All()
+	if err != nil {
+		t.Fatal(err)
 	}
+	flipped := make([]byte, len(pixels))
+	for i := range pixels {
+		row, x := i/cifar10.Width*cifar10.Width, i%cifar10.Width
+		flipped[i] = pixels[row+cifar10.Width-1-x]
+	}
+	mirrored.Source = dataset.Memory{Shape: split.Shape, Pixels: flipped}
 	for _, size := range []int{16, 12} {
 		graph, out, err := models.Build(models.Config{Model: "nin-bn", Classes: cifar10.Classes, Size: size})
 		if err != nil {
 			t.Fatal(err)
 		}
-		evaluated := func(split cifar10.Split, pairs bool) (Evaluation, []Verdict, [][]float64) {
+		evaluated := func(split dataset.Split, pairs bool) (Evaluation, []Verdict, [][]float64) {
 			net, err := nn.Build(d, graph, out, nn.Options{Batch: 8, Augment: ops.Augment{Size: size, Mean: models.Mean, Std: models.Std}, Pairs: pairs})
 			if err != nil {
 				t.Fatal(err)

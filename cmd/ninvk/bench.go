@@ -62,7 +62,7 @@ func (c benchCommand) Run(ctx context.Context) error {
 	defer end()
 	options.Tune.AnyBatch = !c.Operators
 	if c.Child != "" {
-		r, err := bench.Child(ctx, c.Adapter, options, c.Child == "network")
+		r, err := bench.Child(ctx, c.Adapter, cifar10.Sample, options, c.Child == "network")
 		if err != nil {
 			return err
 		}

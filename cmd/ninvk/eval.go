@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"text/tabwriter"
 
-	"ninvk/cifar10"
+	"ninvk/dataset"
 	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/ops"
@@ -122,7 +122,7 @@ func (c evalCommand) Run(ctx context.Context) error {
 
 // sameClasses gives a network the names of the data set's classes where it has none of its own. Another number of
 // classes is an error; other names are said.
-func sameClasses(n *models.Network, data *cifar10.Dataset) error {
+func sameClasses(n *models.Network, data *dataset.Set) error {
 	if len(n.Classes) != len(data.Classes) {
 		return &models.WeightsError{Path: n.Path, Problem: fmt.Sprintf("its network has %d classes, the data set %s has "+
 			"%d", len(n.Classes), data.Name, len(data.Classes))}
@@ -177,10 +177,11 @@ const (
 	confusionFile = "confusion.png"
 	mistakesFile  = "mistakes.png"
 	mostMistakes  = 25
+	mistakeSize   = 160 // pixels a side of an image
 )
 
 // draw writes the pictures of an evaluation.
-func (c evalCommand) draw(n *models.Network, e train.Evaluation, confusion [][]int, verdicts []train.Verdict, split cifar10.Split) error {
+func (c evalCommand) draw(n *models.Network, e train.Evaluation, confusion [][]int, verdicts []train.Verdict, split dataset.Split) error {
 	of := c.what(n, e)
 	matrix := picture.Matrix(fmt.Sprintf("%s: accuracy %s", of, percent(e.Accuracy)), n.Classes, confusion)
 	if err := picture.WritePNG(filepath.Join(c.Out, confusionFile), matrix); err != nil {
@@ -188,12 +189,11 @@ func (c evalCommand) draw(n *models.Network, e train.Evaluation, confusion [][]i
 	}
 	var tiles []picture.Tile
 	for _, v := range train.Worst(verdicts, mostMistakes) {
-		one := split.Images[v.Image*cifar10.ImageBytes:][:cifar10.ImageBytes]
-		img, err := picture.FromPlanes(cifar10.Width, cifar10.Height, one)
+		img, err := split.Image(v.Image)
 		if err != nil {
 			return err
 		}
-		tiles = append(tiles, picture.Tile{Image: picture.Square(img, 5*cifar10.Width), Caption: []picture.Line{
+		tiles = append(tiles, picture.Tile{Image: picture.Square(img, mistakeSize), Caption: []picture.Line{
 			{Text: fmt.Sprintf("said %s %s", n.Classes[v.Predicted], wholePercent(v.Probability)), Color: picture.Wrong},
 			{Text: fmt.Sprintf("is %s, no. %d", n.Classes[v.True], v.Image)},
 		}})

@@ -16,7 +16,7 @@ import (
 
 	"ninvk/bench"
 	"ninvk/check"
-	"ninvk/cifar10"
+	"ninvk/dataset"
 	"ninvk/gpu"
 	"ninvk/models"
 	"ninvk/nn"
@@ -159,7 +159,7 @@ func exitCode(err error) int {
 		return exitLost
 	case is(new(*train.DivergedError)):
 		return exitDiverged
-	case is(new(*cifar10.FileError)), is(new(*safetensors.FormatError)), is(new(*models.WeightsError)), is(new(*train.ConfigError)), is(new(*bench.FileError)),
+	case is(new(*dataset.FileError)), is(new(*safetensors.FormatError)), is(new(*models.WeightsError)), is(new(*train.ConfigError)), is(new(*bench.FileError)),
 		is(new(*pth.FormatError)), is(new(*train.CheckpointError)), is(new(*train.MetricsError)), is(new(*picture.FormatError)):
 		return exitBadFile
 	}

@@ -37,7 +37,10 @@ func TestImagesOfDocumentation(t *testing.T) {
 		for int(data.Test.Labels[i]) != class {
 			i++
 		}
-		pixels := data.Test.Images[i*cifar10.ImageBytes:][:cifar10.ImageBytes]
+		pixels := make([]byte, data.Test.Shape.Bytes())
+		if err := data.Test.Read(i, pixels); err != nil {
+			t.Fatal(err)
+		}
 		path := filepath.Join("..", "..", "docs", "images", name+".png")
 		if *update {
 			img, err := picture.FromPlanes(cifar10.Width, cifar10.Height, pixels)

@@ -21,6 +21,7 @@ import (
 
 	"ninvk/ci/slow"
 	"ninvk/cifar10"
+	"ninvk/dataset"
 	"ninvk/train"
 )
 
@@ -112,12 +113,7 @@ func writeData(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pack := func(s cifar10.Split, n int) (b []byte) {
-		for i := range n {
-			b = append(append(b, s.Labels[i]), s.Images[i*cifar10.ImageBytes:(i+1)*cifar10.ImageBytes]...)
-		}
-		return b
-	}
+	pack := func(s dataset.Split, n int) []byte { return recordsOf(t, s.First(n)) }
 	write(t, dir, map[string][]byte{"data/data_batch_1.bin": pack(sample.Train, 20), "data/test_batch.bin": pack(sample.Test, 8)})
 }
 
@@ -263,4 +259,14 @@ cp -r small/run resumed`
 func fileText(path string) string {
 	b, _ := os.ReadFile(path)
 	return string(b)
+}
+
+// recordsOf are those of a file with the images of a split.
+func recordsOf(t *testing.T, s dataset.Split) []byte {
+	t.Helper()
+	b, err := cifar10.Records(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }

@@ -47,14 +47,8 @@ func few(t *testing.T, train, test int) map[string][]byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	records := func(s cifar10.Split, n int) []byte {
-		var b []byte
-		for i := range n {
-			b = append(append(b, s.Labels[i]), s.Images[i*cifar10.ImageBytes:][:cifar10.ImageBytes]...)
-		}
-		return b
-	}
-	return map[string][]byte{"few/data_batch_1.bin": records(d.Train, train), "few/test_batch.bin": records(d.Test, test)}
+	return map[string][]byte{"few/data_batch_1.bin": recordsOf(t, d.Train.First(train)),
+		"few/test_batch.bin": recordsOf(t, d.Test.First(test))}
 }
 
 // A run that is watched comes to the same as one that isn't, and the watcher sees all of it.

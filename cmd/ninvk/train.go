@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"ninvk/cifar10"
+	"ninvk/dataset"
 	"ninvk/gpu"
 	"ninvk/nn"
 	"ninvk/serve"
@@ -214,7 +215,7 @@ func (c trainCommand) Run(ctx context.Context) error {
 }
 
 // openDataAndDevice reads the data while it opens the adapter. What is wrong with the data is said first.
-func openDataAndDevice(name, adapter string) (data *cifar10.Dataset, dev *gpu.Device, err error) {
+func openDataAndDevice(name, adapter string) (data *dataset.Set, dev *gpu.Device, err error) {
 	var noData error
 	var reading sync.WaitGroup
 	reading.Go(func() { data, noData = openData(name) })
@@ -230,7 +231,7 @@ func openDataAndDevice(name, adapter string) (data *cifar10.Dataset, dev *gpu.De
 }
 
 // openData opens what --data names.
-func openData(name string) (*cifar10.Dataset, error) {
+func openData(name string) (*dataset.Set, error) {
 	d, err := namedData(name)
 	if err == nil && !d.Named {
 		fmt.Fprintf(os.Stderr, "%s has no %s, which names the classes: CIFAR-10's %d are assumed\n", d.Name,
@@ -240,7 +241,7 @@ func openData(name string) (*cifar10.Dataset, error) {
 }
 
 // namedData is openData without a word.
-func namedData(name string) (*cifar10.Dataset, error) {
+func namedData(name string) (*dataset.Set, error) {
 	switch name {
 	case "sample":
 		return cifar10.Sample()

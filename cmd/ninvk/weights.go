@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"ninvk/cifar10"
+	"ninvk/dataset"
 	"ninvk/models"
 	"ninvk/train"
 )
@@ -22,7 +23,7 @@ type described struct {
 func (d described) given() (models.Given, error) {
 	g := models.Given{Model: d.Model}
 	bad := func(flag, value string, err error) error {
-		if errors.As(err, new(*cifar10.FileError)) {
+		if errors.As(err, new(*dataset.FileError)) {
 			return err
 		}
 		return &train.UsageError{Flag: flag, Value: value, Problem: err.Error()}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,9 +22,9 @@ func TestOwnClasses(t *testing.T) {
 		t.Fatal(err)
 	}
 	var b []byte
-	for i, label := range data.Train.Labels {
-		if label < 4 && len(b) < 8*cifar10.RecordBytes {
-			b = append(append(b, label), data.Train.Images[i*cifar10.ImageBytes:][:cifar10.ImageBytes]...)
+	for one := range slices.Chunk(recordsOf(t, data.Train), cifar10.RecordBytes) {
+		if one[0] < 4 && len(b) < 8*cifar10.RecordBytes {
+			b = append(b, one...)
 		}
 	}
 	dir := t.TempDir()

@@ -12,29 +12,30 @@ import (
 	"path/filepath"
 
 	"ninvk/cifar10"
+	"ninvk/dataset"
 )
 
 func main() {
-	data := flag.String("data", "data", "folder with the six official files")
+	dir := flag.String("data", "data", "folder with the six official files")
 	out := flag.String("out", "sample", "folder to write train.bin.gz and test.bin.gz to")
 	flag.Parse()
-	if err := run(*data, *out); err != nil {
+	if err := run(*dir, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "mksample:", err)
 		os.Exit(1)
 	}
 }
 
-func run(data, out string) error {
-	if _, err := cifar10.Verify(data); err != nil {
+func run(dir, out string) error {
+	if _, err := cifar10.Verify(dir); err != nil {
 		return err
 	}
-	d, err := cifar10.Open(data)
+	d, err := cifar10.Open(dir)
 	if err != nil {
 		return err
 	}
 	for _, part := range []struct {
 		name     string
-		split    cifar10.Split
+		split    dataset.Split
 		perClass int
 	}{
 		{"train.bin.gz", d.Train, cifar10.SampleTrain / cifar10.Classes},
@@ -57,7 +58,7 @@ func run(data, out string) error {
 
 // pick returns the records of the first perClass images of each class, in the
 // split's order.
-func pick(s cifar10.Split, perClass int) ([]byte, error) {
+func pick(s dataset.Split, perClass int) ([]byte, error) {
 	var taken [cifar10.Classes]int
 	var records []byte
 	for i, label := range s.Labels {
@@ -65,8 +66,11 @@ func pick(s cifar10.Split, perClass int) ([]byte, error) {
 			continue
 		}
 		taken[label]++
-		records = append(records, label)
-		records = append(records, s.Images[i*cifar10.ImageBytes:(i+1)*cifar10.ImageBytes]...)
+		records = append(records, byte(label))
+		records = append(records, make([]byte, cifar10.ImageBytes)...)
+		if err := s.Read(i, records[len(records)-cifar10.ImageBytes:]); err != nil {
+			return nil, err
+		}
 	}
 	for label, n := range taken {
 		if n < perClass {
@@ -93,9 +97,9 @@ func pack(records []byte) ([]byte, error) {
 }
 
 // replace writes a file whole or not at all.
-func replace(path string, data []byte) error {
+func replace(path string, b []byte) error {
 	tmp := path + ".tmp"
-	if err := os.WriteFile(tmp, data, 0o666); err != nil {
+	if err := os.WriteFile(tmp, b, 0o666); err != nil {
 		return err
 	}
 	return os.Rename(tmp, path)

@@ -11,14 +11,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ninvk/cifar10"
+	"ninvk/dataset"
 )
 
-func split(labels ...byte) cifar10.Split {
-	s := cifar10.Split{Labels: labels}
+func split(labels ...uint16) dataset.Split {
+	var images []byte
 	for i := range labels {
-		s.Images = append(s.Images, bytes.Repeat([]byte{byte(i)}, cifar10.ImageBytes)...)
+		images = append(images, bytes.Repeat([]byte{byte(i)}, cifar10.ImageBytes)...)
 	}
-	return s
+	shape := dataset.Shape{C: cifar10.Channels, H: cifar10.Height, W: cifar10.Width}
+	return dataset.Split{Shape: shape, Labels: labels, Source: dataset.Memory{Shape: shape, Pixels: images}}
 }
 
 func TestPick(t *testing.T) {
@@ -69,7 +71,7 @@ func TestSampleIsAFixedPoint(t *testing.T) {
 	}
 	for _, part := range []struct {
 		name     string
-		split    cifar10.Split
+		split    dataset.Split
 		perClass int
 	}{
 		{"train.bin.gz", d.Train, cifar10.SampleTrain / cifar10.Classes},
@@ -94,11 +96,11 @@ func TestSampleIsAFixedPoint(t *testing.T) {
 }
 
 func TestWrongDataWritesNothing(t *testing.T) {
-	data, out := t.TempDir(), t.TempDir()
-	if err := os.WriteFile(filepath.Join(data, "data_batch_1.bin"), make([]byte, cifar10.RecordBytes), 0o666); err != nil {
+	in, out := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(in, "data_batch_1.bin"), make([]byte, cifar10.RecordBytes), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if err := run(data, out); err == nil {
+	if err := run(in, out); err == nil {
 		t.Error("accepted a folder that isn't CIFAR-10")
 	}
 	if left, err := os.ReadDir(out); err != nil || len(left) != 0 {

@@ -1,4 +1,4 @@
-package cifar10
+package dataset
 
 import (
 	"math"
@@ -9,6 +9,9 @@ import (
 	"github.com/go-gl/mathgl/mgl32"
 	"github.com/google/go-cmp/cmp"
 )
+
+// square is the shape of the images in most of these tests.
+var square = Shape{3, 32, 32}
 
 func TestOrder(t *testing.T) {
 	if diff := cmp.Diff([]uint32{0, 1, 2, 3}, Order(1, 5, 4, false)); diff != "" {
@@ -50,7 +53,7 @@ func TestComposeByHand(t *testing.T) {
 		0, 1, 0,
 		33, -3, 1,
 	}
-	m := compose(true, 2, -3, 32)
+	m := Crop.window(square).compose(true, 2, -3, 32)
 	if m != want {
 		t.Errorf("got %v, want %v", m, want)
 	}
@@ -62,7 +65,7 @@ func TestComposeByHand(t *testing.T) {
 	}
 	// At 64×64 a pixel is half of a source pixel: the crop shifts by 1 and −1.5.
 	// Output (0, 0): index 63 before the flip, 65 before the crop; (65.5, −2.5) / 2 − ½.
-	if p := compose(true, 2, -3, 64).Mul3x1(mgl32.Vec3{0, 0, 1}); p != (mgl32.Vec3{32.25, -1.75, 1}) {
+	if p := Crop.window(square).compose(true, 2, -3, 64).Mul3x1(mgl32.Vec3{0, 0, 1}); p != (mgl32.Vec3{32.25, -1.75, 1}) {
 		t.Errorf("64×64: (0, 0) comes from %v", p)
 	}
 }
@@ -72,7 +75,7 @@ func TestComposeResizesAboutCentres(t *testing.T) {
 		last := float32(out - 1)
 		edge := 16/float32(out) - 0.5 // half an output pixel in from the image's edge
 		for _, flip := range []bool{false, true} {
-			m := compose(flip, 0, 0, out)
+			m := Crop.window(square).compose(flip, 0, 0, out)
 			p, q := m.Mul3x1(mgl32.Vec3{0, 0, 1}), m.Mul3x1(mgl32.Vec3{last, last, 1})
 			left, right := p.X(), q.X()
 			if flip {
@@ -88,10 +91,8 @@ func TestComposeResizesAboutCentres(t *testing.T) {
 }
 
 func TestTransformNone(t *testing.T) {
-	for _, out := range []int{0, 32} {
-		if m := Transform(1, 2, 3, AugmentNone, out); m != mgl32.Ident3() {
-			t.Errorf("out %d: %v", out, m)
-		}
+	if m := Transform(1, 2, 3, AugmentNone, Crop, square, 32); m != mgl32.Ident3() {
+		t.Error(m)
 	}
 }
 
@@ -102,7 +103,7 @@ func TestTransformDraws(t *testing.T) {
 	shifts := map[[2]float32]int{}
 	flips := 0
 	for i := range uint32(n) {
-		m := Transform(9, 1, i, AugmentFlipCrop, 32)
+		m := Transform(9, 1, i, AugmentFlipCrop, Crop, square, 32)
 		for _, v := range m {
 			if v != float32(math.Trunc(float64(v))) {
 				t.Fatalf("image %d: coefficient %g", i, v)
@@ -125,7 +126,7 @@ func TestTransformDraws(t *testing.T) {
 		}
 		shifts[[2]float32{dx, m[7]}]++
 
-		flip := Transform(9, 1, i, AugmentFlip, 32)
+		flip := Transform(9, 1, i, AugmentFlip, Crop, square, 32)
 		if flip[0] != m[0] || flip[6] != m[6]-dx || flip[7] != 0 {
 			t.Fatalf("image %d: flip alone is %v, with crop %v", i, flip, m)
 		}
@@ -142,7 +143,7 @@ func TestTransformDraws(t *testing.T) {
 func TestTransformShiftsSmallImagesLess(t *testing.T) {
 	most := float32(0)
 	for i := range uint32(1000) {
-		m := Transform(9, 1, i, AugmentFlipCrop, 16)
+		m := Transform(9, 1, i, AugmentFlipCrop, Crop, square, 16)
 		most = max(most, m[7])
 		if dy := (m[7] - 0.5) / 2; dy < -2 || dy > 2 || dy != float32(math.Trunc(float64(dy))) {
 			t.Fatalf("image %d shifts by %g of 16 pixels", i, dy)
@@ -156,13 +157,13 @@ func TestTransformShiftsSmallImagesLess(t *testing.T) {
 func TestTransformDependsOnNameOnly(t *testing.T) {
 	draws := func(seed uint64, epoch int) (all []mgl32.Mat3) {
 		for i := range uint32(20) {
-			all = append(all, Transform(seed, epoch, i, AugmentFlipCrop, 32))
+			all = append(all, Transform(seed, epoch, i, AugmentFlipCrop, Crop, square, 32))
 		}
 		return all
 	}
 	a := draws(1, 1)
 	for i := range uint32(20) { // any order
-		if Transform(1, 1, 19-i, AugmentFlipCrop, 32) != a[19-i] {
+		if Transform(1, 1, 19-i, AugmentFlipCrop, Crop, square, 32) != a[19-i] {
 			t.Errorf("image %d drawn differently", 19-i)
 		}
 	}
@@ -173,14 +174,35 @@ func TestTransformDependsOnNameOnly(t *testing.T) {
 
 func TestMirror(t *testing.T) {
 	for _, size := range []int{32, 24} {
-		plain, mirror := Transform(0, 0, 0, AugmentNone, size), Mirror(size)
+		plain, mirror := Transform(0, 0, 0, AugmentNone, Crop, square, size), Mirror(Crop, square, size)
 		for i := range size {
 			at := func(m mgl32.Mat3, x int) mgl32.Vec3 { return m.Mul3x1(mgl32.Vec3{float32(x), float32(i), 1}) }
 			// At the data's own size the numbers are whole and exact.
-			if got, want := at(mirror, i), at(plain, size-1-i); size == Width && got != want ||
+			if got, want := at(mirror, i), at(plain, size-1-i); size == square.W && got != want ||
 				!got.ApproxEqualThreshold(want, 1e-5) {
 				t.Errorf("%d pixels: pixel %d is taken from %v, want %v", size, i, got, want)
 			}
+		}
+	}
+}
+
+// An image of 30×20 pixels, fitted to a square of 20 and of 30 pixels.
+func TestFits(t *testing.T) {
+	in := Shape{3, 20, 30}
+	for _, c := range []struct {
+		fit         Fit
+		out         int
+		first, last mgl32.Vec3 // the source of the first and the last pixel
+	}{
+		{Crop, 20, mgl32.Vec3{5, 0, 1}, mgl32.Vec3{24, 19, 1}},
+		{Stretch, 10, mgl32.Vec3{1, 0.5, 1}, mgl32.Vec3{28, 18.5, 1}},
+		{Pad, 30, mgl32.Vec3{0, -5, 1}, mgl32.Vec3{29, 24, 1}},
+	} {
+		m := Plain(c.fit, in, c.out)
+		last := float32(c.out - 1)
+		from, to := m.Mul3x1(mgl32.Vec3{0, 0, 1}), m.Mul3x1(mgl32.Vec3{last, last, 1})
+		if from != c.first || to != c.last {
+			t.Errorf("%s to %d pixels: from %v to %v, want %v to %v", c.fit, c.out, from, to, c.first, c.last)
 		}
 	}
 }

@@ -1,0 +1,31 @@
+package dataset
+
+// Fit is how an image that is no square becomes one.
+type Fit string
+
+// The ways to make a square of an image.
+const (
+	Crop    Fit = "crop"    // the largest square in its middle
+	Stretch Fit = "stretch" // all of it, its sides scaled each by itself
+	Pad     Fit = "pad"     // all of it, with black beside or above and below it
+)
+
+// Fits are the known ways, in the order of a help text.
+var Fits = []Fit{Crop, Stretch, Pad}
+
+// window is the part of an image that becomes the square, in pixels; beyond the image it is black.
+type window struct{ x, y, w, h float64 }
+
+func (f Fit) window(in Shape) window {
+	w, h := float64(in.W), float64(in.H)
+	side := min(w, h)
+	switch f {
+	case Stretch:
+		return window{0, 0, w, h}
+	case Pad:
+		side = max(w, h)
+	}
+	// In the middle, at a whole pixel, so that what need not be scaled is copied.
+	at := func(n float64) float64 { return float64(int(n-side) / 2) }
+	return window{at(w), at(h), side, side}
+}
