@@ -106,13 +106,19 @@ type Options struct {
 	Size       int     // pixels a side of the square that photos of any size are fitted to
 	Fit        Fit     // how; "": Crop
 	Channels   int     // 1 or 3; 0: the data's own
-	Labels     string  // of data with two sets of labels: "fine" (the default) or "coarse"
+	Labels     string  // of data with two sets of labels: Fine or Coarse; "": Fine
 	Validation float64 // share of the images that become the test split of data which have none; 0: DefaultValidation
 	SkipBroken bool    // leave out files that can't be decoded, and say so in the set's notes
 
 	// Progress is told how far the reading of many files is; nil: nobody wants to know.
 	Progress func(stage string, done, total int)
 }
+
+// What Options.Labels chooses from.
+const (
+	Fine   = "fine"
+	Coarse = "coarse"
+)
 
 // DefaultValidation is the share of images that become the test split where the data have none.
 const DefaultValidation = 0.1

@@ -384,6 +384,10 @@ func (s *Saved) Check(c Config) error {
 		{"schedule", was.Schedule, c.Schedule}, {"dropout", *was.Dropout, *c.Dropout}, {"label-smoothing", was.LabelSmoothing, c.LabelSmoothing},
 		{"augment", was.Augment, c.Augment}, {"resize", *was.Resize, *c.Resize}, {"sizes", was.Sizes, c.Sizes}, {"mean",
 			was.Mean, c.Mean}, {"std", was.Std, c.Std}, {"ema", was.EMA, c.EMA}, {"no-shuffle", !was.Shuffle, !c.Shuffle}, {"init", was.Init, c.Init}, {"clip-norm", was.ClipNorm, c.ClipNorm},
+		{"fit", was.Fit, c.Fit}, {"channels", was.Channels, c.Channels}, {"labels", was.Labels, c.Labels},
+		{"val-fraction", was.ValFraction, c.ValFraction}, {"skip-broken", was.SkipBroken, c.SkipBroken},
+		{"new-head", was.NewHead, c.NewHead}, {"freeze", was.Freeze, c.Freeze}, {"lr-scale", was.LRScale, c.LRScale},
+		{"class-weights", was.ClassWeights, c.ClassWeights},
 	} {
 		if f.was != f.now {
 			return &UsageError{"--" + f.flag, fmt.Sprint(f.now), fmt.Sprintf("the run in %s was begun with %v; leave the flag out to go on, or start a new run", s.Dir, f.was)}

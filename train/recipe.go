@@ -31,8 +31,18 @@ const (
 	RollbackOnDivergence = "rollback" // to the last good checkpoint, with half the learning rate
 )
 
-// Augmentations lists what --augment knows.
-var Augmentations = []string{"none", "flip", "flip-crop"}
+// What --class-weights takes.
+const (
+	EqualWeights    = "none"
+	BalancedWeights = "balanced" // an image of a rare class counts for more, so that all classes count the same
+)
+
+// What --stream takes.
+const (
+	StreamAuto   = "auto" // where the images would take much memory
+	StreamAlways = "always"
+	StreamNever  = "never"
+)
 
 //go:embed recipes/*.toml
 var recipeFiles embed.FS
@@ -55,7 +65,7 @@ type Config struct {
 	Dropout        *float64 `toml:"dropout" json:"dropout" comment:"probability that an activation is dropped; -1: each dropout's own"` // nil: see Resolve
 	Aux            float64  `toml:"aux" json:"aux" comment:"weight of the losses of auxiliary heads; 0: the network is trained without them"`
 	LabelSmoothing float64  `toml:"label-smoothing" json:"label_smoothing"`
-	Augment        string   `toml:"augment" json:"augment" comment:"none, flip or flip-crop"`
+	Augment        string   `toml:"augment" json:"augment" comment:"none, or some of flip, flip-crop, random-resized-crop, color"`
 	Resize         *int     `toml:"resize" json:"resize,omitempty" comment:"pixels a side; 0: the data's own size"` // nil: the model's own, see Resolve
 	Mean           string   `toml:"mean" json:"mean" comment:"of red, green and blue from 0 to 1, as 0.5,0.4,0.3 or one for all; empty: what the weights to start from tell, else ImageNet's"`
 	Std            string   `toml:"std" json:"std" comment:"standard deviation, likewise"`
@@ -68,6 +78,19 @@ type Config struct {
 	Out            string   `toml:"out" json:"out" comment:"the run folder"`
 	EvalEvery      int      `toml:"eval-every" json:"eval_every" comment:"epochs between evaluations"`
 	EvalTrain      int      `toml:"eval-train" json:"eval_train" comment:"training images that are evaluated; 0: all"`
+
+	Fit         string  `toml:"fit" json:"fit" comment:"how an image that is no square becomes one: crop, stretch or pad"`
+	Channels    int     `toml:"channels" json:"channels" comment:"of the images: 1 or 3; 0: the data's own"`
+	Labels      string  `toml:"labels" json:"labels" comment:"of data with two sets of labels: fine or coarse"`
+	ValFraction float64 `toml:"val-fraction" json:"val_fraction" comment:"share of the images that become the test split of data without one"`
+	SkipBroken  bool    `toml:"skip-broken" json:"skip_broken" comment:"leave out images that can't be read"`
+	Stream      string  `toml:"stream" json:"stream" comment:"read images while training: auto, always or never"`
+
+	NewHead      bool   `toml:"new-head" json:"new_head" comment:"make the layers anew whose shape depends on the number of classes"`
+	Freeze       string `toml:"freeze" json:"freeze" comment:"parameters that stay as they are, as conv1*,layer1.*; empty: none"`
+	LRScale      string `toml:"lr-scale" json:"lr_scale" comment:"factors of parameters' learning rates, as layer1.*=0.1; empty: none"`
+	ClassWeights string `toml:"class-weights" json:"class_weights" comment:"none or balanced"`
+	Patience     int    `toml:"patience" json:"patience" comment:"evaluations without a better test loss after which the run stops; 0: none"`
 
 	ClipNorm        float64 `toml:"clip-norm" json:"clip_norm" comment:"largest norm of all gradients together; 0: no limit"`
 	CheckpointEvery int     `toml:"checkpoint-every" json:"checkpoint_every" comment:"steps between checkpoints besides those of each epoch; 0: every five minutes"`
@@ -162,6 +185,11 @@ func defaults() Config {
 		Shuffle:      true,
 		Seed:         1,
 		EvalEvery:    1,
+		Fit:          string(dataset.Crop),
+		Labels:       dataset.Fine,
+		ValFraction:  dataset.DefaultValidation,
+		Stream:       StreamAuto,
+		ClassWeights: EqualWeights,
 		OnDivergence: StopOnDivergence,
 	}
 }
@@ -292,6 +320,10 @@ func (c *Config) Resolve() {
 		size := models.Size(c.Model)
 		c.Resize = &size
 	}
+	// Runs of before these settings have none of them.
+	c.Fit, c.Labels = cmp.Or(c.Fit, string(dataset.Crop)), cmp.Or(c.Labels, dataset.Fine)
+	c.ValFraction = cmp.Or(c.ValFraction, dataset.DefaultValidation)
+	c.Stream, c.ClassWeights = cmp.Or(c.Stream, StreamAuto), cmp.Or(c.ClassWeights, EqualWeights)
 	recipe, err := wholeRecipe(c.Recipe)
 	if c.Dropout == nil {
 		own := float64(OwnDropout)
@@ -464,8 +496,22 @@ func (c Config) Validate() error {
 		return usage("weight-decay", c.WeightDecay, "must be a finite number from 0")
 	case c.Nesterov && c.Momentum == 0:
 		return usage("momentum", c.Momentum, "must be above 0 with Nesterov momentum")
-	case !slices.Contains(Augmentations, c.Augment):
-		return usage("augment", strconv.Quote(c.Augment), "no such augmentation; known are "+strings.Join(Augmentations, ", "))
+	case !slices.Contains(dataset.Fits, dataset.Fit(c.Fit)):
+		return usage("fit", strconv.Quote(c.Fit), "must be crop, stretch or pad")
+	case c.Channels != 0 && c.Channels != 1 && c.Channels != 3:
+		return usage("channels", c.Channels, "must be 1 or 3, or 0 for the data's own")
+	case c.Labels != dataset.Fine && c.Labels != dataset.Coarse:
+		return usage("labels", strconv.Quote(c.Labels), "must be fine or coarse")
+	case !(c.ValFraction > 0 && c.ValFraction < 1):
+		return usage("val-fraction", c.ValFraction, "must be above 0 and below 1")
+	case c.Stream != StreamAuto && c.Stream != StreamAlways && c.Stream != StreamNever:
+		return usage("stream", strconv.Quote(c.Stream), "must be auto, always or never")
+	case c.NewHead && c.Init == "":
+		return usage("new-head", "", "makes the last layers of weights to start from anew; name those by --init")
+	case c.ClassWeights != EqualWeights && c.ClassWeights != BalancedWeights:
+		return usage("class-weights", strconv.Quote(c.ClassWeights), "must be none or balanced")
+	case c.Patience < 0:
+		return usage("patience", c.Patience, "must be a number of evaluations, or 0 for no limit")
 	case !(c.ClipNorm >= 0) || math.IsInf(c.ClipNorm, 0):
 		return usage("clip-norm", c.ClipNorm, "must be a finite number above 0, or 0 for no limit")
 	case c.EvalTrain < 0:
@@ -483,6 +529,9 @@ func (c Config) Validate() error {
 	case c.Seed > math.MaxInt64:
 		// TOML has no larger integers, and config.toml must hold the seed.
 		return usage("seed", c.Seed, fmt.Sprintf("must be at most %d", math.MaxInt64))
+	}
+	if _, err := dataset.ParseAugment(c.Augment); err != nil {
+		return usage("augment", strconv.Quote(c.Augment), err.Error())
 	}
 	if _, err := ParseSizes(c.Sizes); err != nil {
 		return err

@@ -41,7 +41,7 @@ type trainCommand struct {
 	Schedule    *string  `help:"step:EPOCHS:FACTOR, cosine, onecycle or constant."`
 	Dropout     *float64 `help:"Probability that an activation is dropped; -1 for each dropout's own, as without the flag where the recipe has none for the network." placeholder:"P"`
 	Aux         *float64 `help:"Weight of the losses of auxiliary heads, as 0.3, which the network is then trained with; 0 for none." placeholder:"W"`
-	Augment     *string  `help:"none, flip or flip-crop."`
+	Augment     *string  `help:"none, or some of flip, flip-crop, random-resized-crop and color with commas between them."`
 	Resize      *int     `help:"Pixels a side to enlarge images to; 0 for their own size."`
 	Mean        *string  `help:"Mean of red, green and blue from 0 to 1 that images are normalised by, one number for all or three (default: what the weights to start from tell, else ImageNet's)." placeholder:"R,G,B"`
 	Std         *string  `help:"Standard deviation, likewise." placeholder:"R,G,B"`
@@ -55,6 +55,19 @@ type trainCommand struct {
 	EvalEvery   *int     `help:"Epochs between evaluations of both splits."`
 	EvalTrain   *int     `help:"How many of the training images are evaluated; 0 for all."`
 	Resume      string   `help:"Run folder to go on with, exactly as if it had not been interrupted." placeholder:"DIR"`
+
+	Fit         *string  `help:"How an image that is no square becomes one: crop (the largest square in its middle), stretch, or pad (with black)." placeholder:"crop|stretch|pad"`
+	Channels    *int     `help:"Channels of the images: 1 (grey) or 3; 0 for the data's own."`
+	Labels      *string  `help:"Of data with two sets of labels, as CIFAR-100: fine or coarse." placeholder:"fine|coarse"`
+	ValFraction *float64 `help:"Share of the images that become the test split, of data that have none (default 0.1)."`
+	SkipBroken  *bool    `help:"Leave out images that can't be read, and list them in the run folder." negatable:""`
+	Stream      *string  `help:"Read images while training, rather than keep all in memory: auto (where they are many), always or never; results are the same." placeholder:"auto|always|never"`
+
+	NewHead      *bool   `help:"With --init of weights for other classes: make the layers anew whose shape depends on the number of classes." negatable:""`
+	Freeze       *string `help:"Parameters that stay as they are, by patterns of their names." placeholder:"PATTERN,…"`
+	LRScale      *string `name:"lr-scale" help:"Factors of the learning rate of parameters, by patterns of their names, as layer1.*=0.1." placeholder:"PATTERN=FACTOR,…"`
+	ClassWeights *string `help:"balanced: an image of a rare class counts for more, so that all classes count the same." placeholder:"none|balanced"`
+	Patience     *int    `help:"Stop when the test loss has not improved for so many evaluations; 0 for no limit."`
 
 	ClipNorm        *float64 `help:"Largest norm of all gradients together; they are scaled down to it (default: no limit)."`
 	CheckpointEvery *int     `help:"Steps between checkpoints, besides those of each epoch (default: every five minutes)."`
@@ -126,6 +139,17 @@ func (c trainCommand) flags(cfg train.Config) (train.Config, error) {
 	set(&cfg.Std, c.Std)
 	set(&cfg.Sizes, c.Sizes)
 	set(&cfg.EMA, c.EMA)
+	set(&cfg.Fit, c.Fit)
+	set(&cfg.Channels, c.Channels)
+	set(&cfg.Labels, c.Labels)
+	set(&cfg.ValFraction, c.ValFraction)
+	set(&cfg.SkipBroken, c.SkipBroken)
+	set(&cfg.Stream, c.Stream)
+	set(&cfg.NewHead, c.NewHead)
+	set(&cfg.Freeze, c.Freeze)
+	set(&cfg.LRScale, c.LRScale)
+	set(&cfg.ClassWeights, c.ClassWeights)
+	set(&cfg.Patience, c.Patience)
 	set(&cfg.ClipNorm, c.ClipNorm)
 	set(&cfg.CheckpointEvery, c.CheckpointEvery)
 	set(&cfg.OnDivergence, c.OnDivergence)
