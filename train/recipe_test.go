@@ -44,6 +44,7 @@ func TestRecipeSeedIsThePublishedOne(t *testing.T) {
 		Epochs: 100, Batch: 64, LR: 0.01, Momentum: 0.9, WeightDecay: 0.0005,
 		Schedule: "step:10:0.6", Augment: "flip",
 		Shuffle: true, Seed: 1, EvalEvery: 1, OnDivergence: "stop",
+		Fit: "crop", Labels: "fine", ValFraction: 0.1, Stream: "auto", ClassWeights: "none",
 	}
 	if diff := cmp.Diff(want, seedConfig(t)); diff != "" {
 		t.Errorf("recipe seed (-want +got):\n%s", diff)
@@ -257,7 +258,7 @@ func TestLoadConfigPrecedence(t *testing.T) {
 }
 
 func TestResolveAndTotalSteps(t *testing.T) {
-	for model, want := range map[string]int{"nin": 0, "nin-bn": 0, "nin-imagenet": 224} {
+	for model, want := range map[string]int{"nin": 32, "nin-bn": 32, "nin-imagenet": 224} {
 		c := Config{Model: model}
 		c.Resolve()
 		if *c.Resize != want {
@@ -418,6 +419,16 @@ func TestValidate(t *testing.T) {
 		{"--seed", func(c *Config) { c.Seed = math.MaxUint64 }},
 		{"--data", func(c *Config) { c.Data = "" }},
 		{"--model", func(c *Config) { c.Model = "" }},
+		{"--augment", func(c *Config) { c.Augment = "flip,none" }},
+		{"--fit", func(c *Config) { c.Fit = "tile" }},
+		{"--channels", func(c *Config) { c.Channels = 2 }},
+		{"--labels", func(c *Config) { c.Labels = "rough" }},
+		{"--val-fraction", func(c *Config) { c.ValFraction = 1 }},
+		{"--val-fraction", func(c *Config) { c.ValFraction = math.NaN() }},
+		{"--stream", func(c *Config) { c.Stream = "yes" }},
+		{"--new-head", func(c *Config) { c.NewHead = true }},
+		{"--class-weights", func(c *Config) { c.ClassWeights = "equal" }},
+		{"--patience", func(c *Config) { c.Patience = -1 }},
 	} {
 		cfg := seedConfig(t)
 		c.change(&cfg)
