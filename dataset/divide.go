@@ -8,7 +8,7 @@ import (
 )
 
 // Divide chooses the images of data without a split that are to be tested with: about fraction of each class, by the
-// hashes of their contents alone, as SHA-256. So the choice is the same on every machine and in every order, another image moves
+// SHA-256 of their contents alone. So the choice is the same on every machine and in every order, another image moves
 // none, and identical ones are on one side, whatever their classes are. Both lists are in the order of the images.
 //
 // A class that chance leaves without an image on one side gets the first one by its hash there, if it has two that

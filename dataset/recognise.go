@@ -284,8 +284,8 @@ func (c *content) kind() neighbour {
 			folders++
 		}
 	}
-	for _, k := range []neighbour{cifar100Python, cifar100Binary, cifar10Python, cifar10Binary, cifar10Unnamed, idx, tfrecord, npz, npy,
-		parquet, hdf5, cifar10Matlab} {
+	for _, k := range []neighbour{cifar100Python, cifar100Binary, cifar10Python, cifar10Binary, cifar10Unnamed, idx,
+		tfrecord, npz, npy, parquet, hdf5, cifar10Matlab} {
 		if slices.Contains(c.kinds, k) {
 			return k
 		}

@@ -21,7 +21,8 @@ var formats = []dataset.Format{cifar10.Data, folder.Format}
 
 // dataOptions are how a run's settings have its data opened.
 func dataOptions(c train.Config) dataset.Options {
-	return dataset.Options{Size: cmp.Or(*c.Resize, models.Size(c.Model))}
+	return dataset.Options{Size: cmp.Or(*c.Resize, models.Size(c.Model)), Fit: dataset.Fit(c.Fit), Channels: c.Channels,
+		Labels: c.Labels, Validation: c.ValFraction, SkipBroken: c.SkipBroken}
 }
 
 // openDataAndDevice reads the data while it opens the adapter. What is wrong with the data is said first.

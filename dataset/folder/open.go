@@ -156,7 +156,7 @@ func (c *collection) divide(set *dataset.Set, all *[][]facts, o dataset.Options)
 		c.parts[0].name, c.parts[1].name = "the training split", "the test split"
 		set.Notes = append(set.Notes, fmt.Sprintf("the data have no split of their own: %d of %s, chosen by their "+
 			"contents, are the test split (--val-fraction %g)", len(test), count(len(items), "image"), fraction))
-	} else if o.Validation != 0 {
+	} else if o.Validation != 0 && o.Validation != dataset.DefaultValidation {
 		set.Notes = append(set.Notes, "the data have a split of their own, so that --val-fraction does nothing")
 	}
 	counts := make([][]int, len(c.parts))
