@@ -37,6 +37,16 @@ const (
 // Format is what such data are called.
 const Format = "CIFAR-10's binary version"
 
+// Data are folders that Open reads.
+var Data = dataset.Format{
+	Name: Format,
+	Is: func(path string) bool {
+		_, names, err := dataDir(path)
+		return err == nil && slices.ContainsFunc(names, isData)
+	},
+	Open: func(path string, _ dataset.Options) (*dataset.Set, error) { return Open(path) },
+}
+
 // ClassNames are the names of CIFAR-10's classes, by label.
 var ClassNames = [Classes]string{
 	"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
@@ -176,7 +186,7 @@ func list(dir string) ([]string, error) {
 			Hint: fetchHint, Err: err}
 	case err != nil:
 		if info, e := os.Stat(dir); e == nil && !info.IsDir() {
-			return nil, unread(dir, "is a file, expected a folder with data_batch_*.bin and "+testName, "", err)
+			return nil, dataset.Unread(dir, "is a file, expected a folder with data_batch_*.bin and "+testName, "", err)
 		}
 		return nil, &dataset.FileError{Path: dir, Offset: -1, Problem: "cannot be read as a folder: " +
 			dataset.Cause(err), Err: err}
@@ -206,7 +216,7 @@ func batchNumber(name string) uint64 {
 
 // withoutData is the error about a folder that has no file of the binary version: it says what is there in its place.
 func withoutData(dir string) *dataset.FileError {
-	return unread(dir, "the folder has no data_batch_*.bin", filesHint, fs.ErrNotExist)
+	return dataset.Unread(dir, "the folder has no data_batch_*.bin", filesHint, fs.ErrNotExist)
 }
 
 // locate finds the files of a data folder.

@@ -99,6 +99,7 @@ type Set struct {
 	Train    Split
 	Test     Split
 	Notes    []string // what a person should be told, a sentence each: how it was divided, what was passed over
+	Broken   []string // images that can't be decoded and are left out, as Options.SkipBroken has it, and why
 }
 
 // Options say how a set is opened.

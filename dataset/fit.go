@@ -1,13 +1,15 @@
 package dataset
 
+import "ninvk/picture"
+
 // Fit is how an image that is no square becomes one.
 type Fit string
 
 // The ways to make a square of an image.
 const (
-	Crop    Fit = "crop"    // the largest square in its middle
-	Stretch Fit = "stretch" // all of it, its sides scaled each by itself
-	Pad     Fit = "pad"     // all of it, with black beside or above and below it
+	Crop    = Fit(picture.FitCrop)    // the largest square in its middle
+	Stretch = Fit(picture.FitStretch) // all of it, its sides scaled each by itself
+	Pad     = Fit(picture.FitPad)     // all of it, with black beside or above and below it
 )
 
 // Fits are the known ways, in the order of a help text.

@@ -31,34 +31,59 @@ var formats = []format{
 	{"HEIC", []string{".heic", ".heif", ".hif", ".heics", ".heifs"}, brand(heifBrands...), decodeHEIF},
 }
 
-// others are kinds of files that people take for images and that are not read, by how they begin, to be named.
+// others are kinds of files that people take for images and that are not read, by how they begin, to be named. Those
+// with extensions are images; the others are none, or known by so few letters that a text may begin with them.
 var others = []struct {
-	name string
-	is   func(data []byte) bool
+	name       string
+	is         func(data []byte) bool
+	extensions []string
 }{
-	{"a TIFF image, or a camera's raw image", prefix("II*\x00", "MM\x00*", "II+\x00", "MM\x00+", "IIU\x00", "IIRO", "MMOR", "FUJIFILMCCD-RAW")},
-	{"a JPEG XL image", prefix("\xff\x0a", "\x00\x00\x00\x0cJXL \r\n\x87\n")},
-	{"a JPEG 2000 image", prefix("\x00\x00\x00\x0cjP  \r\n\x87\n", "\xff\x4f\xff\x51")},
-	{"a camera's raw image", brand("crx ")},
-	{"a video", brand("isom", "iso2", "iso4", "iso5", "iso6", "mp41", "mp42", "avc1", "qt  ", "M4V ", "3gp4", "3gp5", "3g2a")},
-	{"an icon or cursor of Windows", prefix("\x00\x00\x01\x00", "\x00\x00\x02\x00")},
-	{"an icon, pointer or array of bitmaps of OS/2", prefix("BA", "CI", "CP", "IC", "PT")},
-	{"a Photoshop image", prefix("8BPS")},
-	{"an image of the Netpbm formats", netpbm},
-	{"an MNG or JNG image", prefix("\x8aMNG\r\n\x1a\n", "\x8bJNG\r\n\x1a\n")},
-	{"a QOI image", prefix("qoif")},
-	{"an OpenEXR image", prefix("\x76\x2f\x31\x01")},
-	{"a Radiance image", prefix("#?RADIANCE", "#?RGBE")},
-	{"a DirectDraw texture", prefix("DDS ")},
-	{"a BPG image", prefix("BPG\xfb")},
-	{"a FLIF image", prefix("FLIF")},
-	{"a GIMP image", prefix("gimp xcf")},
-	{"a PDF document", prefix("%PDF-")},
-	{"a PostScript document", prefix("%!PS", "\xc5\xd0\xd3\xc6")},
-	{"an SVG drawing", markup("<svg")},
-	{"a page of HTML, perhaps an error that was saved as an image", markup("<!doctype html", "<html")},
-	{"a pointer of Git LFS to an image (git lfs pull brings the image itself)", prefix("version https://git-lfs")},
-	{"an archive or compressed file", prefix("PK\x03\x04", "\x1f\x8b", "BZh", "\xfd7zXZ\x00", "7z\xbc\xaf\x27\x1c", "Rar!", "\x28\xb5\x2f\xfd")},
+	{"a TIFF image, or a camera's raw image",
+		prefix("II*\x00", "MM\x00*", "II+\x00", "MM\x00+", "IIU\x00", "IIRO", "MMOR", "FUJIFILMCCD-RAW"),
+		[]string{".tif", ".tiff", ".dng", ".cr2", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef"}},
+	{"a JPEG XL image", prefix("\xff\x0a", "\x00\x00\x00\x0cJXL \r\n\x87\n"), []string{".jxl"}},
+	{"a JPEG 2000 image", prefix("\x00\x00\x00\x0cjP  \r\n\x87\n", "\xff\x4f\xff\x51"),
+		[]string{".jp2", ".j2k", ".jpx", ".jpf"}},
+	{"a camera's raw image", brand("crx "), []string{".cr3"}},
+	{"a video", brand("isom", "iso2", "iso4", "iso5", "iso6", "mp41", "mp42", "avc1", "qt  ", "M4V ", "3gp4", "3gp5", "3g2a"),
+		nil},
+	{"an icon or cursor of Windows", prefix("\x00\x00\x01\x00", "\x00\x00\x02\x00"), nil},
+	{"an icon, pointer or array of bitmaps of OS/2", prefix("BA", "CI", "CP", "IC", "PT"), nil},
+	{"a Photoshop image", prefix("8BPS"), []string{".psd", ".psb"}},
+	{"an image of the Netpbm formats", netpbm, []string{".pbm", ".pgm", ".ppm", ".pnm", ".pam", ".pfm"}},
+	{"an MNG or JNG image", prefix("\x8aMNG\r\n\x1a\n", "\x8bJNG\r\n\x1a\n"), []string{".mng", ".jng"}},
+	{"a QOI image", prefix("qoif"), []string{".qoi"}},
+	{"an OpenEXR image", prefix("\x76\x2f\x31\x01"), []string{".exr"}},
+	{"a Radiance image", prefix("#?RADIANCE", "#?RGBE"), []string{".hdr"}},
+	{"a DirectDraw texture", prefix("DDS "), []string{".dds"}},
+	{"a BPG image", prefix("BPG\xfb"), []string{".bpg"}},
+	{"a FLIF image", prefix("FLIF"), []string{".flif"}},
+	{"a GIMP image", prefix("gimp xcf"), []string{".xcf"}},
+	{"a PDF document", prefix("%PDF-"), nil},
+	{"a PostScript document", prefix("%!PS", "\xc5\xd0\xd3\xc6"), nil},
+	{"an SVG drawing", markup("<svg"), nil},
+	{"a page of HTML, perhaps an error that was saved as an image", markup("<!doctype html", "<html"), nil},
+	{"a pointer of Git LFS to an image (git lfs pull brings the image itself)", prefix("version https://git-lfs"), nil},
+	{"an archive or compressed file",
+		prefix("PK\x03\x04", "\x1f\x8b", "BZh", "\xfd7zXZ\x00", "7z\xbc\xaf\x27\x1c", "Rar!", "\x28\xb5\x2f\xfd"), nil},
+}
+
+// IsImage says whether a file is an image, be it one that is read or not, whole or damaged: by its beginning, or, where
+// that says nothing, by how its name ends.
+func IsImage(name string, head []byte) bool {
+	for _, f := range formats {
+		// A text may begin with BM, too, but has no zeros where a BMP file has them.
+		if f.is(head) && (f.name != "BMP" || len(head) > 9 && string(head[6:10]) == "\x00\x00\x00\x00") {
+			return true
+		}
+	}
+	extension := strings.ToLower(filepath.Ext(name))
+	for _, o := range others {
+		if slices.Contains(o.extensions, extension) || len(o.extensions) > 0 && o.is(head) {
+			return true
+		}
+	}
+	return HasExtension(name)
 }
 
 // Formats names what Decode reads, for people.

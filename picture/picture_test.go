@@ -82,7 +82,7 @@ func TestPlanes(t *testing.T) {
 	if err != nil || !cmp.Equal(back.Pix, img.Pix) {
 		t.Errorf("FromPlanes(Planes) = %v, %v", back, err)
 	}
-	for _, n := range []int{0, 5, 7} {
+	for _, n := range []int{0, 5, 7} { // 2 are one plane
 		if _, err := FromPlanes(2, 1, make([]byte, n)); err == nil {
 			t.Errorf("%d bytes were taken for an image of 2×1 pixels", n)
 		}

@@ -3,12 +3,14 @@
 package picture
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"image"
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -26,6 +28,8 @@ type FormatError struct{ Problem string }
 
 func (e *FormatError) Error() string { return e.Problem }
 
+var errBytes = bad("more than the %d MiB that an image may have", MaxBytes>>20)
+
 func bad(format string, a ...any) error { return &FormatError{fmt.Sprintf(format, a...)} }
 
 // unsupported names a whole image that is not read.
@@ -35,25 +39,42 @@ func unsupported(what string) error {
 
 // ReadFile is Decode for a file, which must be a regular one: others might block for ever.
 func ReadFile(path string) (image.Image, error) {
+	data, _, err := ReadBytes(path, nil)
+	if err != nil {
+		return nil, err
+	}
+	return DecodeBytes(data)
+}
+
+// ReadBytes are the bytes of a regular file of at most MaxBytes, in the memory of buffer where that suffices, and what
+// the file system says of it.
+func ReadBytes(path string, buffer []byte) ([]byte, fs.FileInfo, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, reason(err)
+		return nil, nil, reason(err)
 	}
 	if err := regular(info); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, reason(err)
+		return nil, nil, reason(err)
 	}
 	defer f.Close()
 	if info, err = f.Stat(); err != nil { // it may be another by now
-		return nil, reason(err)
+		return nil, nil, reason(err)
 	}
 	if err := regular(info); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return Decode(f)
+	if info.Size() > MaxBytes {
+		return nil, nil, errBytes
+	}
+	b := bytes.NewBuffer(slices.Grow(buffer[:0], int(info.Size())+bytes.MinRead)) // so that it need not grow at the end
+	if _, err := b.ReadFrom(io.LimitReader(f, MaxBytes+1)); err != nil {
+		return nil, nil, reason(err)
+	}
+	return b.Bytes(), info, nil
 }
 
 // regular says what a file is that is no regular one.
@@ -97,11 +118,17 @@ func reason(err error) error {
 // that ends its decoder by a panic.
 func Decode(r io.Reader) (image.Image, error) {
 	data, err := io.ReadAll(io.LimitReader(r, MaxBytes+1))
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, reason(err)
+	}
+	return DecodeBytes(data)
+}
+
+// DecodeBytes is Decode for bytes in memory, of which the image keeps none.
+func DecodeBytes(data []byte) (image.Image, error) {
+	switch {
 	case len(data) > MaxBytes:
-		return nil, bad("more than the %d MiB that an image may have", MaxBytes>>20)
+		return nil, errBytes
 	case len(data) == 0:
 		return nil, bad("the file is empty")
 	}

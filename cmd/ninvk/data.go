@@ -58,6 +58,23 @@ func (f *fetchReport) progress(stage string, done, total int64) {
 	}
 }
 
+// count is progress in files rather than bytes.
+func (f *fetchReport) count(stage string, done, total int) {
+	if stage != f.stage {
+		f.end()
+		f.stage, f.shown = stage, time.Now()
+		if f.terminal {
+			f.bar = progressbar.Default(int64(total), stage)
+		}
+	}
+	if f.bar != nil {
+		_ = f.bar.Set(done)
+	} else if time.Since(f.shown) > 5*time.Second {
+		f.shown = time.Now()
+		fmt.Fprintf(os.Stderr, "%s: %d of %d\n", stage, done, total)
+	}
+}
+
 func (f *fetchReport) end() {
 	if f.bar != nil {
 		_ = f.bar.Finish()

@@ -2,22 +2,16 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
-	"sync"
 	"syscall"
 	"time"
 
-	"ninvk/cifar10"
-	"ninvk/dataset"
-	"ninvk/gpu"
 	"ninvk/nn"
 	"ninvk/serve"
 	"ninvk/train"
@@ -200,7 +194,7 @@ func (c trainCommand) Run(ctx context.Context) error {
 		}
 		fmt.Fprintf(os.Stderr, "the run is shown at %s\n", page.URL())
 	}
-	data, dev, err := openDataAndDevice(cfg.Data, cfg.Adapter)
+	data, dev, err := openDataAndDevice(cfg.Data, cfg.Adapter, dataOptions(cfg))
 	if err != nil {
 		return err
 	}
@@ -236,47 +230,6 @@ func (c trainCommand) Run(ctx context.Context) error {
 		return &interrupted{fmt.Sprintf("interrupted after step %d; to go on: %s", s.Steps, train.ResumeCommand(s.Dir))}
 	}
 	return nil
-}
-
-// openDataAndDevice reads the data while it opens the adapter. What is wrong with the data is said first.
-func openDataAndDevice(name, adapter string) (data *dataset.Set, dev *gpu.Device, err error) {
-	var noData error
-	var reading sync.WaitGroup
-	reading.Go(func() { data, noData = openData(name) })
-	dev, err = openDevice(adapter)
-	reading.Wait()
-	if noData != nil {
-		if err == nil {
-			dev.Close()
-		}
-		return nil, nil, noData
-	}
-	return data, dev, err
-}
-
-// openData opens what --data names.
-func openData(name string) (*dataset.Set, error) {
-	d, err := namedData(name)
-	if err == nil && !d.Named {
-		fmt.Fprintf(os.Stderr, "%s has no %s, which names the classes: CIFAR-10's %d are assumed\n", d.Name,
-			cifar10.ClassesFile, len(d.Classes))
-	}
-	return d, err
-}
-
-// namedData is openData without a word.
-func namedData(name string) (*dataset.Set, error) {
-	switch name {
-	case "sample":
-		return cifar10.Sample()
-	case "auto":
-		if _, err := os.Stat("data"); errors.Is(err, fs.ErrNotExist) {
-			fmt.Fprintln(os.Stderr, "no folder data here: using the embedded sample of 1,000 training and 200 test images (ninvk data fetch brings all 60,000)")
-			return cifar10.Sample()
-		}
-		return cifar10.Open("data")
-	}
-	return cifar10.Open(name)
 }
 
 func percent(v float64) string {

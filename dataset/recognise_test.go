@@ -1,4 +1,4 @@
-package cifar10
+package dataset
 
 import (
 	"archive/tar"
@@ -88,8 +88,8 @@ func neighbours(t testing.TB) tree {
 		"hundred": slices.Concat([]byte("\x80\x02}q\x01(U\tfilenamesq\x02]q\x03"), padding,
 			[]byte("U\x0bfine_labelsq\x04U\rcoarse_labelsU\x04data.")),
 		"pickle":    []byte("\x80\x03]q\x00K\x01a."),
-		"hundredb":  slices.Concat([]byte{19, 99}, make([]byte, ImageBytes), []byte{3, 42}, make([]byte, ImageBytes)),
-		"records":   testRecords(2, 0, 1),
+		"hundredb":  slices.Concat([]byte{19, 99}, make([]byte, cifarImage), []byte{3, 42}, make([]byte, cifarImage)),
+		"records":   make([]byte, 2*3073),
 		"idx":       slices.Concat([]byte{0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 28, 0, 0, 0, 28}, make([]byte, 784)),
 		"idxlabels": {0, 0, 8, 1, 0, 0, 0, 2, 7, 2},
 		"csv":       []byte("label,pixel0,pixel1\n5,0,255\n"),
@@ -111,7 +111,7 @@ func neighbours(t testing.TB) tree {
 // files have.
 func TestNeighbours(t *testing.T) {
 	n := neighbours(t)
-	binaryVersion := tree{"data_batch_1.bin": testRecords(2, 0, 1), testName: testRecords(2, 0, 1)}
+	binaryVersion := tree{"data_batch_1.bin": make([]byte, 2*3073), cifarTest: make([]byte, 2*3073)}
 	in := func(folder string, files tree) tree {
 		out := tree{}
 		for name, b := range files {
@@ -120,14 +120,14 @@ func TestNeighbours(t *testing.T) {
 		return out
 	}
 	one := func(name string) tree { return tree{"x": n[name]} }
-	const fetch = "ninvk data fetch"
+	const hint = "what is taken"
 	for _, c := range []struct {
 		name   string
 		files  tree
 		folder string   // given to --data; "" is the folder of all
 		says   []string // of the error
 	}{
-		{"CIFAR-10 in Python, a file", one("python"), "x", []string{"CIFAR-10's Python version", fetch}},
+		{"CIFAR-10 in Python, a file", one("python"), "x", []string{"CIFAR-10's Python version", "data fetch"}},
 		{"CIFAR-10 in Python, a folder", tree{"data_batch_1": n["python"], "test_batch": n["python"]}, "",
 			[]string{"CIFAR-10's Python version", "same images"}},
 		{"written by Python 3", one("python3"), "", []string{"CIFAR-10's Python version"}},
@@ -136,21 +136,21 @@ func TestNeighbours(t *testing.T) {
 			"archive",
 			tree{"cifar-10-python.tar.gz": gzipped(t, tarred(t, tree{"cifar-10-batches-py/data_batch_1": n["python"]}))},
 			"cifar-10-python.tar.gz",
-			[]string{"CIFAR-10's Python version (pickles), within a tar archive", fetch}},
+			[]string{"CIFAR-10's Python version (pickles), within a tar archive", "data fetch"}},
 		{"CIFAR-100 in Python", tree{"train": n["hundred"], "meta": n["pickle"]}, "",
-			[]string{"CIFAR-100's Python version", fetch}},
+			[]string{"CIFAR-100's Python version", hint}},
 		{"CIFAR-100's binary version", tree{"train.bin": n["hundredb"], "test.bin": n["hundredb"],
-			"fine_label_names.txt": []byte("apple\n")}, "", []string{"CIFAR-100's binary version", fetch}},
+			"fine_label_names.txt": []byte("apple\n")}, "", []string{"CIFAR-100's binary version", hint}},
 		{"CIFAR-100's binary version, a file", one("hundredb"), "x", []string{"CIFAR-100's binary version"}},
 		{"records under another name", tree{"train.bin": n["records"]}, "",
 			[]string{"under another name", "data_batch_1.bin"}},
 		{"MNIST", tree{"train-images-idx3-ubyte": n["idx"], "train-labels-idx1-ubyte": n["idxlabels"]}, "",
-			[]string{"MNIST", "IDX", fetch}},
+			[]string{"MNIST", "IDX", hint}},
 		{"MNIST's labels alone", one("idxlabels"), "x", []string{"MNIST"}},
-		{"MNIST gzipped", tree{"a.gz": gzipped(t, n["idx"])}, "", []string{"MNIST", fetch}},
+		{"MNIST gzipped", tree{"a.gz": gzipped(t, n["idx"])}, "", []string{"MNIST", hint}},
 		{"MNIST gzipped, a file", tree{"a": gzipped(t, n["idx"])}, "a", []string{"MNIST", "within a gzip archive"}},
 		{"a folder of classes", tree{"cat/1.png": n["png"], "dog/1.png": n["png"]}, "",
-			[]string{"a folder of classes", "(cat, dog)", "ninvk predict "}},
+			[]string{"a folder of classes", "(cat, dog)", hint}},
 		{"a folder of classes with splits", tree{"train/cat/1.png": n["png"], "train/dog/1.png": n["png"],
 			"test/cat/a": n["png"]}, "", []string{"a folder of classes", "(cat, dog)"}},
 		{"classes in a zip", tree{"p.zip": zipped(t, tree{"p/cat/1": n["png"], "p/dog/2": n["heic"]})}, "p.zip",
@@ -158,25 +158,20 @@ func TestNeighbours(t *testing.T) {
 		{"images", tree{"1.png": n["png"], "2.heic": n["heic"]}, "", []string{"images without classes", "ninvk predict "}},
 		{"a single image", one("png"), "x", []string{"a single image", "ninvk predict "}},
 		{"a phone's image", one("heic"), "x", []string{"a single image"}},
-		{"CSV", one("csv"), "x", []string{"CSV", fetch}},
+		{"CSV", one("csv"), "x", []string{"CSV", hint}},
 		{"CSV in a folder", tree{"train.csv": n["csv"]}, "", []string{"CSV"}},
-		{"TFRecord", one("tfrecord"), "", []string{"TFRecord", fetch}},
-		{"npz", one("npz"), "x", []string{".npz", fetch}},
+		{"TFRecord", one("tfrecord"), "", []string{"TFRecord", hint}},
+		{"npz", one("npz"), "x", []string{".npz", hint}},
 		{"npy", one("npy"), "", []string{".npy"}},
-		{"Parquet", tree{"data/train-00000-of-00001.parquet": n["parquet"]}, "", []string{"Parquet", fetch}},
+		{"Parquet", tree{"data/train-00000-of-00001.parquet": n["parquet"]}, "", []string{"Parquet", hint}},
 		{"HDF5", one("hdf5"), "x", []string{"HDF5"}},
 		{"MATLAB", one("mat"), "x", []string{"MATLAB"}},
 		{"weights", one("pth"), "x", []string{"weights", "--init"}},
 		{"another archive", one("xz"), "x", []string{"an xz archive", "unpack"}},
 		{"an archive of nothing known", tree{"x": gzipped(t, []byte("text"))}, "x", []string{"a gzip archive", "unpack"}},
-		{"the right data in a tar", tree{"x": tarred(t, in("cifar-10-batches-bin", binaryVersion))}, "x",
-			[]string{"CIFAR-10's binary version, within a tar archive", "data fetch --source"}},
-		{"the right data in an archive in a " +
-			"folder", tree{"cifar-10-binary.tar.gz": gzipped(t, tarred(t, in("cifar-10-batches-bin", binaryVersion)))}, "",
-			[]string{"CIFAR-10's binary version", "--source"}},
-		{"a parent folder", in("own/set", binaryVersion), "",
-			[]string{"a folder above", "--data ", filepath.Join("own", "set")}},
-		{"nothing known", tree{"notes": []byte("hello")}, "", []string{"no data_batch_*.bin", fetch}},
+		{"CIFAR-10's files in a tar", tree{"x": tarred(t, in("cifar-10-batches-bin", binaryVersion))}, "x",
+			[]string{"CIFAR-10's binary version, within a tar archive", hint}},
+		{"nothing known", tree{"notes": []byte("hello")}, "", []string{"holds no data", hint}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -189,16 +184,10 @@ func TestNeighbours(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			_, opened := Open(filepath.Join(dir, c.folder))
-			_, verified := Verify(filepath.Join(dir, c.folder))
-			for by, err := range map[string]error{"Open": opened, "Verify": verified} {
-				if err == nil {
-					t.Fatalf("no error of %s", by)
-				}
-				for _, part := range c.says {
-					if !strings.Contains(err.Error(), part) {
-						t.Errorf("%s: %q does not say %q", by, err, part)
-					}
+			err := Unread(filepath.Join(dir, c.folder), "holds no data", hint, nil)
+			for _, part := range c.says {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("%q does not say %q", err, part)
 				}
 			}
 		})

@@ -1,4 +1,4 @@
-package cifar10
+package dataset
 
 import (
 	"archive/tar"
@@ -19,50 +19,63 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"ninvk/dataset"
+	"ninvk/picture"
 )
 
-// Data that people have in place of CIFAR-10's binary version are recognised by content and named, with what helps.
+// Data that people have and that are of no format are recognised by content and named, with what helps.
 
-// neighbour is a kind of data that is not read: what it is, and what to do.
+// neighbour is a kind of data that is not read: what it is, and what to do. Without help of its own the one that knows
+// what is read says that.
 type neighbour struct{ what, help string }
 
 const (
-	onlyCIFAR = "training takes CIFAR-10's binary version alone (records of 3073 bytes in data_batch_*.bin and " +
-		testName + "): " + fetchHint
-	predictIt = "`ninvk predict PATH` classifies pictures; " + onlyCIFAR
-	fetchSame = "`ninvk data fetch --out DIR` brings the same images in the binary version, which --data DIR takes"
+	predictIt = "`ninvk predict PATH` classifies pictures; to train, put the images of each class into a folder of its own"
+	fetchSame = "`ninvk data fetch --out DIR` brings the same images in the binary version"
+	unpackIt  = "unpack it and give the folder"
 )
+
+// Files of CIFAR's binary versions are records of labels and an image.
+const (
+	cifarImage  = 3 * 32 * 32
+	cifarTrain  = "data_batch_" // how the names of CIFAR-10's files begin
+	cifarTest   = "test_batch.bin"
+	cifarEnding = ".bin"
+)
+
+// isBatch says whether a file has a name of CIFAR-10's binary version.
+func isBatch(name string) bool {
+	return name == cifarTest || strings.HasPrefix(name, cifarTrain) && strings.HasSuffix(name, cifarEnding)
+}
 
 var (
 	cifar10Python  = neighbour{"CIFAR-10's Python version (pickles)", fetchSame}
-	cifar10Matlab  = neighbour{"a MATLAB file, as CIFAR and SVHN are published in", onlyCIFAR}
+	cifar10Binary  = neighbour{what: "CIFAR-10's binary version"}
+	cifar10Matlab  = neighbour{what: "a MATLAB file, as CIFAR and SVHN are published in"}
 	cifar10Unnamed = neighbour{"records of CIFAR-10's binary version under another name",
-		"rename the files to data_batch_1.bin and so on, and those for testing to " + testName +
+		"rename the files to data_batch_1.bin and so on, and those for testing to " + cifarTest +
 			"; the folder is then what --data takes"}
-	cifar100Python = neighbour{"CIFAR-100's Python version (pickles)", onlyCIFAR}
-	cifar100Binary = neighbour{"CIFAR-100's binary version", onlyCIFAR}
-	otherPickle    = neighbour{"a Python pickle", onlyCIFAR}
-	idx            = neighbour{"MNIST's format (IDX), as Fashion-MNIST and EMNIST have it, too", onlyCIFAR}
-	csvTable       = neighbour{"a table in CSV", onlyCIFAR}
-	tfrecord       = neighbour{"TensorFlow's TFRecord", onlyCIFAR}
-	npz            = neighbour{"NumPy's arrays (.npz)", onlyCIFAR}
-	npy            = neighbour{"a NumPy array (.npy)", onlyCIFAR}
-	parquet        = neighbour{"a Parquet table, as Hugging Face's data sets are published in", onlyCIFAR}
-	hdf5           = neighbour{"an HDF5 file", onlyCIFAR}
+	cifar100Python = neighbour{what: "CIFAR-100's Python version (pickles)"}
+	cifar100Binary = neighbour{what: "CIFAR-100's binary version"}
+	otherPickle    = neighbour{what: "a Python pickle"}
+	idx            = neighbour{what: "MNIST's format (IDX), as Fashion-MNIST and EMNIST have it, too"}
+	csvTable       = neighbour{what: "a table in CSV"}
+	tfrecord       = neighbour{what: "TensorFlow's TFRecord"}
+	npz            = neighbour{what: "NumPy's arrays (.npz)"}
+	npy            = neighbour{what: "a NumPy array (.npy)"}
+	parquet        = neighbour{what: "a Parquet table, as Hugging Face's data sets are published in"}
+	hdf5           = neighbour{what: "an HDF5 file"}
 	weightsFile    = neighbour{"a file of weights, not of images", "--init or --weights takes it"}
 	onePicture     = neighbour{"a single image", predictIt}
 	pictures       = neighbour{"images without classes", predictIt}
-	classFolders   = neighbour{"a folder of classes, each a folder of images", predictIt}
-	packed         = neighbour{help: "unpack it and give the folder; " + onlyCIFAR} // an archive of whatever
+	classFolders   = neighbour{what: "a folder of classes, each a folder of images"}
 )
 
 // in is an archive's content as a neighbour.
 func (n neighbour) in(archive string) neighbour {
 	if n == (neighbour{}) {
-		return neighbour{archive, packed.help}
+		return neighbour{archive, unpackIt}
 	}
-	if !strings.Contains(n.what, ", within ") && n.help != packed.help { // a tar in a gzip is one archive to its user
+	if !strings.Contains(n.what, ", within ") && n.help != unpackIt { // a tar in a gzip is one archive to its user
 		n.what += ", within " + archive
 	}
 	return n
@@ -147,16 +160,16 @@ func recogniseStream(from io.Reader, size int64, depth int) neighbour {
 		return idx
 	case isTFRecord(head):
 		return tfrecord
-	case isPicture(head):
+	case picture.IsImage("", head):
 		return onePicture
 	case len(head) > 2 && head[0] == 0x80 && head[1] >= 2 && head[1] <= 5, has("(dp"):
 		return recognisePickle(r)
 	case len(head) > 16 && head[8] == '{' && binary.LittleEndian.Uint64(head) < 100<<20 &&
 		bytes.Contains(head, []byte(`"dtype"`)):
 		return weightsFile
-	case isRecords(head, size, RecordBytes, 0, Classes):
+	case isRecords(head, size, 1+cifarImage, 0, 10):
 		return cifar10Unnamed
-	case isRecords(head, size, RecordBytes+1, 1, 100) && head[0] < 20:
+	case isRecords(head, size, 2+cifarImage, 1, 100) && head[0] < 20:
 		return cifar100Binary
 	case isTable(head):
 		return csvTable
@@ -180,19 +193,6 @@ func isTFRecord(head []byte) bool {
 	}
 	sum := crc32.Checksum(head[:8], crc32.MakeTable(crc32.Castagnoli))
 	return (sum>>15|sum<<17)+0xa282ead8 == binary.LittleEndian.Uint32(head[8:])
-}
-
-// isPicture knows images by their beginnings.
-func isPicture(head []byte) bool {
-	for _, magic := range []string{"\x89PNG\r\n", "\xff\xd8\xff", "GIF87a", "GIF89a", "II*\x00", "MM\x00*"} {
-		if bytes.HasPrefix(head, []byte(magic)) {
-			return true
-		}
-	}
-	return len(head) > 12 && (string(head[:4]) == "RIFF" && string(head[8:12]) == "WEBP" || string(head[:2]) == "BM" &&
-		head[6] == 0 && head[7] == 0 ||
-		string(head[4:8]) == "ftyp" && slices.Contains([]string{"heic", "heix", "mif1", "msf1", "avif", "avis"},
-			string(head[8:12])))
 }
 
 // isRecords says whether a file consists of records of so many bytes with a label below classes at byte at, as far as
@@ -259,32 +259,21 @@ func (n neighbour) pickled() bool {
 type content struct {
 	kinds    []neighbour
 	pictures map[string]int // by the folder they are in
-	binary   map[string]int // files of the binary version, by folder
 }
 
-func newContent() *content { return &content{pictures: map[string]int{}, binary: map[string]int{}} }
+func newContent() *content { return &content{pictures: map[string]int{}} }
 
 // add tells of a file by its name, with slashes, and what kind it is.
 func (c *content) add(name string, kind neighbour) {
 	dir, base := path.Split(path.Clean(name))
 	switch {
-	case isData(base):
-		c.binary[dir]++
+	case isBatch(base):
+		c.kinds = append(c.kinds, cifar10Binary)
 	case kind == onePicture:
 		c.pictures[dir]++
 	case kind != (neighbour{}):
 		c.kinds = append(c.kinds, kind)
 	}
-}
-
-// whole is the folder that has all files of the binary version.
-func (c *content) whole() (dir string, ok bool) {
-	for _, dir := range slices.Sorted(maps.Keys(c.binary)) {
-		if c.binary[dir] >= 2 {
-			return dir, true
-		}
-	}
-	return "", false
 }
 
 // kind is what the files are together.
@@ -295,8 +284,8 @@ func (c *content) kind() neighbour {
 			folders++
 		}
 	}
-	for _, k := range []neighbour{cifar100Python, cifar100Binary, cifar10Python, cifar10Unnamed, idx, tfrecord, npz, npy,
-		parquet, hdf5, cifar10Matlab} {
+	for _, k := range []neighbour{cifar100Python, cifar100Binary, cifar10Python, cifar10Binary, cifar10Unnamed, idx,
+		tfrecord, npz, npy, parquet, hdf5, cifar10Matlab} {
 		if slices.Contains(c.kinds, k) {
 			return k
 		}
@@ -346,17 +335,13 @@ func recogniseFolder(dir string) neighbour {
 			case info.IsDir() && depth < mostDepth: // which also ends loops of links
 				look(name, depth+1)
 			case info.Mode().IsRegular():
-				if looked++; looked <= 50 || isData(e.Name()) { // the first ones tell of the others
+				if looked++; looked <= 50 || isBatch(e.Name()) { // the first ones tell of the others
 					c.add(name, recogniseFile(full, info.Size()))
 				}
 			}
 		}
 	}
 	look("", 0)
-	if within, ok := c.whole(); ok && within != "" {
-		to := filepath.Join(dir, filepath.FromSlash(within))
-		return neighbour{"a folder above that of the data", "give the folder itself: --data " + to}
-	}
 	return c.kind()
 }
 
@@ -413,21 +398,16 @@ func recogniseTar(r io.Reader) neighbour {
 }
 
 // archived is what an archive is by its content.
-func (c *content) archived(what string) neighbour {
-	if _, ok := c.whole(); ok {
-		return neighbour{"CIFAR-10's binary version, within " + what,
-			"`ninvk data fetch --source PATH --out DIR` unpacks and checks the published archive, and --data DIR takes it; " +
-				"any other is to be unpacked"}
-	}
-	return c.kind().in(what)
-}
+func (c *content) archived(what string) neighbour { return c.kind().in(what) }
 
-// unread is the error about a path that holds no data that are read: it says what it is where that is known, else
+// Unread is the error about a path that holds no data that are read: it says what it is where that is known, else
 // problem and hint.
-func unread(name, problem, hint string, cause error) *dataset.FileError {
+func Unread(name, problem, hint string, cause error) *FileError {
 	if n := recognise(name); n != (neighbour{}) {
 		problem += ": this is " + n.what
-		hint = strings.ReplaceAll(n.help, "PATH", name)
+		if n.help != "" {
+			hint = strings.ReplaceAll(n.help, "PATH", name)
+		}
 	}
-	return &dataset.FileError{Path: name, Offset: -1, Problem: problem, Hint: hint, Err: cause}
+	return &FileError{Path: name, Offset: -1, Problem: problem, Hint: hint, Err: cause}
 }

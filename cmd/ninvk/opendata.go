@@ -1,0 +1,77 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+
+	"ninvk/cifar10"
+	"ninvk/dataset"
+	"ninvk/dataset/folder"
+	"ninvk/gpu"
+	"ninvk/models"
+	"ninvk/train"
+)
+
+// formats are what --data takes, in the order in which they are tried.
+var formats = []dataset.Format{cifar10.Data, folder.Format}
+
+// dataOptions are how a run's settings have its data opened.
+func dataOptions(c train.Config) dataset.Options {
+	return dataset.Options{Size: cmp.Or(*c.Resize, models.Size(c.Model)), Fit: dataset.Fit(c.Fit), Channels: c.Channels,
+		Labels: c.Labels, Validation: c.ValFraction, SkipBroken: c.SkipBroken}
+}
+
+// openDataAndDevice reads the data while it opens the adapter. What is wrong with the data is said first.
+func openDataAndDevice(name, adapter string, o dataset.Options) (data *dataset.Set, dev *gpu.Device, err error) {
+	var noData error
+	var reading sync.WaitGroup
+	reading.Go(func() { data, noData = openData(name, o) })
+	dev, err = openDevice(adapter)
+	reading.Wait()
+	if noData != nil {
+		if err == nil {
+			dev.Close()
+		}
+		return nil, nil, noData
+	}
+	return data, dev, err
+}
+
+// openData opens what --data names, and says what it is.
+func openData(name string, o dataset.Options) (*dataset.Set, error) {
+	d, err := namedData(name, o)
+	if err != nil {
+		return nil, err
+	}
+	if !d.Named {
+		fmt.Fprintf(os.Stderr, "%s has no %s, which names the classes: CIFAR-10's %d are assumed\n", d.Name,
+			cifar10.ClassesFile, len(d.Classes))
+	}
+	for _, note := range append([]string{d.Format}, d.Notes...) {
+		fmt.Fprintf(os.Stderr, "%s: %s\n", shown(d.Name), note)
+	}
+	return d, nil
+}
+
+// namedData is openData without a word of the data.
+func namedData(name string, o dataset.Options) (*dataset.Set, error) {
+	show := &fetchReport{terminal: onTerminal()}
+	defer show.end()
+	o.Progress = show.count
+	switch name {
+	case "sample":
+		return cifar10.Sample()
+	case "auto":
+		if _, err := os.Stat("data"); errors.Is(err, fs.ErrNotExist) {
+			fmt.Fprintln(os.Stderr, "no folder data here: using the embedded sample of 1,000 training and 200 test images "+
+				"(ninvk data fetch brings all 60,000)")
+			return cifar10.Sample()
+		}
+		name = "data"
+	}
+	return dataset.Open(name, formats, o)
+}
