@@ -208,6 +208,23 @@ func TestForbidden(t *testing.T) {
 	}
 }
 
+// TestDataSetsStayInTheirRooms: no code of these rooms knows of a certain data set; whatever it is about, it is told.
+func TestDataSetsStayInTheirRooms(t *testing.T) {
+	for _, f := range repositoryFiles(t) {
+		room, _, _ := strings.Cut(f, "/")
+		code := slices.Contains([]string{".go", ".wgsl", ".js", ".html", ".css"}, path.Ext(f)) &&
+			!strings.HasSuffix(f, "_test.go")
+		if !code || !slices.Contains([]string{"train", "serve", "bench", "check", "tune", "nn", "ops", "shaders", "gpu"}, room) {
+			continue
+		}
+		for i, line := range strings.Split(string(read(t, f)), "\n") {
+			if strings.Contains(strings.ToLower(line), "cifar") {
+				t.Errorf("%s:%d speaks of a certain data set", f, i+1)
+			}
+		}
+	}
+}
+
 // companions are the shader and the twin of an operator file where they don't bear its name; "" where it has none.
 var companions = map[string]struct {
 	shaders []string

@@ -78,6 +78,9 @@ func Records(s dataset.Split) ([]byte, error) {
 	return b, nil
 }
 
+// wholeTrain is the number of training images in all of CIFAR-10.
+const wholeTrain = 50000
+
 // What the images of the splits are called, with their number.
 const (
 	trainImage = "training image"
@@ -125,6 +128,9 @@ func Open(dir string) (*dataset.Set, error) {
 		return nil, err
 	}
 	d.Train, d.Test = trained.split(trainImage), tested.split(testImage)
+	if d.Train.Len() == wholeTrain {
+		d.Title = "CIFAR-10"
+	}
 	d.SHA256 = sum.end()
 	d.Named = d.Named || d.SHA256 == officialSHA256
 	return d, nil

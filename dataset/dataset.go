@@ -92,6 +92,7 @@ func (m Memory) Name(i int) string { return fmt.Sprintf("%s %d", m.What, i) }
 type Set struct {
 	Name     string // as it was given: a folder, a file, or "sample"
 	Format   string // what it was recognised as, in words
+	Title    string // what a picture calls it; "": the last part of its name
 	SHA256   string // hex, over all that training can see of it, and so the same wherever and however it is stored
 	Classes  []string
 	Named    bool // the set has names for its classes, so that they are not merely assumed

@@ -4,6 +4,7 @@ package train
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,6 +62,8 @@ type Reporter interface {
 	Step(s StepRecord)
 	// Evaluating comes while a split is evaluated: done of total images.
 	Evaluating(split string, done, total int)
+	// Reading comes while the images of a split are read, before the first step.
+	Reading(split string, done, total int)
 	// Epoch comes after every epoch.
 	Epoch(e EpochRecord)
 }
@@ -220,10 +223,10 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if j.Resume != nil && j.Resume.Checkpoint != nil {
 		done = j.Resume.Checkpoint.Step
 	}
-	if l.trainImages, err = Upload(j.Device, "training images", j.Data.Train); err == nil {
-		l.testImages, err = Upload(j.Device, "test images", j.Data.Test)
+	if l.trainFeed, err = l.feed("training", j.Data.Train, c.Batch); err == nil {
+		l.testFeed, err = l.feed("test", j.Data.Test, c.Part())
 	}
-	j.dropImages()  // before there is more on the adapter
+	l.dropImages()  // before there is more on the adapter
 	if err == nil { // the run may begin with smaller images: a batch too large for its own size is said now
 		err = nn.Check(j.Device, graph, out, l.options(size, 0))
 	}
@@ -385,7 +388,7 @@ func (l *loop) resize(step int) error {
 	if err := l.net.SetState(state); err != nil {
 		return err
 	}
-	return l.net.Record(l.trainImages, l.Config.Batch, true)
+	return l.net.Record(l.trainFeed.Images, l.Config.Batch, true)
 }
 
 // open makes the run folder, or opens that of a saved run and puts its state back.
@@ -465,21 +468,29 @@ func (l *loop) evaluated(c *Checkpoint, state *nn.State) (*EpochRecord, error) {
 	return &m.Epochs[len(m.Epochs)-1], nil
 }
 
-// dropImages lets go of the images in host memory, which the adapter now has: on a software driver both are the same memory.
-func (j *Job) dropImages() {
-	d := *j.Data
-	d.Train.Source, d.Test.Source = nil, nil
-	j.Data = &d
-	go debug.FreeOSMemory() // the first step need not wait for it
+// feed brings the images of a split to the adapter.
+func (l *loop) feed(name string, s dataset.Split, batch int) (*Feed, error) {
+	if !fits(l.Device, l.Data, l.Config.Stream) {
+		return Stream(l.Device, name+" images", s, l.fit, batch)
+	}
+	return Upload(l.Device, name+" images", s, l.fit, func(done, total int) { l.Report.Reading(name, done, total) })
 }
 
-// Upload puts the images of a split on the adapter.
-func Upload(d *gpu.Device, label string, s dataset.Split) (*ops.Images, error) {
-	pixels, err := s.All()
-	if err != nil {
-		return nil, err
+// dropImages lets go of the images in host memory which the adapter now has: on a software driver both are the same
+// memory.
+func (l *loop) dropImages() {
+	d := *l.Data
+	l.Job.Data = &d
+	for _, x := range []struct {
+		feed  *Feed
+		split *dataset.Split
+	}{{l.trainFeed, &d.Train}, {l.testFeed, &d.Test}} {
+		if m, ok := x.split.Source.(dataset.Memory); ok && x.feed != nil && x.feed.reader == nil {
+			m.Pixels = nil
+			x.split.Source, x.feed.Split.Source = m, m
+		}
 	}
-	return ops.NewImages(d, label, s.Shape.H, s.Shape.W, pixels)
+	go debug.FreeOSMemory() // the first step need not wait for it
 }
 
 // pendingStep is a step whose result has not come yet. It takes the time from the result before it to its own; but results may come two at a time, and some
@@ -504,8 +515,9 @@ type loop struct {
 	augment       dataset.Augment
 	fit           dataset.Fit
 	stepsPerEpoch int
-	trainImages   *ops.Images
-	testImages    *ops.Images
+	trainFeed     *Feed
+	reading       reading
+	testFeed      *Feed
 	samples       []image.Image // the first ObservedImages of the test split
 
 	info       RunInfo
@@ -525,9 +537,9 @@ type loop struct {
 }
 
 func (l *loop) release() {
-	for _, i := range []*ops.Images{l.trainImages, l.testImages} {
-		if i != nil {
-			i.Release()
+	for _, f := range []*Feed{l.trainFeed, l.testFeed} {
+		if f != nil {
+			f.Release()
 		}
 	}
 	if l.net != nil {
@@ -542,7 +554,7 @@ func (l *loop) train(ctx context.Context) error {
 			parameters += p.Len()
 		}
 	}
-	if err := l.net.Record(l.trainImages, l.Config.Batch, true); err != nil {
+	if err := l.net.Record(l.trainFeed.Images, l.Config.Batch, true); err != nil {
 		return err
 	}
 	l.info = RunInfo{
@@ -587,25 +599,30 @@ func (l *loop) train(ctx context.Context) error {
 // epoch trains an epoch, or what is left of it, evaluates where it is time to, and saves. When ctx ends it returns early, before the epoch is recorded.
 func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 	c := l.Config
-	order := dataset.Order(c.Seed, epoch, l.Data.Train.Len(), c.Shuffle)
 	first := (epoch - 1) * l.stepsPerEpoch // steps before the epoch
+	order := l.order(epoch, l.step-first)
 	l.last = time.Now()
 	entries := make([]nn.Entry, 0, c.Batch)
-	for from := (l.step - first) * c.Batch; from < len(order) && l.step < total && ctx.Err() == nil; from += c.Batch {
+	for ; len(order) > 0 && l.step < total && ctx.Err() == nil; order = order[min(c.Batch, len(order)):] {
 		if err := l.resize(l.step); err != nil {
 			return err
 		}
 		size := l.net.Options.Augment.Size
 		entries = entries[:0]
-		for _, i := range order[from:min(from+c.Batch, len(order))] {
+		batch := order[:min(c.Batch, len(order))]
+		places, err := l.trainFeed.Batch(batch)
+		if err != nil {
+			return err
+		}
+		for k, i := range batch {
 			m := dataset.Transform(c.Seed, epoch, i, l.augment, l.fit, l.Data.Train.Shape, size)
-			entries = append(entries, ops.BatchEntry(i, uint32(l.Data.Train.Labels[i]), m))
+			entries = append(entries, ops.BatchEntry(places[k], uint32(l.Data.Train.Labels[i]), m))
 		}
 		rate := l.schedule.LR(c.LR, l.step, total, epoch-1, c.Epochs) * l.rateFactor()
 		key := rng.New(c.Seed, "dropout", uint64(l.step), 0).Uint32()
 		l.pending = append(l.pending, pendingStep{StepRecord: StepRecord{Epoch: epoch, Step: l.step + 1, LearningRate: rate}, images: len(entries)})
 		start := time.Now()
-		done, err := l.net.TrainStep(l.trainImages, entries, l.step+1, rate, key)
+		done, err := l.net.TrainStep(l.trainFeed.Images, entries, l.step+1, rate, key)
 		l.pending[len(l.pending)-1].submitting = time.Since(start)
 		l.step++
 		if err := l.collect(done, err); err != nil {
@@ -651,7 +668,35 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 			return l.diverged(l.step, fmt.Sprintf("the loss over the test split is %v", e.TestLoss))
 		}
 	}
+	if l.step < l.total {
+		l.readAhead(epoch+1, 0)
+	}
 	return l.finish(e, state, verdicts)
+}
+
+// reading is an epoch whose images are read already, from one of its steps on.
+type reading struct {
+	epoch, step int
+	order       []uint32
+}
+
+// readAhead has the images of an epoch read before it begins.
+func (l *loop) readAhead(epoch, step int) {
+	c := l.Config
+	order := dataset.Order(c.Seed, epoch, l.Data.Train.Len(), c.Shuffle)
+	order = order[min(step*c.Batch, len(order)):]
+	l.trainFeed.Begin(order, c.Batch)
+	l.reading = reading{epoch, step, order}
+}
+
+// order is that of an epoch's images from one of its steps on, which are being read.
+func (l *loop) order(epoch, step int) []uint32 {
+	if l.reading.order == nil || l.reading.epoch != epoch || l.reading.step != step {
+		l.readAhead(epoch, step)
+	}
+	order := l.reading.order
+	l.reading = reading{}
+	return order
 }
 
 // rateFactor is by what the rollbacks lower the learning rate.
@@ -711,15 +756,17 @@ func (l *loop) watchDead(s StepRecord) {
 
 // evaluate fills in loss and accuracy over both splits, dropout off, and returns the verdicts on the first test images.
 func (l *loop) evaluate(ctx context.Context, e *EpochRecord) ([]Verdict, error) {
-	split := l.Data.Train
-	if n := l.Config.EvalTrain; n > 0 && n < split.Len() {
-		split = split.First(n)
+	images := l.Data.Train.Len()
+	if n := l.Config.EvalTrain; n > 0 {
+		images = min(images, n)
 	}
-	train, err := Evaluate(ctx, l.net, l.trainImages, split, func(done, total int) { l.Report.Evaluating("train", done, total) })
+	train, err := evaluate(ctx, l.net, l.trainFeed, images, func(done, total int) {
+		l.Report.Evaluating("train", done, total)
+	}, func(int, int) error { return nil })
 	if err != nil {
 		return nil, err
 	}
-	test, verdicts, err := judge(ctx, l.net, l.testImages, l.Data.Test, ObservedImages, func(done, total int) { l.Report.Evaluating("test", done, total) })
+	test, verdicts, err := judge(ctx, l.net, l.testFeed, ObservedImages, func(done, total int) { l.Report.Evaluating("test", done, total) })
 	if err != nil || ctx.Err() != nil { // then only part of the split was seen
 		return nil, err
 	}
@@ -800,11 +847,7 @@ func (l *loop) interrupt() error {
 }
 
 func dataTitle(d *dataset.Set) string {
-	name := filepath.Base(d.Name)
-	if d.Train.Len() == 50000 {
-		name = "CIFAR-10"
-	}
-	return fmt.Sprintf("%s (%d training images)", name, d.Train.Len())
+	return fmt.Sprintf("%s (%d training images)", cmp.Or(d.Title, filepath.Base(d.Name)), d.Train.Len())
 }
 
 // Evaluation is the mean loss and the accuracy over a split.
@@ -816,37 +859,44 @@ type Evaluation struct {
 
 // Evaluate runs the network over a whole split, dropout off, batch normalisation with its running statistics. When ctx ends it stops early with the figures
 // so far. Where the network takes pairs, each image is seen together with its mirror image.
-func Evaluate(ctx context.Context, net *nn.Net, images *ops.Images, split dataset.Split, progress func(done, total int)) (Evaluation, error) {
-	return evaluate(ctx, net, images, split, progress, func(int, int) error { return nil })
+func Evaluate(ctx context.Context, net *nn.Net, f *Feed, progress func(done, total int)) (Evaluation, error) {
+	return evaluate(ctx, net, f, f.Split.Len(), progress, func(int, int) error { return nil })
 }
 
-// evaluate is Evaluate with each called after every batch: the n images of the split from its image from on.
-func evaluate(ctx context.Context, net *nn.Net, images *ops.Images, split dataset.Split, progress func(done, total int), each func(from, n int) error) (Evaluation, error) {
+// evaluate is Evaluate of the split's first images, with each called after every batch: the n images of the split from
+// its image from on.
+func evaluate(ctx context.Context, net *nn.Net, f *Feed, images int, progress func(done, total int),
+	each func(from, n int) error) (Evaluation, error) {
 	if err := net.ResetTotals(); err != nil {
 		return Evaluation{}, err
 	}
 	size := net.Options.Augment.Size
-	views := []mgl32.Mat3{dataset.Plain(dataset.Crop, split.Shape, size)}
+	views := []mgl32.Mat3{dataset.Plain(f.Fit, f.Split.Shape, size)}
 	if net.Options.Pairs {
-		views = append(views, dataset.Mirror(dataset.Crop, split.Shape, size))
+		views = append(views, dataset.Mirror(f.Fit, f.Split.Shape, size))
 	}
 	batch := net.EvalBatch() / len(views)
 	entries := make([]nn.Entry, 0, net.EvalBatch())
-	for from := 0; from < split.Len() && ctx.Err() == nil; from += batch {
+	order := dataset.Order(0, 0, images, false)
+	f.Begin(order, batch)
+	for from := 0; from < images && ctx.Err() == nil; from += batch {
 		entries = entries[:0]
+		places, err := f.Batch(order[from:min(from+batch, images)])
+		if err != nil {
+			return Evaluation{}, err
+		}
 		for _, m := range views {
-			for i := from; i < min(from+batch, split.Len()); i++ {
-				entries = append(entries, ops.BatchEntry(uint32(i), uint32(split.Labels[i]), m))
+			for k, at := range places {
+				entries = append(entries, ops.BatchEntry(at, uint32(f.Split.Labels[from+k]), m))
 			}
 		}
-		err := net.EvalStep(images, entries)
-		if err == nil {
+		if err = net.EvalStep(f.Images, entries); err == nil {
 			err = each(from, len(entries)/len(views))
 		}
 		if err != nil {
 			return Evaluation{}, err
 		}
-		progress(min(from+batch, split.Len()), split.Len())
+		progress(min(from+batch, images), images)
 	}
 	t, err := net.Totals()
 	if err != nil || t.Images == 0 {

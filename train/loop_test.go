@@ -34,6 +34,7 @@ func (s silent) Step(r StepRecord) {
 	}
 }
 func (silent) Evaluating(string, int, int) {}
+func (silent) Reading(string, int, int)    {}
 func (silent) Epoch(EpochRecord)           {}
 
 // subset is the first images of the embedded sample: train of the training split, test of the test split.
@@ -280,12 +281,12 @@ func checkEvaluation(t *testing.T, s Summary, split dataset.Split) {
 	if err := n.Weights.Load(net); err != nil {
 		t.Fatal(err)
 	}
-	images, err := Upload(d, "test images", split)
+	images, err := Upload(d, "test images", split, dataset.Crop, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer images.Release()
-	e, err := Evaluate(context.Background(), net, images, split, func(int, int) {})
+	e, err := Evaluate(context.Background(), net, images, func(int, int) {})
 	if err != nil {
 		t.Fatal(err)
 	}

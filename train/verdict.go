@@ -6,9 +6,7 @@ import (
 	"math"
 	"slices"
 
-	"ninvk/dataset"
 	"ninvk/nn"
-	"ninvk/ops"
 )
 
 // Verdict is what a network said about one image of a split.
@@ -21,14 +19,15 @@ type Verdict struct {
 }
 
 // Judge is Evaluate with a verdict on every image, in the split's order.
-func Judge(ctx context.Context, net *nn.Net, images *ops.Images, split dataset.Split, progress func(done, total int)) (Evaluation, []Verdict, error) {
-	return judge(ctx, net, images, split, split.Len(), progress)
+func Judge(ctx context.Context, net *nn.Net, f *Feed, progress func(done, total int)) (Evaluation, []Verdict, error) {
+	return judge(ctx, net, f, f.Split.Len(), progress)
 }
 
 // judge is Judge with verdicts on the split's first images only.
-func judge(ctx context.Context, net *nn.Net, images *ops.Images, split dataset.Split, first int, progress func(done, total int)) (Evaluation, []Verdict, error) {
+func judge(ctx context.Context, net *nn.Net, f *Feed, first int, progress func(done, total int)) (Evaluation,
+	[]Verdict, error) {
 	var verdicts []Verdict
-	e, err := evaluate(ctx, net, images, split, progress, func(from, n int) error {
+	e, err := evaluate(ctx, net, f, f.Split.Len(), progress, func(from, n int) error {
 		if from >= first {
 			return nil
 		}
@@ -42,7 +41,7 @@ func judge(ctx context.Context, net *nn.Net, images *ops.Images, split dataset.S
 		}
 		classes := len(logits) / entries
 		for i := range min(n, first-from) {
-			verdicts = append(verdicts, verdict(from+i, int(split.Labels[from+i]), logits[i*classes:(i+1)*classes]))
+			verdicts = append(verdicts, verdict(from+i, int(f.Split.Labels[from+i]), logits[i*classes:(i+1)*classes]))
 		}
 		return nil
 	})

@@ -82,12 +82,12 @@ func TestPairs(t *testing.T) {
 			if err := models.Init(net, 3); err != nil {
 				t.Fatal(err)
 			}
-			images, err := Upload(d, "images", split)
+			images, err := Upload(d, "images", split, dataset.Crop, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer images.Release()
-			e, verdicts, err := Judge(context.Background(), net, images, split, func(int, int) {})
+			e, verdicts, err := Judge(context.Background(), net, images, func(int, int) {})
 			if err != nil {
 				t.Fatal(err)
 			}

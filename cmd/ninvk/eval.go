@@ -73,13 +73,13 @@ func (c evalCommand) Run(ctx context.Context) error {
 	if err := n.Weights.Load(net); err != nil {
 		return err
 	}
-	images, err := train.Upload(dev, c.Split+" images", split)
+	images, err := train.Upload(dev, c.Split+" images", split, dataset.Crop, nil)
 	if err != nil {
 		return err
 	}
 	defer images.Release()
 	report := newTrainReport()
-	e, verdicts, err := train.Judge(ctx, net, images, split, func(done, total int) { report.Evaluating(c.Split, done, total) })
+	e, verdicts, err := train.Judge(ctx, net, images, func(done, total int) { report.Evaluating(c.Split, done, total) })
 	report.end()
 	if err != nil {
 		return err

@@ -235,6 +235,11 @@ func (r *trainReport) Evaluating(split string, done, total int) {
 	r.working("evaluating the "+split+" split", done, total)
 }
 
+// Reading shows how many images of a split have been read.
+func (r *trainReport) Reading(split string, done, total int) {
+	r.working("reading the "+split+" images", done, total)
+}
+
 // working shows how many images something is done with.
 func (r *trainReport) working(what string, done, total int) {
 	now := time.Now()
@@ -372,6 +377,12 @@ func (r reporters) Step(s train.StepRecord) {
 func (r reporters) Evaluating(split string, done, total int) {
 	for _, x := range r {
 		x.Evaluating(split, done, total)
+	}
+}
+
+func (r reporters) Reading(split string, done, total int) {
+	for _, x := range r {
+		x.Reading(split, done, total)
 	}
 }
 
