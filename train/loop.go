@@ -348,7 +348,7 @@ func (l *loop) options(size, since int) nn.Options {
 		Optimiser: ops.SGD{Momentum: c.Momentum, WeightDecay: c.WeightDecay, Nesterov: c.Nesterov},
 		Average:   ops.Average{Decay: c.EMA},
 		Since:     since,
-		Augment:   ops.Augment{Size: size, Mean: l.about.Mean, Std: l.about.Std},
+		Augment:   ops.Augment{Size: size, Mean: l.about.Mean[:], Std: l.about.Std[:]},
 		Tuned:     l.tuned,
 	}
 }
@@ -479,7 +479,7 @@ func Upload(d *gpu.Device, label string, s dataset.Split) (*ops.Images, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ops.NewImages(d, label, s.Shape.H, s.Shape.W, pixels)
+	return ops.UploadImages(d, label, ops.Shape{C: s.Shape.C, H: s.Shape.H, W: s.Shape.W}, pixels)
 }
 
 // pendingStep is a step whose result has not come yet. It takes the time from the result before it to its own; but results may come two at a time, and some

@@ -74,7 +74,7 @@ func TestPairs(t *testing.T) {
 			t.Fatal(err)
 		}
 		evaluated := func(split dataset.Split, pairs bool) (Evaluation, []Verdict, [][]float64) {
-			net, err := nn.Build(d, graph, out, nn.Options{Batch: 8, Augment: ops.Augment{Size: size, Mean: models.Mean, Std: models.Std}, Pairs: pairs})
+			net, err := nn.Build(d, graph, out, nn.Options{Batch: 8, Augment: ops.Augment{Size: size, Mean: models.Mean[:], Std: models.Std[:]}, Pairs: pairs})
 			if err != nil {
 				t.Fatal(err)
 			}
