@@ -231,6 +231,7 @@ var companions = map[string]struct {
 	twin    string
 }{
 	"scratch":         {},
+	"images":          {}, // what augmentation gathers from
 	"tensor":          {}, // what all operators share
 	"variant":         {},
 	"conv":            {[]string{"conv_grad_sum"}, "conv"}, // its variants have the shaders

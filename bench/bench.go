@@ -127,7 +127,7 @@ func (b *Bench) build(ctx context.Context, batch int, train bool) (*subject, err
 	go func() { initial <- models.Random(graph, 1) }() // beside the allocation, as train does
 	s.net, err = nn.Build(b.dev, graph, out, nn.Options{
 		Batch: batch, Train: train, Optimiser: ops.SGD{Momentum: 0.9, WeightDecay: 0.0005},
-		Augment: ops.Augment{Size: size, Mean: models.Mean, Std: models.Std}, Tuned: tuned,
+		Augment: ops.Augment{Size: size, Mean: models.Mean[:], Std: models.Std[:]}, Tuned: tuned,
 	})
 	if err != nil {
 		return nil, err
@@ -136,7 +136,7 @@ func (b *Bench) build(ctx context.Context, batch int, train bool) (*subject, err
 	shape := b.data.Train.Shape
 	pixels, err := b.data.Train.All()
 	if err == nil {
-		s.images, err = ops.NewImages(b.dev, "training images", shape.H, shape.W, pixels)
+		s.images, err = ops.UploadImages(b.dev, "training images", ops.Shape{C: shape.C, H: shape.H, W: shape.W}, pixels)
 	}
 	if err != nil {
 		s.release()

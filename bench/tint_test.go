@@ -29,6 +29,7 @@ func guaranteed(l gpu.Limits) gpu.Limits {
 	l.MaxStorageBufferBindingSize = 128 << 20
 	l.MaxStorageBuffersPerShaderStage = 8
 	l.MaxTextureDimension2D = 8192
+	l.MaxTextureArrayLayers = 256
 	l.MaxComputeInvocationsPerWorkgroup = 256
 	l.MaxComputeWorkgroupSizeX = 256
 	l.MaxComputeWorkgroupStorageSize = 16 << 10
@@ -101,7 +102,7 @@ func (s *shaderSet) networks(t *testing.T, dev *gpu.Device, images *ops.Images, 
 					net, err := nn.Build(dev, graph, out, nn.Options{
 						Batch: batch, Train: train, Optimiser: ops.SGD{Momentum: 0.9, Nesterov: variant == "naive"},
 						Clip:    ops.GradNorm{Clip: 1},
-						Augment: ops.Augment{Size: size, Mean: models.Mean, Std: models.Std},
+						Augment: ops.Augment{Size: size, Mean: models.Mean[:], Std: models.Std[:]},
 					})
 					if err != nil {
 						t.Fatal(err)
@@ -188,7 +189,7 @@ func TestTintAcceptsEveryShader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	images, err := ops.NewImages(dev, "images", cifar10.Height, cifar10.Width, pixels)
+	images, err := ops.UploadImages(dev, "images", ops.Shape{C: 3, H: cifar10.Height, W: cifar10.Width}, pixels)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -136,8 +136,8 @@ func trainTwin(add func(name string, v []float64)) {
 				}
 			}
 			const bytes = 3 * side * side
-			x = append(x, ref.Augment(data[image*bytes:(image+1)*bytes], matrix, size, options.Augment.Mean,
-				options.Augment.Std)...)
+			x = append(x, ref.View{C: 3, H: side, W: side, Out: size, Map: matrix, Mean: options.Augment.Mean,
+				Std: options.Augment.Std}.Augment(data[image*bytes:(image+1)*bytes])...)
 			labels = append(labels, label)
 		}
 		key := dropoutKey(step)

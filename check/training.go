@@ -34,7 +34,7 @@ var options = nn.Options{
 	Batch: batch, Train: true,
 	Loss: ops.CrossEntropy{Smoothing: 0.1}, Clip: ops.GradNorm{Clip: 2},
 	Optimiser: ops.SGD{Momentum: 0.9, WeightDecay: 0.0005, Nesterov: true},
-	Augment:   ops.Augment{Size: size, Mean: [3]float64{0.5, 0.4, 0.3}, Std: [3]float64{0.25, 0.3, 0.35}},
+	Augment:   ops.Augment{Size: size, Mean: []float64{0.5, 0.4, 0.3}, Std: []float64{0.25, 0.3, 0.35}},
 }
 
 // network is the graph with its last node.
@@ -108,7 +108,7 @@ func (r *runner) train(ctx context.Context, progress func(step int)) ([]Result, 
 			}
 		}
 	}
-	data, err := ops.NewImages(r.d, "images of the check", side, side, pixels())
+	data, err := ops.UploadImages(r.d, "images of the check", ops.Shape{C: 3, H: side, W: side}, pixels())
 	if err != nil {
 		return nil, err
 	}

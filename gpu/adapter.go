@@ -29,6 +29,7 @@ type Limits struct {
 	MinStorageBufferOffsetAlignment   uint32 `json:"min_storage_buffer_offset_alignment"`
 	MaxStorageBuffersPerShaderStage   uint32 `json:"max_storage_buffers_per_shader_stage"`
 	MaxTextureDimension2D             uint32 `json:"max_texture_dimension_2d"`
+	MaxTextureArrayLayers             uint32 `json:"max_texture_array_layers"`
 	MaxComputeInvocationsPerWorkgroup uint32 `json:"max_compute_invocations_per_workgroup"`
 	MaxComputeWorkgroupSizeX          uint32 `json:"max_compute_workgroup_size_x"`
 	MaxComputeWorkgroupStorageSize    uint32 `json:"max_compute_workgroup_storage_size"`
@@ -183,6 +184,7 @@ func enumerate() (as []Adapter, release func(), err error) {
 				MinStorageBufferOffsetAlignment:   l.MinStorageBufferOffsetAlignment,
 				MaxStorageBuffersPerShaderStage:   l.MaxStorageBuffersPerShaderStage,
 				MaxTextureDimension2D:             l.MaxTextureDimension2D,
+				MaxTextureArrayLayers:             l.MaxTextureArrayLayers,
 				MaxComputeInvocationsPerWorkgroup: l.MaxComputeInvocationsPerWorkgroup,
 				MaxComputeWorkgroupSizeX:          l.MaxComputeWorkgroupSizeX,
 				MaxComputeWorkgroupStorageSize:    l.MaxComputeWorkgroupStorageSize,

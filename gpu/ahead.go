@@ -158,7 +158,7 @@ func (h *helper) compile(c *command) error {
 			defer b.Release()
 			empty.resources = append(empty.resources, All(b))
 		case *Texture:
-			x, err := h.d.NewTexture(r.Label, alike(r.Width), alike(r.Height), r.TexelSize)
+			x, err := h.alike(r)
 			if err != nil {
 				return err
 			}
@@ -171,6 +171,14 @@ func (h *helper) compile(c *command) error {
 		return err
 	}
 	return h.d.Wait(t.Label)
+}
+
+// alike is a small texture of the same kind.
+func (h *helper) alike(t *Texture) (*Texture, error) {
+	if t.Layers > 0 {
+		return h.d.NewTextureArray(t.Label, alike(t.Width), alike(t.Height), 1)
+	}
+	return h.d.NewTexture(t.Label, alike(t.Width), alike(t.Height))
 }
 
 // alike is a small number that is a power of two where n is one.

@@ -46,7 +46,7 @@ func TestCompileAhead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		x, err := d.NewTexture("wide", 48, 2, 16)
+		x, err := d.NewTexture("wide", 48, 2)
 		if err != nil {
 			t.Fatal(err)
 		}

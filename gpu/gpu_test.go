@@ -224,7 +224,7 @@ func TestTooLarge(t *testing.T) {
 	} else {
 		fails(t, err, "whale", "1048576")
 	}
-	if _, err := d.NewTexture("map", 65, 1, 4); !errors.Is(err, ErrTooLarge) {
+	if _, err := d.NewTexture("map", 65, 1); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("error %v, want ErrTooLarge", err)
 	}
 	if d.Allocated() != before {
@@ -450,7 +450,7 @@ func TestTapeErrors(t *testing.T) {
 func TestTextures(t *testing.T) {
 	d := device(t)
 	before := d.Allocated()
-	tex, err := d.NewTexture("texture", 64, 4, 16)
+	tex, err := d.NewTexture("texture", 64, 4)
 	check(t, err)
 	src := newBuffer(t, "src", 64*4*16)
 	out := newBuffer(t, "out", 64*4*16)
@@ -488,13 +488,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 			t.Fatalf("float %d is %g, want %g", i, v, want)
 		}
 	}
-	check(t, tex.WriteRows(3, Bytes(in[:64*4])))
+	check(t, tex.WriteTexels(0, 3*64-2, Bytes(in[:4*4])))
 	check(t, d.Submit(tape))
-	if got, err = d.ReadFloats(out, len(in)); err != nil || got[3*64*4+5] != 5 {
-		t.Errorf("row 3 holds %g, want 5 (error %v)", got[3*64*4+5], err)
+	if got, err = d.ReadFloats(out, len(in)); err != nil || got[3*64*4+5] != 13 || got[3*64*4-7] != 1 {
+		t.Errorf("rows 2 and 3 hold %g and %g, want 1 and 13 (error %v)", got[3*64*4-7], got[3*64*4+5], err)
 	}
-	fails(t, tex.WriteRows(3, Bytes(in[:2*64*4])), `"texture"`)
-	fails(t, tex.WriteRows(0, Bytes(in[:7])), `"texture"`)
+	fails(t, tex.WriteTexels(0, 4*64-1, Bytes(in[:2*4])), `"texture"`)
+	fails(t, tex.WriteTexels(1, 0, Bytes(in[:4])), `"texture"`)
+	fails(t, tex.WriteTexels(0, 0, Bytes(in[:7])), `"texture"`)
 	bad := d.NewTape("bad")
 	bad.CopyRuns(All(src), tex, 1, 40, 1, 1)
 	fails(t, bad.Err(), `"texture"`, `"src"`)

@@ -39,6 +39,9 @@ var lowerable = map[string]func(l *Limits, w *wgpu.Limits, v uint64){
 	"maxTextureDimension2D": func(l *Limits, w *wgpu.Limits, v uint64) {
 		lower(v, &l.MaxTextureDimension2D, &w.MaxTextureDimension2D)
 	},
+	"maxTextureArrayLayers": func(l *Limits, w *wgpu.Limits, v uint64) {
+		lower(v, &l.MaxTextureArrayLayers, &w.MaxTextureArrayLayers)
+	},
 	"maxComputeInvocationsPerWorkgroup": func(l *Limits, w *wgpu.Limits, v uint64) {
 		lower(v, &l.MaxComputeInvocationsPerWorkgroup, &w.MaxComputeInvocationsPerWorkgroup)
 	},

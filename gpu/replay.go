@@ -37,6 +37,8 @@ extern void wgpuBufferUnmap(void *buffer);
 extern void wgpuCommandBufferRelease(void *buffer);
 extern uint64_t wgpuQueueSubmitForIndex(void *queue, size_t count, void *const *buffers);
 extern bool wgpuDevicePoll(void *device, bool wait, const void *index);
+extern void wgpuQueueWriteTexture(void *queue, const imageTexture *to, const void *data, size_t size,
+	const layout *layout, const extent *extent);
 extern void wgpuQueueWriteBuffer(void *queue, void *buffer, uint64_t offset, const void *data, size_t size);
 
 enum { DISPATCH, COPY, CLEAR, TEXELS, RUNS, SPLIT };
@@ -189,6 +191,16 @@ static void ninvk_write(ninvk_player *p, void *buffer, uint64_t offset, const vo
 	NINVK_GUARDED(p, wgpuQueueWriteBuffer(p->queue, buffer, offset, data, size));
 	wgpuDevicePopErrorScope(p->device, ninvk_failed, p);
 }
+
+static void ninvk_write_texture(ninvk_player *p, void *texture, uint32_t x, uint32_t y, uint32_t layer, uint32_t width,
+	uint32_t height, const void *data, size_t size) {
+	imageTexture to = {NULL, texture, 0, x, y, layer, 0};
+	layout rows = {NULL, 0, size / height, height};
+	extent all = {width, height, 1};
+	wgpuDevicePushErrorScope(p->device, 0);
+	NINVK_GUARDED(p, wgpuQueueWriteTexture(p->queue, &to, data, size, &rows, &all));
+	wgpuDevicePopErrorScope(p->device, ninvk_failed, p);
+}
 */
 import "C"
 
@@ -274,6 +286,15 @@ func (p *player) write(b *Buffer, offset uint64, data []byte) error {
 	}
 	C.ninvk_write(p.p, b.h, C.uint64_t(offset), unsafe.Pointer(&data[0]), C.size_t(len(data)))
 	return p.err("writing to", b.Label)
+}
+
+func (p *player) writeTexture(t *Texture, x, y, layer, width, height int, data []byte) error {
+	if p.lost() {
+		return p.err("writing to", t.Label)
+	}
+	C.ninvk_write_texture(p.p, t.h, C.uint32_t(x), C.uint32_t(y), C.uint32_t(layer), C.uint32_t(width), C.uint32_t(height),
+		unsafe.Pointer(&data[0]), C.size_t(len(data)))
+	return p.err("writing to", t.Label)
 }
 
 func (p *player) unmap(b *Buffer) error {

@@ -183,73 +183,97 @@ func (r *Readback) Release() {
 	r.staging.d.later(r.m.free) // a map under way still writes there
 }
 
-// Texture is a two-dimensional texture read by textureLoad: rgba32float or r32uint.
+// Texture is read by textureLoad: one of rgba32float, or an array of layers of r32uint.
 type Texture struct {
 	Label         string
 	Width, Height int // texels
+	Layers        int // of an array, else 0
 	TexelSize     int // bytes
 
 	d *Device
 	t *wgpu.Texture
 	v *wgpu.TextureView
+	h unsafe.Pointer // the handle within t
 }
 
-// NewTexture allocates a texture of zeros; texelSize 16 is rgba32float, 4 is r32uint.
-func (d *Device) NewTexture(label string, width, height, texelSize int) (*Texture, error) {
-	if limit := int(d.Limits().MaxTextureDimension2D); width > limit || height > limit {
-		return nil, fmt.Errorf("texture %q of %d×%d texels: %w (%d a side)", label, width, height, ErrTooLarge, limit)
+// NewTexture allocates a two-dimensional texture of rgba32float texels, all zero.
+func (d *Device) NewTexture(label string, width, height int) (*Texture, error) {
+	return d.newTexture(&Texture{Label: label, Width: width, Height: height, TexelSize: 16},
+		wgpu.TextureFormat_RGBA32Float, wgpu.TextureViewDimension_2D)
+}
+
+// NewTextureArray allocates layers of r32uint texels, all zero.
+func (d *Device) NewTextureArray(label string, width, height, layers int) (*Texture, error) {
+	if limit := int(d.Limits().MaxTextureArrayLayers); layers > limit {
+		return nil, fmt.Errorf("texture %q of %d layers: %w (%d)", label, layers, ErrTooLarge, limit)
 	}
-	if d.device == nil {
-		return &Texture{Label: label, Width: width, Height: height, TexelSize: texelSize, d: d}, nil
+	return d.newTexture(&Texture{Label: label, Width: width, Height: height, Layers: layers, TexelSize: 4},
+		wgpu.TextureFormat_R32Uint, wgpu.TextureViewDimension_2DArray)
+}
+
+func (d *Device) newTexture(x *Texture, format wgpu.TextureFormat, kind wgpu.TextureViewDimension) (*Texture, error) {
+	if limit := int(d.Limits().MaxTextureDimension2D); x.Width > limit || x.Height > limit {
+		return nil, fmt.Errorf("texture %q of %d×%d texels: %w (%d a side)", x.Label, x.Width, x.Height, ErrTooLarge, limit)
+	}
+	if x.d = d; d.device == nil {
+		return x, nil
 	}
 	if d.player.lost() {
-		return nil, &LostError{"allocating " + label, gone}
+		return nil, &LostError{"allocating " + x.Label, gone}
 	}
-	format := wgpu.TextureFormat_RGBA32Float
-	if texelSize == 4 {
-		format = wgpu.TextureFormat_R32Uint
-	}
-	var t *wgpu.Texture
-	var v *wgpu.TextureView
-	err := guard("allocating "+label, func() (err error) {
-		t, err = d.device.CreateTexture(&wgpu.TextureDescriptor{
-			Label: label, Usage: wgpu.TextureUsage_TextureBinding | wgpu.TextureUsage_CopyDst,
+	layers := uint32(max(1, x.Layers))
+	err := guard("allocating "+x.Label, func() (err error) {
+		x.t, err = d.device.CreateTexture(&wgpu.TextureDescriptor{
+			Label: x.Label, Usage: wgpu.TextureUsage_TextureBinding | wgpu.TextureUsage_CopyDst,
 			Dimension: wgpu.TextureDimension_2D,
-			Size:      wgpu.Extent3D{Width: uint32(width), Height: uint32(height), DepthOrArrayLayers: 1},
+			Size:      wgpu.Extent3D{Width: uint32(x.Width), Height: uint32(x.Height), DepthOrArrayLayers: layers},
 			Format:    format, MipLevelCount: 1, SampleCount: 1,
 		})
 		if err == nil {
-			v, err = t.CreateView(nil)
+			x.v, err = x.t.CreateView(&wgpu.TextureViewDescriptor{Format: format, Dimension: kind, MipLevelCount: 1,
+				ArrayLayerCount: layers, Aspect: wgpu.TextureAspect_All})
 		}
 		return err
 	})
 	if err != nil {
-		return nil,
-			&NoMemoryError{&LostError{fmt.Sprintf("allocating %q (%d×%d texels)", label, width, height), oneLine(err)}}
+		return nil, &NoMemoryError{&LostError{
+			fmt.Sprintf("allocating %q (%d layers of %d×%d texels)", x.Label, layers, x.Width, x.Height), oneLine(err)}}
 	}
-	x := &Texture{Label: label, Width: width, Height: height, TexelSize: texelSize, d: d, t: t, v: v}
+	x.h = handle(x.t)
 	d.allocated += x.size()
 	d.live.Textures++
 	return x, nil
 }
 
-func (t *Texture) size() uint64 { return uint64(t.Width) * uint64(t.Height) * uint64(t.TexelSize) }
+func (t *Texture) size() uint64 {
+	return uint64(t.Width) * uint64(t.Height) * uint64(max(1, t.Layers)) * uint64(t.TexelSize)
+}
 
-// WriteRows queues a copy of whole rows of texels, starting at row y.
-func (t *Texture) WriteRows(y int, data []byte) error {
-	pitch := t.Width * t.TexelSize
-	rows := len(data) / pitch
-	if rows*pitch != len(data) || y+rows > t.Height {
-		return fmt.Errorf("write of %d bytes at row %d into texture %q of %d rows of %d bytes", len(data), y, t.Label,
-			t.Height, pitch)
+// WriteTexels queues a copy of data to whole texels of a layer, which are counted row by row, from texel first on,
+// before everything submitted later. The other texels keep what they hold. It neither waits nor, in Go's memory,
+// allocates.
+func (t *Texture) WriteTexels(layer, first int, data []byte) error {
+	n := len(data) / t.TexelSize
+	if n*t.TexelSize != len(data) || first < 0 || first+n > t.Width*t.Height || layer < 0 ||
+		layer >= max(1, t.Layers) {
+		return fmt.Errorf("write of %d bytes at texel %d of layer %d into texture %q (%d layers of %d×%d texels of %d bytes)",
+			len(data), first, layer, t.Label, max(1, t.Layers), t.Width, t.Height, t.TexelSize)
 	}
-	if t.d.player.lost() {
-		return &LostError{"writing to " + t.Label, gone}
+	for n > 0 {
+		// The rest of a row, whole rows, or the beginning of a row.
+		x := first % t.Width
+		width, height := min(n, t.Width-x), 1
+		if width == t.Width {
+			height = n / width
+		}
+		part := width * height
+		err := t.d.player.writeTexture(t, x, first/t.Width, layer, width, height, data[:part*t.TexelSize])
+		if err != nil {
+			return err
+		}
+		first, n, data = first+part, n-part, data[part*t.TexelSize:]
 	}
-	return t.d.queue.WriteTexture(&wgpu.ImageCopyTexture{Texture: t.t, Origin: wgpu.Origin3D{Y: uint32(y)},
-		Aspect: wgpu.TextureAspect_All}, data,
-		&wgpu.TextureDataLayout{BytesPerRow: uint32(pitch), RowsPerImage: uint32(rows)},
-		&wgpu.Extent3D{Width: uint32(t.Width), Height: uint32(rows), DepthOrArrayLayers: 1})
+	return nil
 }
 
 // Release frees the texture once the queue no longer uses it.

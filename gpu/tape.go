@@ -17,7 +17,7 @@ const (
 	Params                  // var<uniform>, moved by a dynamic offset: one slot a dispatch
 	Uniform                 // var<uniform>
 	TextureF32              // texture_2d<f32>
-	TextureUint             // texture_2d<u32>
+	TextureUint             // texture_2d_array<u32>
 )
 
 // Kernel is the source of a compute shader with entry point main and bindings @group(0) @binding(i) in the order of
@@ -124,10 +124,11 @@ func layoutEntry(i int, kind Kind) wgpu.BindGroupLayoutEntry {
 		e.Buffer.HasDynamicOffset = kind == Params
 	case TextureF32, TextureUint:
 		e.Texture.SampleType = wgpu.TextureSampleType_UnfilterableFloat
+		e.Texture.ViewDimension = wgpu.TextureViewDimension_2D
 		if kind == TextureUint {
 			e.Texture.SampleType = wgpu.TextureSampleType_Uint
+			e.Texture.ViewDimension = wgpu.TextureViewDimension_2DArray
 		}
-		e.Texture.ViewDimension = wgpu.TextureViewDimension_2D
 	}
 	return e
 }

@@ -81,13 +81,14 @@ func NewClassifier(dev *gpu.Device, n *Network, o Options) (*Classifier, error) 
 	}
 	var err error
 	c.net, err = nn.Build(dev, n.Graph, n.Logits, nn.Options{
-		Batch: o.Batch, Augment: ops.Augment{Size: n.Size, Mean: n.Mean, Std: n.Std}, Tuned: o.Tuned, Keep: keep,
+		Batch: o.Batch, Augment: ops.Augment{Size: n.Size, Mean: n.Mean[:], Std: n.Std[:]}, Tuned: o.Tuned, Keep: keep,
 	})
 	if err != nil {
 		return nil, err
 	}
 	if err = n.Weights.Load(c.net); err == nil {
-		c.images, err = ops.NewImages(dev, "images to classify", n.pixels(), n.pixels(), make([]byte, o.Batch*n.imageBytes()))
+		c.images, err = ops.NewImages(dev, "images to classify",
+			ops.Shape{N: o.Batch, C: channels, H: n.pixels(), W: n.pixels()})
 	}
 	if err != nil {
 		c.Close()
@@ -183,7 +184,7 @@ func (c *Classifier) run(images []image.Image, read func(from, n int) error) err
 			pixels = append(pixels, picture.Planes(in.RGBA)...)
 			entries[i] = ops.BatchEntry(uint32(i), 0, m)
 		}
-		if err := c.images.Replace(pixels); err != nil {
+		if err := c.images.Write(0, pixels); err != nil {
 			return err
 		}
 		if err := c.net.EvalStep(c.images, entries); err != nil {

@@ -79,7 +79,7 @@ func followGolden(t *testing.T, file string) map[string]string {
 	net, err := nn.Build(d, graph, out, nn.Options{
 		Batch: g.Batch, Train: true,
 		Optimiser: ops.SGD{Momentum: 0.9, WeightDecay: 0.0005},
-		Augment:   ops.Augment{Size: 32, Mean: models.Mean, Std: models.Std},
+		Augment:   ops.Augment{Size: 32, Mean: models.Mean[:], Std: models.Std[:]},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +106,7 @@ func followGolden(t *testing.T, file string) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	images, err := ops.NewImages(d, "sample", 32, 32, pixels)
+	images, err := ops.UploadImages(d, "sample", ops.Shape{C: 3, H: 32, W: 32}, pixels)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,13 +213,13 @@ func TestDispatches(t *testing.T) {
 	}
 	net, err := nn.Build(d, graph, out, nn.Options{
 		Batch: 64, Train: true, Optimiser: ops.SGD{Momentum: 0.9},
-		Augment: ops.Augment{Size: 32, Mean: models.Mean, Std: models.Std},
+		Augment: ops.Augment{Size: 32, Mean: models.Mean[:], Std: models.Std[:]},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer net.Release()
-	images, err := ops.NewImages(d, "blank", 32, 32, make([]byte, 3*32*32))
+	images, err := ops.UploadImages(d, "blank", ops.Shape{C: 3, H: 32, W: 32}, make([]byte, 3*32*32))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,12 +16,14 @@ var described = []gpu.Adapter{
 	{Name: "llvmpipe", Type: "cpu", VectorWidth: 512, Limits: gpu.Limits{
 		MaxComputeInvocationsPerWorkgroup: 1024, MaxComputeWorkgroupSizeX: 1024, MaxComputeWorkgroupStorageSize: 32 << 10,
 		MaxComputeWorkgroupsPerDimension: 65535, MaxBufferSize: 1 << 30, MaxStorageBufferBindingSize: 128 << 20,
-		MaxStorageBuffersPerShaderStage: 8, MaxTextureDimension2D: 16384, MaxUnrolledProducts: gpu.UnrolledOnLlvmpipe,
+		MaxStorageBuffersPerShaderStage: 8, MaxTextureDimension2D: 16384,
+		MaxTextureArrayLayers: 256, MaxUnrolledProducts: gpu.UnrolledOnLlvmpipe,
 	}},
 	{Name: "a GPU", Type: "discrete-gpu", Limits: gpu.Limits{
 		MaxComputeInvocationsPerWorkgroup: 1024, MaxComputeWorkgroupSizeX: 1024, MaxComputeWorkgroupStorageSize: 48 << 10,
 		MaxComputeWorkgroupsPerDimension: 65535, MaxBufferSize: 4 << 30, MaxStorageBufferBindingSize: 2 << 30,
-		MaxStorageBuffersPerShaderStage: 16, MaxTextureDimension2D: 16384, MaxUnrolledProducts: gpu.UnrolledElsewhere,
+		MaxStorageBuffersPerShaderStage: 16, MaxTextureDimension2D: 16384,
+		MaxTextureArrayLayers: 256, MaxUnrolledProducts: gpu.UnrolledElsewhere,
 	}},
 }
 
@@ -58,15 +60,19 @@ func kernels(t *testing.T, a gpu.Adapter, model string, batch, size int) (conv, 
 	}
 	n, err := nn.Build(gpu.Described(a), g, out, nn.Options{
 		Batch: batch, Train: true, Clip: ops.GradNorm{Clip: 1}, Average: ops.Average{Decay: 0.9},
-		Augment: ops.Augment{Size: size, Std: [3]float64{1, 1, 1}},
+		Augment: ops.Augment{Size: size},
 	})
 	if err != nil {
 		t.Fatalf("%s: %v", model, err)
 	}
 	defer n.Release()
+	images, err := ops.NewImages(gpu.Described(a), "images", ops.Shape{N: batch, C: 3, H: size, W: size})
+	if err != nil {
+		t.Fatal(err)
+	}
 	seen := map[string]bool{}
 	for _, train := range []bool{true, false} {
-		list, err := n.Kernels(&ops.Images{H: size, W: size, Len: batch}, batch, train)
+		list, err := n.Kernels(images, batch, train)
 		if err != nil {
 			t.Fatalf("%s: %v", model, err)
 		}

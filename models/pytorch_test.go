@@ -90,7 +90,7 @@ func checkLogits(t *testing.T, n *models.Network, z zoo, file string) {
 	}
 	d := openDevice(t)
 	net, err := nn.Build(d, n.Graph, n.Logits, nn.Options{
-		Batch: z.Batch, Augment: ops.Augment{Size: n.Size, Mean: n.Mean, Std: n.Std},
+		Batch: z.Batch, Augment: ops.Augment{Size: n.Size, Mean: n.Mean[:], Std: n.Std[:]},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +99,7 @@ func checkLogits(t *testing.T, n *models.Network, z zoo, file string) {
 	if err := n.Weights.Load(net); err != nil {
 		t.Fatal(err)
 	}
-	images, err := ops.NewImages(d, file, z.Size, z.Size, zooImages(z.Batch, z.Size))
+	images, err := ops.UploadImages(d, file, ops.Shape{C: 3, H: z.Size, W: z.Size}, zooImages(z.Batch, z.Size))
 	if err != nil {
 		t.Fatal(err)
 	}

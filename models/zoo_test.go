@@ -275,7 +275,7 @@ func followZoo(t *testing.T, name string) {
 	graph, out := z.graph(t, 10)
 	net, err := nn.Build(d, graph, out, nn.Options{
 		Batch: z.Batch, Train: true, Optimiser: ops.SGD{Momentum: 0.9, WeightDecay: 0.0005},
-		Augment: ops.Augment{Size: z.Size, Mean: models.Mean, Std: models.Std},
+		Augment: ops.Augment{Size: z.Size, Mean: models.Mean[:], Std: models.Std[:]},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -297,7 +297,7 @@ func followZoo(t *testing.T, name string) {
 		}
 	}
 	steps := len(z.Losses)
-	images, err := ops.NewImages(d, name, z.Size, z.Size, zooImages(steps*z.Batch, z.Size))
+	images, err := ops.UploadImages(d, name, ops.Shape{C: 3, H: z.Size, W: z.Size}, zooImages(steps*z.Batch, z.Size))
 	if err != nil {
 		t.Fatal(err)
 	}

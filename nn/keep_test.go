@@ -24,7 +24,7 @@ func TestActivation(t *testing.T) {
 	b := g.ReLU("b", a)
 	c := g.Conv("c", b, nn.Conv{Channels: 4, Kernel: 1})
 	out := g.GlobalAvgPool("out", c)
-	n, err := nn.Build(d, g, out, nn.Options{Batch: 2, Augment: ops.Augment{Size: 8, Std: [3]float64{1, 1, 1}}, Keep: []*nn.Node{in, a, b}})
+	n, err := nn.Build(d, g, out, nn.Options{Batch: 2, Augment: ops.Augment{Size: 8}, Keep: []*nn.Node{in, a, b}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,12 +42,12 @@ func TestActivation(t *testing.T) {
 	for i := range pixels {
 		pixels[i] = byte(i * 37)
 	}
-	images, err := ops.NewImages(d, "images", 8, 8, make([]byte, len(pixels)))
+	images, err := ops.UploadImages(d, "images", ops.Shape{C: 3, H: 8, W: 8}, make([]byte, len(pixels)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer images.Release()
-	if err := images.Replace(pixels); err != nil {
+	if err := images.Write(0, pixels); err != nil {
 		t.Fatal(err)
 	}
 	if err := n.EvalStep(images, []nn.Entry{ops.BatchEntry(0, 0, mgl32.Ident3()), ops.BatchEntry(1, 0, mgl32.Ident3())}); err != nil {
@@ -84,10 +84,10 @@ func TestActivation(t *testing.T) {
 	if _, err := n.Activation(c, 2); err == nil || !strings.Contains(err.Error(), "c was not kept") {
 		t.Errorf("an output that was not kept: %v", err)
 	}
-	if err := images.Replace(make([]byte, len(pixels)+3*8*8)); err == nil {
+	if err := images.Write(0, make([]byte, len(pixels)+3*8*8)); err == nil {
 		t.Error("three images took the place of two")
 	}
-	if err := images.Replace(pixels[1:]); err == nil {
+	if err := images.Write(0, pixels[1:]); err == nil {
 		t.Error("a part of an image took the place of one")
 	}
 }

@@ -14,7 +14,7 @@ import (
 func build(d *gpu.Device, b int) error {
 	g := nn.NewGraph()
 	x := g.Conv("b", g.Conv("a", g.Input(3, 32, 32), nn.Conv{Channels: 16, Kernel: 3, Pad: 1, ReLU: true}), nn.Conv{Channels: 10, Kernel: 1})
-	n, err := nn.Build(d, g, g.GlobalAvgPool("c", x), nn.Options{Batch: b, Train: true, Augment: ops.Augment{Size: 32, Std: [3]float64{1, 1, 1}}})
+	n, err := nn.Build(d, g, g.GlobalAvgPool("c", x), nn.Options{Batch: b, Train: true, Augment: ops.Augment{Size: 32}})
 	if err == nil {
 		n.Release()
 	}

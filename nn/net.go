@@ -145,6 +145,9 @@ func planned(d *gpu.Device, g *Graph, out *Node, o Options) (*Net, error) {
 	if o.Pairs && o.Batch < 2 {
 		return nil, fmt.Errorf("batch size %d: pairs of views need at least 2", o.Batch)
 	}
+	if err := o.Augment.Check(g.nodes[0].Shape.C); err != nil {
+		return nil, err
+	}
 	heads := []Head{{Logits: out}}
 	if o.Train {
 		heads = append(heads, g.heads...)

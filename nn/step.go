@@ -11,7 +11,7 @@ import (
 )
 
 // Entry is one image of a batch, see ops.BatchEntry.
-type Entry = [8]uint32
+type Entry = ops.Entry
 
 // ringSlots is how many steps the host may be ahead of the adapter.
 const ringSlots = 3
@@ -149,7 +149,7 @@ func (n *Net) prepare(key tapeKey, entries []Entry) (*gpu.Tape, error) {
 		return nil, err
 	}
 	if len(entries) > 0 {
-		if err := n.dev.Write(n.batch, 0, gpu.Bytes(unsafe.Slice(&entries[0][0], 8*len(entries)))); err != nil {
+		if err := n.dev.Write(n.batch, 0, gpu.Bytes(unsafe.Slice(&entries[0][0], len(entries)*len(Entry{})))); err != nil {
 			return nil, err
 		}
 	}

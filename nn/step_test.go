@@ -23,12 +23,12 @@ func small(tb testing.TB, batch int) (*nn.Net, *ops.Images, []nn.Entry) {
 	x = g.Dropout("c", g.MaxPool("b", x, ops.MaxPool{K: 3, Stride: 2, Pad: 1}), 0.5)
 	x = g.BatchNorm("e", g.Conv("d", x, nn.Conv{Channels: 8, Kernel: 1}), nn.BatchNorm{ReLU: true})
 	x = g.GlobalAvgPool("h", g.Conv("g", g.AvgPool("f", x, ops.AvgPool{K: 3, Stride: 2, Pad: 1}), nn.Conv{Channels: 10, Kernel: 1, ReLU: true}))
-	n, err := nn.Build(d, g, x, nn.Options{Batch: batch, Train: true, Optimiser: ops.SGD{Momentum: 0.9}, Augment: ops.Augment{Size: 8, Std: [3]float64{1, 1, 1}}})
+	n, err := nn.Build(d, g, x, nn.Options{Batch: batch, Train: true, Optimiser: ops.SGD{Momentum: 0.9}, Augment: ops.Augment{Size: 8}})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(n.Release)
-	images, err := ops.NewImages(d, "images", 8, 8, make([]byte, 4*3*8*8))
+	images, err := ops.UploadImages(d, "images", ops.Shape{C: 3, H: 8, W: 8}, make([]byte, 4*3*8*8))
 	if err != nil {
 		tb.Fatal(err)
 	}

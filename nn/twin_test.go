@@ -193,7 +193,7 @@ func compareWithTwin(t *testing.T, g *Graph, out *Node, o Options) {
 	}
 	defer d.Close()
 	s := g.nodes[0].Shape
-	o.Augment = ops.Augment{Size: s.H, Std: [3]float64{1, 1, 1}}
+	o.Augment = ops.Augment{Size: s.H}
 	n, err := Build(d, g, out, o)
 	if err != nil {
 		t.Fatal(err)
@@ -222,7 +222,7 @@ func compareWithTwin(t *testing.T, g *Graph, out *Node, o Options) {
 		pixels[i] = byte(r.IntN(256))
 		w.x = append(w.x, float64(pixels[i])/255)
 	}
-	images, err := ops.NewImages(d, "images", s.H, s.W, pixels)
+	images, err := ops.UploadImages(d, "images", ops.Shape{C: 3, H: s.H, W: s.W}, pixels)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -299,7 +299,7 @@ func TestMicroBatch(t *testing.T) {
 		out := g.Linear("c", x, Linear{Outputs: 5})
 		n, err := Build(d, g, out, Options{
 			Batch: 7, Micro: micro, Train: true, Optimiser: ops.SGD{Momentum: 0.9, WeightDecay: 0.01}, Clip: ops.GradNorm{Clip: 1},
-			Average: ops.Average{Decay: 0.9}, Loss: ops.CrossEntropy{Smoothing: 0.1}, Augment: ops.Augment{Size: 8, Std: [3]float64{1, 1, 1}},
+			Average: ops.Average{Decay: 0.9}, Loss: ops.CrossEntropy{Smoothing: 0.1}, Augment: ops.Augment{Size: 8},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -319,7 +319,7 @@ func TestMicroBatch(t *testing.T) {
 		for i := range pixels {
 			pixels[i] = byte(r.IntN(256))
 		}
-		images, err := ops.NewImages(d, "images", 8, 8, pixels)
+		images, err := ops.UploadImages(d, "images", ops.Shape{C: 3, H: 8, W: 8}, pixels)
 		if err != nil {
 			t.Fatal(err)
 		}

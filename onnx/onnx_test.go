@@ -385,7 +385,7 @@ func onAdapter(t *testing.T, g *nn.Graph, out *nn.Node, values [][]float32, spli
 	d, err := gpu.Open("")
 	fatal(err)
 	defer d.Close()
-	augment := ops.Augment{Size: size, Mean: models.Mean, Std: models.Std}
+	augment := ops.Augment{Size: size, Mean: models.Mean[:], Std: models.Std[:]}
 	net, err := nn.Build(d, g, out, nn.Options{Batch: batch, Augment: augment})
 	fatal(err)
 	defer net.Release()
@@ -398,7 +398,7 @@ func onAdapter(t *testing.T, g *nn.Graph, out *nn.Node, values [][]float32, spli
 	if err != nil {
 		t.Fatal(err)
 	}
-	images, err := ops.NewImages(d, "test images", split.Shape.H, split.Shape.W, pixels)
+	images, err := ops.UploadImages(d, "test images", ops.Shape{C: 3, H: split.Shape.H, W: split.Shape.W}, pixels)
 	fatal(err)
 	defer images.Release()
 	entryBuffer, err := d.NewBuffer("entries", uint64(batch*ops.BatchBytes))

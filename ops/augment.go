@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/go-gl/mathgl/mgl32"
 
@@ -9,92 +10,106 @@ import (
 	"ninvk/shaders"
 )
 
-// Augment gathers a batch of images from the resident data set, transforms and resizes them to Size×Size, and normalises:
-// (value/255 - Mean)/Std for red, green and blue.
+// Augment gathers a batch out of images on the adapter, cuts, resizes and colours them as their entries say, to
+// Size×Size pixels, and normalises: (value/255 - Mean)/Std, with one Mean and Std a channel. Without them values are
+// from 0 to 1.
 type Augment struct {
 	Size      int
-	Mean, Std [3]float64
+	Mean, Std []float64
 }
 
-// dataWidth is the width of the data set's texture; augment.wgsl has it as & 8191 and >> 15 (bytes).
-const dataWidth = 8192
-
-// Images is a data set on the adapter: bytes, image after image as CHW with three channels.
-type Images struct {
-	H, W, Len int
-	tex       *gpu.Texture
-	dev       *gpu.Device
-}
-
-// NewImages uploads images of h×w pixels. A texture holds them, because a data set of 150 MB exceeds what many adapters let a buffer bind.
-func NewImages(d *gpu.Device, label string, h, w int, pixels []byte) (*Images, error) {
-	if h*w == 0 || len(pixels) == 0 || len(pixels)%(3*h*w) != 0 {
-		return nil, fmt.Errorf("%d bytes are not a whole number of images of 3×%d×%d", len(pixels), h, w)
+// Check says whether the operator can make images of c channels, and no values that are not numbers.
+func (o Augment) Check(c int) error {
+	if o.Mean != nil && len(o.Mean) != c || o.Std != nil && len(o.Std) != c {
+		return fmt.Errorf("%d means and %d deviations for images of %d channels", len(o.Mean), len(o.Std), c)
 	}
-	const pitch = 4 * dataWidth
-	rows := ceilDiv(len(pixels), pitch)
-	t, err := d.NewTexture(label, dataWidth, rows, 4)
-	if err != nil {
-		return nil, err
-	}
-	i := &Images{H: h, W: w, Len: len(pixels) / (3 * h * w), tex: t, dev: d}
-	if err := i.Replace(pixels); err != nil {
-		t.Release()
-		return nil, err
-	}
-	return i, nil
-}
-
-// Replace puts other images, at most Len, in the place of the first ones, for all steps submitted later. The bytes after them are undefined up to the end of the row of
-// the texture.
-func (i *Images) Replace(pixels []byte) error {
-	if one := 3 * i.H * i.W; len(pixels)%one != 0 || len(pixels) > i.Len*one {
-		return fmt.Errorf("%d bytes are not up to %d images of 3×%d×%d", len(pixels), i.Len, i.H, i.W)
-	}
-	const pitch = 4 * dataWidth
-	const chunk, ahead = 32, 4 // rows a write, 1 MiB, for which the library uses the same memory again and again; writes that the adapter is given before they are waited for
-	for y := 0; y*pitch < len(pixels); y += chunk {
-		part := pixels[y*pitch : min(len(pixels), (y+chunk)*pitch)]
-		if len(part)%pitch != 0 {
-			part = append(append([]byte(nil), part...), make([]byte, pitch-len(part)%pitch)...)
-		}
-		if err := i.tex.WriteRows(y, part); err != nil {
-			return err
-		}
-		// While the adapter copies one part, the next is written.
-		send := i.dev.Send
-		if last := (y+chunk)*pitch >= len(pixels); last || y/chunk%ahead == ahead-1 {
-			send = i.dev.Flush
-		}
-		if err := send("uploading " + i.tex.Label); err != nil {
-			return err
+	for _, s := range o.Std {
+		if !(s > 0) {
+			return fmt.Errorf("a deviation of %g; it must be above 0", s)
 		}
 	}
 	return nil
 }
 
-// Release frees the data set.
-func (i *Images) Release() { i.tex.Release() }
-
 // BatchBytes is the size of one image's entry in the batch buffer.
-const BatchBytes = 32
+const BatchBytes = 4 * entryWords
 
-// BatchEntry is what the kernel reads for one image: its place in the data set, its label, and the affine matrix from output pixel to source pixel.
-func BatchEntry(index, label uint32, m mgl32.Mat3) [8]uint32 {
-	return [8]uint32{bits(m.At(0, 0)), bits(m.At(0, 1)), bits(m.At(0, 2)), index, bits(m.At(1, 0)), bits(m.At(1, 1)), bits(m.At(1, 2)), label}
+const entryWords = 20
+
+// Entry is what the kernel reads for one image of a batch, see BatchEntry.
+type Entry [entryWords]uint32
+
+// BatchEntry is the entry of an image: its place in the data set, its label, and the affine matrix from output pixel to
+// source pixel, which scales, mirrors and shifts each axis by itself; one that turns the image is a mistake of the
+// caller, and panics. Colours stay as they are.
+func BatchEntry(index, label uint32, m mgl32.Mat3) Entry {
+	if m.At(0, 1) != 0 || m.At(1, 0) != 0 || m.Row(2) != (mgl32.Vec3{0, 0, 1}) {
+		panic(fmt.Sprintf("the matrix of an image mixes its axes: %v", m))
+	}
+	return Entry{
+		bits(m.At(0, 0)), bits(m.At(0, 2)), bits(m.At(1, 1)), bits(m.At(1, 2)), index, label,
+	}.Coloured(mgl32.Mat3x4{0: 1, 4: 1, 8: 1})
 }
 
-// Forward records x [N, 3, Size, Size] and the labels (a word an image) from the batch buffer's first x.N entries.
+// Coloured is the entry with a colour matrix: rows are the new red, green and blue, columns what they have of the old
+// ones and, in steps of a byte, in addition. What comes of an image's bytes is cut off to whole bytes from 0 to 255, as
+// Pillow's ImageEnhance does it. One channel, or the first of two, is grey: red, green and blue alike, of which the new
+// red stays. A fourth channel is none of colour.
+func (e Entry) Coloured(m mgl32.Mat3x4) Entry {
+	for row := range 3 {
+		for column := range 4 {
+			e[8+4*row+column] = bits(m.At(row, column))
+		}
+	}
+	return e
+}
+
+// Forward records x [N, C, Size, Size] and the labels (a word an image) from the batch buffer's first x.N entries.
 func (o Augment) Forward(r *Recorder, images *Images, batch *gpu.Buffer, x Tensor, labels *gpu.Buffer) error {
-	k := gpu.Kernel{Name: "augment", Source: shaders.Source("augment", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.TextureUint, gpu.Write, gpu.Write}}
-	params := []uint32{uint32(x.Pixels()), uint32(o.Size), uint32(images.W), uint32(images.H)}
-	for _, m := range o.Mean {
-		params = append(params, bits(float32(m)))
+	if x.C != images.C || x.H != o.Size || x.W != o.Size {
+		return fmt.Errorf("a batch of %v out of images of %d channels, made %d×%d pixels", x.Shape, images.C, o.Size, o.Size)
 	}
-	params = append(params, 0)
-	for _, s := range o.Std {
-		params = append(params, bits(float32(1/s)))
+	if err := o.Check(x.C); err != nil {
+		return err
 	}
-	params = append(params, 0)
-	return r.dispatch(k, 20, params, ceilDiv(x.Pixels(), 64), 1, 1, gpu.All(batch), images.tex, x.slice(span{0, 1}), gpu.All(labels))
+	taps := o.taps(images.Shape)
+	if taps > MaxPasses {
+		return fmt.Errorf("images of %d×%d pixels are too large to be made %d×%d on the adapter; make them smaller first",
+			images.W, images.H, o.Size, o.Size)
+	}
+	k := gpu.Kernel{
+		Name: "augment", Source: shaders.Source("augment", struct{ Channels []string }{channelNames[:x.C]}),
+		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.TextureUint, gpu.Write, gpu.Write},
+	}
+	l := images.layout
+	params := []uint32{
+		uint32(x.Pixels()), uint32(o.Size), uint32(images.W), uint32(images.H),
+		uint32(l.layerImages), uint32(l.rowImages), uint32(l.rows), uint32(l.stored / l.rows),
+		uint32(l.lines), bits(float32(1 / float64(l.lines))), 0, 0,
+	}
+	mean, inverse := [4]float32{}, [4]float32{1, 1, 1, 1}
+	for i, m := range o.Mean {
+		mean[i] = float32(m)
+	}
+	for i, s := range o.Std {
+		inverse[i] = float32(1 / s)
+	}
+	for _, four := range [][4]float32{mean, inverse} {
+		for _, v := range four {
+			params = append(params, bits(v))
+		}
+	}
+	return r.dispatch(k, taps, params, ceilDiv(x.Pixels(), 64), 1, 1, gpu.All(batch), images.tex, x.slice(span{0, 1}),
+		gpu.All(labels))
+}
+
+// channelNames are those of a vector's components.
+var channelNames = []string{"x", "y", "z", "w"}
+
+// taps is the most pixels that one of the output is made of, where an image, or a square of its longer side, is shrunk:
+// four output pixels across and down, and the two that are cut.
+func (o Augment) taps(s Shape) int {
+	scale := max(1, float64(max(s.H, s.W))/float64(o.Size))
+	across := int(math.Ceil(4*scale)) + 1
+	return min(across, s.W) * min(across, s.H)
 }

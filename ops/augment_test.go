@@ -3,6 +3,7 @@ package ops_test
 import (
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/go-gl/mathgl/mgl32"
@@ -12,17 +13,17 @@ import (
 	"ninvk/ops/ref"
 )
 
-// dataSet is 60 images: 184,320 bytes, so the texture that holds them has six rows, and an image lies across two.
-func dataSet(t *testing.T) (pixels []byte, images *ops.Images) {
+// randomImages puts noise with flat parts on the adapter.
+func randomImages(t testing.TB, s ops.Shape) (pixels []byte, images *ops.Images) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(5, 6))
-	pixels = make([]byte, 60*3072)
+	pixels = make([]byte, s.N*s.C*s.H*s.W)
 	for i := range pixels {
-		pixels[i] = byte(r.UintN(256))
+		if pixels[i] = byte(r.UintN(256)); i > 0 && i/64%2 == 0 {
+			pixels[i] = pixels[i-1]
+		}
 	}
-	images = must(ops.NewImages(device(t), "data set", 32, 32, pixels))(t)
-	t.Cleanup(images.Release)
-	return pixels, images
+	return pixels, must(ops.UploadImages(device(t), "data set", s, pixels))(t)
 }
 
 // matrix is a matrix given row by row.
@@ -34,124 +35,281 @@ func matrix(m [9]float64) mgl32.Mat3 {
 	return out
 }
 
-func TestAugment(t *testing.T) {
-	pixels, images := dataSet(t)
-	o := ops.Augment{Mean: [3]float64{0.49, 0.48, 0.44}, Std: [3]float64{0.25, 0.24, 0.26}}
-	enlarge := func(size float64) [9]float64 {
-		f := 32 / size
-		return [9]float64{f, 0, f/2 - 0.5, 0, f, f/2 - 0.5, 0, 0, 1}
-	}
-	identity := [9]float64{1, 0, 0, 0, 1, 0, 0, 0, 1}
-	for _, test := range []struct {
-		name  string
-		size  int
-		m     [9]float64
-		count int
-		exact bool // whole source coordinates: a copy
-	}{
-		{"identity", 32, identity, 65, true},
-		{"flip", 32, [9]float64{-1, 0, 31, 0, 1, 0, 0, 0, 1}, 3, true},
-		{"shift", 32, [9]float64{1, 0, 4, 0, 1, -3, 0, 0, 1}, 3, true},
-		{"flip and shift", 32, [9]float64{-1, 0, 28, 0, 1, 2, 0, 0, 1}, 3, true},
-		{"transpose", 32, [9]float64{0, 1, 0, 1, 0, 0, 0, 0, 1}, 2, true}, // rows and columns are told apart
-		{"crop", 24, [9]float64{1, 0, 5, 0, 1, 8, 0, 0, 1}, 3, true},
-		{"to 48", 48, enlarge(48), 4, false},
-		{"to 224", 224, enlarge(224), 2, false},
-		{"turned", 32, [9]float64{0.98, -0.17, 2.87, 0.17, 0.98, -2.33, 0, 0, 1}, 3, false},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			o.Size = test.size
-			r := recorder(t, "augment", ops.Need{})
-			d := r.Dev
-			x := must(ops.NewTensor(d, "x", ops.Shape{N: test.count, C: 3, H: test.size, W: test.size}))(t)
-			batch := must(d.NewBuffer("batch", uint64(test.count*ops.BatchBytes)))(t)
-			labels := must(d.NewBuffer("labels", uint64(4*test.count)))(t)
-			defer x.Buf.Release()
-			defer batch.Release()
-			defer labels.Release()
-			fill(t, x.Buf, float32(math.NaN()))
-			fill(t, labels, float32(math.NaN()))
-			var entries []uint32
-			at := make([]int, test.count)
-			for i := range at {
-				at[i] = (59 - 7*i%60 + 60) % 60
-				e := ops.BatchEntry(uint32(at[i]), uint32(100+i), matrix(test.m))
-				entries = append(entries, e[:]...)
-			}
-			check(t, d.Write(batch, 0, gpu.Bytes(entries)))
-			check(t, o.Forward(r, images, batch, x, labels))
-			check(t, d.Submit(r.Tape))
-			got := ops.Unpack(x.Shape, readAll(t, x.Buf))
-			for i, l := range words(readAll(t, labels))[:test.count] {
-				if l != uint32(100+i) {
-					t.Fatalf("label %d is %d, want %d", i, l, 100+i)
-				}
-			}
-			if !test.exact {
-				for i, v := range readAll(t, batch) {
-					if math.Float32bits(v) != entries[i] {
-						t.Fatalf("word %d of the batch changed", i)
-					}
-				}
-			}
-			one := 3 * test.size * test.size
-			off := 0
-			for i, k := range at {
-				want := ref.Augment(pixels[k*3072:(k+1)*3072], test.m, test.size, o.Mean, o.Std)
-				for j, w := range want {
-					c := j / (test.size * test.size)
-					e := math.Abs(float64(got[i*one+j]) - w)
-					step := 1 / (255 * o.Std[c]) // of one byte
-					switch {
-					case !(e <= 2*step+2e-6): // two rows may round the other way and move the value twice
-						t.Fatalf("image %d channel %d pixel %d is %g, the twin has %g", i, c, j%(test.size*test.size), got[i*one+j], w)
-					case e > 2e-6 && test.exact:
-						t.Fatalf("image %d channel %d pixel %d is %g, the very byte is %g", i, c, j%(test.size*test.size), got[i*one+j], w)
-					case e > 2e-6:
-						off++
-					}
-				}
-			}
-			if share := float64(off) / float64(one*test.count); share > 0.005 {
-				t.Errorf("%.2f %% of the values differ by a byte step, at most 0.5 %% may", 100*share)
-			} else {
-				t.Logf("%.3f %% of the values differ by a byte step", 100*share)
-			}
-		})
+// round makes values those that the adapter is given.
+func round(values []float64) {
+	for i, v := range values {
+		values[i] = float64(float32(v))
 	}
 }
 
-// TestAugmentCopiesBytes reads every byte back from the normalised image.
-func TestAugmentCopiesBytes(t *testing.T) {
-	pixels, images := dataSet(t)
-	r := recorder(t, "augment", ops.Need{})
-	d := r.Dev
-	o := ops.Augment{Size: 32, Std: [3]float64{1, 1, 1}}
-	x := must(ops.NewTensor(d, "x", ops.Shape{N: images.Len, C: 3, H: 32, W: 32}))(t)
-	batch := must(d.NewBuffer("batch", uint64(images.Len*ops.BatchBytes)))(t)
-	labels := must(d.NewBuffer("labels", uint64(4*images.Len)))(t)
+// view is how an image of the adapter is seen.
+type view struct {
+	at     int
+	m      [9]float64
+	colour *[12]float64
+}
+
+func (v view) entry(label uint32) ops.Entry {
+	e := ops.BatchEntry(uint32(v.at), label, matrix(v.m))
+	if v.colour == nil {
+		return e
+	}
+	var c mgl32.Mat3x4
+	for i, x := range v.colour {
+		c.Set(i/4, i%4, float32(x))
+	}
+	return e.Coloured(c)
+}
+
+// augment runs the operator over views, and gives the batch as NCHW.
+func augment(t testing.TB, o ops.Augment, images *ops.Images, views []view) []float32 {
+	t.Helper()
+	d := device(t)
+	r := &ops.Recorder{Dev: d, Tape: d.NewTape("augment"), Batch: len(views)}
+	defer r.Tape.Release()
+	x := must(ops.NewTensor(d, "x", ops.Shape{N: len(views), C: images.C, H: o.Size, W: o.Size}))(t)
+	batch := must(d.NewBuffer("batch", uint64(len(views)*ops.BatchBytes)))(t)
+	labels := must(d.NewBuffer("labels", uint64(4*len(views))))(t)
 	defer x.Buf.Release()
 	defer batch.Release()
 	defer labels.Release()
+	fill(t, x.Buf, float32(math.NaN()))
+	fill(t, labels, float32(math.NaN()))
 	var entries []uint32
-	for i := range images.Len {
-		e := ops.BatchEntry(uint32(i), 0, mgl32.Ident3())
+	for i, v := range views {
+		e := v.entry(uint32(100 + i))
 		entries = append(entries, e[:]...)
 	}
 	check(t, d.Write(batch, 0, gpu.Bytes(entries)))
 	check(t, o.Forward(r, images, batch, x, labels))
 	check(t, d.Submit(r.Tape))
-	for i, v := range ops.Unpack(x.Shape, readAll(t, x.Buf)) {
+	all := readAll(t, x.Buf)
+	for i, l := range words(readAll(t, labels))[:len(views)] {
+		if l != uint32(100+i) {
+			t.Fatalf("label %d is %d, want %d", i, l, 100+i)
+		}
+	}
+	for i, v := range words(readAll(t, batch))[:len(entries)] {
+		if v != entries[i] {
+			t.Fatalf("word %d of the batch changed", i)
+		}
+	}
+	for i, v := range all[:4*x.Pixels()] {
+		if i%4 >= images.C && v != 0 {
+			t.Fatalf("channel %d, which there is not, holds %g", i%4, v)
+		}
+	}
+	return ops.Unpack(x.Shape, all)
+}
+
+// compareViews compares a batch with the twin's, where exact to the byte; else one byte in 200 may be the next one, or
+// what colours make of the next one.
+func compareViews(t testing.TB, o ops.Augment, s ops.Shape, pixels []byte, views []view, got []float32, exact bool) {
+	t.Helper()
+	one, pixel := s.C*s.H*s.W, o.Size*o.Size
+	off := 0
+	for i, v := range views {
+		twin := ref.View{C: s.C, H: s.H, W: s.W, Out: o.Size, Map: v.m, Mean: o.Mean, Std: o.Std}
+		round(twin.Map[:])
+		steps := 1.0
+		if v.colour != nil {
+			twin.Colour = new(*v.colour)
+			round(twin.Colour[:])
+			for row := range 3 {
+				sum := 0.0
+				for _, x := range twin.Colour[4*row:][:3] {
+					sum += math.Abs(x)
+				}
+				steps = max(steps, 1+sum)
+			}
+		}
+		for j, w := range twin.Augment(pixels[v.at*one:][:one]) {
+			c := j / pixel
+			e := math.Abs(float64(got[i*s.C*pixel+j]) - w)
+			step := 1.0 / 255 // of one byte
+			if o.Std != nil {
+				step /= o.Std[c]
+			}
+			switch {
+			case !(e <= steps*step+2e-6):
+				t.Fatalf("image %d channel %d pixel %d is %g, the twin has %g", i, c, j%pixel, got[i*s.C*pixel+j], w)
+			case e > 2e-6 && exact:
+				t.Fatalf("image %d channel %d pixel %d is %g, the very byte is %g", i, c, j%pixel, got[i*s.C*pixel+j], w)
+			case e > 2e-6:
+				off++
+			}
+		}
+	}
+	if off > max(2, len(got)/200) {
+		t.Errorf("%d of %d values differ by a byte step, at most one in 200 may", off, len(got))
+	}
+}
+
+// resized maps the pixels of size×size to a box of an image; mirrored where across is below 0.
+func resized(size int, left, top, across, down float64) [9]float64 {
+	fx, fy := across/float64(size), down/float64(size)
+	return [9]float64{fx, 0, left + fx/2 - 0.5, 0, fy, top + fy/2 - 0.5, 0, 0, 1}
+}
+
+var (
+	dim    = &[12]float64{0.7, 0, 0, 0, 0, 0.7, 0, 0, 0, 0, 0.7, 0}
+	vivid  = &[12]float64{1.6, -0.4, -0.1, -10, -0.2, 1.4, -0.1, -12, -0.2, -0.4, 1.7, 6}
+	mixed  = &[12]float64{0, 0, 1, 0, 1, 0, 0, 0, 0, 1, 0, 0} // blue, red, green: rows and columns are told apart
+	shaped = ops.Shape{N: 60, C: 3, H: 32, W: 32}
+)
+
+func TestAugment(t *testing.T) {
+	pixels, images := randomImages(t, shaped)
+	defer images.Release()
+	o := ops.Augment{Mean: []float64{0.49, 0.48, 0.44}, Std: []float64{0.25, 0.24, 0.26}}
+	identity := resized(32, 0, 0, 32, 32)
+	for _, test := range []struct {
+		name   string
+		size   int
+		m      [9]float64
+		count  int
+		colour *[12]float64
+		exact  bool // whole source coordinates: a copy
+	}{
+		{name: "identity", size: 32, m: identity, count: 65, exact: true},
+		{name: "flip", size: 32, m: [9]float64{-1, 0, 31, 0, 1, 0, 0, 0, 1}, count: 3, exact: true},
+		{name: "shift", size: 32, m: [9]float64{1, 0, 4, 0, 1, -3, 0, 0, 1}, count: 3, exact: true},
+		{name: "flip and shift", size: 32, m: [9]float64{-1, 0, 28, 0, 1, 2, 0, 0, 1}, count: 3, exact: true},
+		{name: "crop", size: 24, m: [9]float64{1, 0, 5, 0, 1, 8, 0, 0, 1}, count: 3, exact: true},
+		{name: "to 48", size: 48, m: resized(48, 0, 0, 32, 32), count: 4},
+		{name: "to 224", size: 224, m: resized(224, 0, 0, 32, 32), count: 2},
+		{name: "to 16", size: 16, m: resized(16, 0, 0, 32, 32), count: 4},
+		{name: "to 24, mirrored", size: 24, m: resized(24, 32, 0, -32, 32), count: 4},
+		{name: "to 1", size: 1, m: resized(1, 0, 0, 32, 32), count: 4},
+		{name: "a box to 13", size: 13, m: resized(13, 2.25, 7.5, 25.5, 11.75), count: 4},
+		{name: "wider and lower", size: 20, m: resized(20, 3, 1, 8, 31), count: 4},
+		{name: "in a border", size: 16, m: resized(16, -6, -4, 44, 40), count: 4},
+		{name: "half a pixel", size: 32, m: [9]float64{1, 0, 0.5, 0, 1, 0, 0, 0, 1}, count: 2},
+		{name: "dim", size: 32, m: identity, count: 2, colour: dim},
+		{name: "vivid", size: 17, m: resized(17, 0, 0, 32, 32), count: 4, colour: vivid},
+		{name: "mixed", size: 32, m: identity, count: 2, colour: mixed, exact: true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			o.Size = test.size
+			views := make([]view, test.count)
+			for i := range views {
+				views[i] = view{(59 - 7*i%60 + 60) % 60, test.m, test.colour}
+			}
+			compareViews(t, o, images.Shape, pixels, views, augment(t, o, images, views), test.exact)
+		})
+	}
+}
+
+// TestAugmentChannels: one to four channels, colours among them.
+func TestAugmentChannels(t *testing.T) {
+	for c := 1; c <= 4; c++ {
+		s := ops.Shape{N: 5, C: c, H: 9, W: 7}
+		pixels, images := randomImages(t, s)
+		o := ops.Augment{Size: 8, Mean: []float64{0.1, 0.2, 0.3, 0.4}[:c], Std: []float64{0.5, 0.6, 0.7, 0.8}[:c]}
+		var views []view
+		for i := range 15 {
+			views = append(views, view{i % 5, resized(8, float64(i%3), 0, 5, 9-float64(i%4)), []*[12]float64{nil, dim, vivid}[i/5]})
+		}
+		compareViews(t, o, s, pixels, views, augment(t, o, images, views), false)
+		images.Release()
+	}
+}
+
+// TestAugmentRandomShapes draws images, views and limits.
+func TestAugmentRandomShapes(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 9))
+	adapters := device(t).Adapter.Limits
+	limits := &device(t).Adapter.Limits
+	defer func() { *limits = adapters }()
+	for i := range 60 {
+		s := ops.Shape{N: 1 + r.IntN(40), C: 1 + r.IntN(4), H: edge(r, 60), W: edge(r, 60)}
+		if limits.MaxTextureDimension2D = 64 << r.IntN(4); r.IntN(3) == 0 {
+			limits.MaxTextureDimension2D -= uint32(r.IntN(9))
+		}
+		pixels, images := randomImages(t, s)
+		*limits = adapters
+		o := ops.Augment{Size: edge(r, 40)}
+		o.Mean, o.Std = make([]float64, s.C), make([]float64, s.C)
+		for c := range s.C {
+			o.Mean[c], o.Std[c] = r.Float64(), 0.1+r.Float64()
+		}
+		var views []view
+		for range 1 + r.IntN(5) {
+			left, top := r.Float64()*float64(s.W)-1, r.Float64()*float64(s.H)-1
+			across, down := 1+r.Float64()*float64(s.W), 1+r.Float64()*float64(s.H)
+			if r.IntN(2) == 0 {
+				left, across = left+across, -across
+			}
+			v := view{at: r.IntN(s.N), m: resized(o.Size, left, top, across, down)}
+			if r.IntN(2) == 0 {
+				v.colour = &[12]float64{}
+				for k := range v.colour {
+					if v.colour[k] = r.Float64()*2 - 0.6; k%4 == 3 {
+						v.colour[k] *= 40
+					}
+				}
+			}
+			views = append(views, v)
+		}
+		got := augment(t, o, images, views)
+		compareViews(t, o, s, pixels, views, got, false)
+		if t.Failed() {
+			t.Fatalf("trial %d: %v to %d pixels, views %+v", i, s, o.Size, views)
+		}
+		images.Release()
+	}
+}
+
+// TestAugmentCopiesBytes reads every byte back from the normalised image.
+func TestAugmentCopiesBytes(t *testing.T) {
+	pixels, images := randomImages(t, shaped)
+	defer images.Release()
+	for i, v := range augment(t, ops.Augment{Size: 32}, images, all(images)) {
 		if b := math.Round(float64(v) * 255); b != float64(pixels[i]) || math.Abs(float64(v)-b/255) > 1e-7 {
 			t.Fatalf("byte %d is %d, copied as %g", i, pixels[i], v)
 		}
 	}
 }
 
-func TestImagesRefusesPartOfAnImage(t *testing.T) {
-	for _, n := range []int{0, 1, 3071, 3073} {
-		if _, err := ops.NewImages(device(t), "data set", 32, 32, make([]byte, n)); err == nil {
-			t.Errorf("%d bytes: want an error", n)
+// all are the images as they are, of as many pixels as they are high.
+func all(images *ops.Images) []view {
+	views := make([]view, images.N)
+	for i := range views {
+		views[i] = view{at: i, m: resized(images.H, 0, 0, float64(images.H), float64(images.H))}
+	}
+	return views
+}
+
+// TestAugmentRefuses: what can't be is said.
+func TestAugmentRefuses(t *testing.T) {
+	_, images := randomImages(t, ops.Shape{N: 1, C: 3, H: 200, W: 200})
+	defer images.Release()
+	d := device(t)
+	batch := must(d.NewBuffer("batch", ops.BatchBytes))(t)
+	defer batch.Release()
+	for _, c := range []struct {
+		o    ops.Augment
+		x    ops.Shape
+		want string
+	}{
+		{ops.Augment{Size: 8}, ops.Shape{N: 1, C: 1, H: 8, W: 8}, "images of 3 channels"},
+		{ops.Augment{Size: 8}, ops.Shape{N: 1, C: 3, H: 9, W: 9}, "made 8×8"},
+		{ops.Augment{Size: 8, Mean: []float64{1}}, ops.Shape{N: 1, C: 3, H: 8, W: 8}, "1 means and 0 deviations"},
+		{ops.Augment{Size: 8, Std: []float64{1, 0, 1}}, ops.Shape{N: 1, C: 3, H: 8, W: 8}, "a deviation of 0"},
+		{ops.Augment{Size: 1}, ops.Shape{N: 1, C: 3, H: 1, W: 1}, "too large"},
+	} {
+		r := recorder(t, "augment", ops.Need{})
+		x := must(ops.NewTensor(d, "x", c.x))(t)
+		err := c.o.Forward(r, images, batch, x, batch)
+		x.Buf.Release()
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v to %v: error %v, want %q", c.o, c.x, err, c.want)
 		}
 	}
+	defer func() {
+		if recover() == nil {
+			t.Error("an image that is turned has an entry")
+		}
+	}()
+	ops.BatchEntry(0, 0, mgl32.Mat3{0, 1, 0, 1, 0, 0, 0, 0, 1})
 }

@@ -1,13 +1,12 @@
 package ops_test
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/go-gl/mathgl/mgl32"
 
 	"ninvk/gpu"
 	"ninvk/ops"
@@ -116,37 +115,20 @@ func TestLowerLimits(t *testing.T) {
 	}
 }
 
-// TestDataSetBeyondLargestBuffer: a data set of 1.2 MB is held by an adapter whose buffers and bindings end at 256 KiB, and its last images are whole.
+// TestDataSetBeyondLargestBuffer: a data set of 1.2 MB is held by an adapter whose buffers and bindings end at 256 KiB
+// and whose textures at 16 KiB, and all images are whole.
 func TestDataSetBeyondLargestBuffer(t *testing.T) {
-	limited(t, "maxBufferSize=262144,maxStorageBufferBindingSize=262144")
-	d := device(t)
-	const n, batch = 400, 8
-	pixels := make([]byte, n*3*32*32)
-	for i := range pixels {
-		pixels[i] = byte(i*i>>7 + i)
-	}
-	images := must(ops.NewImages(d, "data set", 32, 32, pixels))(t)
+	limited(t, "maxBufferSize=262144,maxStorageBufferBindingSize=262144,maxTextureDimension2D=64")
+	pixels, images := randomImages(t, ops.Shape{N: 400, C: 3, H: 32, W: 32})
 	defer images.Release()
-	x := must(ops.NewTensor(d, "x", ops.Shape{N: batch, C: 3, H: 32, W: 32}))(t)
-	defer x.Buf.Release()
-	entries := must(d.NewBuffer("batch", batch*ops.BatchBytes))(t)
-	defer entries.Release()
-	labels := must(d.NewBuffer("labels", 4*batch))(t)
-	defer labels.Release()
-	var words []uint32
-	for i := range batch {
-		e := ops.BatchEntry(uint32(n-batch+i), 0, mgl32.Ident3())
-		words = append(words, e[:]...)
+	views := all(images)
+	for from := 0; from < len(views); from += 8 {
+		compareViews(t, ops.Augment{Size: 32}, images.Shape, pixels, views[from:from+8],
+			augment(t, ops.Augment{Size: 32}, images, views[from:from+8]), true)
 	}
-	check(t, d.Write(entries, 0, gpu.Bytes(words)))
-	r := &ops.Recorder{Dev: d, Tape: d.NewTape("augment"), Batch: batch}
-	defer r.Tape.Release()
-	check(t, ops.Augment{Size: 32, Std: [3]float64{1, 1, 1}}.Forward(r, images, entries, x, labels))
-	check(t, d.Submit(r.Tape))
-	want := pixels[(n-batch)*3*32*32:]
-	for i, v := range ops.Unpack(x.Shape, readAll(t, x.Buf)) {
-		if math.Abs(float64(v)-float64(want[i])/255) > 1e-6 {
-			t.Fatalf("byte %d is %d, copied as %g", i, want[i], v)
-		}
+	t.Setenv(gpu.LimitsEnv, "")
+	device(t).Adapter.Limits.MaxTextureArrayLayers = 10
+	if _, err := ops.NewImages(device(t), "data set", images.Shape); !errors.Is(err, gpu.ErrTooLarge) {
+		t.Errorf("80 layers of 10: error %v, want ErrTooLarge", err)
 	}
 }

@@ -85,7 +85,7 @@ func log2(n int) int {
 
 // NewScratch makes a scratch texture.
 func NewScratch(d *gpu.Device, e Extent) (*Scratch, error) {
-	t, err := d.NewTexture("scratch", e.Width, e.Height, 16)
+	t, err := d.NewTexture("scratch", e.Width, e.Height)
 	if err != nil {
 		return nil, err
 	}

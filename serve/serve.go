@@ -216,6 +216,13 @@ func (s *Server) Evaluating(split string, done, total int) {
 	})
 }
 
+// Reading shows how far the reading of a split's images is.
+func (s *Server) Reading(split string, done, total int) {
+	s.change(func() {
+		s.status.State, s.status.Split, s.status.Done, s.status.Total = reading, split, done, total
+	})
+}
+
 // Epoch adds an epoch to the curves and the table.
 func (s *Server) Epoch(e train.EpochRecord) {
 	s.change(func() {

@@ -21,6 +21,7 @@ import (
 // States of a run. The last three are final.
 const (
 	preparing   = "preparing"
+	reading     = "reading"
 	training    = "training"
 	evaluating  = "evaluating"
 	finished    = "finished"

@@ -1,26 +1,53 @@
-// Gathers a batch from the resident data set, transforms, resizes, normalises.
-//
-// The data set is bytes, four to a texel of an r32uint texture 8192 wide, image after image as CHW. Of each image of
-// the batch the host gives its index and an affine matrix from output pixel (x, y, 1) to source pixel. Where the matrix
-// lands on a pixel, that pixel is copied; elsewhere it is sampled by bicubic interpolation as Pillow does it (Keys's
-// kernel, a = -1/2; taps outside the image dropped and the rest rescaled; both passes rounded to bytes). Outside the
-// image is black.
-struct Q { pixels: u32, size: u32, width: u32, height: u32, mean: vec4<f32>, inv: vec4<f32> }
-struct Image { row0: vec4<f32>, row1: vec4<f32> } // row0.w holds the index, row1.w the label, as bits
+{{- /* Gathers a batch out of the images on the adapter: cuts, resizes, colours, normalises.
+
+Images are bytes, four to a texel of an array of r32uint textures, CHW; how they lie is ops.layout's. Of each image of
+the batch the host gives its place, scale and shift of each axis from output pixel to source pixel, and a matrix of
+colours. Where both land on a pixel, and nothing shrinks, that pixel is copied; elsewhere it is sampled by bicubic
+interpolation as Pillow does it (Keys's kernel, a = -1/2, as many times as wide as the image shrinks; taps outside the
+image dropped and the rest rescaled; across, then down, both rounded to bytes). Outside the image is black. */ -}}
+struct Q {
+  pixels: u32, size: u32, width: u32, height: u32,
+  layer_images: u32, row_images: u32, image_rows: u32, stored: u32, // stored: bytes of an image in a row of texels
+  lines: u32, inverse_lines: f32, pad0: u32, pad1: u32,
+  mean: vec4<f32>, inverse: vec4<f32>,
+}
+struct Image {
+  across: vec2<f32>, down: vec2<f32>, // scale, shift
+  place: u32, label: u32, pad0: u32, pad1: u32,
+  red: vec4<f32>, green: vec4<f32>, blue: vec4<f32>,
+}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> images: array<Image>;
-@group(0) @binding(2) var data: texture_2d<u32>;
+@group(0) @binding(2) var data: texture_2d_array<u32>;
 @group(0) @binding(3) var<storage, read_write> x: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> labels: array<u32>;
 
-fn value(image: u32, channel: u32, iy: i32, ix: i32) -> f32 {
-  let at = ((image * 3u + channel) * q.height + u32(iy)) * q.width + u32(ix);
-  let word = textureLoad(data, vec2<u32>((at >> 2u) & 8191u, at >> 15u), 0).x;
+// Where an image begins: byte of a row of texels, row, layer.
+fn start(image: u32) -> vec3<u32> {
+  let at = image % q.layer_images;
+  return vec3<u32>(at % q.row_images * q.stored, at / q.row_images * q.image_rows, image / q.layer_images);
+}
+
+// Where line y of each channel begins: byte and row.
+struct Line { byte: vec4<u32>, row: vec4<u32>, layer: u32 }
+
+fn line(image: vec3<u32>, y: u32) -> Line {
+  let n = vec4<u32>(0u, 1u, 2u, 3u) * q.height + y;
+  let down = vec4<u32>((vec4<f32>(n) + 0.5) * q.inverse_lines); // n / q.lines: far from the next whole number
+  return Line(image.x + (n - down * q.lines) * q.width, image.y + down, image.z);
+}
+
+fn value(at: u32, row: u32, layer: u32) -> f32 {
+  let word = textureLoad(data, vec2<i32>(i32(at >> 2u), i32(row)), i32(layer), 0).x;
   return f32((word >> ((at & 3u) * 8u)) & 255u);
 }
 
-fn pixel(image: u32, iy: i32, ix: i32) -> vec3<f32> {
-  return vec3<f32>(value(image, 0u, iy, ix), value(image, 1u, iy, ix), value(image, 2u, iy, ix));
+fn pixel(l: Line, x: u32) -> vec4<f32> {
+  var v = vec4<f32>();
+{{- range .Channels}}
+  v.{{.}} = value(l.byte.{{.}} + x, l.row.{{.}}, l.layer);
+{{- end}}
+  return v;
 }
 
 fn keys(t: f32) -> f32 {
@@ -32,32 +59,46 @@ fn keys(t: f32) -> f32 {
 
 // Half a byte rounds up. Halves are common where an image grows by 3/2 (weights of sixteenths); the little more keeps
 // rounding errors from taking them down.
-fn to_byte(v: vec3<f32>) -> vec3<f32> {
-  return clamp(floor(v + vec3<f32>(0.5 + 0.0005)), vec3<f32>(), vec3<f32>(255.0));
+fn to_byte(v: vec4<f32>) -> vec4<f32> {
+  return clamp(floor(v + 0.5 + 0.0005), vec4<f32>(), vec4<f32>(255.0));
 }
 
-fn bicubic(image: u32, sx: f32, sy: f32) -> vec3<f32> {
-  let x0 = i32(floor(sx)) - 1;
-  let y0 = i32(floor(sy)) - 1;
-  var sum = vec3<f32>();
+fn bicubic(image: vec3<u32>, sx: f32, sy: f32, scale: vec2<f32>) -> vec4<f32> {
+  let reach = 2.0 * scale;
+  let narrow = 1.0 / scale;
+  let x0 = max(i32(floor(sx + 1.0 - reach.x)), 0);
+  let y0 = max(i32(floor(sy + 1.0 - reach.y)), 0);
+  let x1 = min(i32(floor(sx + 1.0 + reach.x)), i32(q.width));
+  let y1 = min(i32(floor(sy + 1.0 + reach.y)), i32(q.height));
+  var sum = vec4<f32>();
   var total = 0.0;
-  for (var j = 0; j < 4; j = j + 1) {
-    let iy = y0 + j;
-    if (iy < 0 || iy >= i32(q.height)) { continue; }
-    var line = vec3<f32>();
+  for (var iy = y0; iy < y1; iy = iy + 1) {
+    let l = line(image, u32(iy));
+    var across = vec4<f32>();
     var weights = 0.0;
-    for (var i = 0; i < 4; i = i + 1) {
-      let ix = x0 + i;
-      if (ix < 0 || ix >= i32(q.width)) { continue; }
-      let k = keys(sx - f32(ix));
-      line = line + k * pixel(image, iy, ix);
+    for (var ix = x0; ix < x1; ix = ix + 1) {
+      let k = keys((sx - f32(ix)) * narrow.x);
+      across = across + k * pixel(l, u32(ix));
       weights = weights + k;
     }
-    let k = keys(sy - f32(iy));
-    sum = sum + k * to_byte(line / weights);
+    let k = keys((sy - f32(iy)) * narrow.y);
+    sum = sum + k * to_byte(across / weights);
     total = total + k;
   }
   return to_byte(sum / total);
+}
+
+// Bytes of new colours are cut off, as Pillow's are; the little more keeps rounding errors from taking whole ones down.
+fn coloured(m: Image, v: vec4<f32>) -> vec4<f32> {
+{{- if lt (len .Channels) 3}}
+  let c = vec4<f32>(v.xxx, 1.0);
+  let grey = clamp(floor(dot(m.red, c) + 0.0005), 0.0, 255.0);
+  return vec4<f32>(grey, v.yzw);
+{{- else}}
+  let c = vec4<f32>(v.xyz, 1.0);
+  let rgb = floor(vec3<f32>(dot(m.red, c), dot(m.green, c), dot(m.blue, c)) + 0.0005);
+  return vec4<f32>(clamp(rgb, vec3<f32>(), vec3<f32>(255.0)), v.w);
+{{- end}}
 }
 
 @compute @workgroup_size(64)
@@ -65,19 +106,25 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let p = id.x;
   if (p >= q.pixels) { return; }
   let n = p / (q.size * q.size);
-  let at = vec3<f32>(f32(p % q.size), f32((p / q.size) % q.size), 1.0);
   let m = images[n];
-  let image = bitcast<u32>(m.row0.w);
-  if (p % (q.size * q.size) == 0u) { labels[n] = bitcast<u32>(m.row1.w); }
-  let sx = dot(m.row0.xyz, at);
-  let sy = dot(m.row1.xyz, at);
-  var v = vec3<f32>();
+  if (p % (q.size * q.size) == 0u) { labels[n] = m.label; }
+  let image = start(m.place);
+  let sx = m.across.x * f32(p % q.size) + m.across.y;
+  let sy = m.down.x * f32(p / q.size % q.size) + m.down.y;
+  let scale = max(abs(vec2<f32>(m.across.x, m.down.x)), vec2<f32>(1.0));
+  var v = vec4<f32>();
   if (sx >= -0.5 && sy >= -0.5 && sx <= f32(q.width) - 0.5 && sy <= f32(q.height) - 0.5) {
-    if (sx == floor(sx) && sy == floor(sy)) {
-      v = pixel(image, i32(sy), i32(sx));
+    if (sx == floor(sx) && sy == floor(sy) && scale.x * scale.y == 1.0) {
+      v = pixel(line(image, u32(sy)), u32(sx));
     } else {
-      v = bicubic(image, sx, sy);
+      v = bicubic(image, sx, sy, scale);
     }
   }
-  x[p] = vec4<f32>((v / 255.0 - q.mean.xyz) * q.inv.xyz, 0.0);
+  v = (coloured(m, v) / 255.0 - q.mean) * q.inverse;
+  // The channels that there are not are zero.
+  x[p] = vec4<f32>(
+{{- range $i, $c := .Channels}}{{if $i}}, {{end}}v.{{$c}}{{end}}
+{{- if lt (len .Channels) 2}}, 0.0{{end}}
+{{- if lt (len .Channels) 3}}, 0.0{{end}}
+{{- if lt (len .Channels) 4}}, 0.0{{end}});
 }

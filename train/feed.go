@@ -40,7 +40,6 @@ type Feed struct {
 
 	// Of a feed that reads while steps run; reader is nil where all images are on the adapter.
 	reader *dataset.Reader
-	ring   int      // images from the beginning of one batch in Images to the next one's
 	next   int      // batches written
 	places []uint32 // of the present batch in Images
 }
@@ -52,13 +51,13 @@ const feedSlots = 2
 // read by all cores.
 func Upload(d *gpu.Device, label string, s dataset.Split, fit dataset.Fit, progress func(done, total int)) (*Feed,
 	error) {
-	images, err := ops.NewImages(d, label, s.Shape, s.Len())
+	images, err := ops.NewImages(d, label, room(s.Shape, s.Len()))
 	if err != nil {
 		return nil, err
 	}
 	f := &Feed{Split: s, Fit: fit, Images: images}
 	if m, ok := s.Source.(dataset.Memory); ok {
-		err = images.Write(0, m.Pixels[:s.Len()*s.Shape.Bytes()])
+		err = images.Upload(0, m.Pixels[:s.Len()*s.Shape.Bytes()])
 	} else {
 		err = f.upload(progress)
 	}
@@ -71,8 +70,8 @@ func Upload(d *gpu.Device, label string, s dataset.Split, fit dataset.Fit, progr
 
 // upload reads the images in portions, so that they need not all be in memory.
 func (f *Feed) upload(progress func(done, total int)) error {
-	const bytes = 4 << 20 // a portion
-	portion := max(1, bytes/f.Split.Shape.Bytes()/f.Images.Align()) * f.Images.Align()
+	const bytes = 4 << 20
+	portion := max(1, bytes/f.Split.Shape.Bytes())
 	r := dataset.NewReader(f.Split, portion)
 	defer r.Close()
 	r.Start(dataset.Order(0, 0, f.Split.Len(), false), portion)
@@ -81,7 +80,7 @@ func (f *Feed) upload(progress func(done, total int)) error {
 		if err != nil {
 			return err
 		}
-		if err := f.Images.Write(at, pixels); err != nil {
+		if err := f.Images.Upload(at, pixels); err != nil {
 			return err
 		}
 		if progress != nil {
@@ -93,16 +92,15 @@ func (f *Feed) upload(progress func(done, total int)) error {
 
 // Stream is a feed that reads the images of a split while steps run, in batches of at most the given size.
 func Stream(d *gpu.Device, label string, s dataset.Split, fit dataset.Fit, batch int) (*Feed, error) {
-	f := &Feed{Split: s, Fit: fit, places: make([]uint32, batch)}
-	align := ops.ImagesAlign(s.Shape)
-	f.ring = (batch + align - 1) / align * align
-	var err error
-	if f.Images, err = ops.NewImages(d, label, s.Shape, feedSlots*f.ring); err != nil {
+	images, err := ops.NewImages(d, label, room(s.Shape, feedSlots*batch))
+	if err != nil {
 		return nil, err
 	}
-	f.reader = dataset.NewReader(s, batch)
-	return f, nil
+	return &Feed{Split: s, Fit: fit, Images: images, reader: dataset.NewReader(s, batch), places: make([]uint32, batch)}, nil
 }
+
+// room is for n images of a shape.
+func room(s dataset.Shape, n int) ops.Shape { return ops.Shape{N: n, C: s.C, H: s.H, W: s.W} }
 
 // Begin says which images Batch will be asked for, in order, and how many at a time.
 func (f *Feed) Begin(order []uint32, batch int) {
@@ -124,7 +122,7 @@ func (f *Feed) Batch(images []uint32) ([]uint32, error) {
 	if n := len(images) * f.Split.Shape.Bytes(); len(pixels) != n {
 		return nil, fmt.Errorf("%d bytes of images were read, %d are needed", len(pixels), n)
 	}
-	first := f.next % feedSlots * f.ring
+	first := f.next % feedSlots * len(f.places)
 	f.next++
 	for i := range images {
 		f.places[i] = uint32(first + i)

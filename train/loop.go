@@ -351,7 +351,7 @@ func (l *loop) options(size, since int) nn.Options {
 		Optimiser: ops.SGD{Momentum: c.Momentum, WeightDecay: c.WeightDecay, Nesterov: c.Nesterov},
 		Average:   ops.Average{Decay: c.EMA},
 		Since:     since,
-		Augment:   ops.Augment{Size: size, Mean: l.about.Mean, Std: l.about.Std},
+		Augment:   ops.Augment{Size: size, Mean: l.about.Mean[:], Std: l.about.Std[:]},
 		Tuned:     l.tuned,
 	}
 }

@@ -272,8 +272,8 @@ func checkEvaluation(t *testing.T, s Summary, split dataset.Split) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	net, err := nn.Build(d, n.Graph, n.Logits, nn.Options{Batch: 8, Augment: ops.Augment{Size: 8, Mean: models.Mean,
-		Std: models.Std}})
+	net, err := nn.Build(d, n.Graph, n.Logits, nn.Options{Batch: 8, Augment: ops.Augment{Size: 8, Mean: models.Mean[:],
+		Std: models.Std[:]}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -74,7 +74,7 @@ func TestPairs(t *testing.T) {
 			t.Fatal(err)
 		}
 		evaluated := func(split dataset.Split, pairs bool) (Evaluation, []Verdict, [][]float64) {
-			net, err := nn.Build(d, graph, out, nn.Options{Batch: 8, Augment: ops.Augment{Size: size, Mean: models.Mean, Std: models.Std}, Pairs: pairs})
+			net, err := nn.Build(d, graph, out, nn.Options{Batch: 8, Augment: ops.Augment{Size: size, Mean: models.Mean[:], Std: models.Std[:]}, Pairs: pairs})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -92,7 +92,7 @@ func TestPairs(t *testing.T) {
 				t.Fatal(err)
 			}
 			var logits [][]float64
-			if _, err := evaluate(context.Background(), net, images, split, func(int, int) {}, func(_, n int) error {
+			if _, err := evaluate(context.Background(), net, images, split.Len(), func(int, int) {}, func(_, n int) error {
 				entries := n
 				if pairs {
 					entries = 2 * n

@@ -20,7 +20,7 @@ const layouts = {
   params: { buffer: { type: "uniform", hasDynamicOffset: true } },
   uniform: { buffer: { type: "uniform" } },
   "texture f32": { texture: { sampleType: "unfilterable-float" } },
-  "texture u32": { texture: { sampleType: "uint" } },
+  "texture u32": { texture: { sampleType: "uint", viewDimension: "2d-array" } },
 };
 
 let pipelines = 0;

@@ -65,7 +65,7 @@ func (c evalCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	net, err := nn.Build(dev, n.Graph, n.Logits, nn.Options{Batch: batch, Augment: ops.Augment{Size: n.Size, Mean: n.Mean, Std: n.Std}, Tuned: tuned, Pairs: c.Flip})
+	net, err := nn.Build(dev, n.Graph, n.Logits, nn.Options{Batch: batch, Augment: ops.Augment{Size: n.Size, Mean: n.Mean[:], Std: n.Std[:]}, Tuned: tuned, Pairs: c.Flip})
 	if err != nil {
 		return err
 	}

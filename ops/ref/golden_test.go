@@ -226,9 +226,10 @@ func TestGolden(t *testing.T) {
 	})
 	t.Run("resize", func(t *testing.T) {
 		for _, c := range g.Resize {
+			const side = 32
 			f := float64(side) / float64(c.Out)
 			m := [9]float64{f, 0, f/2 - 0.5, 0, f, f/2 - 0.5, 0, 0, 1}
-			y := Augment(c.Image, m, c.Out, [3]float64{}, [3]float64{1, 1, 1})
+			y := View{C: 3, H: side, W: side, Out: c.Out, Map: m}.Augment(c.Image)
 			var off int
 			for i, want := range c.Pixels {
 				got := y[i*c.Stride]

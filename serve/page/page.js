@@ -173,6 +173,7 @@ function showFacts() {
 const states = {
   preparing: ['Preparing', ''],
   training: ['Training', 'busy'],
+  reading: ['Reading images', ''],
   evaluating: ['Evaluating', 'busy'],
   finished: ['Finished', 'good'],
   interrupted: ['Interrupted', 'bad'],
@@ -195,6 +196,7 @@ function showStatus() {
   if (!status) return;
   pill(...states[status.state]);
   message(status.message ? `${status.message}${isOver() ? ' This page stays as it is; the server has stopped.' : ''}` : '', states[status.state][1]);
+  if (status.state === 'reading') $('progress-text').textContent = `Reading the ${status.split} images: ${whole(status.done)} of ${whole(status.total)}`;
   if (!status.steps) return;
   $('progress').max = status.steps;
   $('progress').value = status.step;
