@@ -84,6 +84,7 @@ type Summary struct {
 	Last        EpochRecord
 	Best        float64 // test accuracy, NaN where none was measured
 	BestEpoch   int
+	Stall       *Stall // why the run ended before its last step; nil where it did not
 	Interrupted bool
 }
 
@@ -564,7 +565,7 @@ func (l *loop) train(ctx context.Context) error {
 			return err
 		}
 	}
-	for l.step < total || len(l.epochs)*l.stepsPerEpoch < total {
+	for (l.step < total || len(l.epochs)*l.stepsPerEpoch < total) && !l.stalled() {
 		err := l.epoch(ctx, len(l.epochs)+1, total)
 		if err == nil && ctx.Err() != nil {
 			if err = l.interrupt(); err == nil {
@@ -581,7 +582,16 @@ func (l *loop) train(ctx context.Context) error {
 		}
 	}
 	l.summary.Steps = l.step
+	if s, over := stalled(l.epochs, l.size, l.Config.Patience); over && l.step < total {
+		l.summary.Stall = &s
+	}
 	return nil
+}
+
+// stalled says whether the test loss has not improved for as long as the settings have patience.
+func (l *loop) stalled() bool {
+	_, over := stalled(l.epochs, l.size, l.Config.Patience)
+	return over
 }
 
 // epoch trains an epoch, or what is left of it, evaluates where it is time to, and saves. When ctx ends it returns early, before the epoch is recorded.
@@ -590,6 +600,7 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 	order := dataset.Order(c.Seed, epoch, l.Data.Train.Len(), c.Shuffle)
 	first := (epoch - 1) * l.stepsPerEpoch // steps before the epoch
 	l.last = time.Now()
+	losses := testLosses(l.epochs, l.size)
 	entries := make([]nn.Entry, 0, c.Batch)
 	for from := (l.step - first) * c.Batch; from < len(order) && l.step < total && ctx.Err() == nil; from += c.Batch {
 		if err := l.resize(l.step); err != nil {
@@ -601,7 +612,7 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 			m := dataset.Transform(c.Seed, epoch, i, l.augment, l.fit, l.Data.Train.Shape, size)
 			entries = append(entries, ops.BatchEntry(i, uint32(l.Data.Train.Labels[i]), m))
 		}
-		rate := l.schedule.LR(c.LR, l.step, total, epoch-1, c.Epochs) * l.rateFactor()
+		rate := l.schedule.LR(c.LR, Moment{l.step, total, epoch - 1, c.Epochs, losses}) * l.rateFactor()
 		key := rng.New(c.Seed, "dropout", uint64(l.step), 0).Uint32()
 		l.pending = append(l.pending, pendingStep{StepRecord: StepRecord{Epoch: epoch, Step: l.step + 1, LearningRate: rate}, images: len(entries)})
 		start := time.Now()
@@ -732,8 +743,9 @@ func (l *loop) evaluate(ctx context.Context, e *EpochRecord) ([]Verdict, error) 
 func (l *loop) finish(e EpochRecord, state *nn.State, verdicts []Verdict) error {
 	l.epochs = append(l.epochs, e)
 	l.epochStart = time.Now()
+	last := l.step >= l.total || l.stalled()
 	o := l.observation(e.Epoch, state, verdicts)
-	if picturesDue(e.Epoch, l.Config.Epochs, l.step >= l.total) {
+	if picturesDue(e.Epoch, l.Config.Epochs, last) {
 		if err := l.run.writePictures(o, l.samples, l.Data.Classes); err != nil {
 			return err
 		}
@@ -749,7 +761,7 @@ func (l *loop) finish(e EpochRecord, state *nn.State, verdicts []Verdict) error 
 	if err := l.save(state, better); err != nil {
 		return err
 	}
-	if err := l.draw(l.step >= l.total); err != nil {
+	if err := l.draw(last); err != nil {
 		return err
 	}
 	if l.Observe != nil {
