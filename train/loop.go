@@ -549,6 +549,7 @@ func (l *loop) train(ctx context.Context) error {
 	l.info = RunInfo{
 		Version: l.Version, Model: l.Config.Model, Parameters: parameters, Recipe: l.Config.Recipe,
 		Adapter: l.Device.Adapter.Name, Driver: l.Device.Adapter.Driver, DataSet: l.Data.Name, DataSHA256: l.Data.SHA256,
+		Classes:  len(l.Data.Classes),
 		Variants: maps.Clone(l.tuned), // also of the sizes to come, so that a resumed run stays with them
 	}
 	maps.Copy(l.info.Variants, l.net.Variants())
@@ -640,6 +641,7 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 	e := EpochRecord{
 		Epoch: epoch, Steps: len(l.steps) - first, LearningRate: l.steps[len(l.steps)-1].LearningRate, Seconds: seconds,
 		TrainLoss: math.NaN(), TrainAccuracy: math.NaN(), TestLoss: math.NaN(), TestAccuracy: math.NaN(),
+		TrainTop5: math.NaN(), TestTop5: math.NaN(),
 	}
 	e.Size, _ = l.sizes.At(l.step-1, l.total, l.size)
 	images, loss := 0, 0.0
@@ -736,6 +738,9 @@ func (l *loop) evaluate(ctx context.Context, e *EpochRecord) ([]Verdict, error) 
 	}
 	e.TrainAccuracy, e.TestAccuracy = train.Accuracy, test.Accuracy
 	e.TestLoss = test.Loss
+	if len(l.Data.Classes) > MostPlain {
+		e.TrainTop5, e.TestTop5 = train.Top5, test.Top5
+	}
 	return verdicts, nil
 }
 
@@ -823,7 +828,8 @@ func dataTitle(d *dataset.Set) string {
 type Evaluation struct {
 	Images   int
 	Loss     float64
-	Accuracy float64
+	Accuracy float64 // fraction of the images whose class has the largest logit
+	Top5     float64 // fraction of those whose class has one of the five largest
 }
 
 // Evaluate runs the network over a whole split, dropout off, batch normalisation with its running statistics. When ctx ends it stops early with the figures
@@ -864,5 +870,6 @@ func evaluate(ctx context.Context, net *nn.Net, images *ops.Images, split datase
 	if err != nil || t.Images == 0 {
 		return Evaluation{}, err
 	}
-	return Evaluation{Images: t.Images, Loss: t.Loss / float64(t.Images), Accuracy: float64(t.Correct) / float64(t.Images)}, nil
+	n := float64(t.Images)
+	return Evaluation{t.Images, t.Loss / n, float64(t.Correct) / n, float64(t.Top5) / n}, nil
 }
