@@ -234,7 +234,7 @@ func (n *Net) allocate() (err error) {
 	n.labels = buffer("labels", uint64(4*n.Options.part()))
 	n.result = buffer("results", uint64(8*n.Options.part()))
 	n.metrics = buffer("batch metrics", 16)
-	n.totals = buffer("totals", 16)
+	n.totals = buffer("totals", ops.TotalsBytes)
 	if err != nil {
 		return err
 	}

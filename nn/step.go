@@ -178,19 +178,18 @@ func (n *Net) submitRead(key tapeKey, entries []Entry, into *gpu.Readback) error
 }
 
 // ResetTotals zeroes the running totals before everything submitted later.
-func (n *Net) ResetTotals() error { return n.dev.Write(n.totals, 0, make([]byte, 16)) }
+func (n *Net) ResetTotals() error { return n.dev.Write(n.totals, 0, make([]byte, ops.TotalsBytes)) }
 
 // Totals waits for the adapter and reads the totals of all batches since ResetTotals.
 func (n *Net) Totals() (ops.Totals, error) {
 	if _, err := n.Drain(); err != nil {
 		return ops.Totals{}, err
 	}
-	raw, err := n.dev.Read(n.totals, 0, 16)
+	raw, err := n.dev.Read(n.totals, 0, ops.TotalsBytes)
 	if err != nil {
 		return ops.Totals{}, err
 	}
-	word := func(i int) uint32 { return binary.LittleEndian.Uint32(raw[4*i:]) }
-	return ops.Totals{Loss: float64(math.Float32frombits(word(0))), Correct: int(word(2)), Images: int(word(3))}, nil
+	return ops.ReadTotals(raw), nil
 }
 
 // Wait returns when the adapter has done everything submitted.

@@ -1,7 +1,9 @@
 package ops
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math"
 
 	"ninvk/gpu"
 	"ninvk/shaders"
@@ -16,17 +18,31 @@ type CrossEntropy struct {
 	Added     bool    // the loss is added to what the heads before have left in result
 }
 
+// MaxClasses is the largest number of classes whose logits can be judged.
+const MaxClasses = 65535
+
 // Check says whether logits of shape x can be judged.
 func (CrossEntropy) Check(x Shape) error {
-	if x.H != 1 || x.W != 1 || x.C < 2 || x.C > MaxPasses/4 {
-		return fmt.Errorf("the loss takes logits of 2 to %d classes with 1×1 pixels, not %v", MaxPasses/4, x)
+	if x.H != 1 || x.W != 1 || x.C < 2 || x.C > MaxClasses {
+		return fmt.Errorf("the loss takes logits of 2 to %d classes with 1×1 pixels, not %v", MaxClasses, x)
 	}
 	return nil
 }
 
-// Forward records each image's loss, times Weight, and whether its largest logit is the label's into result (8 bytes an
-// image), and the gradient of the mean of these losses into dlogits. labels holds N words. Added leaves what result
-// says of the largest logit.
+// lanes is how many invocations judge an image of so many channel groups of logits: one where they are few, so that
+// images fill a workgroup, and else as many as leave each eight groups, up to a whole workgroup.
+func (CrossEntropy) lanes(groups int) int {
+	lanes := 1
+	for lanes < 64 && ceilDiv(groups, lanes) > 8 {
+		lanes *= 2
+	}
+	return lanes
+}
+
+// Forward records each image's loss, times Weight, and the place of its label's logit (both floats) into result, and
+// the gradient of the mean of these losses into dlogits. labels holds N words. The place is 0 for the largest logit;
+// of equal logits that of the first class comes first; a NaN counts as larger, and as the last where it is the label's
+// own. Added leaves the place that stands in result.
 func (o CrossEntropy) Forward(r *Recorder, logits Tensor, labels *gpu.Buffer, dlogits Tensor, result *gpu.Buffer) error {
 	k := gpu.Kernel{Name: "cross entropy", Source: shaders.Source("loss", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write, gpu.Write}}
 	weight := o.Weight
@@ -34,19 +50,36 @@ func (o CrossEntropy) Forward(r *Recorder, logits Tensor, labels *gpu.Buffer, dl
 		weight = 1
 	}
 	all := span{0, logits.Groups()} // of a buffer that may be larger than one binding
+	lanes := o.lanes(logits.Groups())
 	params := []uint32{
-		uint32(logits.N), uint32(logits.C), uint32(logits.Plane()), bits(float32(o.Smoothing)),
+		uint32(logits.N), uint32(logits.C), uint32(logits.Plane()), uint32(lanes), bits(float32(o.Smoothing)),
 		bits(float32(weight)), flag(o.Added), uint32(max(o.Of, logits.N)),
 	}
-	return r.dispatch(k, 4*logits.C, params,
-		ceilDiv(logits.N, 64), 1, 1, logits.slice(all), gpu.All(labels), dlogits.slice(all), gpu.All(result))
+	passes := 3 * 4 * ceilDiv(logits.Groups(), lanes)
+	return r.dispatchEach(k, passes, params, lanes*logits.N,
+		logits.slice(all), gpu.All(labels), dlogits.slice(all), gpu.All(result))
 }
+
+// topPlaces is how many of the largest logits Totals.Top5 looks at.
+const topPlaces = 5
+
+// TotalsBytes is the size of the totals on the adapter.
+const TotalsBytes = 20
 
 // Totals are the sums that Metrics keeps on the adapter.
 type Totals struct {
 	Loss    float64 // sum over images
-	Correct int
+	Correct int     // images whose label has the largest logit
 	Images  int
+	Top5    int // images whose label has one of the five largest logits
+}
+
+// ReadTotals is what the TotalsBytes on the adapter say.
+func ReadTotals(raw []byte) Totals {
+	word := func(i int) uint32 { return binary.LittleEndian.Uint32(raw[4*i:]) }
+	return Totals{
+		Loss: float64(math.Float32frombits(word(0))), Correct: int(word(2)), Images: int(word(3)), Top5: int(word(4)),
+	}
 }
 
 // Metrics adds up the results of N images.
@@ -56,10 +89,10 @@ type Metrics struct {
 	Added bool // what is in batch are the sums of the images before
 }
 
-// Forward records the sums over the results: into batch (8 bytes) the part that the images have in the mean loss of the whole
-// batch, and the number right; and added to total (16 bytes).
+// Forward records the sums over the results: into batch (8 bytes) the part that the images have in the mean loss of the
+// whole batch, and the number right; and added to total (TotalsBytes).
 func (o Metrics) Forward(r *Recorder, result, batch, total *gpu.Buffer) error {
 	k := gpu.Kernel{Name: "metrics", Source: shaders.Source("metrics", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write, gpu.Write}}
-	params := []uint32{uint32(o.N), 0, uint32(max(o.Of, o.N)), flag(o.Added)}
+	params := []uint32{uint32(o.N), 0, uint32(max(o.Of, o.N)), flag(o.Added), bits(topPlaces)}
 	return r.dispatch(k, ceilDiv(o.N, 64)+64, params, 1, 1, 1, gpu.All(result), gpu.All(batch), gpu.All(total))
 }

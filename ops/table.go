@@ -897,6 +897,7 @@ func (t *table) losses() {
 		in         lossInput
 	}{
 		{1, 2, plain}, {65, 10, plain}, {5, 1000, plain}, {65, 10, ties}, {5, 10, large}, {65, 3, large},
+		{65, 33, ties}, {130, 100, ties}, {3, 1000, ties}, {2, MaxClasses, plain}, {2, MaxClasses, ties},
 	} {
 		for _, smoothing := range []float64{0, 0.1} {
 			t.crossEntropy(CrossEntropy{Smoothing: smoothing}, Shape{v.n, v.classes, 1, 1}, v.in)

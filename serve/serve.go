@@ -258,8 +258,11 @@ func (s *Server) End(summary train.Summary, err error) {
 				fmt.Sprintf("Interrupted after step %d. To go on: %s", summary.Steps, train.ResumeCommand(summary.Dir))
 		default:
 			s.status.State, s.status.Message = finished, "The run is complete."
+			if summary.Stall != nil {
+				s.status.Message = fmt.Sprintf("The run has ended early: %v.", *summary.Stall)
+			}
 			if !math.IsNaN(summary.Best) {
-				s.status.Message = fmt.Sprintf("The run is complete. Best test accuracy: %.2f %% (epoch %d).", 100*summary.Best,
+				s.status.Message += fmt.Sprintf(" Best test accuracy: %.2f %% (epoch %d).", 100*summary.Best,
 					summary.BestEpoch)
 			}
 		}

@@ -313,7 +313,7 @@ func TestStream(t *testing.T) {
 	}
 	s.Observe(observation(1))
 	s.Epoch(train.EpochRecord{Epoch: 1, Steps: 3, TrainLoss: 2.2, TrainAccuracy: math.NaN(), TestAccuracy: 0.25,
-		TestLoss: 2, Size: 32})
+		TestLoss: 2, Size: 32, TrainTop5: math.NaN(), TestTop5: 0.5})
 	early.until("the epoch", func() bool { return len(early.epochs) == 1 })
 
 	reloaded := browse(t, s)
@@ -326,7 +326,7 @@ func TestStream(t *testing.T) {
 		}
 		if diff :=
 			cmp.Diff([]epoch{{Epoch: 1, Step: 3, LearningRate: f(0), TrainLoss: f(2.2), TestLoss: f(2), TestAccuracy: f(0.25),
-				ImagesPerSec: f(0), Size: 32}}, b.epochs); diff != "" {
+				ImagesPerSec: f(0), Size: 32, TestTop5: f(0.5)}}, b.epochs); diff != "" {
 			t.Errorf("%s, epochs (-want +got):\n%s", name, diff)
 		}
 		if diff := cmp.Diff([]verdict{{1, 3, f(0.75)}, {1, 1, f(0.5)}, {1, 0, nil}}, b.current.Verdicts); diff != "" {

@@ -182,6 +182,8 @@ type epoch struct {
 	ImagesPerSec  *float64 `json:"images_per_second"`
 	Seconds       float64  `json:"seconds"`
 	Size          int      `json:"size"`
+	TrainTop5     *float64 `json:"train_top5"`
+	TestTop5      *float64 `json:"test_top5"`
 }
 
 // from drops the epochs from a number on, and returns how many are left.
@@ -243,7 +245,7 @@ func (s *Server) addEpoch(e train.EpochRecord) {
 	changed := s.epochs.add(epoch{
 		e.Epoch, step, measured(e.LearningRate), measured(e.TrainLoss), measured(e.TrainAccuracy), measured(e.TestLoss),
 		measured(e.TestAccuracy),
-		measured(e.ImagesPerSecond), e.Seconds, e.Size,
+		measured(e.ImagesPerSecond), e.Seconds, e.Size, measured(e.TrainTop5), measured(e.TestTop5),
 	})
 	for c := range s.clients {
 		c.epochs = min(c.epochs, changed)

@@ -1,48 +1,92 @@
-// Softmax cross entropy with label smoothing s, (1-s)·CE + s·mean over classes, one invocation an image: the image's
-// loss, whether the largest logit (the first of equals) is the label's, and the gradient of the batch's mean loss. Loss
-// and gradient are those of one head of a network: they have a weight, and the loss may be added to that of the heads
-// before.
+// Softmax cross entropy with label smoothing s, (1-s)·CE + s·mean over classes: an image's loss, the place of the label's
+// logit among all of the image in descending order (of equal ones the first class comes first; a NaN counts as larger,
+// and as the last where it is the label's own), and the gradient of the batch's mean loss. Loss and gradient are those of one head of a network: they have a weight,
+// and the loss may be added to that of the heads before.
+//
+// An image has lanes invocations, a power of two up to 64; each takes every lanes-th channel group. What they find is
+// put together in a fixed order.
 // whole: images of the batch
-struct Q { images: u32, classes: u32, plane: u32, smoothing: f32, weight: f32, added: u32, whole: u32 }
+struct Q { images: u32, classes: u32, plane: u32, lanes: u32, smoothing: f32, weight: f32, added: u32, whole: u32 }
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> logits: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> labels: array<u32>;
 @group(0) @binding(3) var<storage, read_write> dlogits: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> result: array<vec2<f32>>; // loss, 1 where right
+@group(0) @binding(4) var<storage, read_write> result: array<vec2<f32>>; // loss, place from 0
 
-fn logit(n: u32, c: u32) -> f32 { return logits[(c / 4u) * q.plane + n][c % 4u]; }
+var<workgroup> part: array<vec2<f32>, 64>;
+
+// The image's largest of the first values and the sum of the second ones.
+fn largest_and_sum(at: u32, lane: u32, own: vec2<f32>) -> vec2<f32> {
+  part[at] = own;
+  for (var s = q.lanes / 2u; s > 0u; s = s / 2u) {
+    workgroupBarrier();
+    if (lane < s) {
+      let a = part[at];
+      let b = part[at + s];
+      part[at] = vec2<f32>(select(a.x, b.x, b.x > a.x), a.y + b.y);
+    }
+  }
+  workgroupBarrier();
+  return part[at - lane];
+}
+
+// The sums of both.
+fn sums(at: u32, lane: u32, own: vec2<f32>) -> vec2<f32> {
+  workgroupBarrier(); // all have read what stood there
+  part[at] = own;
+  for (var s = q.lanes / 2u; s > 0u; s = s / 2u) {
+    workgroupBarrier();
+    if (lane < s) { part[at] = part[at] + part[at + s]; }
+  }
+  workgroupBarrier();
+  return part[at - lane];
+}
 
 @compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  let n = id.x;
-  if (n >= q.images) { return; }
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
+  let lane = lid.x % q.lanes;
+  let image = (wid.y * 65535u + wid.x) * (64u / q.lanes) + lid.x / q.lanes;
+  let n = min(image, q.images - 1u); // all come to the barriers
+  let groups = (q.classes + 3u) / 4u;
   let label = labels[n];
-  var top = logit(n, 0u);
-  var best = 0u;
-  for (var c = 1u; c < q.classes; c = c + 1u) {
-    let v = logit(n, c);
-    if (v > top) { top = v; best = c; }
+  let own = logits[(label / 4u) * q.plane + n][label % 4u];
+  var top = logits[lane * q.plane + n].x;
+  var place = 0.0;
+  for (var g = lane; g < groups; g = g + q.lanes) {
+    let v = logits[g * q.plane + n];
+    for (var j = 0u; j < 4u; j = j + 1u) {
+      let c = 4u * g + j;
+      if (c < q.classes) {
+        if (v[j] > top) { top = v[j]; }
+        let behind = v[j] < own || v[j] == own && c >= label;
+        place = place + select(1.0, 0.0, behind);
+      }
+    }
   }
-  var sum = 0.0;
-  var all = 0.0;
-  for (var c = 0u; c < q.classes; c = c + 1u) {
-    let v = logit(n, c) - top;
-    sum = sum + exp(v);
-    all = all + v;
+  let first = largest_and_sum(lid.x, lane, vec2<f32>(top, place));
+  top = first.x;
+  var sum = vec2<f32>(); // of exp(logit - top), and of logit - top
+  for (var g = lane; g < groups; g = g + q.lanes) {
+    let v = logits[g * q.plane + n] - top;
+    for (var j = 0u; j < 4u; j = j + 1u) {
+      if (4u * g + j < q.classes) { sum = sum + vec2<f32>(exp(v[j]), v[j]); }
+    }
   }
+  sum = sums(lid.x, lane, sum);
+  if (image >= q.images) { return; }
   let classes = f32(q.classes);
-  let lse = log(sum);
-  let own = logit(n, label) - top;
-  let loss = q.weight * (lse - (1.0 - q.smoothing) * own - q.smoothing * (all / classes));
-  let before = result[n];
-  let own_result = vec2<f32>(loss, select(0.0, 1.0, best == label));
-  result[n] = select(own_result, vec2<f32>(before.x + loss, before.y), q.added == 1u);
-  for (var g = 0u; g < (q.classes + 3u) / 4u; g = g + 1u) {
+  if (lane == 0u) {
+    let loss = q.weight * (log(sum.x) - (1.0 - q.smoothing) * (own - top) - q.smoothing * (sum.y / classes));
+    let before = result[n];
+    result[n] = select(vec2<f32>(loss, first.y), vec2<f32>(before.x + loss, before.y), q.added == 1u);
+  }
+  for (var g = lane; g < groups; g = g + q.lanes) {
+    let v = logits[g * q.plane + n];
     var d = vec4<f32>();
     for (var j = 0u; j < 4u; j = j + 1u) {
       let c = 4u * g + j;
       if (c < q.classes) {
-        let p = exp(logit(n, c) - top) / sum;
+        let p = exp(v[j] - top) / sum.x;
         let target_p = select(0.0, 1.0 - q.smoothing, c == label) + q.smoothing / classes;
         d[j] = q.weight * ((p - target_p) / f32(q.whole));
       }

@@ -1,7 +1,7 @@
 // Sums the results of loss.wgsl in order: total loss and number right of the batch, into the step's slot and added to
 // the running totals of the epoch or split. Totals: loss sum (as a float and the part that rounding left over), number
-// right, images.
-struct Q { images: u32, zero: u32, whole: u32, added: u32 } // zero is 0; whole: images of the whole batch
+// right, images, number whose label is among the k largest logits.
+struct Q { images: u32, zero: u32, whole: u32, added: u32, k: f32 } // zero is 0; whole: images of the whole batch
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> result: array<vec2<f32>>;
 @group(0) @binding(2) var<storage, read_write> batch: array<f32>;  // mean loss, number right
@@ -10,12 +10,15 @@ struct Q { images: u32, zero: u32, whole: u32, added: u32 } // zero is 0; whole:
 // An identity that compilers can't see through: some take (a + b) - a for b, which would undo the compensated sum.
 fn rounded(v: f32) -> f32 { return bitcast<f32>(bitcast<u32>(v) ^ q.zero); }
 
-var<workgroup> part: array<vec2<f32>, 64>;
+var<workgroup> part: array<vec3<f32>, 64>; // loss, right, among the k largest
 
 @compute @workgroup_size(64)
 fn main(@builtin(local_invocation_id) lid: vec3<u32>) {
-  var s = vec2<f32>();
-  for (var i = lid.x; i < q.images; i = i + 64u) { s = s + result[i]; }
+  var s = vec3<f32>();
+  for (var i = lid.x; i < q.images; i = i + 64u) {
+    let r = result[i];
+    s = s + vec3<f32>(r.x, select(0.0, 1.0, r.y < 1.0), select(0.0, 1.0, r.y < q.k));
+  }
   part[lid.x] = s;
   workgroupBarrier();
   if (lid.x != 0u) { return; }
@@ -31,4 +34,5 @@ fn main(@builtin(local_invocation_id) lid: vec3<u32>) {
   total[1] = bitcast<u32>(rounded(sum - old) - add);
   total[2] = total[2] + u32(s.y);
   total[3] = total[3] + q.images;
+  total[4] = total[4] + u32(s.z);
 }

@@ -20,6 +20,8 @@ const (
 	tagTestLoss      = "loss/test"
 	tagTrainAccuracy = "accuracy/train"
 	tagTestAccuracy  = "accuracy/test"
+	tagTrainTop5     = "accuracy/train_top5"
+	tagTestTop5      = "accuracy/test_top5"
 	tagLearningRate  = "training/learning_rate"
 	tagThroughput    = "training/images_per_second"
 	tagGradientNorm  = "training/gradient_norm"
@@ -110,6 +112,7 @@ func (e *events) addEpoch(r EpochRecord) error {
 	for _, s := range []tensorboard.Scalar{
 		{Tag: tagTrainLoss, Value: r.TrainLoss}, {Tag: tagTestLoss, Value: r.TestLoss},
 		{Tag: tagTrainAccuracy, Value: r.TrainAccuracy}, {Tag: tagTestAccuracy, Value: r.TestAccuracy},
+		{Tag: tagTrainTop5, Value: r.TrainTop5}, {Tag: tagTestTop5, Value: r.TestTop5},
 	} {
 		if !math.IsNaN(s.Value) {
 			measured = append(measured, s)

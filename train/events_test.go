@@ -81,6 +81,10 @@ func checkEvents(t *testing.T, dir string) {
 			add(tagTrainAccuracy, step, e.TrainAccuracy)
 			add(tagTestLoss, step, e.TestLoss)
 			add(tagTestAccuracy, step, e.TestAccuracy)
+			if m.Run.Classes > 10 {
+				add(tagTrainTop5, step, e.TrainTop5)
+				add(tagTestTop5, step, e.TestTop5)
+			}
 		}
 	}
 	got := readEvents(t, dir)

@@ -15,7 +15,7 @@ type State string
 
 const (
 	Running  State = "running"  // a process is at it
-	Finished State = "finished" // all epochs or steps are done
+	Finished State = "finished" // all epochs or steps are done, or its patience was at an end
 	Stopped  State = "stopped"  // interrupted, by whatever
 	Diverged State = "diverged" // its last step came to what is no number
 )
@@ -81,7 +81,8 @@ func (r *PastRun) state(held bool) State {
 	switch {
 	case held:
 		return Running
-	case recorded > 0 && recorded == len(m.Steps) && (len(m.Epochs) >= c.Epochs || c.MaxSteps != nil && recorded >= *c.MaxSteps):
+	case recorded > 0 && recorded == len(m.Steps) && (len(m.Epochs) >= c.Epochs || r.Stall() != nil ||
+		c.MaxSteps != nil && recorded >= *c.MaxSteps):
 		return Finished
 	case len(m.Steps) > 0:
 		if last := m.Steps[len(m.Steps)-1]; broken(last.Loss) || broken(last.GradientNorm) {
@@ -101,6 +102,16 @@ func (r *PastRun) Best() (accuracy float64, epoch int) {
 		}
 	}
 	return accuracy, epoch
+}
+
+// Stall is why the run was over before its last epoch: its test loss had not improved for as long as its settings had
+// patience. It is nil where they had.
+func (r *PastRun) Stall() *Stall {
+	s, over := stalled(r.Metrics.Epochs, r.Config.size(), r.Config.Patience)
+	if !over || len(r.Metrics.Epochs) >= r.Config.Epochs {
+		return nil
+	}
+	return &s
 }
 
 // Seconds is the time spent on training steps.

@@ -87,6 +87,7 @@ type Summary struct {
 	Last        EpochRecord
 	Best        float64 // test accuracy, NaN where none was measured
 	BestEpoch   int
+	Stall       *Stall // why the run ended before its last step; nil where it did not
 	Interrupted bool
 }
 
@@ -560,6 +561,7 @@ func (l *loop) train(ctx context.Context) error {
 	l.info = RunInfo{
 		Version: l.Version, Model: l.Config.Model, Parameters: parameters, Recipe: l.Config.Recipe,
 		Adapter: l.Device.Adapter.Name, Driver: l.Device.Adapter.Driver, DataSet: l.Data.Name, DataSHA256: l.Data.SHA256,
+		Classes:  len(l.Data.Classes),
 		Variants: maps.Clone(l.tuned), // also of the sizes to come, so that a resumed run stays with them
 	}
 	maps.Copy(l.info.Variants, l.net.Variants())
@@ -576,7 +578,7 @@ func (l *loop) train(ctx context.Context) error {
 			return err
 		}
 	}
-	for l.step < total || len(l.epochs)*l.stepsPerEpoch < total {
+	for (l.step < total || len(l.epochs)*l.stepsPerEpoch < total) && !l.stalled() {
 		err := l.epoch(ctx, len(l.epochs)+1, total)
 		if err == nil && ctx.Err() != nil {
 			if err = l.interrupt(); err == nil {
@@ -593,7 +595,16 @@ func (l *loop) train(ctx context.Context) error {
 		}
 	}
 	l.summary.Steps = l.step
+	if s, over := stalled(l.epochs, l.size, l.Config.Patience); over && l.step < total {
+		l.summary.Stall = &s
+	}
 	return nil
+}
+
+// stalled says whether the test loss has not improved for as long as the settings have patience.
+func (l *loop) stalled() bool {
+	_, over := stalled(l.epochs, l.size, l.Config.Patience)
+	return over
 }
 
 // epoch trains an epoch, or what is left of it, evaluates where it is time to, and saves. When ctx ends it returns early, before the epoch is recorded.
@@ -602,6 +613,7 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 	first := (epoch - 1) * l.stepsPerEpoch // steps before the epoch
 	order := l.order(epoch, l.step-first)
 	l.last = time.Now()
+	losses := testLosses(l.epochs, l.size)
 	entries := make([]nn.Entry, 0, c.Batch)
 	for ; len(order) > 0 && l.step < total && ctx.Err() == nil; order = order[min(c.Batch, len(order)):] {
 		if err := l.resize(l.step); err != nil {
@@ -618,7 +630,7 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 			m := dataset.Transform(c.Seed, epoch, i, l.augment, l.fit, l.Data.Train.Shape, size)
 			entries = append(entries, ops.BatchEntry(places[k], uint32(l.Data.Train.Labels[i]), m))
 		}
-		rate := l.schedule.LR(c.LR, l.step, total, epoch-1, c.Epochs) * l.rateFactor()
+		rate := l.schedule.LR(c.LR, Moment{l.step, total, epoch - 1, c.Epochs, losses}) * l.rateFactor()
 		key := rng.New(c.Seed, "dropout", uint64(l.step), 0).Uint32()
 		l.pending = append(l.pending, pendingStep{StepRecord: StepRecord{Epoch: epoch, Step: l.step + 1, LearningRate: rate}, images: len(entries)})
 		start := time.Now()
@@ -646,6 +658,7 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 	e := EpochRecord{
 		Epoch: epoch, Steps: len(l.steps) - first, LearningRate: l.steps[len(l.steps)-1].LearningRate, Seconds: seconds,
 		TrainLoss: math.NaN(), TrainAccuracy: math.NaN(), TestLoss: math.NaN(), TestAccuracy: math.NaN(),
+		TrainTop5: math.NaN(), TestTop5: math.NaN(),
 	}
 	e.Size, _ = l.sizes.At(l.step-1, l.total, l.size)
 	images, loss := 0, 0.0
@@ -772,6 +785,9 @@ func (l *loop) evaluate(ctx context.Context, e *EpochRecord) ([]Verdict, error) 
 	}
 	e.TrainAccuracy, e.TestAccuracy = train.Accuracy, test.Accuracy
 	e.TestLoss = test.Loss
+	if len(l.Data.Classes) > MostPlain {
+		e.TrainTop5, e.TestTop5 = train.Top5, test.Top5
+	}
 	return verdicts, nil
 }
 
@@ -779,8 +795,9 @@ func (l *loop) evaluate(ctx context.Context, e *EpochRecord) ([]Verdict, error) 
 func (l *loop) finish(e EpochRecord, state *nn.State, verdicts []Verdict) error {
 	l.epochs = append(l.epochs, e)
 	l.epochStart = time.Now()
+	last := l.step >= l.total || l.stalled()
 	o := l.observation(e.Epoch, state, verdicts)
-	if picturesDue(e.Epoch, l.Config.Epochs, l.step >= l.total) {
+	if picturesDue(e.Epoch, l.Config.Epochs, last) {
 		if err := l.run.writePictures(o, l.samples, l.Data.Classes); err != nil {
 			return err
 		}
@@ -796,7 +813,7 @@ func (l *loop) finish(e EpochRecord, state *nn.State, verdicts []Verdict) error 
 	if err := l.save(state, better); err != nil {
 		return err
 	}
-	if err := l.draw(l.step >= l.total); err != nil {
+	if err := l.draw(last); err != nil {
 		return err
 	}
 	if l.Observe != nil {
@@ -854,7 +871,8 @@ func dataTitle(d *dataset.Set) string {
 type Evaluation struct {
 	Images   int
 	Loss     float64
-	Accuracy float64
+	Accuracy float64 // fraction of the images whose class has the largest logit
+	Top5     float64 // fraction of those whose class has one of the five largest
 }
 
 // Evaluate runs the network over a whole split, dropout off, batch normalisation with its running statistics. When ctx ends it stops early with the figures
@@ -902,5 +920,6 @@ func evaluate(ctx context.Context, net *nn.Net, f *Feed, images int, progress fu
 	if err != nil || t.Images == 0 {
 		return Evaluation{}, err
 	}
-	return Evaluation{Images: t.Images, Loss: t.Loss / float64(t.Images), Accuracy: float64(t.Correct) / float64(t.Images)}, nil
+	n := float64(t.Images)
+	return Evaluation{t.Images, t.Loss / n, float64(t.Correct) / n, float64(t.Top5) / n}, nil
 }

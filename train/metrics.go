@@ -37,6 +37,7 @@ type RunInfo struct {
 	Driver     string `json:"driver"`
 	DataSet    string `json:"data_set"`    // a folder, or "sample"
 	DataSHA256 string `json:"data_sha256"` // of the training records, in hexadecimal
+	Classes    int    `json:"classes,omitempty"`
 
 	Variants map[string]string `json:"variants,omitempty"` // of the kernels used, by pass and shape
 }
@@ -63,8 +64,13 @@ type EpochRecord struct {
 	TestAccuracy    float64
 	Seconds         float64
 	ImagesPerSecond float64
-	Size            int // pixels a side of the images evaluated, which is that of the last step
+	Size            int     // pixels a side of the images evaluated, which is that of the last step
+	TrainTop5       float64 // fraction of the images whose class is among the five of the largest logits; of
+	TestTop5        float64 // MostPlain classes or fewer NaN
 }
+
+// MostPlain is the number of classes up to which top-5 accuracy says little.
+const MostPlain = 10
 
 // RollbackRecord is a return to a checkpoint after training diverged. Steps from
 // ToStep+1 on are done again and stand behind it.
@@ -125,6 +131,26 @@ type epochLine struct {
 	Seconds         number `json:"seconds"`
 	ImagesPerSecond number `json:"images_per_second"`
 	Size            int    `json:"size"`
+
+	TrainTop5 *number `json:"train_top5_accuracy,omitempty"`
+	TestTop5  *number `json:"test_top5_accuracy,omitempty"`
+}
+
+// given is nil for NaN, so that the line has no such field.
+func given(v float64) *number {
+	if math.IsNaN(v) {
+		return nil
+	}
+	n := number(v)
+	return &n
+}
+
+// orNaN is the opposite of given.
+func orNaN(n *number) float64 {
+	if n == nil {
+		return math.NaN()
+	}
+	return float64(*n)
 }
 
 type rollbackLine struct {
@@ -350,7 +376,7 @@ func (r *Run) WritePicture(tag string, img image.Image) error { return r.events.
 func (r *Run) WriteEpoch(e EpochRecord) error {
 	if err := r.write(epochLine{"epoch", e.Epoch, e.Steps, number(e.LearningRate),
 		number(e.TrainLoss), number(e.TrainAccuracy), number(e.TestLoss), number(e.TestAccuracy),
-		number(e.Seconds), number(e.ImagesPerSecond), e.Size}); err != nil {
+		number(e.Seconds), number(e.ImagesPerSecond), e.Size, given(e.TrainTop5), given(e.TestTop5)}); err != nil {
 		return err
 	}
 	if err := r.events.addEpoch(e); err != nil {
@@ -552,7 +578,7 @@ func (m *Metrics) add(line []byte) error {
 		}
 		m.Epochs = append(m.Epochs, EpochRecord{l.Epoch, l.Steps, float64(l.LearningRate),
 			float64(l.TrainLoss), float64(l.TrainAccuracy), float64(l.TestLoss), float64(l.TestAccuracy),
-			float64(l.Seconds), float64(l.ImagesPerSecond), l.Size})
+			float64(l.Seconds), float64(l.ImagesPerSecond), l.Size, orNaN(l.TrainTop5), orNaN(l.TestTop5)})
 	case "rollback":
 		var l rollbackLine
 		if err := json.Unmarshal(line, &l); err != nil {

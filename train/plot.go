@@ -34,18 +34,21 @@ const maxMarkers = 30
 var (
 	trainColor = color.NRGBA{0x00, 0x72, 0xb2, 0xff} // blue
 	testColor  = color.NRGBA{0xd5, 0x5e, 0x00, 0xff} // vermilion
+	top5Color  = color.NRGBA{0x00, 0x9e, 0x73, 0xff} // bluish green
 	faintColor = color.NRGBA{0x56, 0xb4, 0xe9, 0x70} // sky blue, see-through
 	gridColor  = color.NRGBA{0xe2, 0xe2, 0xe2, 0xff}
 	inkColor   = color.NRGBA{0x22, 0x22, 0x22, 0xff}
 )
 
-// PlotAccuracy draws training and test accuracy against the epoch as a PNG.
+// PlotAccuracy draws training and test accuracy against the epoch as a PNG, and
+// that of the test split among the five likeliest classes where it was measured.
 // Epochs without a measured accuracy are left out.
 func PlotAccuracy(epochs []EpochRecord, title string) ([]byte, error) {
-	var training, test plotter.XYs
+	var training, test, top5 plotter.XYs
 	for _, e := range epochs {
 		training = appendDrawable(training, float64(e.Epoch), 100*e.TrainAccuracy)
 		test = appendDrawable(test, float64(e.Epoch), 100*e.TestAccuracy)
+		top5 = appendDrawable(top5, float64(e.Epoch), 100*e.TestTop5)
 	}
 	f := newFigure(title, "Epoch", "Accuracy (%)")
 	f.addLine(label("Training accuracy", training, "%.2f %%"), training, trainColor, draw.CircleGlyph{})
@@ -60,8 +63,9 @@ func PlotAccuracy(epochs []EpochRecord, title string) ([]byte, error) {
 		testLabel = fmt.Sprintf("Test accuracy (best %.2f %% at epoch %.0f)", best.Y, best.X)
 	}
 	f.addLine(testLabel, test, testColor, draw.PyramidGlyph{})
+	f.addLine(label("Test, top 5", top5, "%.2f %%"), top5, top5Color, draw.BoxGlyph{})
 
-	all := slices.Concat(training, test)
+	all := slices.Concat(training, test, top5)
 	f.setX(all, 1)
 	low, high := spread(all)
 	margin := max(0.08*(high-low), (10-(high-low))/2) // at least 10 points in sight

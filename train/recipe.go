@@ -61,7 +61,7 @@ type Config struct {
 	Momentum       float64  `toml:"momentum" json:"momentum"`
 	Nesterov       bool     `toml:"nesterov" json:"nesterov"`
 	WeightDecay    float64  `toml:"weight-decay" json:"weight_decay"`
-	Schedule       string   `toml:"schedule" json:"schedule" comment:"step:EPOCHS:FACTOR, cosine, onecycle or constant"`
+	Schedule       string   `toml:"schedule" json:"schedule" comment:"step:EPOCHS:FACTOR, cosine, onecycle, plateau[:FACTOR:PATIENCE] or constant"`
 	Dropout        *float64 `toml:"dropout" json:"dropout" comment:"probability that an activation is dropped; -1: each dropout's own"` // nil: see Resolve
 	Aux            float64  `toml:"aux" json:"aux" comment:"weight of the losses of auxiliary heads; 0: the network is trained without them"`
 	LabelSmoothing float64  `toml:"label-smoothing" json:"label_smoothing"`

@@ -1,9 +1,13 @@
 package train
 
 import (
+	"encoding/json"
 	"errors"
 	"math"
+	"os"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestScheduleValues(t *testing.T) {
@@ -30,7 +34,7 @@ func TestScheduleValues(t *testing.T) {
 			t.Errorf("%q became %q", spec, s)
 		}
 		for _, p := range points {
-			if got := s.LR(base, p.step, totalSteps, p.epoch, totalEpochs); math.Abs(got-p.want) > 1e-12 {
+			if got := s.LR(base, Moment{Step: p.step, Steps: totalSteps, Epoch: p.epoch, Epochs: totalEpochs}); math.Abs(got-p.want) > 1e-12 {
 				t.Errorf("%s at step %d, epoch %d: %v, want %v", spec, p.step, p.epoch, got, p.want)
 			}
 		}
@@ -39,14 +43,14 @@ func TestScheduleValues(t *testing.T) {
 
 // Whatever the length of the run, rates stay finite and within the base rate.
 func TestScheduleShortRuns(t *testing.T) {
-	for _, spec := range []string{"constant", "step:1:0.5", "cosine", "onecycle"} {
+	for _, spec := range []string{"constant", "step:1:0.5", "cosine", "onecycle", "plateau"} {
 		s, err := ParseSchedule(spec)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for total := range 6 {
 			for step := range total + 2 {
-				lr := s.LR(0.1, step, total, step, total)
+				lr := s.LR(0.1, Moment{Step: step, Steps: total, Epoch: step, Epochs: total})
 				if !(lr >= 0 && lr <= 0.1) || (step < total && lr == 0) {
 					t.Errorf("%s, step %d of %d: %v", spec, step, total, lr)
 				}
@@ -55,11 +59,41 @@ func TestScheduleShortRuns(t *testing.T) {
 	}
 }
 
+// testdata/plateau.json was written by PyTorch, see plateau.py there.
+func TestPlateauAsInPyTorch(t *testing.T) {
+	var golden []struct {
+		Schedule      string
+		Base          float64
+		Losses, Rates []float64 // Rates[i] is the rate of the steps before loss i
+	}
+	b, err := os.ReadFile("testdata/plateau.json")
+	if err == nil {
+		err = json.Unmarshal(b, &golden)
+	}
+	if err != nil || len(golden) == 0 {
+		t.Fatal(len(golden), err)
+	}
+	for _, g := range golden {
+		s, err := ParseSchedule(g.Schedule)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rates := make([]float64, len(g.Rates))
+		for i := range rates {
+			rates[i] = s.LR(g.Base, Moment{TestLosses: g.Losses[:i]})
+		}
+		if diff := cmp.Diff(g.Rates, rates); diff != "" {
+			t.Errorf("%s from %v (-PyTorch +here):\n%s", g.Schedule, g.Base, diff)
+		}
+	}
+}
+
 func TestParseScheduleErrors(t *testing.T) {
 	for _, spec := range []string{
 		"", "steps", "step", "step:", "step:10", "step:0:0.5", "step:-1:0.5", "step:1.5:0.5",
 		"step:10:0", "step:10:-1", "step:10:2", "step:10:NaN", "step:10:Inf", "step:10:0.5:1", "step:x:0.5",
-		"cosine:3", "onecycle:", "constant:1", "Cosine",
+		"plateau:", "plateau:0.1", "plateau:0.1:", "plateau:0:1", "plateau:1:1", "plateau:NaN:1", "plateau:0.5:-1",
+		"plateau:0.5:1.5", "plateau:0.5:1:1", "cosine:3", "onecycle:", "constant:1", "Cosine",
 	} {
 		_, err := ParseSchedule(spec)
 		var usage *UsageError
@@ -72,6 +106,8 @@ func TestParseScheduleErrors(t *testing.T) {
 func FuzzParseSchedule(f *testing.F) {
 	f.Add("step:10:0.6")
 	f.Add("onecycle")
+	f.Add("plateau")
+	f.Add("plateau:0.25:3")
 	f.Fuzz(func(t *testing.T, spec string) {
 		s, err := ParseSchedule(spec)
 		if err != nil {

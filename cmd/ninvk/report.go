@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -98,7 +99,7 @@ func (r *trainReport) Begin(run *train.Run, info train.RunInfo, epochs, stepsPer
 	if doneSteps > 0 {
 		fmt.Fprintf(stdout, "going on after step %d\n", doneSteps)
 	}
-	r.table = columnsFor(r.stdout.width())
+	r.table = columnsFor(r.stdout.width(), info.Classes > train.MostPlain)
 	fmt.Fprintln(stdout, r.stdout.paint(bold, row(r.table, func(c column) string { return c.title })))
 }
 
@@ -263,8 +264,9 @@ type column struct {
 	cell   func(r *trainReport, e train.EpochRecord) string
 }
 
-// columnsFor are the columns of the table of epochs that fit a width: all of them, all with short titles, or those that matter most.
-func columnsFor(width int) []column {
+// columnsFor are the columns of the table of epochs that fit a width: all of them, all with short titles, or those that
+// matter most. Top-5 accuracy is among them on request.
+func columnsFor(width int, top5 bool) []column {
 	number := func(of func(e train.EpochRecord) float64, format string) func(*trainReport, train.EpochRecord) string {
 		return func(_ *trainReport, e train.EpochRecord) string { return fmt.Sprintf(format, of(e)) }
 	}
@@ -275,18 +277,25 @@ func columnsFor(width int) []column {
 	loss := func(e train.EpochRecord) float64 { return e.TrainLoss }
 	training := func(e train.EpochRecord) float64 { return e.TrainAccuracy }
 	test := func(e train.EpochRecord) float64 { return e.TestAccuracy }
+	best5 := func(e train.EpochRecord) float64 { return e.TestTop5 }
 	speed := func(e train.EpochRecord) float64 { return e.ImagesPerSecond }
 	left := func(r *trainReport, _ train.EpochRecord) string { return cmp.Or(r.left(r.last.Step), "-") }
 	epoch := func(r *trainReport, e train.EpochRecord) string { return fmt.Sprintf("%d/%d", e.Epoch, r.epochs) }
 	all := []column{
 		{"  epoch", true, epoch}, {"learning rate", false, number(rate, "%.6g")}, {"   loss", true, number(loss, "%.4f")},
-		{"train acc.", true, share(training)}, {"test acc.", true, share(test)}, {"images/s", false, number(speed, "%.1f")}, {"time left", true, left},
+		{"train acc.", true, share(training)}, {"test acc.", true, share(test)}, {"   top 5", false, share(best5)}, {"images/s", false, number(speed, "%.1f")},
+		{"time left", true, left},
+	}
+	short := []string{"epoch", "   rate", "  loss", "  train", "   test", "  top 5", "img/s", "  left"}
+	if !top5 {
+		const at = 5
+		all, short = slices.Delete(all, at, at+1), slices.Delete(short, at, at+1)
 	}
 	fit := func() bool { return len(row(all, func(c column) string { return c.title })) < width }
 	if fit() {
 		return all
 	}
-	for i, title := range []string{"epoch", "   rate", "  loss", "  train", "   test", "img/s", "  left"} {
+	for i, title := range short {
 		all[i].title = title
 	}
 	all[0].cell = func(_ *trainReport, e train.EpochRecord) string { return strconv.Itoa(e.Epoch) }
@@ -344,8 +353,14 @@ func (r *trainReport) summary(s train.Summary) {
 		did += fmt.Sprintf(", %d of them now in %s", n, duration(time.Since(r.begun).Seconds()))
 	}
 	facts := [][2]string{{state, did}}
+	if s.Stall != nil {
+		facts = append(facts, [2]string{"stopped", fmt.Sprintf("%v: --patience is at an end", *s.Stall)})
+	}
 	if !math.IsNaN(s.Best) {
 		facts = append(facts, [2]string{"best", fmt.Sprintf("test accuracy %s (epoch %d)", percent(s.Best), s.BestEpoch)})
+	}
+	if e := s.Last; !math.IsNaN(e.TestTop5) && e.Epoch > 0 {
+		facts = append(facts, [2]string{"top 5", fmt.Sprintf("test accuracy %s (epoch %d)", percent(e.TestTop5), e.Epoch)})
 	}
 	if e := s.Last; !math.IsNaN(e.TestAccuracy) && e.Epoch > 0 && e.Epoch != s.BestEpoch {
 		facts = append(facts, [2]string{"last", fmt.Sprintf("test accuracy %s (epoch %d)", percent(e.TestAccuracy), e.Epoch)})

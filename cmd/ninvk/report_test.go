@@ -47,7 +47,8 @@ func TestProgressLine(t *testing.T) {
 
 // The table of epochs fits, and its columns stand below each other.
 func TestEpochTable(t *testing.T) {
-	e := train.EpochRecord{Epoch: 7, LearningRate: 0.0598535, TrainLoss: 2.1391, TrainAccuracy: 0.21718, TestAccuracy: math.NaN(), ImagesPerSecond: 43.61}
+	e := train.EpochRecord{Epoch: 7, LearningRate: 0.0598535, TrainLoss: 2.1391, TrainAccuracy: 0.21718, TestAccuracy: math.NaN(), ImagesPerSecond: 43.61,
+		TestTop5: 0.875}
 	r := &trainReport{epochs: 30, total: 100, first: 1, counting: time.Now().Add(-760 * time.Second), last: train.StepRecord{Step: 51}}
 	for width, want := range map[int][2]string{
 		80: {"  epoch  learning rate     loss  train acc.  test acc.  images/s  time left",
@@ -55,13 +56,27 @@ func TestEpochTable(t *testing.T) {
 		60: {"epoch     rate    loss    train     test  img/s    left", "    7     0.06  2.1391  21.72 %        -   43.6  12m25s"},
 		40: {"epoch    loss    train     test    left", "    7  2.1391  21.72 %        -  12m25s"},
 	} {
-		table := columnsFor(width)
+		table := columnsFor(width, false)
 		got := [2]string{row(table, func(c column) string { return c.title }), row(table, func(c column) string { return c.cell(r, e) })}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%d columns (-want +got):\n%s", width, diff)
 		}
 		if len(got[0]) >= width {
 			t.Errorf("%d columns: the table has %d", width, len(got[0]))
+		}
+	}
+	for width, want := range map[int][2]string{
+		100: {"  epoch  learning rate     loss  train acc.  test acc.     top 5  images/s  time left",
+			"   7/30      0.0598535   2.1391     21.72 %          -   87.50 %      43.6     12m25s"},
+		80: {"epoch     rate    loss    train     test    top 5  img/s    left",
+			"    7     0.06  2.1391  21.72 %        -  87.50 %   43.6  12m25s"},
+		50: {"epoch    loss    train     test    left", "    7  2.1391  21.72 %        -  12m25s"},
+	} {
+		table := columnsFor(width, true)
+		got := [2]string{row(table, func(c column) string { return c.title }),
+			row(table, func(c column) string { return c.cell(r, e) })}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("with top-5 accuracy, %d columns (-want +got):\n%s", width, diff)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -32,9 +33,12 @@ type pastRun struct {
 	TotalEpochs      int      `json:"total_epochs"` // wanted
 	Steps            int      `json:"steps"`
 	TotalSteps       *int     `json:"total_steps"`
+	StoppedEarly     string   `json:"stopped_early,omitempty"` // why it finished before its last epoch
+	Classes          int      `json:"classes,omitempty"`
 	BestTestAccuracy *float64 `json:"best_test_accuracy"`
 	BestEpoch        *int     `json:"best_epoch"`
-	Seconds          float64  `json:"seconds"` // of training, evaluations left out
+	BestTestTop5     *float64 `json:"best_test_top5_accuracy,omitempty"` // of the best epoch, beyond ten classes
+	Seconds          float64  `json:"seconds"`                           // of training, evaluations left out
 	Checkpoint       *string  `json:"checkpoint"`
 	Resume           *string  `json:"resume"` // the command that goes on with it, or starts it over where there is no checkpoint
 }
@@ -76,6 +80,10 @@ func describe(r *train.PastRun) pastRun {
 	p := pastRun{
 		Dir: r.Dir, Model: r.Config.Model, Recipe: r.Config.Recipe, Data: r.Config.Data, State: string(r.State),
 		Epochs: len(m.Epochs), TotalEpochs: r.Config.Epochs, Steps: len(m.Steps), Seconds: r.Seconds(),
+		Classes: m.Run.Classes,
+	}
+	if s := r.Stall(); s != nil {
+		p.StoppedEarly = s.String()
 	}
 	if m.Run.DataSet != "" {
 		p.Data = m.Run.DataSet
@@ -85,6 +93,11 @@ func describe(r *train.PastRun) pastRun {
 	}
 	if best, epoch := r.Best(); !math.IsNaN(best) {
 		p.BestTestAccuracy, p.BestEpoch = &best, &epoch
+		if i := slices.IndexFunc(m.Epochs, func(e train.EpochRecord) bool { return e.Epoch == epoch }); i >= 0 {
+			if top5 := m.Epochs[i].TestTop5; !math.IsNaN(top5) {
+				p.BestTestTop5 = &top5
+			}
+		}
 	}
 	if r.Checkpoint != "" {
 		p.Checkpoint = &r.Checkpoint
@@ -117,7 +130,12 @@ func printRuns(dir string, list []pastRun) error {
 		if p.BestTestAccuracy != nil {
 			best = fmt.Sprintf("%s (epoch %d)", percent(*p.BestTestAccuracy), *p.BestEpoch)
 		}
+		if p.BestTestTop5 != nil {
+			best = fmt.Sprintf("%s (epoch %d, top 5: %s)", percent(*p.BestTestAccuracy), *p.BestEpoch, percent(*p.BestTestTop5))
+		}
 		switch {
+		case p.StoppedEarly != "" && p.State == string(train.Finished):
+			state += " early"
 		case p.Resume == nil:
 		case p.Checkpoint == nil:
 			state += " before its first checkpoint, starts over when resumed"

@@ -32,7 +32,7 @@ type trainCommand struct {
 	WeightDecay *float64 `help:"Weight decay, added to the gradient."`
 	Nesterov    *bool    `help:"Nesterov's form of momentum." negatable:""`
 	Smoothing   *float64 `name:"label-smoothing" help:"Label smoothing."`
-	Schedule    *string  `help:"step:EPOCHS:FACTOR, cosine, onecycle or constant."`
+	Schedule    *string  `help:"step:EPOCHS:FACTOR, cosine, onecycle, plateau (where the test loss does not improve), plateau:FACTOR:PATIENCE or constant."`
 	Dropout     *float64 `help:"Probability that an activation is dropped; -1 for each dropout's own, as without the flag where the recipe has none for the network." placeholder:"P"`
 	Aux         *float64 `help:"Weight of the losses of auxiliary heads, as 0.3, which the network is then trained with; 0 for none." placeholder:"W"`
 	Augment     *string  `help:"none, or some of flip, flip-crop, random-resized-crop and color with commas between them."`

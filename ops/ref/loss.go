@@ -4,13 +4,14 @@ import "math"
 
 // SoftmaxCrossEntropy takes logits [n,classes] and a label from 0 to classes−1
 // an image, and gives each image's loss, the gradient dlogits [n,classes] of
-// the losses' mean over n, and how many images have their greatest logit (the
-// first of equal ones) at the label. With q = softmax(logits) an image's loss
-// is that of torch.nn.CrossEntropyLoss(label_smoothing=s):
+// the losses' mean over n, and the place of the label's logit among the image's
+// in descending order, from 0 (equal ones in the order of their classes). With
+// q = softmax(logits) an image's loss is that of
+// torch.nn.CrossEntropyLoss(label_smoothing=s):
 //
 //	(1−s)·(−ln q[label]) + s·mean over classes of (−ln q)
-func SoftmaxCrossEntropy(n, classes int, logits []float64, labels []int, smoothing float64) (losses, dlogits []float64, correct int) {
-	losses, dlogits = make([]float64, n), make([]float64, n*classes)
+func SoftmaxCrossEntropy(n, classes int, logits []float64, labels []int, smoothing float64) (losses, dlogits []float64, places []int) {
+	losses, dlogits, places = make([]float64, n), make([]float64, n*classes), make([]int, n)
 	for i := range n {
 		z, dz := logits[i*classes:(i+1)*classes], dlogits[i*classes:(i+1)*classes]
 		best := 0
@@ -19,8 +20,10 @@ func SoftmaxCrossEntropy(n, classes int, logits []float64, labels []int, smoothi
 				best = k
 			}
 		}
-		if best == labels[i] {
-			correct++
+		for k, v := range z {
+			if own := z[labels[i]]; v > own || v == own && k < labels[i] {
+				places[i]++
+			}
 		}
 		var sum float64
 		for _, v := range z {
@@ -36,7 +39,7 @@ func SoftmaxCrossEntropy(n, classes int, logits []float64, labels []int, smoothi
 			dz[k] = (math.Exp(v-logSum) - target) / float64(n)
 		}
 	}
-	return losses, dlogits, correct
+	return losses, dlogits, places
 }
 
 // Weigh multiplies the losses and gradients of a head by its weight in a

@@ -138,15 +138,15 @@ func TestBatchNormByHand(t *testing.T) {
 }
 
 func TestSoftmaxCrossEntropyByHand(t *testing.T) {
-	losses, dz, correct := SoftmaxCrossEntropy(2, 4, make([]float64, 8), []int{0, 1}, 0)
+	losses, dz, places := SoftmaxCrossEntropy(2, 4, make([]float64, 8), []int{0, 1}, 0)
 	compare(t, "equal logits", losses, []float64{math.Log(4), math.Log(4)}, 1e-15)
 	compare(t, "dlogits", dz, []float64{-0.375, 0.125, 0.125, 0.125, 0.125, -0.375, 0.125, 0.125}, 1e-15)
-	if correct != 1 {
-		t.Errorf("%d correct, want 1: the first of equal logits wins", correct)
+	if diff := cmp.Diff([]int{0, 1}, places); diff != "" {
+		t.Errorf("of equal logits the first wins; places (-want +got):\n%s", diff)
 	}
-	losses, _, correct = SoftmaxCrossEntropy(1, 3, []float64{-2000, 3000, 0}, []int{1}, 0)
-	if losses[0] != 0 || correct != 1 {
-		t.Errorf("great logits: loss %g, %d correct; want 0 and 1", losses[0], correct)
+	losses, _, places = SoftmaxCrossEntropy(1, 3, []float64{-2000, 3000, 0}, []int{1}, 0)
+	if losses[0] != 0 || places[0] != 0 {
+		t.Errorf("great logits: loss %g, place %d; want 0 and 0", losses[0], places[0])
 	}
 	losses, _, _ = SoftmaxCrossEntropy(1, 2, []float64{math.Log(3), 0}, []int{0}, 0.2)
 	compare(t, "smoothing", losses, []float64{0.9*math.Log(4.0/3) + 0.1*math.Log(4)}, 1e-15)

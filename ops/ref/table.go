@@ -135,14 +135,13 @@ var Table = map[string]func(c ops.Case, in Values) Values{
 			labels[i] = int(v)
 		}
 		o := c.Op.(ops.CrossEntropy)
-		losses, dlogits, _ := SoftmaxCrossEntropy(n, classes, in["logits"], labels, o.Smoothing)
+		losses, dlogits, places := SoftmaxCrossEntropy(n, classes, in["logits"], labels, o.Smoothing)
 		if o.Weight != 0 {
 			Weigh(o.Weight, losses, dlogits)
 		}
 		result := make([]float64, 2*n)
 		for i, l := range losses {
-			_, _, right := SoftmaxCrossEntropy(1, classes, in["logits"][i*classes:(i+1)*classes], labels[i:i+1], 0)
-			result[2*i], result[2*i+1] = l, float64(right)
+			result[2*i], result[2*i+1] = l, float64(places[i])
 			if o.Added {
 				result[2*i], result[2*i+1] = in["result"][2*i]+l, in["result"][2*i+1]
 			}
