@@ -3,10 +3,12 @@ package folder
 import (
 	"crypto/sha256"
 	"fmt"
-	"path/filepath"
+	"log/slog"
+	"maps"
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"ninvk/dataset"
 	"ninvk/picture"
@@ -14,13 +16,13 @@ import (
 
 // facts are what one look at a file tells.
 type facts struct {
-	kind    kind
-	sum     [sha256.Size]byte // of the file
-	w, h    uint32            // pixels of the image, as it is to be seen
-	colour  bool              // it has a pixel that is not grey
-	problem string            // of a broken one
-	size    int64             // of the file, in bytes
-	time    int64             // of its last change, in nanoseconds since 1970
+	Kind    kind
+	Sum     [sha256.Size]byte // of the file
+	W, H    uint32            // pixels of the image, as it is to be seen
+	Colour  bool              // it has a pixel that is not grey
+	Problem string            // of a broken one
+	Size    int64             // of the file, in bytes
+	Time    int64             // of its last change, in nanoseconds since 1970; 0 where the file could not be read
 }
 
 type kind uint8
@@ -35,63 +37,122 @@ const (
 func look(name string, buffer []byte) (facts, []byte) {
 	data, info, err := picture.ReadBytes(name, buffer)
 	if err != nil {
-		f := facts{kind: broken, problem: err.Error()}
+		f := facts{Kind: broken, Problem: "cannot be read: " + err.Error()}
 		if !picture.IsImage(name, nil) {
-			f.kind = noImage
+			f.Kind = noImage
 		}
 		return f, buffer
 	}
-	f := facts{size: info.Size(), time: info.ModTime().UnixNano()}
+	f := facts{Size: info.Size(), Time: info.ModTime().UnixNano()}
 	if !picture.IsImage(name, data) {
-		f.kind = noImage
+		f.Kind, f.Problem = noImage, "is no image"
 		return f, data
 	}
-	f.sum = sha256.Sum256(data)
+	f.Sum = sha256.Sum256(data)
 	img, err := picture.DecodeBytes(data)
 	if err != nil {
-		f.kind, f.problem = broken, err.Error()
+		f.Kind, f.Problem = broken, err.Error()
 		return f, data
 	}
 	b := img.Bounds()
-	f.w, f.h = uint32(b.Dx()), uint32(b.Dy())
-	f.colour = !picture.Grey(img)
+	f.W, f.H = uint32(b.Dx()), uint32(b.Dy())
+	f.Colour = !picture.Grey(img)
 	return f, data
 }
 
-// check looks at every file of a collection, on all cores.
+// saveEvery is how often what is known is kept while files are looked at, so that a check that is ended goes on.
+const saveEvery = 20 * time.Second
+
+// check looks at every file of a collection, on all cores; what is known of a file from an earlier time is taken where
+// it has not changed since.
 func (c *collection) check(o dataset.Options) [][]facts {
+	known := openIndex(c.root)
 	all := make([][]facts, len(c.parts))
 	total := 0
-	for i, p := range c.parts {
-		all[i] = make([]facts, len(p.items))
+	for k, p := range c.parts {
+		all[k] = make([]facts, len(p.items))
 		total += len(p.items)
 	}
-	var next, done atomic.Int64
+	type place struct{ part, at int }
+	next := func() func() (place, bool) {
+		var n atomic.Int64
+		return func() (place, bool) {
+			i := int(n.Add(1)) - 1
+			for k := range all {
+				if i < len(all[k]) {
+					return place{k, i}, true
+				}
+				i -= len(all[k])
+			}
+			return place{}, false
+		}
+	}()
+	type answer struct {
+		place
+		facts
+		fresh bool // from the file itself
+	}
+	answers := make(chan answer, 64)
 	var workers sync.WaitGroup
-	var telling sync.Mutex
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			var buffer []byte
 			for {
-				i := int(next.Add(1)) - 1
-				part := 0
-				for part < len(all) && i >= len(all[part]) {
-					i -= len(all[part])
-					part++
-				}
-				if part == len(all) {
+				p, more := next()
+				if !more {
 					return
 				}
-				name := filepath.Join(c.root, filepath.FromSlash(c.parts[part].items[i].path))
-				all[part][i], buffer = look(name, buffer)
-				if n := int(done.Add(1)); o.Progress != nil {
-					telling.Lock()
-					o.Progress(fmt.Sprintf("checking %d files", total), n, total)
-					telling.Unlock()
+				path := c.parts[p.part].items[p.at].path
+				name := locate(c.root, path)
+				f, ok := known.of(path, name)
+				if !ok {
+					f, buffer = look(name, buffer)
 				}
+				answers <- answer{p, f, !ok}
 			}
 		})
 	}
-	workers.Wait()
+	go func() {
+		workers.Wait()
+		close(answers)
+	}()
+	begun, saved, done, looked := time.Now(), time.Now(), 0, 0
+	keep := func(rows map[string]facts) {
+		saved = time.Now()
+		if err := known.save(rows); err != nil {
+			slog.Warn("what was found out about the images can't be kept, so that the next start looks at all again",
+				"error", err)
+		}
+	}
+	lasting := func(f facts) bool { return f.Time != 0 && begun.Sub(time.Unix(0, f.Time)) > youngest }
+	rows := maps.Clone(known.rows)
+	for a := range answers {
+		all[a.part][a.at] = a.facts
+		done++
+		if !a.fresh {
+			continue
+		}
+		looked++
+		if lasting(a.facts) {
+			rows[c.parts[a.part].items[a.at].path] = a.facts
+		}
+		if time.Since(saved) > saveEvery {
+			keep(rows)
+		}
+		if o.Progress != nil {
+			o.Progress(fmt.Sprintf("checking %s", count(total, "file")), done, total)
+		}
+	}
+	if looked > 0 { // now without files that are gone
+		rows = map[string]facts{}
+		for k, p := range c.parts {
+			for i, item := range p.items {
+				if lasting(all[k][i]) {
+					rows[item.path] = all[k][i]
+				}
+			}
+		}
+		keep(rows)
+	}
 	return all
 }

@@ -79,11 +79,21 @@ type item struct {
 // collection is what a folder or table lists, before any file is opened.
 type collection struct {
 	root    string // that paths are relative to
+	named   bool   // each file by itself, so that none may be anything but an image
 	format  string
 	classes []string
 	parts   []part // train, and one to test with; or one to be divided
 	passed  []string
 	notes   []string
+}
+
+// locate is a path of a collection as the file system has it.
+func locate(root, p string) string {
+	p = filepath.FromSlash(p)
+	if filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(root, p)
 }
 
 // Names of folders of splits, in small letters and without what is put behind them.

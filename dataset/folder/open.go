@@ -27,13 +27,13 @@ func (c *collection) open(name string, o dataset.Options) (*dataset.Set, error) 
 		p := &c.parts[k]
 		kept := 0
 		for i, f := range all[k] {
-			switch f.kind {
-			case noImage:
+			switch {
+			case f.Kind == noImage && !c.named:
 				c.passed = append(c.passed, p.items[i].path+": no image")
-			case broken:
-				set.Broken = append(set.Broken, shown(p.items[i].path)+": "+f.problem)
+			case f.Kind != anImage:
+				set.Broken = append(set.Broken, shown(p.items[i].path)+": "+f.Problem)
 			default:
-				if f.colour {
+				if f.Colour {
 					channels = 3
 				}
 				p.items[kept], all[k][kept] = p.items[i], f
@@ -71,7 +71,7 @@ func (c *collection) open(name string, o dataset.Options) (*dataset.Set, error) 
 		fmt.Fprintf(sum, "split %d\n", len(items))
 		for i := range items {
 			split.Labels[i] = items[i].label
-			fmt.Fprintf(sum, "%d %x\n", items[i].label, all[k][i].sum)
+			fmt.Fprintf(sum, "%d %x\n", items[i].label, all[k][i].Sum)
 		}
 	}
 	set.SHA256 = hex.EncodeToString(sum.Sum(nil))
@@ -144,7 +144,7 @@ func (c *collection) divide(set *dataset.Set, all *[][]facts, o dataset.Options)
 			labels[i] = items[i].label
 		}
 		fraction := cmp.Or(o.Validation, dataset.DefaultValidation)
-		train, test := dataset.Divide(labels, len(set.Classes), func(i int) [32]byte { return facts[i].sum }, fraction)
+		train, test := dataset.Divide(labels, len(set.Classes), func(i int) [32]byte { return facts[i].Sum }, fraction)
 		c.parts, *all = nil, nil
 		for _, chosen := range [][]int{train, test} {
 			p, f := part{}, slices.Clip(facts[:0:0])

@@ -2,7 +2,6 @@ package folder
 
 import (
 	"fmt"
-	"path/filepath"
 	"sync"
 
 	"ninvk/dataset"
@@ -35,7 +34,7 @@ func (s *source) Read(i int, dst []byte) error {
 		return fail(err)
 	}
 	*buffer = data
-	if info.Size() != s.facts[i].size || info.ModTime().UnixNano() != s.facts[i].time {
+	if info.Size() != s.facts[i].Size || info.ModTime().UnixNano() != s.facts[i].Time {
 		return fail(fmt.Errorf("has changed since the images were checked; start again"))
 	}
 	img, err := picture.DecodeBytes(data)
@@ -50,5 +49,5 @@ func (s *source) Read(i int, dst []byte) error {
 func (s *source) Name(i int) string { return s.items[i].path }
 
 func (s *source) file(i int) string {
-	return filepath.Join(s.root, filepath.FromSlash(s.items[i].path))
+	return locate(s.root, s.items[i].path)
 }

@@ -1,0 +1,338 @@
+package folder
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"ninvk/dataset"
+	"ninvk/picture"
+)
+
+// Table is a table in CSV that names images: path, label, and perhaps the split; or a folder with one such table.
+var Table = dataset.Format{Name: "a table of images in CSV (path,label,split)", Is: isTable, Open: openTable}
+
+const tableHint = "a line for each image is expected: path,label or path,label,split (train, or val or test), the path " +
+	"relative to the table"
+
+// tableIn is the table that a path names: a file, or the only one of a folder.
+func tableIn(name string) (string, bool) {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return "", false
+	case info.Mode().IsRegular():
+		return name, true
+	case !info.IsDir():
+		return "", false
+	}
+	_, files, _, err := list(name)
+	if err != nil {
+		return "", false
+	}
+	files = slices.DeleteFunc(files, func(f string) bool {
+		extension := strings.ToLower(filepath.Ext(f))
+		return extension != ".csv" && extension != ".tsv"
+	})
+	if len(files) != 1 {
+		return "", false
+	}
+	return filepath.Join(name, files[0]), true
+}
+
+// isTable says whether the first lines of a file name an image beside the table: one that is there, or that has the name
+// of an image.
+func isTable(name string) bool {
+	file, ok := tableIn(name)
+	if !ok {
+		return false
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	begin := make([]byte, 1<<16)
+	n, _ := io.ReadFull(f, begin) // short where the file is
+	if n == cap(begin) {          // without the line that is not whole
+		n = bytes.LastIndexByte(begin, '\n') + 1
+	}
+	begin = begin[:n]
+	if bytes.IndexByte(begin, 0) >= 0 {
+		return false
+	}
+	t, err := parseTable(bytes.NewReader(begin))
+	if err != nil || len(t.rows) == 0 {
+		return false
+	}
+	// The first line may be a heading of unknown names.
+	return slices.ContainsFunc(t.rows[:min(len(t.rows), 2)], func(r row) bool {
+		if file == name && picture.HasExtension(r.path) {
+			return true
+		}
+		full := locate(filepath.Dir(file), r.path)
+		return picture.IsImage(full, head(full)) && exists(full)
+	})
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
+}
+
+// row is a line of a table.
+type row struct {
+	line  int
+	path  string // with slashes
+	label string
+	split string // train, test or "": as normal
+}
+
+// table is what a file lists.
+type table struct {
+	rows    []row
+	heading bool // it has one
+	split   bool // the rows have splits
+}
+
+// lineError is what is wrong with a line.
+type lineError struct {
+	line    int
+	problem string
+}
+
+func (e *lineError) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.problem) }
+
+// headings are what the columns of a table are called, in small letters, where they have a heading.
+var headings = struct{ path, label, split []string }{
+	[]string{"path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "img", "image_id", "id"},
+	[]string{"label", "class", "category", "target", "class_name", "label_name", "labels"},
+	[]string{"split", "set", "subset", "partition", "fold"},
+}
+
+// parseTable reads a table: separated by commas, semicolons or tabs, fields with or without quotes, with or without a
+// heading, which may name the columns in any order; columns beyond these are not read. What is wrong is a *lineError.
+func parseTable(r io.Reader) (table, error) {
+	b := bufio.NewReader(r)
+	if mark, _ := b.Peek(3); string(mark) == "\ufeff" {
+		if _, err := b.Discard(3); err != nil {
+			return table{}, err
+		}
+	}
+	first, _ := b.Peek(b.Size()) // short where the file is
+	lines := csv.NewReader(b)
+	lines.Comma = separator(first)
+	lines.FieldsPerRecord = -1
+	lines.LazyQuotes = false
+	lines.ReuseRecord = true
+	columns := struct{ path, label, split int }{0, 1, 2}
+	width := 0
+	var t table
+	for n := 0; ; n++ {
+		fields, err := lines.Read()
+		if err == io.EOF {
+			break
+		}
+		if e := (*csv.ParseError)(nil); errors.As(err, &e) {
+			return table{}, &lineError{e.Line, e.Err.Error()}
+		}
+		if err != nil {
+			return table{}, err
+		}
+		line, _ := lines.FieldPos(0)
+		at := func(names []string) int {
+			return slices.IndexFunc(fields, func(f string) bool {
+				return slices.Contains(names, strings.ToLower(strings.TrimSpace(f)))
+			})
+		}
+		if p, l := at(headings.path), at(headings.label); n == 0 && p >= 0 && l >= 0 {
+			columns.path, columns.label, columns.split = p, l, at(headings.split)
+			width = len(fields)
+			t.heading, t.split = true, columns.split >= 0
+			continue
+		}
+		if width == 0 {
+			if width = len(fields); width != 2 && width != 3 {
+				return table{}, &lineError{line, fmt.Sprintf("it has %s; without a heading two or three are expected",
+					count(width, "field"))}
+			}
+			t.split = width == 3
+		}
+		if len(fields) != width {
+			return table{}, &lineError{line, fmt.Sprintf("it has %s, the lines before %d", count(len(fields), "field"), width)}
+		}
+		for _, f := range fields {
+			if !utf8.ValidString(f) {
+				return table{}, &lineError{line, "it is not valid UTF-8"}
+			}
+		}
+		r := row{line: line, path: strings.ReplaceAll(strings.TrimSpace(fields[columns.path]), `\`, "/"),
+			label: strings.TrimSpace(fields[columns.label])}
+		switch {
+		case r.path == "":
+			return table{}, &lineError{line, "it names no file"}
+		case strings.ContainsRune(r.path, 0):
+			return table{}, &lineError{line, "the name of its file has a zero byte"}
+		case r.label == "":
+			return table{}, &lineError{line, "it has no label"}
+		}
+		r.path = path.Clean(r.path)
+		if t.split {
+			s := strings.TrimSpace(fields[columns.split])
+			switch name := splitName(s); {
+			case slices.Contains(trainNames, name):
+				r.split = trainNames[0]
+			case slices.Contains(validateNames, name):
+				r.split = validateNames[0]
+			case slices.Contains(testNames, name):
+				r.split = testNames[0]
+			case n == 0: // a heading of unknown names, perhaps
+				continue
+			default:
+				return table{}, &lineError{line, fmt.Sprintf("its split is %q; train, val and test are known", s)}
+			}
+		}
+		t.rows = append(t.rows, r)
+	}
+	return t, nil
+}
+
+// separator is the one of three that the first line has most of.
+func separator(head []byte) rune {
+	line, _, _ := bytes.Cut(head, []byte("\n"))
+	best := ','
+	for _, s := range []rune{';', '\t'} {
+		if strings.Count(string(line), string(s)) > strings.Count(string(line), string(best)) {
+			best = s
+		}
+	}
+	return best
+}
+
+// order is the classes of a table, sorted: by value where all are whole numbers, else by code point.
+func (t table) order() []string {
+	seen := map[string]bool{}
+	var classes []string
+	numbers := true
+	for _, r := range t.rows {
+		if !seen[r.label] {
+			seen[r.label] = true
+			classes = append(classes, r.label)
+			_, err := strconv.Atoi(r.label)
+			numbers = numbers && err == nil
+		}
+	}
+	slices.SortFunc(classes, func(a, b string) int {
+		if x, y := number(a), number(b); numbers && x != y {
+			return x - y
+		}
+		return strings.Compare(a, b)
+	})
+	return classes
+}
+
+func number(s string) int {
+	n, _ := strconv.Atoi(s) // the caller knows whether it is one
+	return n
+}
+
+func openTable(name string, o dataset.Options) (*dataset.Set, error) {
+	c, err := collectTable(name)
+	if err != nil {
+		return nil, err
+	}
+	return c.open(filepath.Clean(name), o)
+}
+
+// collectTable lists what a table names.
+func collectTable(name string) (*collection, error) {
+	file, ok := tableIn(name)
+	if !ok {
+		return nil, &dataset.FileError{Path: name, Offset: -1, Problem: "there is no table in it", Hint: tableHint}
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, unreadable(file, err)
+	}
+	defer f.Close()
+	t, err := parseTable(f)
+	if e := (*lineError)(nil); errors.As(err, &e) {
+		return nil, &dataset.FileError{Path: file, Offset: -1, Problem: e.Error(), Hint: tableHint}
+	}
+	if err != nil {
+		return nil, unreadable(file, err)
+	}
+	bad := func(line int, format string, a ...any) error {
+		return &dataset.FileError{Path: file, Offset: -1, Problem: fmt.Sprintf("line %d: ", line) + fmt.Sprintf(format, a...),
+			Hint: tableHint}
+	}
+	if len(t.rows) == 0 {
+		return nil, &dataset.FileError{Path: file, Offset: -1, Problem: "it names no image", Hint: tableHint}
+	}
+	c := &collection{root: filepath.Dir(file), format: "a table of images", named: true}
+	if first := t.rows[0]; !t.heading && !picture.HasExtension(first.path) && !exists(locate(c.root, first.path)) &&
+		len(t.rows) > 1 {
+		c.notes = append(c.notes, fmt.Sprintf("line %d of %s is taken for a heading", first.line, filepath.Base(file)))
+		t.rows = t.rows[1:]
+	}
+	c.classes = t.order()
+	if err := c.countable(); err != nil {
+		return nil, err
+	}
+	labels := map[string]uint16{}
+	for i, class := range c.classes {
+		labels[class] = uint16(i)
+	}
+	parts := map[string]*part{}
+	where := map[string]row{} // by path
+	for _, r := range t.rows {
+		if other, ok := where[r.path]; ok {
+			if other.label == r.label && other.split == r.split {
+				c.passed = append(c.passed, fmt.Sprintf("line %d: %s, as line %d has it", r.line, shown(r.path), other.line))
+				continue
+			}
+			return nil, bad(r.line, "%s has the label %s and the split %q here, and %s and %q in line %d", shown(r.path),
+				shown(r.label), r.split, shown(other.label), other.split, other.line)
+		}
+		where[r.path] = r
+		if parts[r.split] == nil {
+			parts[r.split] = &part{name: r.split}
+		}
+		parts[r.split].items = append(parts[r.split].items, item{r.path, labels[r.label]})
+	}
+	if !t.split || len(parts) == 1 {
+		for split, p := range parts {
+			if split != "" {
+				c.notes = append(c.notes, fmt.Sprintf("the table has the split %s alone", split))
+			}
+			c.parts = []part{{items: p.items}}
+		}
+		return c, nil
+	}
+	train := parts[trainNames[0]]
+	if train == nil {
+		return nil, &dataset.FileError{Path: file, Offset: -1, Problem: "no line has the split train", Hint: tableHint}
+	}
+	c.parts = []part{*train}
+	for _, split := range []string{validateNames[0], testNames[0]} {
+		switch p := parts[split]; {
+		case p == nil:
+		case len(c.parts) == 1:
+			c.parts = append(c.parts, *p)
+		default:
+			c.notes = append(c.notes, fmt.Sprintf("%s is evaluated on, %s (%s) is left alone", c.parts[1].name, split,
+				count(len(p.items), "image")))
+		}
+	}
+	return c, nil
+}
