@@ -180,7 +180,7 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 		return Summary{}, err
 	}
 	l := &loop{
-		Job: j, size: size, sizes: sizes, tuned: map[string]string{}, schedule: schedule, augment: augment, fit: dataset.Crop,
+		Job: j, size: size, sizes: sizes, tuned: map[string]string{}, schedule: schedule, augment: augment, fit: dataset.Fit(c.Fit),
 		stepsPerEpoch: (j.Data.Train.Len() + c.Batch - 1) / c.Batch,
 		summary:       Summary{Dir: c.Out, Best: math.NaN()},
 	}
