@@ -264,19 +264,6 @@ func TestClip(t *testing.T) {
 	}
 }
 
-func TestMatrix(t *testing.T) {
-	img := Matrix("Title", []string{"a", "b"}, [][]int{{0, 4}, {0, 0}})
-	dark := 0
-	for i := 0; i < len(img.Pix); i += 4 {
-		if last := Blues[len(Blues)-1]; img.Pix[i] == last.R && img.Pix[i+1] == last.G && img.Pix[i+2] == last.B {
-			dark++
-		}
-	}
-	if dark < 82*46/2 {
-		t.Errorf("the one cell with counts is not dark: %d pixels", dark)
-	}
-}
-
 func TestGridAndStack(t *testing.T) {
 	square := func(n int) image.Image { return noise(n, n) }
 	if b := Grid(3, 2, []image.Image{square(10), square(10), square(10), square(10)}).Bounds(); b.Size() != image.Pt(34, 22) {

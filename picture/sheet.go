@@ -1,10 +1,8 @@
 package picture
 
 import (
-	"fmt"
 	"image"
 	"image/color"
-	"strings"
 	"sync"
 
 	"golang.org/x/image/draw"
@@ -26,13 +24,14 @@ var (
 const (
 	margin     = 16
 	textSize   = 15
+	smallSize  = 11
 	titleSize  = 19
 	lineHeight = 20
 	ascent     = 15
 )
 
-// fonts of titles and of everything else.
-var fonts = sync.OnceValue(func() (f struct{ regular, title font.Face }) {
+// fonts of titles, of everything else, and of what has little room.
+var fonts = sync.OnceValue(func() (f struct{ regular, small, title font.Face }) {
 	face := func(ttf []byte, size float64) font.Face {
 		parsed, err := opentype.Parse(ttf)
 		if err != nil {
@@ -45,6 +44,7 @@ var fonts = sync.OnceValue(func() (f struct{ regular, title font.Face }) {
 		return face
 	}
 	f.regular, f.title = face(goregular.TTF, textSize), face(gobold.TTF, titleSize)
+	f.small = face(goregular.TTF, smallSize)
 	return f
 })
 
@@ -173,52 +173,5 @@ func Enlarge(img image.Image, factor int) *image.RGBA {
 	b := img.Bounds()
 	out := image.NewRGBA(image.Rect(0, 0, b.Dx()*factor, b.Dy()*factor))
 	draw.NearestNeighbor.Scale(out, out.Bounds(), img, b, draw.Src, nil)
-	return out
-}
-
-// Matrix draws the counts of a square matrix as coloured cells, shaded by the share of their row, with the row's share of the diagonal at its right: rows are what is,
-// columns what was said.
-func Matrix(title string, names []string, counts [][]int) *image.RGBA {
-	const cellW, cellH, labels = 84, 48, 120
-	n := len(names)
-	top := 2*margin + titleSize + 2*lineHeight
-	width, height := labels+n*cellW+100, top+n*cellH+margin
-	out := blank(width, height)
-	f := fonts()
-	write(out, f.title, Ink, title, width/2, margin, 0.5)
-	write(out, f.regular, Ink, "predicted", labels+n*cellW/2, margin+titleSize+10, 0.5)
-	write(out, f.regular, Ink, "true class", labels-8, top-lineHeight, 1)
-	write(out, f.regular, Ink, "accuracy", labels+n*cellW+10, top-lineHeight, 0)
-	for row, name := range names {
-		y := top + row*cellH
-		middle := y + (cellH-textSize)/2 - 2
-		write(out, f.regular, Ink, clip(f.regular, name, labels-16), labels-8, middle, 1)
-		write(out, f.regular, Ink, clip(f.regular, name, cellW-2), labels+row*cellW+cellW/2, top-lineHeight, 0.5)
-		total := 0
-		for _, c := range counts[row] {
-			total += c
-		}
-		for column, c := range counts[row] {
-			share := 0.0
-			if total > 0 {
-				share = float64(c) / float64(total)
-			}
-			x := labels + column*cellW
-			fill := Blues.At(share)
-			draw.Draw(out, image.Rect(x, y, x+cellW-2, y+cellH-2), image.NewUniform(fill), image.Point{}, draw.Src)
-			ink := Ink
-			if luma(fill) < 0.55 {
-				ink = paper
-			}
-			if c > 0 {
-				write(out, f.regular, ink, fmt.Sprint(c), x+cellW/2-1, middle, 0.5)
-			}
-		}
-		text := "–"
-		if total > 0 {
-			text = strings.TrimSpace(fmt.Sprintf("%.1f %%", 100*float64(counts[row][row])/float64(total)))
-		}
-		write(out, f.regular, Ink, text, labels+n*cellW+10, middle, 0)
-	}
 	return out
 }

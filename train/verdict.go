@@ -61,18 +61,6 @@ func verdict(image, label int, logits []float32) Verdict {
 	return Verdict{image, label, best, 1 / sum, math.Log(sum) - (float64(logits[label]) - float64(logits[best]))}
 }
 
-// Confusion counts the verdicts: row by true class, column by predicted class.
-func Confusion(verdicts []Verdict, classes int) [][]int {
-	m := make([][]int, classes)
-	for i := range m {
-		m[i] = make([]int, classes)
-	}
-	for _, v := range verdicts {
-		m[v.True][v.Predicted]++
-	}
-	return m
-}
-
 // Worst are the n mistakes with the largest loss, the largest first.
 func Worst(verdicts []Verdict, n int) []Verdict {
 	wrong := slices.DeleteFunc(slices.Clone(verdicts), func(v Verdict) bool { return v.True == v.Predicted })

@@ -34,11 +34,8 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-func TestConfusionAndWorst(t *testing.T) {
+func TestWorst(t *testing.T) {
 	verdicts := []Verdict{{0, 0, 0, 0.9, 0.1}, {1, 0, 2, 0.5, 3}, {2, 1, 0, 0.8, 5}, {3, 2, 2, 0.4, 7}, {4, 0, 2, 0.5, 4}}
-	if diff := cmp.Diff([][]int{{1, 0, 2}, {1, 0, 0}, {0, 0, 1}}, Confusion(verdicts, 3)); diff != "" {
-		t.Errorf("confusion (-want +got):\n%s", diff)
-	}
 	for n, want := range map[int][]int{0: {}, 2: {2, 4}, 9: {2, 4, 1}} {
 		got := []int{}
 		for _, v := range Worst(verdicts, n) {
