@@ -26,9 +26,10 @@ const (
 	// An archive of images or arrays is hardly smaller than they are; only what is far beyond that, and
 	// large, is taken for one that is made to fill disks.
 	mostRatio = 200
-	smallest  = 256 << 20 // bytes that any archive may have
 	reserve   = 256 << 20 // bytes of the disk that are left
 )
+
+var smallest int64 = 256 << 20 // bytes that any archive may have; a test has less
 
 // unpacker writes the entries of an archive into a folder, and nothing outside it.
 type unpacker struct {
