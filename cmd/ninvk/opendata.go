@@ -10,6 +10,7 @@ import (
 
 	"ninvk/cifar10"
 	"ninvk/dataset"
+	"ninvk/dataset/archive"
 	"ninvk/dataset/folder"
 	"ninvk/gpu"
 	"ninvk/models"
@@ -17,7 +18,11 @@ import (
 )
 
 // formats are what --data takes, in the order in which they are tried.
-var formats = []dataset.Format{cifar10.Data, folder.Format}
+var formats = withArchives([]dataset.Format{cifar10.Data, folder.Table, folder.Format})
+
+func withArchives(formats []dataset.Format) []dataset.Format {
+	return append(formats, archive.Format(formats))
+}
 
 // dataOptions are how a run's settings have its data opened.
 func dataOptions(c train.Config) dataset.Options {

@@ -102,6 +102,7 @@ type row struct {
 type table struct {
 	rows    []row
 	heading bool // it has one
+	assumed int  // the line that is taken for one, though its names are unknown
 	split   bool // the rows have splits
 }
 
@@ -197,6 +198,7 @@ func parseTable(r io.Reader) (table, error) {
 			case slices.Contains(testNames, name):
 				r.split = testNames[0]
 			case n == 0: // a heading of unknown names, perhaps
+				t.assumed = line
 				continue
 			default:
 				return table{}, &lineError{line, fmt.Sprintf("its split is %q; train, val and test are known", s)}
@@ -282,8 +284,10 @@ func collectTable(name string) (*collection, error) {
 	c := &collection{root: filepath.Dir(file), format: "a table of images", named: true}
 	if first := t.rows[0]; !t.heading && !picture.HasExtension(first.path) && !exists(locate(c.root, first.path)) &&
 		len(t.rows) > 1 {
-		c.notes = append(c.notes, fmt.Sprintf("line %d of %s is taken for a heading", first.line, filepath.Base(file)))
-		t.rows = t.rows[1:]
+		t.assumed, t.rows = first.line, t.rows[1:]
+	}
+	if t.assumed > 0 {
+		c.notes = append(c.notes, fmt.Sprintf("line %d of %s is taken for a heading", t.assumed, filepath.Base(file)))
 	}
 	c.classes = t.order()
 	if err := c.countable(); err != nil {

@@ -130,7 +130,7 @@ func collect(dir string) (*collection, error) {
 	}
 	c := &collection{root: dir, passed: passed}
 	for _, f := range files {
-		c.passed = append(c.passed, f+": beside the folders of classes")
+		c.passed = append(c.passed, shown(f)+": beside the folders of classes")
 	}
 	named := func(names []string) (found []string) {
 		for _, f := range folders {
@@ -169,7 +169,7 @@ func collect(dir string) (*collection, error) {
 			c.passed = append(c.passed, f+"/"+p)
 		}
 		for _, p := range files {
-			c.passed = append(c.passed, f+"/"+p+": beside the folders of classes")
+			c.passed = append(c.passed, shown(f+"/"+p)+": beside the folders of classes")
 		}
 		inside[i] = folders
 		c.classes = append(c.classes, folders...)
@@ -196,7 +196,7 @@ func collect(dir string) (*collection, error) {
 		case slices.Contains(slices.Concat(validateNames, testNames), splitName(f)):
 			c.notes = append(c.notes, fmt.Sprintf("%s has no folders of classes with images, and is left alone", f))
 		default:
-			c.passed = append(c.passed, f+": a folder beside those of splits")
+			c.passed = append(c.passed, shown(f)+": a folder beside those of splits")
 		}
 	}
 	return c, nil

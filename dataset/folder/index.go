@@ -5,11 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/gob"
 	"encoding/hex"
+	"errors"
 	"os"
 	"path/filepath"
 	"time"
-
-	"github.com/moby/sys/atomicwriter"
 )
 
 // index is what is known of a folder's files from an earlier time, in the user's cache directory.
@@ -95,5 +94,15 @@ func (x *index) save(rows map[string]facts) error {
 	if err := os.MkdirAll(filepath.Dir(x.file), 0o700); err != nil {
 		return err
 	}
-	return atomicwriter.WriteFile(x.file, b.Bytes(), 0o600)
+	// As a whole, or not at all; what a crash of the machine leaves of it, the sum tells.
+	f, err := os.CreateTemp(filepath.Dir(x.file), "*.part")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // it is gone where all went well
+	_, err = f.Write(b.Bytes())
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), x.file)
 }

@@ -29,7 +29,7 @@ func (c *collection) open(name string, o dataset.Options) (*dataset.Set, error) 
 		for i, f := range all[k] {
 			switch {
 			case f.Kind == noImage && !c.named:
-				c.passed = append(c.passed, p.items[i].path+": no image")
+				c.passed = append(c.passed, shown(p.items[i].path)+": "+f.Problem)
 			case f.Kind != anImage:
 				set.Broken = append(set.Broken, shown(p.items[i].path)+": "+f.Problem)
 			default:
@@ -47,10 +47,11 @@ func (c *collection) open(name string, o dataset.Options) (*dataset.Set, error) 
 			return nil, &dataset.FileError{Path: name, Offset: -1, Problem: fmt.Sprintf("%s can't be read:\n%s\n",
 				count(n, "image"), named(set.Broken)), Hint: "mend or remove them; --skip-broken leaves them out"}
 		}
-		set.Notes = append(set.Notes, fmt.Sprintf("%s can't be read and left out: %s", are(n, "image"), some(set.Broken)))
+		set.Notes = append(set.Notes, fmt.Sprintf("%s left out, as %s can't be read: %s", are(n, "image"),
+			map[bool]string{true: "it", false: "they"}[n == 1], some(set.Broken)))
 	}
 	if n := len(c.passed); n > 0 {
-		set.Notes = append(set.Notes, fmt.Sprintf("%s passed over: %s", are(n, "file or folder"), some(c.passed)))
+		set.Notes = append(set.Notes, fmt.Sprintf("%s passed over: %s", are(n, "item"), some(c.passed)))
 	}
 	if err := c.settle(set); err != nil {
 		return nil, err

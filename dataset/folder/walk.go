@@ -2,7 +2,6 @@ package folder
 
 import (
 	"cmp"
-	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -49,7 +48,7 @@ func (w *walker) read(within string, linked bool) error {
 		return unreadable(full, err)
 	}
 	if linked && slices.ContainsFunc(w.seen, func(s fs.FileInfo) bool { return os.SameFile(s, info) }) {
-		w.passed = append(w.passed, within+": a link back to a folder that is read already")
+		w.passed = append(w.passed, shown(within)+": a link back to a folder that is read already")
 		return nil
 	}
 	w.seen = append(w.seen, info)
@@ -60,7 +59,7 @@ func (w *walker) read(within string, linked bool) error {
 	for _, e := range entries {
 		name := path.Join(within, e.Name())
 		if hidden(e.Name()) {
-			w.passed = append(w.passed, name+": "+hiddenReason)
+			w.passed = append(w.passed, shown(name)+": "+hiddenReason)
 			continue
 		}
 		mode, linked := e.Type(), linked
@@ -81,7 +80,7 @@ func (w *walker) read(within string, linked bool) error {
 		case mode.IsRegular():
 			w.files = append(w.files, name)
 		default:
-			w.passed = append(w.passed, fmt.Sprintf("%s: no regular file", name))
+			w.passed = append(w.passed, shown(name)+": no regular file")
 		}
 	}
 	return nil
@@ -107,7 +106,7 @@ func list(dir string) (folders, files, passed []string, err error) {
 	}
 	for _, e := range entries { // sorted by code point
 		if hidden(e.Name()) {
-			passed = append(passed, e.Name()+": "+hiddenReason)
+			passed = append(passed, shown(e.Name())+": "+hiddenReason)
 			continue
 		}
 		info, err := os.Stat(filepath.Join(dir, e.Name()))
