@@ -10,14 +10,17 @@ import (
 
 	"ninvk/cifar10"
 	"ninvk/dataset"
+	"ninvk/dataset/cifar"
 	"ninvk/dataset/folder"
+	"ninvk/dataset/idx"
 	"ninvk/gpu"
 	"ninvk/models"
 	"ninvk/train"
 )
 
 // formats are what --data takes, in the order in which they are tried.
-var formats = []dataset.Format{cifar10.Data, folder.Format}
+var formats = []dataset.Format{cifar10.Data, cifar.Binary100, idx.Format,
+	folder.Format}
 
 // dataOptions are how a run's settings have its data opened.
 func dataOptions(c train.Config) dataset.Options {
@@ -46,10 +49,6 @@ func openData(name string, o dataset.Options) (*dataset.Set, error) {
 	d, err := namedData(name, o)
 	if err != nil {
 		return nil, err
-	}
-	if !d.Named {
-		fmt.Fprintf(os.Stderr, "%s has no %s, which names the classes: CIFAR-10's %d are assumed\n", d.Name,
-			cifar10.ClassesFile, len(d.Classes))
 	}
 	for _, note := range append([]string{d.Format}, d.Notes...) {
 		fmt.Fprintf(os.Stderr, "%s: %s\n", shown(d.Name), note)
