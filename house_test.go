@@ -61,7 +61,7 @@ var rooms = map[string]room{
 	"shaders":                   {floor: 5, stdlibOnly: true},
 	"gpu":                       {floor: 5},
 	"cifar10":                   {floor: 4, mayImport: []string{"dataset"}},
-	"dataset/cifar":             {floor: 4, mayImport: []string{"dataset"}},
+	"dataset/cifar":             {floor: 4, mayImport: []string{"dataset", "pth"}},
 	"dataset/idx":               {floor: 4, mayImport: []string{"dataset"}},
 	"dataset/folder":            {floor: 4, mayImport: []string{"dataset", "picture"}},
 	"dataset":                   {floor: 5, mayImport: []string{"rng", "picture"}},

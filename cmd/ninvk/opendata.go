@@ -19,7 +19,7 @@ import (
 )
 
 // formats are what --data takes, in the order in which they are tried.
-var formats = []dataset.Format{cifar10.Data, cifar.Binary100, idx.Format,
+var formats = []dataset.Format{cifar10.Data, cifar.Binary100, cifar.Pickles10, cifar.Pickles100, idx.Format,
 	folder.Format}
 
 // dataOptions are how a run's settings have its data opened.
