@@ -43,7 +43,7 @@ type room struct {
 var rooms = map[string]room{
 	".": {floor: 0},
 	"cmd/ninvk": {floor: 0, mayImport: []string{"check", "bench", "tune", "serve", "train", "models",
-		"onnx", "nn", "ops", "gpu", "cifar10", "dataset", "dataset/cifar", "dataset/folder", "dataset/idx",
+		"onnx", "nn", "ops", "gpu", "cifar10", "dataset", "dataset/cifar", "dataset/folder", "dataset/idx", "dataset/packed",
 		"rng", "pth", "safetensors", "picture"}},
 	"serve": {floor: 0, mayImport: []string{"train", "dataset", "picture"}},
 	"train": {floor: 1, mayImport: []string{"models", "nn", "ops", "gpu", "dataset", "rng",
@@ -62,6 +62,7 @@ var rooms = map[string]room{
 	"gpu":                       {floor: 5},
 	"cifar10":                   {floor: 4, mayImport: []string{"dataset"}},
 	"dataset/cifar":             {floor: 4, mayImport: []string{"dataset", "pth"}},
+	"dataset/packed":            {floor: 4, mayImport: []string{"dataset", "safetensors"}},
 	"dataset/idx":               {floor: 4, mayImport: []string{"dataset"}},
 	"dataset/folder":            {floor: 4, mayImport: []string{"dataset", "picture"}},
 	"dataset":                   {floor: 5, mayImport: []string{"rng", "picture"}},

@@ -13,6 +13,7 @@ import (
 	"ninvk/dataset/cifar"
 	"ninvk/dataset/folder"
 	"ninvk/dataset/idx"
+	"ninvk/dataset/packed"
 	"ninvk/gpu"
 	"ninvk/models"
 	"ninvk/train"
@@ -20,6 +21,7 @@ import (
 
 // formats are what --data takes, in the order in which they are tried.
 var formats = []dataset.Format{cifar10.Data, cifar.Binary100, cifar.Pickles10, cifar.Pickles100, idx.Format,
+	packed.Format,
 	folder.Format}
 
 // dataOptions are how a run's settings have its data opened.
