@@ -44,7 +44,13 @@ var Data = dataset.Format{
 		_, names, err := dataDir(path)
 		return err == nil && slices.ContainsFunc(names, isData)
 	},
-	Open: func(path string, _ dataset.Options) (*dataset.Set, error) { return Open(path) },
+	Open: func(path string, o dataset.Options) (*dataset.Set, error) {
+		d, err := Open(path)
+		if err == nil {
+			d.SetChannels(o.Channels)
+		}
+		return d, err
+	},
 }
 
 // ClassNames are the names of CIFAR-10's classes, by label.
@@ -132,7 +138,10 @@ func Open(dir string) (*dataset.Set, error) {
 		d.Title = "CIFAR-10"
 	}
 	d.SHA256 = sum.end()
-	d.Named = d.Named || d.SHA256 == officialSHA256
+	if d.Named = d.Named || d.SHA256 == officialSHA256; !d.Named {
+		d.Notes = append(d.Notes, fmt.Sprintf("there is no %s, which names the classes: CIFAR-10's %d are assumed", ClassesFile,
+			Classes))
+	}
 	return d, nil
 }
 

@@ -127,7 +127,8 @@ const DefaultValidation = 0.1
 
 // Format is a kind of data.
 type Format struct {
-	Name string // in words, as "CIFAR-10, binary version"
+	Name   string // in words, as "CIFAR-10, binary version"
+	Coarse bool   // Options.Labels chooses from two sets of labels
 	// Is says whether a folder or file is of this kind. It looks at names and at the beginnings of files alone.
 	Is func(path string) bool
 	// Open reads it. What is wrong with the data is a *FileError.

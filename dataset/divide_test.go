@@ -36,7 +36,7 @@ func divided(photos []photo, classes int, fraction float64) map[photo]bool {
 	return side
 }
 
-func some(n int, class uint16) (list []photo) {
+func several(n int, class uint16) (list []photo) {
 	for i := range n {
 		list = append(list, photo{class, fmt.Sprintf("%d of %d", i, class)})
 	}
@@ -44,7 +44,7 @@ func some(n int, class uint16) (list []photo) {
 }
 
 func TestDivide(t *testing.T) {
-	photos := slices.Concat(some(1000, 0), some(500, 1), some(2, 2), some(1, 3))
+	photos := slices.Concat(several(1000, 0), several(500, 1), several(2, 2), several(1, 3))
 	side := divided(photos, 4, 0.1)
 	tested := make([]int, 4)
 	for p, test := range side {
@@ -61,7 +61,7 @@ func TestDivide(t *testing.T) {
 	if diff := cmp.Diff(side, divided(mixed, 4, 0.1)); diff != "" {
 		t.Errorf("in another order (-was +is):\n%s", diff)
 	}
-	more := divided(slices.Concat(photos, some(1100, 0)[1000:], some(5, 4)), 5, 0.1)
+	more := divided(slices.Concat(photos, several(1100, 0)[1000:], several(5, 4)), 5, 0.1)
 	for p, test := range side {
 		if more[p] != test {
 			t.Errorf("%v moved when others came", p)

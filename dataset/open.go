@@ -21,6 +21,10 @@ func Open(path string, formats []Format, o Options) (*Set, error) {
 		return nil, &FileError{Path: path, Offset: -1, Problem: problem, Hint: hint, Err: err}
 	}
 	if f, ok := formatOf(path, formats); ok {
+		if o.Labels == Coarse && !f.Coarse {
+			return nil, &FileError{Path: path, Offset: -1, Problem: "it has one set of labels: it is of " + f.Name,
+				Hint: "coarse labels are CIFAR-100's; leave out --labels"}
+		}
 		return f.Open(path, o)
 	}
 	if inner := Inside(path, formats); inner != "" {

@@ -77,7 +77,7 @@ const (
 	// maxDims is the most dimensions of a tensor; PyTorch itself allows 64.
 	maxDims = 64
 
-	// maxPickle is the largest pickle accepted, in bytes. It holds names, shapes and what was saved beside the weights;
+	// maxPickle is the largest pickle of a file of weights, in bytes. It holds names, shapes and what was saved beside the weights;
 	// those of large networks take some 100 kB.
 	maxPickle = 64 << 20
 
@@ -161,11 +161,13 @@ type unpickler struct {
 	entry      string           // what is read, for errors
 	persistent func(id any) any // what a reference out of the pickle stands for; refuses what it can't be
 	left       int              // instructions
+	most       int              // bytes of a pickle
+	writer     string           // what wrote it, for errors
 }
 
 // read reads the pickle that begins at byte from of b, and says where it ends.
 func (u *unpickler) read(b []byte, from int) (value any, end int, err error) {
-	m := &machine{unpickler: u, b: b[:min(len(b), from+maxPickle)], at: from, start: from, memo: map[uint32]any{}}
+	m := &machine{unpickler: u, b: b[:min(len(b), from+u.most)], at: from, start: from, memo: map[uint32]any{}}
 	m.cut = len(m.b) < len(b)
 	defer func() {
 		if r := recover(); r != nil {
@@ -199,7 +201,7 @@ type machine struct {
 func (m *machine) bytes(n uint64) []byte {
 	if n > uint64(len(m.b)-m.at) {
 		if m.cut {
-			refuse("the pickle is larger than %d bytes, the most that is accepted", maxPickle)
+			refuse("the pickle is larger than %d bytes, the most that is accepted", m.most)
 		}
 		refuse("the pickle ends too early (is the file truncated?)")
 	}
@@ -286,7 +288,7 @@ func (m *machine) popMark() []any {
 
 func (m *machine) run() any {
 	if m.byte() != opProto {
-		refuse("it is not a pickle of protocol 2 to %d, as torch.save writes", lastProtocol)
+		refuse("it is not a pickle of protocol 2 to %d, as a %s is", lastProtocol, m.writer)
 	}
 	if p := m.byte(); p < 2 || p > lastProtocol {
 		refuse("it is a pickle of protocol %d; 2 to %d are read", p, lastProtocol)
@@ -304,7 +306,7 @@ func (m *machine) run() any {
 			return m.pop()
 		}
 		if !m.literal(op) && !m.container(op) && !m.reference(op) {
-			refuse("it has the instruction 0x%02x, which no file of torch.save needs", op)
+			refuse("it has the instruction 0x%02x, which no %s needs", op, m.writer)
 		}
 	}
 }

@@ -4,6 +4,8 @@
 // A pickle is a program for a small machine that can call any Python function. Nothing is ever run here: what a
 // state_dict needs is read as data, and every other object is a name without content. The reader is strict: a tensor
 // that was read is what the file's author saved.
+//
+// Pickles of NumPy's arrays, as CIFAR is published in, are read by the same machine (ReadDict).
 package pth
 
 import (
@@ -124,7 +126,8 @@ func Decode(b []byte) (*Checkpoint, error) {
 
 // newUnpickler reads the pickles of a file, whose part entry is meant in errors.
 func newUnpickler(entry string, persistent func(id any) any) *unpickler {
-	return &unpickler{entry: entry, persistent: persistent, left: maxInstructions}
+	return &unpickler{entry: entry, persistent: persistent, left: maxInstructions, most: maxPickle,
+		writer: "file of torch.save"}
 }
 
 // reference reads what stands for a storage: ("storage", class, key, location, elements), in the stream followed by

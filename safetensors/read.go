@@ -2,7 +2,6 @@ package safetensors
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -58,24 +57,29 @@ func Read(path string) (*File, error) {
 // Decode reads a file's bytes. The tensors' Data are slices of b, so b must
 // not change afterwards. An error is always a *FormatError without a path.
 func Decode(b []byte) (*File, error) {
-	if len(b) < 8 {
-		return nil,
-			&FormatError{Offset: int64(len(b)), Problem: fmt.Sprintf("the file has %d bytes, expected at least the 8 bytes of "+
-				"the header's length", len(b))}
+	n, err := headerLength(b[:min(len(b), 8)], int64(len(b)))
+	if err != nil {
+		return nil, err
 	}
-	n := binary.LittleEndian.Uint64(b)
-	if n > maxHeader {
-		return nil,
-			&FormatError{Problem: fmt.Sprintf("the header's length is %d bytes, at most %d are accepted", n, maxHeader)}
+	data := b[8+n:]
+	f, entries, err := readHeader(b[8 : 8+n])
+	if err != nil {
+		return nil, err
 	}
-	if n > uint64(len(b)-8) {
-		return nil,
-			&FormatError{Problem: fmt.Sprintf("the header's length is %d bytes, but only %d follow (is the file truncated?)", n,
-				len(b)-8)}
+	if err := check(f, entries, int64(len(data)), 8+n); err != nil {
+		return nil, err
 	}
-	header, data := b[8:8+n], b[8+n:]
+	for i, e := range entries {
+		f.Tensors[i].Data = data[e.begin:e.end:e.end]
+	}
+	f.sortTensors()
+	return f, nil
+}
+
+// readHeader reads a header, without its length.
+func readHeader(header []byte) (*File, []entry, error) {
 	if len(header) == 0 || header[0] != '{' {
-		return nil, &FormatError{Offset: 8, Problem: "the header does not start with '{'"}
+		return nil, nil, &FormatError{Offset: 8, Problem: "the header does not start with '{'"}
 	}
 	if !utf8.Valid(header) {
 		i := 0
@@ -86,22 +90,14 @@ func Decode(b []byte) (*File, error) {
 			}
 			i += size
 		}
-		return nil, &FormatError{Offset: int64(8 + i), Problem: "the header is not valid UTF-8"}
+		return nil, nil, &FormatError{Offset: int64(8 + i), Problem: "the header is not valid UTF-8"}
 	}
 
 	// A token decoder, because unmarshalling into maps silently keeps the last
 	// of two equal keys.
 	p := &parser{dec: json.NewDecoder(bytes.NewReader(header))}
 	p.dec.UseNumber()
-	f, entries, err := p.header()
-	if err != nil {
-		return nil, err
-	}
-	if err := place(f, entries, data, int64(8+n)); err != nil {
-		return nil, err
-	}
-	f.sortTensors()
-	return f, nil
+	return p.header()
 }
 
 // entry is what the header says about the tensor of the same index.
@@ -110,9 +106,9 @@ type entry struct {
 	offset     int64 // of the header's entry, for error messages
 }
 
-// place gives each tensor its slice of data and checks that the tensors tile
-// it exactly. dataStart is the file offset of the first byte of data.
-func place(f *File, entries []entry, data []byte, dataStart int64) error {
+// check checks that the tensors tile exactly the size bytes of data. dataStart
+// is the file offset of the first of them.
+func check(f *File, entries []entry, size, dataStart int64) error {
 	order := make([]int, len(entries))
 	for i, e := range entries {
 		order[i] = i
@@ -123,20 +119,19 @@ func place(f *File, entries []entry, data []byte, dataStart int64) error {
 		if problem := unknown(t.DType); problem != "" {
 			return &FormatError{Offset: e.offset, Problem: fmt.Sprintf("tensor %q %s", t.Name, problem), Unknown: true}
 		}
-		size, problem := byteSize(t.DType, t.Shape)
+		takes, problem := byteSize(t.DType, t.Shape)
 		switch {
 		case problem != "":
 			return refuse("%s", problem)
 		case e.begin > e.end:
 			return refuse("has data_offsets [%d, %d], which end before they begin", e.begin, e.end)
-		case e.end > len(data):
+		case int64(e.end) > size:
 			return refuse("has data_offsets [%d, %d], but the file has only %d bytes of data (is it truncated?)", e.begin, e.end,
-				len(data))
-		case e.end-e.begin != size:
+				size)
+		case e.end-e.begin != takes:
 			return refuse("has data_offsets [%d, %d], that is %d bytes, but %s of shape %v takes %d", e.begin, e.end,
-				e.end-e.begin, t.DType, t.Shape, size)
+				e.end-e.begin, t.DType, t.Shape, takes)
 		}
-		t.Data = data[e.begin:e.end:e.end]
 	}
 	sort.Slice(order, func(i, j int) bool {
 		a, b := entries[order[i]], entries[order[j]]
@@ -158,9 +153,9 @@ func place(f *File, entries []entry, data []byte, dataStart int64) error {
 		}
 		at = e.end
 	}
-	if at < len(data) {
+	if int64(at) < size {
 		return &FormatError{Offset: dataStart + int64(at),
-			Problem: fmt.Sprintf("%d bytes are left over after the last tensor", len(data)-at)}
+			Problem: fmt.Sprintf("%d bytes are left over after the last tensor", size-int64(at))}
 	}
 	return nil
 }

@@ -162,3 +162,24 @@ func (t Tensor) Int64() (int64, error) {
 func FromInt64(name string, v int64) Tensor {
 	return Tensor{Name: name, DType: "I64", Shape: []int{}, Data: binary.LittleEndian.AppendUint64(nil, uint64(v))}
 }
+
+// Int64s returns a copy of the elements of a tensor of whole numbers. One beyond the range of an int64, and a tensor of
+// another type, is an error.
+func (t Tensor) Int64s() ([]int64, error) {
+	if err := t.check(); err != nil {
+		return nil, err
+	}
+	value := dtypes[t.DType].integer
+	if value == nil {
+		return nil, fmt.Errorf("tensor %q has dtype %s, expected whole numbers (%s)", t.Name, t.DType,
+			knownDTypes(func(d dtype) bool { return d.integer != nil }))
+	}
+	v := make([]int64, t.Len())
+	for i := range v {
+		var fits bool
+		if v[i], fits = value(t.Data, i); !fits {
+			return nil, fmt.Errorf("tensor %q has an element beyond the range of I64", t.Name)
+		}
+	}
+	return v, nil
+}

@@ -30,42 +30,68 @@ func Write(path string, f *File) error {
 // then the tensors in their order; the header is padded with spaces to a
 // multiple of 8 bytes, so that the data is aligned.
 func Encode(f *File) ([]byte, error) {
-	var h bytes.Buffer
-	h.Write(make([]byte, 8)) // the header's length, known at the end
-	h.WriteByte('{')
-	if f.Metadata != nil {
-		for k, v := range f.Metadata {
-			if !utf8.ValidString(k) || !utf8.ValidString(v) {
-				return nil, fmt.Errorf("metadata %q is not valid UTF-8", k)
-			}
-		}
-		fmt.Fprintf(&h, "%s:%s", quote(metadataKey), quote(f.Metadata))
-	}
-	seen := map[string]bool{metadataKey: true}
-	at := 0
+	list := make([]described, len(f.Tensors))
+	size := 0
 	for i, t := range f.Tensors {
 		if err := t.check(); err != nil {
 			return nil, err
 		}
-		switch {
-		case !utf8.ValidString(t.Name):
-			return nil, fmt.Errorf("tensor name %q is not valid UTF-8", t.Name)
-		case t.Name == metadataKey:
-			return nil, fmt.Errorf("a tensor can't be named %q", t.Name)
-		case seen[t.Name]:
-			return nil, fmt.Errorf("two tensors are named %q", t.Name)
+		list[i] = described{t.Name, t.DType, t.Shape, len(t.Data)}
+		size += len(t.Data)
+	}
+	head, err := header(f.Metadata, list)
+	if err != nil {
+		return nil, err
+	}
+	b := append(make([]byte, 0, len(head)+size), head...)
+	for _, t := range f.Tensors {
+		b = append(b, t.Data...)
+	}
+	return b, nil
+}
+
+// described is a tensor as the header has it.
+type described struct {
+	name, dtype string
+	shape       []int
+	size        int // bytes
+}
+
+// header is what is before the data.
+func header(metadata map[string]string, tensors []described) ([]byte, error) {
+	var h bytes.Buffer
+	h.Write(make([]byte, 8)) // the header's length, known at the end
+	h.WriteByte('{')
+	if metadata != nil {
+		for k, v := range metadata {
+			if !utf8.ValidString(k) || !utf8.ValidString(v) {
+				return nil, fmt.Errorf("metadata %q is not valid UTF-8", k)
+			}
 		}
-		seen[t.Name] = true
-		if i > 0 || f.Metadata != nil {
+		fmt.Fprintf(&h, "%s:%s", quote(metadataKey), quote(metadata))
+	}
+	seen := map[string]bool{metadataKey: true}
+	at := 0
+	for i, t := range tensors {
+		switch {
+		case !utf8.ValidString(t.name):
+			return nil, fmt.Errorf("tensor name %q is not valid UTF-8", t.name)
+		case t.name == metadataKey:
+			return nil, fmt.Errorf("a tensor can't be named %q", t.name)
+		case seen[t.name]:
+			return nil, fmt.Errorf("two tensors are named %q", t.name)
+		}
+		seen[t.name] = true
+		if i > 0 || metadata != nil {
 			h.WriteByte(',')
 		}
-		shape := t.Shape
+		shape := t.shape
 		if shape == nil {
 			shape = []int{}
 		}
-		fmt.Fprintf(&h, `%s:{"dtype":%s,"shape":%s,"data_offsets":[%d,%d]}`, quote(t.Name), quote(t.DType), quote(shape), at,
-			at+len(t.Data))
-		at += len(t.Data)
+		fmt.Fprintf(&h, `%s:{"dtype":%s,"shape":%s,"data_offsets":[%d,%d]}`, quote(t.name), quote(t.dtype), quote(shape), at,
+			at+t.size)
+		at += t.size
 	}
 	h.WriteByte('}')
 	for h.Len()%8 != 0 {
@@ -75,13 +101,8 @@ func Encode(f *File) ([]byte, error) {
 	if n > maxHeader {
 		return nil, fmt.Errorf("the header would take %d bytes, at most %d are allowed", n, maxHeader)
 	}
-	b := make([]byte, 0, h.Len()+at)
-	b = append(b, h.Bytes()...)
-	binary.LittleEndian.PutUint64(b, uint64(n))
-	for _, t := range f.Tensors {
-		b = append(b, t.Data...)
-	}
-	return b, nil
+	binary.LittleEndian.PutUint64(h.Bytes(), uint64(n))
+	return h.Bytes(), nil
 }
 
 // quote gives v as JSON. Only strings, maps of strings and lists of numbers

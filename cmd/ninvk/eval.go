@@ -90,7 +90,7 @@ func (c evalCommand) Run(ctx context.Context) error {
 	if math.IsNaN(e.Loss) || math.IsInf(e.Loss, 0) {
 		return &models.WeightsError{Path: n.Path, Problem: fmt.Sprintf("with these weights the loss is %v: their outputs are not numbers to compare", e.Loss)}
 	}
-	confusion := train.Confusion(verdicts, len(n.Classes))
+	confusion := train.NewConfusion(verdicts, len(n.Classes)).Matrix()
 	classes := perClass(n.Classes, confusion)
 	if c.Out != "" {
 		if err := c.draw(n, e, confusion, verdicts, split); err != nil {

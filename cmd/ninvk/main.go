@@ -35,7 +35,8 @@ type cli struct {
 	Data     struct {
 		Fetch  fetchCommand  `cmd:"" help:"Obtain CIFAR-10, each file checked by SHA-256."`
 		Verify verifyCommand `cmd:"" help:"Check the files of a folder against the official checksums."`
-	} `cmd:"" help:"Obtain and check CIFAR-10."`
+		Pack   packCommand   `cmd:"" help:"Decode and fit the images of a data set once, into one file that --data takes."`
+	} `cmd:"" help:"Obtain, check and pack data sets."`
 	Train   trainCommand `cmd:"" help:"Train a network; draws its accuracy and keeps weights that PyTorch can load."`
 	Recipes struct {
 		List recipesListCommand `cmd:"" default:"1" help:"List the recipes, each with a line about it."`

@@ -11,14 +11,18 @@ import (
 	"ninvk/cifar10"
 	"ninvk/dataset"
 	"ninvk/dataset/archive"
+	"ninvk/dataset/cifar"
 	"ninvk/dataset/folder"
+	"ninvk/dataset/idx"
+	"ninvk/dataset/packed"
 	"ninvk/gpu"
 	"ninvk/models"
 	"ninvk/train"
 )
 
 // formats are what --data takes, in the order in which they are tried.
-var formats = withArchives([]dataset.Format{cifar10.Data, folder.Table, folder.Format})
+var formats = withArchives([]dataset.Format{cifar10.Data, cifar.Binary100, cifar.Pickles10, cifar.Pickles100, idx.Format,
+	packed.Format, folder.Table, folder.Format})
 
 func withArchives(formats []dataset.Format) []dataset.Format {
 	return append(formats, archive.Format(formats))
@@ -51,10 +55,6 @@ func openData(name string, o dataset.Options) (*dataset.Set, error) {
 	d, err := namedData(name, o)
 	if err != nil {
 		return nil, err
-	}
-	if !d.Named {
-		fmt.Fprintf(os.Stderr, "%s has no %s, which names the classes: CIFAR-10's %d are assumed\n", d.Name,
-			cifar10.ClassesFile, len(d.Classes))
 	}
 	for _, note := range append([]string{d.Format}, d.Notes...) {
 		fmt.Fprintf(os.Stderr, "%s: %s\n", shown(d.Name), note)
