@@ -6,7 +6,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"text/tabwriter"
 
 	"ninvk/dataset"
 	"ninvk/models"
@@ -28,12 +27,18 @@ type evalCommand struct {
 	NoTune  bool   `help:"Take the usual kernels rather than the measured choice, and measure none."`
 	Out     string `help:"Draw the confusion matrix (confusion.png) and the worst mistakes (mistakes.png) into this folder." placeholder:"DIR"`
 	JSON    bool   `help:"Print an object that machines read."`
+
+	Mistakes int  `default:"25" help:"How many of the worst mistakes are told (--json), the first hundred of them drawn (--out)." placeholder:"N"`
+	All      bool `help:"List all classes, also where they are many."`
 }
 
 // Run evaluates.
 func (c evalCommand) Run(ctx context.Context) error {
 	if c.Batch < 1 {
 		return &train.UsageError{Flag: "--batch", Value: fmt.Sprint(c.Batch), Problem: "must be at least 1"}
+	}
+	if c.Mistakes < 0 {
+		return &train.UsageError{Flag: "--mistakes", Value: fmt.Sprint(c.Mistakes), Problem: "must be a number of images"}
 	}
 	n, err := c.described.open(c.Weights, c.Resize)
 	if err != nil {
@@ -90,34 +95,46 @@ func (c evalCommand) Run(ctx context.Context) error {
 	if math.IsNaN(e.Loss) || math.IsInf(e.Loss, 0) {
 		return &models.WeightsError{Path: n.Path, Problem: fmt.Sprintf("with these weights the loss is %v: their outputs are not numbers to compare", e.Loss)}
 	}
-	confusion := train.Confusion(verdicts, len(n.Classes))
-	classes := perClass(n.Classes, confusion)
+	confusion := train.NewConfusion(verdicts, len(n.Classes))
 	if c.Out != "" {
 		if err := c.draw(n, e, confusion, verdicts, split); err != nil {
 			return err
 		}
 	}
-	if c.JSON {
-		sum, err := n.SHA256()
-		if err != nil {
+	figures, macro, weighted := confusion.Figures()
+	classes := perClass(n.Classes, figures)
+	pairs := newConfused(confusion, n.Classes)
+	if !c.JSON {
+		line := fmt.Sprintf("%s: loss %.4f, accuracy %s", c.what(n, e), e.Loss, percent(e.Accuracy))
+		if len(classes) > train.MostPlain {
+			line += ", top-5 accuracy " + percent(e.Top5)
+		}
+		fmt.Fprintln(stdout, line)
+		if err := writeClasses(stdout, classes, newAverages(macro), newAverages(weighted), c.All); err != nil {
 			return err
 		}
-		return printJSON(map[string]any{
-			"model": n.Model, "split": c.Split, "images": e.Images, "loss": e.Loss, "accuracy": e.Accuracy,
-			"classes": classes, "confusion": confusion, "weights_sha256": sum, "flip": c.Flip,
-		})
+		return writeConfused(stdout, pairs)
 	}
-	fmt.Fprintf(stdout, "%s: loss %.4f, accuracy %s\n", c.what(n, e), e.Loss, percent(e.Accuracy))
-	t := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "class\timages\tcorrect\taccuracy")
-	for _, k := range classes {
-		accuracy := "-"
-		if k.Accuracy != nil {
-			accuracy = percent(*k.Accuracy)
-		}
-		fmt.Fprintf(t, "%s\t%d\t%d\t%s\n", k.Class, k.Images, k.Correct, accuracy)
+	sum, err := n.SHA256()
+	if err != nil {
+		return err
 	}
-	return t.Flush()
+	mistakes := []mistake{}
+	for _, v := range train.Worst(verdicts, c.Mistakes) {
+		mistakes = append(mistakes, newMistake(v, split.Name(v.Image), n.Classes))
+	}
+	out := map[string]any{
+		"model": n.Model, "split": c.Split, "images": e.Images, "loss": e.Loss, "accuracy": e.Accuracy,
+		"classes": classes, "macro": newAverages(macro), "weighted": newAverages(weighted), "confused": pairs,
+		"mistakes": mistakes, "weights_sha256": sum, "flip": c.Flip,
+	}
+	if len(classes) > train.MostPlain {
+		out["top5_accuracy"] = e.Top5
+	}
+	if len(classes) <= mostInMatrix {
+		out["confusion"] = confusion.Matrix()
+	}
+	return printJSON(out)
 }
 
 // sameClasses gives a network the names of the data set's classes where it has none of its own. Another number of
@@ -147,60 +164,48 @@ func (c evalCommand) what(n *models.Network, e train.Evaluation) string {
 	return of
 }
 
-// classFigures is how well a network does on one class.
-type classFigures struct {
-	Class    string   `json:"class"`
-	Index    int      `json:"index"`
-	Images   int      `json:"images"`
-	Correct  int      `json:"correct"`
-	Accuracy *float64 `json:"accuracy"` // nil: no images
-}
-
-func perClass(names []string, confusion [][]int) []classFigures {
-	out := make([]classFigures, len(names))
-	for i, row := range confusion {
-		f := classFigures{Class: names[i], Index: i, Correct: row[i]}
-		for _, n := range row {
-			f.Images += n
-		}
-		if f.Images > 0 {
-			a := float64(f.Correct) / float64(f.Images)
-			f.Accuracy = &a
-		}
-		out[i] = f
-	}
-	return out
-}
-
 // What --out is drawn as.
 const (
 	confusionFile = "confusion.png"
 	mistakesFile  = "mistakes.png"
-	mostMistakes  = 25
+	mostDrawn     = 100
 	mistakeSize   = 160 // pixels a side of an image
 )
 
 // draw writes the pictures of an evaluation.
-func (c evalCommand) draw(n *models.Network, e train.Evaluation, confusion [][]int, verdicts []train.Verdict, split dataset.Split) error {
+func (c evalCommand) draw(n *models.Network, e train.Evaluation, confusion train.Confusion, verdicts []train.Verdict,
+	split dataset.Split) error {
 	of := c.what(n, e)
-	matrix := picture.Matrix(fmt.Sprintf("%s: accuracy %s", of, percent(e.Accuracy)), n.Classes, confusion)
+	var counts []picture.Count
+	for p, images := range confusion.Images {
+		counts = append(counts, picture.Count{Row: p.True, Column: p.Predicted, N: images})
+	}
+	names := make([]string, len(n.Classes))
+	for i, name := range n.Classes {
+		names[i] = shown(name)
+	}
+	matrix := picture.Matrix(fmt.Sprintf("%s: accuracy %s", of, percent(e.Accuracy)), names, counts)
 	if err := picture.WritePNG(filepath.Join(c.Out, confusionFile), matrix); err != nil {
 		return err
 	}
 	var tiles []picture.Tile
-	for _, v := range train.Worst(verdicts, mostMistakes) {
+	for _, v := range train.Worst(verdicts, min(c.Mistakes, mostDrawn)) {
 		img, err := split.Image(v.Image)
 		if err != nil {
 			return err
 		}
 		tiles = append(tiles, picture.Tile{Image: picture.Square(img, mistakeSize), Caption: []picture.Line{
-			{Text: fmt.Sprintf("said %s %s", n.Classes[v.Predicted], wholePercent(v.Probability)), Color: picture.Wrong},
-			{Text: fmt.Sprintf("is %s, no. %d", n.Classes[v.True], v.Image)},
+			{Text: fmt.Sprintf("said %s %s", names[v.Predicted], wholePercent(v.Probability)), Color: picture.Wrong},
+			{Text: "is " + names[v.True]},
+			{Text: shown(split.Name(v.Image))},
 		}})
 	}
 	title := fmt.Sprintf("The %d worst mistakes: %s", len(tiles), of)
 	if len(tiles) == 0 {
 		title = "No mistakes: " + of
+		if e.Accuracy < 1 {
+			title = "Mistakes are not shown: " + of
+		}
 	}
 	if err := picture.WritePNG(filepath.Join(c.Out, mistakesFile), picture.Sheet(title, 5, tiles, nil)); err != nil {
 		return err
