@@ -37,7 +37,9 @@ func told(v float64) *float64 {
 	return &v
 }
 
-func newAverages(f train.Figures) averages { return averages{told(f.Precision), told(f.Recall), told(f.F1)} }
+func newAverages(f train.Figures) averages {
+	return averages{told(f.Precision), told(f.Recall), told(f.F1)}
+}
 
 func perClass(names []string, figures []train.Figures) []classFigures {
 	out := make([]classFigures, len(names))
@@ -145,8 +147,8 @@ func writeClasses(w io.Writer, classes []classFigures, macro, weighted averages,
 		b.WriteString("\n")
 	}
 	if len(listed) < len(classes) {
-		fmt.Fprintf(&b, "These are the classes with the lowest F1%s, of %d; --all lists all.\n",
-			map[bool]string{true: " and those with the highest"}[rest > 0], len(classes))
+		fmt.Fprintf(&b, "Of %d classes these have the lowest F1%s; --all lists all.\n", len(classes),
+			map[bool]string{true: " and the highest"}[rest > 0])
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

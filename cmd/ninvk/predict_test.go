@@ -294,6 +294,9 @@ func TestEvalDetails(t *testing.T) {
 		Confusion    [][]int
 		SHA256       string `json:"weights_sha256"`
 		Flip         bool
+		Macro        averages
+		Mistakes     []mistake
+		Confused     []confused
 	}
 	if err := json.Unmarshal([]byte(stdout), &got); code != 0 || err != nil {
 		t.Fatalf("exit code %d, %v\n%s%s", code, err, stdout, stderr)
@@ -327,18 +330,24 @@ func TestEvalDetails(t *testing.T) {
 	if math.Abs(got.Accuracy-float64(right)/60) > 1e-9 || len(got.Classes) != cifar10.Classes {
 		t.Errorf("accuracy %v, but %d of 60 are right", got.Accuracy, right)
 	}
+	wrong := 0
+	for _, p := range got.Confused {
+		wrong += p.Images
+	}
+	if wrong != 60-right || got.Macro.F1 == nil || len(got.Mistakes) != min(25, wrong) ||
+		strings.Contains(stdout, "top5") {
+		t.Errorf("%d of %d mistakes told by pairs, macro %+v, %d mistakes", wrong, 60-right, got.Macro, len(got.Mistakes))
+	}
+	for i, m := range got.Mistakes {
+		if m.True != cifar10.ClassNames[m.Image%10] && m.File == "" || m.True == m.Predicted ||
+			i > 0 && m.Loss > got.Mistakes[i-1].Loss || !(m.Probability > 0.1) || m.File == "" {
+			t.Errorf("mistake %d: %+v", i, m)
+		}
+	}
 	for _, name := range []string{confusionFile, mistakesFile} {
 		if size := imageSize(t, filepath.Join(dir, "drawn", "here", name)); size.X < 500 || size.Y < 300 {
 			t.Errorf("%s is %v", name, size)
 		}
-	}
-}
-
-// A class without images has no accuracy, rather than one that JSON can't hold.
-func TestPerClass(t *testing.T) {
-	got := perClass([]string{"a", "b"}, [][]int{{3, 1}, {0, 0}})
-	if *got[0].Accuracy != 0.75 || got[0].Images != 4 || got[1].Accuracy != nil || got[1].Images != 0 {
-		t.Errorf("%+v", got)
 	}
 }
 

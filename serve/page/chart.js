@@ -39,7 +39,7 @@ export class Chart {
     new ResizeObserver(() => this.draw()).observe(container);
   }
 
-  // set shows series: [{name, color: blue | pale | orange, points: [[x, y]…] by x, y null where there is none, dots}].
+  // set shows series: [{name, color: blue | pale | orange | green, points: [[x, y]…] by x, y null where there is none, dots}].
   set(series) {
     this.series = series;
     this.draw();

@@ -67,9 +67,11 @@ function showCurves() {
     {name: 'training, smoothed', color: 'blue', points: smoothed},
     {name: 'test', color: 'orange', points: epochs.map((e) => [e.step, e.test_loss]), dots: true},
   ]);
-  charts.accuracy.set(['train', 'test'].map((split) => ({
+  const accuracies = ['train', 'test'].map((split) => ({
     name: split === 'train' ? 'training' : 'test', color: split === 'train' ? 'blue' : 'orange', points: epochs.map((e) => [e.epoch, e[`${split}_accuracy`]]), dots: true,
-  })));
+  }));
+  if (hasTop5()) accuracies.push({name: 'test, top 5', color: 'green', points: epochs.map((e) => [e.epoch, e.test_top5]), dots: true});
+  charts.accuracy.set(accuracies);
   charts.pace.set([{name: 'images/s, smoothed', color: 'blue', points: rates}]);
   charts.rate.set([{name: 'learning rate', color: 'blue', points: steps.map((s) => [s[0], s[2]])}]);
 
@@ -82,6 +84,9 @@ function showCurves() {
   if (run) $('figure-rate-note').textContent = `schedule ${run.settings.schedule}`;
 }
 
+// hasTop5 says whether it is told how often the class is among the five likeliest: beyond ten classes.
+const hasTop5 = () => newest('test_top5') !== null;
+
 function showEpochs() {
   for (const split of ['test', 'train']) {
     const now = newest(`${split}_accuracy`);
@@ -89,14 +94,26 @@ function showEpochs() {
     $(`figure-${split}`).textContent = now ? percent(now[`${split}_accuracy`]) : '–';
     $(`figure-${split}-note`).textContent = !now ? 'not evaluated yet'
       : top.epoch === now.epoch ? `epoch ${now.epoch}, the best so far` : `epoch ${now.epoch}; best ${percent(top[`${split}_accuracy`])}`;
+    const five = newest(`${split}_top5`);
+    if (five) $(`figure-${split}-note`).textContent += `; top 5: ${percent(five[`${split}_top5`])}`;
   }
   if (!epochs.length) return;
   $('epochs').replaceChildren(...epochs.toReversed().map((e) => {
     const row = document.createElement('tr');
-    const cells = [e.epoch, e.learning_rate === null ? '–' : significant(e.learning_rate), fixed(e.train_loss, 4), fixed(e.test_loss, 4), percent(e.train_accuracy), percent(e.test_accuracy), pace(e.images_per_second), `${e.size}×${e.size}`, duration(e.seconds)];
+    const cells = [e.epoch, e.learning_rate === null ? '–' : significant(e.learning_rate), fixed(e.train_loss, 4), fixed(e.test_loss, 4), percent(e.train_accuracy), percent(e.test_accuracy), percent(e.test_top5), pace(e.images_per_second), `${e.size}×${e.size}`, duration(e.seconds)];
     for (const text of cells) row.insertCell().textContent = text;
+    row.cells[6].className = 'top5';
     return row;
   }));
+  document.body.classList.toggle('with-top5', hasTop5());
+}
+
+// named is a line with the name of a class; what there is no room for shows when it is pointed at.
+function named(name) {
+  const line = document.createElement('span');
+  line.textContent = `is ${name}`;
+  line.title = name;
+  return line;
 }
 
 function showSamples() {
@@ -118,10 +135,11 @@ function showSamples() {
       const ok = v.predicted === s.true;
       item.className = ok ? 'right' : 'wrong';
       said.textContent = `${ok ? '✓' : '✗'} ${run.classes[v.predicted]}`;
+      said.title = run.classes[v.predicted];
       note.textContent = percent(v.probability, 0);
-      if (!ok) note.append(document.createElement('br'), `is ${is}`);
+      if (!ok) note.append(named(is));
     } else {
-      note.textContent = `is ${is}`;
+      note.append(named(is));
     }
     item.append(said, note);
     return item;
