@@ -18,9 +18,10 @@ import (
 // Format is an archive of data of one of the formats given.
 func Format(formats []dataset.Format) dataset.Format {
 	return dataset.Format{
-		Name: "an archive of these (.tar, .tar.gz, .zip)",
-		Is:   isArchive,
-		Open: func(path string, o dataset.Options) (*dataset.Set, error) { return open(path, formats, o) },
+		Name:   "an archive of these (.tar, .tar.gz, .zip)",
+		Coarse: true, // where what is in it has both
+		Is:     isArchive,
+		Open:   func(path string, o dataset.Options) (*dataset.Set, error) { return open(path, formats, o) },
 	}
 }
 

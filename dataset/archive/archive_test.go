@@ -122,6 +122,9 @@ func files(t testing.TB, dir string) map[string]string {
 		if err != nil || d.IsDir() {
 			return err
 		}
+		if to, err := os.Stat(p); err != nil || to.IsDir() { // a link to a folder
+			return err
+		}
 		b, err := os.ReadFile(p)
 		if err != nil {
 			return err

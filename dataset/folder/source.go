@@ -51,3 +51,9 @@ func (s *source) Name(i int) string { return s.items[i].path }
 func (s *source) file(i int) string {
 	return locate(s.root, s.items[i].path)
 }
+
+// Describe is what the check found.
+func (s *source) Describe(i int) dataset.Facts {
+	f := s.facts[i]
+	return dataset.Facts{Width: int(f.W), Height: int(f.H), SHA256: f.Sum}
+}
