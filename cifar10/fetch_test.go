@@ -37,7 +37,7 @@ var (
 )
 
 func miniSum(name string) fileSum {
-	return fileSum{name, int64(len(miniData[name])), hexSum(miniData[name])}
+	return fileSum{Name: name, Size: int64(len(miniData[name])), SHA256: hexSum(miniData[name])}
 }
 
 type entry struct {
@@ -124,7 +124,7 @@ func options(t *testing.T, archive []byte) FetchOptions {
 	return FetchOptions{
 		Out:     filepath.Join(t.TempDir(), "data"),
 		files:   miniFiles,
-		archive: fileSum{"cifar-10-binary.tar.gz", int64(len(archive)), hexSum(archive)},
+		archive: fileSum{Name: "cifar-10-binary.tar.gz", Size: int64(len(archive)), SHA256: hexSum(archive)},
 	}
 }
 

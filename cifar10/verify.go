@@ -2,35 +2,34 @@ package cifar10
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 
 	"ninvk/dataset"
+	"ninvk/dataset/fetch"
 )
 
-// fileSum is a published file: its name, size in bytes and hex SHA-256.
-type fileSum struct {
-	Name   string
-	Size   int64
-	SHA256 string
-}
+// fileSum is a published file.
+type fileSum = fetch.File
 
 // officialFiles are the files of the binary version: training data in order,
 // the test file last.
 var officialFiles = []fileSum{
-	{"data_batch_1.bin", 30730000, "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5"},
-	{"data_batch_2.bin", 30730000, "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed"},
-	{"data_batch_3.bin", 30730000, "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67"},
-	{"data_batch_4.bin", 30730000, "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48"},
-	{"data_batch_5.bin", 30730000, "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add"},
-	{testName, 30730000, "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"},
+	{Name: "data_batch_1.bin", Size: 30730000,
+		SHA256: "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5"},
+	{Name: "data_batch_2.bin", Size: 30730000,
+		SHA256: "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed"},
+	{Name: "data_batch_3.bin", Size: 30730000,
+		SHA256: "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67"},
+	{Name: "data_batch_4.bin", Size: 30730000,
+		SHA256: "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48"},
+	{Name: "data_batch_5.bin", Size: 30730000,
+		SHA256: "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add"},
+	{Name: testName, Size: 30730000,
+		SHA256: "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"},
 }
 
 // officialSHA256 is Dataset.SHA256 of these files.
@@ -71,7 +70,7 @@ func verify(ctx context.Context, dir string, files []fileSum, progress func(done
 	for i, f := range files {
 		path := filepath.Join(dir, f.Name)
 		s := FileStatus{Name: f.Name}
-		sum, size, err := sumFile(ctx, path, func(n int64) {
+		sum, size, err := fetch.Sum(ctx, path, func(n int64) {
 			if progress != nil {
 				progress(before+min(n, f.Size), total)
 			}
@@ -100,44 +99,4 @@ func verify(ctx context.Context, dir string, files []fileSum, progress func(done
 		list[i] = s
 	}
 	return list, first
-}
-
-// sumFile returns a file's hex SHA-256 and its size.
-func sumFile(ctx context.Context, path string, progress func(int64)) (string, int64, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", 0, err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil {
-		return "", 0, err
-	} else if !info.Mode().IsRegular() {
-		return "", 0, errors.New("not a regular file")
-	}
-	h := sha256.New()
-	n, err := io.CopyBuffer(struct{ io.Writer }{h}, &meter{ctx: ctx, r: f, report: progress}, make([]byte, 1<<20))
-	if err != nil {
-		return "", 0, err
-	}
-	return hex.EncodeToString(h.Sum(nil)), n, nil
-}
-
-// meter is a reader that ends with its context and reports the bytes read.
-type meter struct {
-	ctx    context.Context
-	r      io.Reader
-	done   int64
-	report func(done int64)
-}
-
-func (m *meter) Read(p []byte) (int, error) {
-	if err := m.ctx.Err(); err != nil {
-		return 0, err
-	}
-	n, err := m.r.Read(p)
-	m.done += int64(n)
-	if m.report != nil && n > 0 {
-		m.report(m.done)
-	}
-	return n, err
 }

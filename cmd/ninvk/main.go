@@ -33,8 +33,8 @@ type cli struct {
 
 	Adapters adaptersCommand `cmd:"" help:"List the adapters of this machine and what they allow."`
 	Data     struct {
-		Fetch   fetchCommand   `cmd:"" help:"Obtain CIFAR-10, each file checked by SHA-256."`
-		Verify  verifyCommand  `cmd:"" help:"Check the files of a folder against the official checksums."`
+		Fetch   fetchCommand   `cmd:"" help:"Obtain a data set, each file checked by SHA-256."`
+		Verify  verifyCommand  `cmd:"" help:"Check the files of CIFAR-10, or a packed set, against their checksums."`
 		Pack    packCommand    `cmd:"" help:"Decode and fit the images of a data set once, into one file that --data takes."`
 		Inspect inspectCommand `cmd:"" help:"Tell what is in a data set: classes, sizes, duplicates, what is broken."`
 	} `cmd:"" help:"Obtain, check, look into and pack data sets."`
@@ -83,7 +83,8 @@ func main() {
 	var c cli
 	parser, err := kong.New(&c, kong.Name("ninvk"), kong.UsageOnError(),
 		kong.Description("Image classifiers trained on any GPU."),
-		kong.Vars{"models": strings.Join(models.Names(), ", "), "fraction": fmt.Sprint(dataset.DefaultValidation)}, kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		kong.Vars{"models": strings.Join(models.Names(), ", "), "sets": sets(),
+			"fraction": fmt.Sprint(dataset.DefaultValidation)}, kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		panic(err) // the declarations above contradict each other
 	}
