@@ -40,10 +40,15 @@ func small(tb testing.TB, batch int) (*nn.Net, *ops.Images, []nn.Entry) {
 	return n, images, entries
 }
 
-// stepper returns a function that trains one step, with everything recorded, compiled and allocated.
+// stepper returns a function that writes images and trains one step, with everything recorded, compiled and allocated.
 func stepper(tb testing.TB) func() {
 	n, images, entries := small(tb, 4)
+	next, pixels := 0, make([]byte, 2*3*8*8)
 	step := func() {
+		if err := images.Write(next, pixels); err != nil {
+			tb.Fatal(err)
+		}
+		next = 2 - next
 		if _, err := n.TrainStep(images, entries, 1, 0.01, 1); err != nil {
 			tb.Fatal(err)
 		}

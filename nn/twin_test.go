@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -135,9 +136,9 @@ func (t *twin) loss(g *Graph, out *Node, labels []int) float64 {
 }
 
 // tangled has every kind of layer and every way in which activations and gradients share memory.
-func tangled() (*Graph, *Node) {
+func tangled(channels int) (*Graph, *Node) {
 	g := NewGraph()
-	in := g.Input(3, 9, 9)
+	in := g.Input(channels, 9, 9)
 	x := g.Conv("stem", in, Conv{Channels: 8, Kernel: 3, Stride: 2, Pad: 1, ReLU: true})
 	x = g.MaxPool("pool", x, ops.MaxPool{K: 2, Stride: 1, Ceil: true})
 	for _, name := range []string{"dense1", "dense2"} { // joins in joins, read by normalisations
@@ -167,8 +168,10 @@ func TestGraphFollowsTwin(t *testing.T) {
 	for _, c := range []struct {
 		name, limits string
 		again        bool
+		channels     int
 	}{
 		{name: "plain"},
+		{name: "grey", channels: 1},
 		{name: "again", again: true},
 		{name: "parts", limits: "maxStorageBufferBindingSize=30720"},
 	} {
@@ -176,7 +179,7 @@ func TestGraphFollowsTwin(t *testing.T) {
 			forced(t, c.again)
 			t.Setenv(gpu.LimitsEnv, c.limits)
 			t.Setenv(ops.VariantEnv, naive)
-			g, out := tangled()
+			g, out := tangled(cmp.Or(c.channels, 3))
 			if err := g.Err(); err != nil {
 				t.Fatal(err)
 			}
@@ -222,7 +225,7 @@ func compareWithTwin(t *testing.T, g *Graph, out *Node, o Options) {
 		pixels[i] = byte(r.IntN(256))
 		w.x = append(w.x, float64(pixels[i])/255)
 	}
-	images, err := ops.UploadImages(d, "images", ops.Shape{C: 3, H: s.H, W: s.W}, pixels)
+	images, err := ops.UploadImages(d, "images", ops.Shape{C: s.C, H: s.H, W: s.W}, pixels)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,13 +1,17 @@
 package ops_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/go-gl/mathgl/mgl32"
 
+	"ninvk/dataset"
 	"ninvk/gpu"
 	"ninvk/ops"
 	"ninvk/ops/ref"
@@ -312,4 +316,81 @@ func TestAugmentRefuses(t *testing.T) {
 		}
 	}()
 	ops.BatchEntry(0, 0, mgl32.Mat3{0, 1, 0, 1, 0, 0, 0, 0, 1})
+}
+
+// pillow is what augment.py has Pillow make of images.
+type pillow struct {
+	Resize []struct {
+		C, W, H, Out int
+		Box          [4]float64 // left, top, right, bottom
+		Pixels       []byte
+	}
+	Enhance []struct {
+		What    string
+		C, Size int
+		Factor  float64
+		Pixels  []byte
+	}
+}
+
+// formula is the script's image.
+func formula(s ops.Shape) []byte {
+	p := make([]byte, 0, s.C*s.H*s.W)
+	for c := range s.C {
+		for y := range s.H {
+			for x := range s.W {
+				p = append(p, byte((3*x*x+5*y*y+x*y+85*c)/8))
+			}
+		}
+	}
+	return p
+}
+
+// TestAugmentIsPillows: the adapter and the twin make of images what Pillow does, within one of 255.
+func TestAugmentIsPillows(t *testing.T) {
+	var golden pillow
+	check(t, json.Unmarshal(must(os.ReadFile("ref/testdata/augment.json"))(t), &golden))
+	if len(golden.Resize) == 0 || len(golden.Enhance) == 0 {
+		t.Fatal("no goldens")
+	}
+	compare := func(name string, s ops.Shape, size int, v view, want []byte, exact bool) {
+		t.Helper()
+		pixels := formula(s)
+		images := must(ops.UploadImages(device(t), "image", s, pixels))(t)
+		defer images.Release()
+		got := augment(t, ops.Augment{Size: size}, images, []view{v})
+		twin := ref.View{C: s.C, H: s.H, W: s.W, Out: size, Map: v.m, Colour: v.colour}.Augment(pixels)
+		off := 0
+		for i, w := range want {
+			a, b := math.Round(255*float64(got[i])), math.Round(255*twin[i])
+			if math.Abs(a-float64(w)) > 1 || math.Abs(b-float64(w)) > 1 {
+				t.Fatalf("%s: value %d is %g, the twin has %g, Pillow %d", name, i, a, b, w)
+			}
+			if a != float64(w) {
+				off++
+			}
+		}
+		// Pillow's sums are of fixed-point weights and of float32; what is next to the border of two bytes may differ.
+		if off > max(3, len(want)/100) || exact && off > 0 {
+			t.Errorf("%s: %d of %d values are one off Pillow's", name, off, len(want))
+		}
+	}
+	for _, c := range golden.Resize {
+		name := fmt.Sprintf("%d×%d×%d, %v to %d", c.C, c.H, c.W, c.Box, c.Out)
+		left, top, across, down := c.Box[0], c.Box[1], c.Box[2]-c.Box[0], c.Box[3]-c.Box[1]
+		whole := across == float64(c.Out) && down == float64(c.Out) && left == math.Floor(left)
+		compare(name, ops.Shape{N: 1, C: c.C, H: c.H, W: c.W}, c.Out, view{m: resized(c.Out, left, top, across, down)}, c.Pixels, whole)
+	}
+	for _, c := range golden.Enhance {
+		s := ops.Shape{N: 1, C: c.C, H: c.Size, W: c.Size}
+		grey := dataset.Grey(dataset.Shape{C: c.C, H: c.Size, W: c.Size}, formula(s))
+		factors := map[string]float64{"Brightness": 1, "Contrast": 1, "Color": 1}
+		factors[c.What] = c.Factor
+		m := dataset.Colours(factors["Brightness"], factors["Contrast"], factors["Color"], grey)
+		v := view{m: resized(c.Size, 0, 0, float64(c.Size), float64(c.Size)), colour: &[12]float64{}}
+		for i := range v.colour {
+			v.colour[i] = float64(m.At(i/4, i%4))
+		}
+		compare(fmt.Sprintf("%s %g of %d channels", c.What, c.Factor, c.C), s, c.Size, v, c.Pixels, c.Factor == 1)
+	}
 }

@@ -248,6 +248,8 @@ func (t *table) convolutions() {
 		{n: 1, h: 32, w: 32, o: Conv{C: 3, M: 10, K: 5, Stride: 1, Pad: 2, ReLU: true}},
 		{n: 1, h: 32, w: 32, o: Conv{C: 3, M: 5, K: 11, Stride: 4, Pad: 0}},
 		{n: 1, h: 11, w: 13, o: Conv{C: 1, M: 3, K: 11, Stride: 1, Pad: 2}},
+		{n: 2, h: 7, w: 5, o: Conv{C: 1, M: 32, K: 5, Stride: 1, Pad: 2, ReLU: true}}, // the first layer of networks for grey images
+		{n: 2, h: 9, w: 7, o: Conv{C: 1, M: 16, K: 7, Stride: 2, Pad: 3}, noBias: true},
 		{n: 65, h: 32, w: 32, o: Conv{C: 3, M: 5, K: 3, Stride: 1, Pad: 1}}, // more pixels than some drivers make loop passes
 		{n: 65, h: 7, w: 5, o: Conv{C: 3, M: 40, K: 3, Stride: 1, Pad: 1}},  // output groups beyond one tile
 		{n: 65, h: 7, w: 5, o: Conv{C: 40, M: 3, K: 3, Stride: 1, Pad: 1}},

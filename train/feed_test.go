@@ -33,7 +33,7 @@ func TestFeedsGiveTheSame(t *testing.T) {
 		return func(c *Config) {
 			size := 16
 			c.Model, c.Resize, c.Stream = "lenet5", &size, stream
-			c.Batch, c.Epochs, c.EvalEvery, c.EvalTrain, c.Augment = 64, 2, 1, 100, "flip-crop"
+			c.Batch, c.Epochs, c.EvalEvery, c.EvalTrain, c.Augment = 64, 2, 1, 100, "flip-crop,color"
 			c.Sizes, c.EMA, c.Dropout = "", 0, floatPtr(OwnDropout)
 		}
 	}

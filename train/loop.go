@@ -224,7 +224,11 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if j.Resume != nil && j.Resume.Checkpoint != nil {
 		done = j.Resume.Checkpoint.Step
 	}
-	if l.trainFeed, err = l.feed("training", j.Data.Train, c.Batch); err == nil {
+	training := j.Data.Train
+	if augment&dataset.AugmentColor != 0 {
+		training, l.greys = training.Measured()
+	}
+	if l.trainFeed, err = l.feed("training", training, c.Batch); err == nil {
 		l.testFeed, err = l.feed("test", j.Data.Test, c.Part())
 	}
 	l.dropImages()  // before there is more on the adapter
@@ -519,6 +523,7 @@ type loop struct {
 	trainFeed     *Feed
 	reading       reading
 	testFeed      *Feed
+	greys         []float32     // mean grey levels of the training images, where their colours are varied
 	samples       []image.Image // the first ObservedImages of the test split
 
 	info       RunInfo
@@ -627,8 +632,12 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 			return err
 		}
 		for k, i := range batch {
-			m := dataset.Transform(c.Seed, epoch, i, l.augment, l.fit, l.Data.Train.Shape, size)
-			entries = append(entries, ops.BatchEntry(places[k], uint32(l.Data.Train.Labels[i]), m))
+			var grey float32
+			if l.greys != nil {
+				grey = l.greys[i]
+			}
+			v := dataset.Transform(c.Seed, epoch, i, l.augment, l.fit, l.Data.Train.Shape, size, grey)
+			entries = append(entries, ops.BatchEntry(places[k], uint32(l.Data.Train.Labels[i]), v.Map).Coloured(v.Colour))
 		}
 		rate := l.schedule.LR(c.LR, Moment{l.step, total, epoch - 1, c.Epochs, losses}) * l.rateFactor()
 		key := rng.New(c.Seed, "dropout", uint64(l.step), 0).Uint32()

@@ -22,7 +22,7 @@ import (
 // resumeRecipe is a run that has everything a resumed one must take up again: shuffled, augmented, with dropout, momentum, batch normalisation, a schedule
 // over the steps, a smaller last batch, and evaluations every other epoch.
 func resumeRecipe(c *Config) {
-	c.Batch, c.Epochs, c.EvalEvery, c.Dropout, c.Augment, c.Schedule, c.Seed = 8, 3, 2, floatPtr(0.5), "flip-crop", "onecycle", 7
+	c.Batch, c.Epochs, c.EvalEvery, c.Dropout, c.Augment, c.Schedule, c.Seed = 8, 3, 2, floatPtr(0.5), "flip,random-resized-crop,color", "onecycle", 7
 }
 
 // stopAt interrupts a run when the result of a step comes in. The host may be some steps ahead by then.
