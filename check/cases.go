@@ -56,13 +56,18 @@ var names = []string{
 	"batch norm evaluation 1×3×7×5 relu",
 	"batch norm gradient 1×3×7×5 relu",
 	"batch norm gradient 8×192×1×1",
+	"batch norm weight gradient 1×3×7×5 relu",
+	"batch norm bias gradient 1×3×7×5 relu",
+	"batch norm frozen gradient 1×3×7×5 relu",
 	"pairs forward 130×10",
 	"cross entropy forward and gradient 65×10 smoothing 0.1",
+	"cross entropy forward and gradient 65×10 smoothing 0.1 weighted",
 	"gradnorm forward 6 clip 0.5",
 	"gradnorm forward 70001 clip 0",
 	"average update 6 rate 0.001",
 	"sgd 1 steps 1031 rate 0.001 momentum 0.9 decay 0.01 nesterov true",
 	"sgd 10 steps 1031 rate 0.001 momentum 0.9 decay 0.0005 nesterov false",
+	"sgd 10 steps 1031 rate 0.001 momentum 0.9 decay 0.01 nesterov true scale 0.1 from 512",
 }
 
 // Cases are the checked entries of the table, variant by variant; of these only the ones whose name contains only.

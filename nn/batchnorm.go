@@ -33,7 +33,7 @@ func (batchNorm) params(in []ops.Shape) []ParamSpec {
 
 func (l batchNorm) traits([]ops.Shape) traits {
 	need := func(r *ops.Recorder, in ops.Shape, _ bool) (ops.Need, error) { return l.operator.Need(r, in), nil }
-	return traits{centresGrad: true, needsInput: true, gradAt: first, aux: l.operator.NormBytes, need: need, again: l.again}
+	return traits{centresGrad: true, needsInput: true, forParams: !l.operator.ReLU, gradAt: first, aux: l.operator.NormBytes, need: need, again: l.again}
 }
 
 func (l batchNorm) op() any                          { return l.operator }
@@ -47,6 +47,7 @@ func (l batchNorm) where(r *recorder, b *bound) ops.BatchNormParams {
 }
 
 func (l batchNorm) forward(r *recorder, b *bound, train bool) error {
+	train = train && !b.still // else it keeps its statistics, and normalises by them
 	flops := 2.0
 	touched := []ops.Tensor{b.in[0], b.out}
 	if train { // the statistics need a pass of their own
@@ -63,6 +64,17 @@ func (l batchNorm) again(r *recorder, b *bound) error {
 }
 
 func (l batchNorm) backward(r *recorder, b *bound) error {
-	r.pass(b, inputGradPass, 12*float64(b.out.Elements()), b.in[0], b.dOut, b.in[0], b.dOut, b.dOut)
-	return l.operator.Grad(r.Recorder, b.in[0], l.where(r, b), b.dOut)
+	where, elements := l.where(r, b), float64(b.out.Elements())
+	if b.still {
+		r.pass(b, inputGradPass, 2*elements, b.dOut, b.dOut)
+		return l.operator.RunningGrad(r.Recorder, b.in[0], where, b.dOut)
+	}
+	where.Weight, where.Bias = b.grad(b.params, 0), b.grad(b.params, 1)
+	wantInput := b.dIn[0].Buf != nil
+	if wantInput {
+		r.pass(b, inputGradPass, 12*elements, b.in[0], b.dOut, b.in[0], b.dOut, b.dOut)
+	} else {
+		r.pass(b, weightGradPass, 6*elements, b.in[0], b.dOut)
+	}
+	return l.operator.Grad(r.Recorder, b.in[0], where, b.dOut, wantInput)
 }

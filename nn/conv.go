@@ -46,7 +46,7 @@ func (l conv) params([]ops.Shape) []ParamSpec {
 
 func (l conv) traits([]ops.Shape) traits {
 	o := l.operator
-	return traits{needsInput: true, needsOutput: o.ReLU, relu: o.ReLU, need: o.Need, masksInput: o.MasksInputGrad}
+	return traits{needsInput: true, forParams: true, needsOutput: o.ReLU, relu: o.ReLU, need: o.Need, masksInput: o.MasksInputGrad}
 }
 
 func (l conv) op() any       { return l.operator }
@@ -56,17 +56,13 @@ func (l conv) multiplyAdds(in []ops.Shape) float64 { return l.operator.Flops(in[
 
 func (l conv) visit(n *Node, v Visitor) error { return v.Conv(n, l.operator) }
 
-// bias is where the bias is; of length 0 without one.
-func (l conv) bias(b *bound) ops.Param {
-	if l.options.NoBias {
-		return ops.Param{}
-	}
-	return b.params[1]
-}
-
 func (l conv) forward(r *recorder, b *bound, _ bool) error {
 	r.pass(b, forwardPass, l.operator.Flops(b.in[0].Shape), b.in[0], r.weight(b.params[0]), b.out)
-	return l.operator.Forward(r.Recorder, b.in[0], b.params[0], l.bias(b), b.out)
+	var bias ops.Param // of length 0 without one
+	if !l.options.NoBias {
+		bias = b.params[1]
+	}
+	return l.operator.Forward(r.Recorder, b.in[0], b.params[0], bias, b.out)
 }
 
 func (l conv) backward(r *recorder, b *bound) error {
@@ -75,12 +71,16 @@ func (l conv) backward(r *recorder, b *bound) error {
 	if l.operator.ReLU && !b.masked {
 		y = &b.out
 	}
-	r.pass(b, weightGradPass, flops, b.in[0], b.dOut, r.weight(b.params[0]))
-	bias := l.bias(b)
-	if b.centred && !l.operator.ReLU {
-		bias = ops.Param{} // its gradient is zero, as the buffer of gradients is from the start
+	weight, bias := b.grad(b.params, 0), ops.Param{}
+	if !l.options.NoBias && !(b.centred && !l.operator.ReLU) { // else the bias's is 0, as gradients are from the start
+		bias = b.grad(b.params, 1)
 	}
-	if err := l.operator.WeightGrad(r.Recorder, b.in[0], b.dOut, y, b.params[0], bias); err != nil {
+	if weight.Len > 0 {
+		r.pass(b, weightGradPass, flops, b.in[0], b.dOut, r.weight(b.params[0]))
+	} else {
+		r.pass(b, weightGradPass, float64(b.out.Elements()), b.dOut)
+	}
+	if err := l.operator.WeightGrad(r.Recorder, b.in[0], b.dOut, y, weight, bias); err != nil {
 		return err
 	}
 	if b.dIn[0].Buf == nil {

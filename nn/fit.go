@@ -97,7 +97,7 @@ func (n *Net) needs(b int) (ops.Need, error) {
 		if x.traits.need == nil {
 			continue
 		}
-		one, err := x.traits.need(r, x.inputs[0].batch(b), n.Options.Train)
+		one, err := x.traits.need(r, x.inputs[0].batch(b), n.Options.Train && n.learning.reached[x.id])
 		if err != nil {
 			return need, fmt.Errorf("layer %s: %w", x.Name, err)
 		}
@@ -105,9 +105,6 @@ func (n *Net) needs(b int) (ops.Need, error) {
 	}
 	return need, nil
 }
-
-// parameterBytes is the memory of all parameters.
-func (n *Net) parameterBytes() uint64 { return 4 * uint64(n.placed.trained()+n.placed.running) }
 
 // plannedFor is the memory for b images at a time.
 func (n *Net) plannedFor(b int) uint64 {
@@ -121,17 +118,19 @@ func (n *Net) plannedFor(b int) uint64 {
 // plannedBytes is the memory of a plan and of its kernels with the parameters, and in training their gradients, momenta
 // and averages.
 func (n *Net) plannedBytes(p *plan, need ops.Need) uint64 {
-	copies := uint64(1)
+	all, trained := n.placed.floats()
+	values, changes := 1, 0 // sets of all parameters, and of what goes with those that are trained
 	if n.Options.Train {
-		copies += 2
+		changes = 2
 		if n.averaging() {
-			copies++
+			values++
 		}
 		if n.Options.inParts() {
-			copies++
+			changes++
 		}
 	}
-	return p.bytes() + copies*n.parameterBytes() + need.Scratch.Bytes() + need.Unfolded + need.Partial
+	floats := values*(all+n.placed.running) + changes*trained
+	return p.bytes() + 4*uint64(floats) + need.Scratch.Bytes() + need.Unfolded + need.Partial
 }
 
 // PlannedBytes is the memory the network asks the adapter for: activations, parameters, in training their gradients and
@@ -145,7 +144,7 @@ func TrainingBytes(g *Graph, out *Node, b int) uint64 {
 	for _, h := range g.heads {
 		ends = append(ends, h.Logits)
 	}
-	sum := g.makePlan(b, ends, true).bytes()
+	sum := g.makePlan(b, ends, g.learning(nil)).bytes()
 	for _, p := range g.Params() {
 		if p.Role != BatchesTracked {
 			sum += 3 * 4 * uint64(p.Len())

@@ -69,9 +69,10 @@ type traits struct {
 	overwrites  bool // in place, the output tells nothing of the first input's layer: that must not need its own output
 	needsInput  bool // backward reads the inputs
 	needsOutput bool // backward reads the output
-	centresGrad bool // the gradient of the (only) input sums to zero over the pixels of a channel
+	centresGrad bool // the gradient of the (only) input sums to zero over the pixels of a channel, where the layer is not still
 	marksReLU   bool // after a ReLU (bound.afterReLU), forward notes where the (only) input is 0, and backward masks its gradient
 	relu        bool // the output is that of a ReLU, and backward takes its gradient masked (bound.masked) or not
+	forParams   bool // backward reads the inputs for the gradients of parameters alone
 	cuts        bool // parameters may be cut along their first dimension, which is that of the output's channels
 
 	// gradAt says from which channel of the output's gradient on the gradient of input i lies there already, or comes to
@@ -192,18 +193,4 @@ func (g *Graph) leadingTo(ends ...*Node) []bool {
 		}
 	}
 	return wanted
-}
-
-// trained marks the layers at or before which there are parameters, so that they need a gradient.
-func (g *Graph) trained() []bool {
-	needs := make([]bool, len(g.nodes))
-	for i, n := range g.nodes {
-		for _, p := range n.params {
-			needs[i] = needs[i] || p.Trained()
-		}
-		for _, in := range n.inputs {
-			needs[i] = needs[i] || needs[in.id]
-		}
-	}
-	return needs
 }

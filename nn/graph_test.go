@@ -79,13 +79,21 @@ func forced(t *testing.T, again bool) {
 	}
 }
 
+// trainedIf is what training changes, nil where nothing is trained.
+func trainedIf(g *Graph, train bool) *learning {
+	if !train {
+		return nil
+	}
+	return g.learning(nil)
+}
+
 // Storages in one place must not be alive at the same time, and those that one step touches are in different buffers.
 func TestPlanSharesNoLiveMemory(t *testing.T) {
 	for name, build := range networks(t) {
 		for _, train := range []bool{false, true} {
 			for _, again := range []bool{false, true} {
 				g, out := build()
-				p := g.plan(4, []*Node{out}, train, again, nil)
+				p := g.plan(4, []*Node{out}, trainedIf(g, train), again, nil)
 				shared := 0
 				for i, a := range p.storages {
 					if a.offset+a.size > p.buffers[a.buffer] || a.offset%256 != 0 {
@@ -120,7 +128,7 @@ func TestPlanSharesNoLiveMemory(t *testing.T) {
 // Layers write straight into a join of theirs, unless they read it too.
 func TestPlanJoins(t *testing.T) {
 	g, out := dense()
-	p := g.makePlan(4, []*Node{out}, true)
+	p := g.makePlan(4, []*Node{out}, g.learning(nil))
 	at := func(name string) home {
 		i := slices.IndexFunc(g.nodes, func(x *Node) bool { return x.Name == name })
 		return p.act[i]
@@ -144,7 +152,7 @@ func TestPlanKeeps(t *testing.T) {
 		t.Fatalf("node 4 is %s", sum.Name)
 	}
 	ends := []*Node{out}
-	without, with := g.makePlan(2, ends, false), g.makePlan(2, ends, false, sum)
+	without, with := g.makePlan(2, ends, nil), g.makePlan(2, ends, nil, sum)
 	if without.act[sum.id] != without.act[sum.id+1] {
 		t.Error("the ReLU after the sum does not work in place")
 	}
@@ -162,7 +170,7 @@ func TestPlanKeeps(t *testing.T) {
 // The input of a network has no gradient; everything that leads to a parameter has one.
 func TestPlanHasGradientsWhereNeeded(t *testing.T) {
 	g, out := branched()
-	p := g.makePlan(2, []*Node{out}, true)
+	p := g.makePlan(2, []*Node{out}, g.learning(nil))
 	for _, n := range g.nodes {
 		if has, want := p.grad[n.id] != nowhere, n.id > 0; has != want {
 			t.Errorf("layer %s: gradient planned %v, needed %v", n.Name, has, want)
@@ -177,7 +185,7 @@ func TestPlanHasGradientsWhereNeeded(t *testing.T) {
 func TestPlanRecomputes(t *testing.T) {
 	g, out := dense()
 	forced(t, true)
-	p := g.makePlan(64, []*Node{out}, true)
+	p := g.makePlan(64, []*Node{out}, g.learning(nil))
 	n := 0
 	for i, h := range p.again {
 		if h != nowhere {
@@ -190,7 +198,7 @@ func TestPlanRecomputes(t *testing.T) {
 	if n != 3 {
 		t.Errorf("%d outputs are computed once more, want those of 3 normalisations", n)
 	}
-	if with := g.plan(64, []*Node{out}, true, false, nil); p.bytes() >= with.bytes() {
+	if with := g.plan(64, []*Node{out}, g.learning(nil), false, nil); p.bytes() >= with.bytes() {
 		t.Errorf("%d bytes, %d without", p.bytes(), with.bytes())
 	}
 }
@@ -216,13 +224,13 @@ func TestPlace(t *testing.T) {
 	x = g.Linear("c", x, Linear{Outputs: 11, ReLU: true})
 	x = g.Linear("d", x, Linear{Outputs: 3})
 	const most = 400
-	p, err := g.place(most)
+	p, err := g.place(most, g.learning(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, n := range p.parts {
-		if n > most || n%4 != 0 {
-			t.Errorf("part %d has %d floats", i, n)
+		if n.floats > most || n.floats%4 != 0 || n.trained != n.floats {
+			t.Errorf("part %d is %+v", i, n)
 		}
 	}
 	var rows []int
@@ -244,10 +252,10 @@ func TestPlace(t *testing.T) {
 			t.Errorf("parameter %s of %d values is %d", q.Name, q.Len(), n)
 		}
 	}
-	if _, err := g.place(300); err == nil || !strings.Contains(err.Error(), "layer c: the parameters of four outputs") {
+	if _, err := g.place(300, g.learning(nil)); err == nil || !strings.Contains(err.Error(), "layer c: the parameters of four outputs") {
 		t.Errorf("error %v", err)
 	}
-	if _, err := g.place(8); err == nil || !strings.Contains(err.Error(), "layer a: its parameters") {
+	if _, err := g.place(8, g.learning(nil)); err == nil || !strings.Contains(err.Error(), "layer a: its parameters") {
 		t.Errorf("error %v", err)
 	}
 }

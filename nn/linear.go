@@ -41,7 +41,7 @@ func (l linear) params([]ops.Shape) []ParamSpec {
 
 func (l linear) traits([]ops.Shape) traits {
 	o := l.operator
-	return traits{needsInput: true, needsOutput: o.ReLU, relu: o.ReLU, need: o.Need, cuts: true}
+	return traits{needsInput: true, forParams: true, needsOutput: o.ReLU, relu: o.ReLU, need: o.Need, cuts: true}
 }
 
 func (l linear) op() any                             { return l.operator }
@@ -79,8 +79,13 @@ func (l linear) backward(r *recorder, b *bound) error {
 			part := b.out.Range(from, o.M)
 			y = &part
 		}
-		r.pass(b, weightGradPass, flops, b.in[0], dy, r.weight(params[0]))
-		if err := o.WeightGrad(r.Recorder, b.in[0], dy, y, params[0], params[1]); err != nil {
+		weight := b.grad(params, 0)
+		if weight.Len > 0 {
+			r.pass(b, weightGradPass, flops, b.in[0], dy, r.weight(params[0]))
+		} else {
+			r.pass(b, weightGradPass, float64(dy.Elements()), dy)
+		}
+		if err := o.WeightGrad(r.Recorder, b.in[0], dy, y, weight, b.grad(params, 1)); err != nil {
 			return err
 		}
 		if b.dIn[0].Buf == nil {

@@ -3,6 +3,7 @@ package nn
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"ninvk/gpu"
@@ -11,13 +12,16 @@ import (
 
 // Options say what a network is built for.
 type Options struct {
-	Batch     int // largest batch
-	Micro     int // most images computed at a time: a larger batch's gradients are added up; 0 for no such bound
-	Train     bool
-	Loss      ops.CrossEntropy
-	Clip      ops.GradNorm
-	Optimiser ops.SGD
-	Average   ops.Average // of weights and running statistics, which evaluation then uses
+	Batch int // largest batch
+	Micro int // most images computed at a time: a larger batch's gradients are added up; 0 for no such bound
+	Train bool
+	Loss  ops.CrossEntropy
+	// ClassWeights has training take the mean of the images' losses weighted by their classes; nil: all weigh the same
+	ClassWeights []float64
+	Clip         ops.GradNorm
+	Optimiser    ops.SGD
+	Rates        Rates       // of parameters that learn at another rate, or are frozen
+	Average      ops.Average // of weights and running statistics, which evaluation then uses
 	// Since is the steps of the run before its first with this size of images: the averages of the running statistics,
 	// which depend on it, begin anew there.
 	Since   int
@@ -43,9 +47,9 @@ type Net struct {
 	used    map[string]string
 	buffers []*gpu.Buffer
 
-	consumers []int     // by node
-	inferred  []bool    // nodes that evaluation runs
-	trained   []bool    // nodes that need a gradient
+	consumers []int  // by node
+	inferred  []bool // nodes that evaluation runs
+	learning  *learning
 	placed    placement // of the parameters
 	parts     []part
 	state     *gpu.Buffer // running statistics
@@ -59,6 +63,7 @@ type Net struct {
 	step     *gpu.Buffer
 	batch    *gpu.Buffer
 	labels   *gpu.Buffer
+	classes  *gpu.Buffer // weights of the classes; nil without
 	result   *gpu.Buffer
 	metrics  *gpu.Buffer // of the last batch
 	totals   *gpu.Buffer
@@ -70,7 +75,7 @@ type Net struct {
 	copyTape *gpu.Tape       // of a snapshot
 	copies   []*gpu.Readback // running statistics, weights and momenta of each part; then the averages, where there are any
 
-	stepWords [5]uint32 // what the adapter's step holds
+	stepWords stepWords
 }
 
 // kind is what a tape does.
@@ -160,6 +165,14 @@ func planned(d *gpu.Device, g *Graph, out *Node, o Options) (*Net, error) {
 			return nil, fmt.Errorf("layer %s: %d classes, the network has %d", h.Logits.Name, h.Logits.Shape.C, out.Shape.C)
 		}
 	}
+	if o.Train {
+		if err := o.Rates.check(g); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkClassWeights(o.ClassWeights, out.Shape.C); err != nil {
+		return nil, err
+	}
 	forced, err := ops.ForcedVariants()
 	if err != nil {
 		return nil, err
@@ -167,17 +180,30 @@ func planned(d *gpu.Device, g *Graph, out *Node, o Options) (*Net, error) {
 	n := &Net{
 		Graph: g, Options: o, dev: d, heads: heads, tapes: map[tapeKey]*gpu.Tape{},
 		choice: ops.Choice{Forced: forced, Tuned: o.Tuned}, used: map[string]string{},
-		inferred: g.leadingTo(append([]*Node{out}, o.Keep...)...), trained: g.trained(),
+		inferred: g.leadingTo(append([]*Node{out}, o.Keep...)...), learning: g.learning(o.Rates),
 	}
 	n.consumers = g.consumersAmong(g.leadingTo(append(n.ends(), o.Keep...)...))
 	n.plan = n.planFor(o.part())
 	l := d.Limits()
-	placed, err := g.place(int(min(l.MaxBufferSize, l.MaxStorageBufferBindingSize)/16) * 4)
+	placed, err := g.place(int(min(l.MaxBufferSize, l.MaxStorageBufferBindingSize)/16)*4, n.learning)
 	if err != nil {
 		return nil, n.tooLarge(err.Error(), func(*Net, int) bool { return false })
 	}
 	n.placed = *placed
 	return n, n.checkSizes()
+}
+
+// checkClassWeights says what can't be right about the weights of so many classes.
+func checkClassWeights(weights []float64, classes int) error {
+	if weights != nil && len(weights) != classes {
+		return fmt.Errorf("weights of %d classes, the network has %d", len(weights), classes)
+	}
+	for i, w := range weights {
+		if !(w >= 0) || math.IsInf(w, 0) {
+			return fmt.Errorf("class %d has the weight %v", i, w)
+		}
+	}
+	return nil
 }
 
 // ends are the outputs with a loss, the logits first.
@@ -191,7 +217,11 @@ func (n *Net) ends() []*Node {
 
 // planFor is the plan for b images computed at a time.
 func (n *Net) planFor(b int) *plan {
-	return n.Graph.makePlan(b, n.ends(), n.Options.Train, n.Options.Keep...)
+	var l *learning
+	if n.Options.Train {
+		l = n.learning
+	}
+	return n.Graph.makePlan(b, n.ends(), l, n.Options.Keep...)
 }
 
 func (n *Net) allocate() (err error) {
@@ -207,19 +237,19 @@ func (n *Net) allocate() (err error) {
 		n.buffers = append(n.buffers, buffer(fmt.Sprintf("activations %d", i), size))
 	}
 	n.parts = make([]part, len(n.placed.parts))
-	for i, floats := range n.placed.parts {
-		p, size := &n.parts[i], uint64(4*floats)
-		p.floats = floats
-		p.weights = buffer("weights", size)
-		if n.Options.Train {
-			p.grads = buffer("gradients", size)
-			p.velocity = buffer("momenta", size)
+	for i, layout := range n.placed.parts {
+		p := &n.parts[i]
+		p.layout = layout
+		p.weights = buffer("weights", uint64(4*layout.floats))
+		if trained := uint64(4 * layout.trained); n.Options.Train && trained > 0 {
+			p.grads = buffer("gradients", trained)
+			p.velocity = buffer("momenta", trained)
 			if n.Options.inParts() {
-				p.sums = buffer("sums of gradients", size)
+				p.sums = buffer("sums of gradients", trained)
 			}
 		}
 		if n.averaging() {
-			p.average = buffer("average weights", size)
+			p.average = buffer("average weights", uint64(4*layout.floats))
 		}
 	}
 	running := uint64(4 * n.placed.running)
@@ -232,11 +262,23 @@ func (n *Net) allocate() (err error) {
 	n.step = buffer("step", 256)
 	n.batch = buffer("batch", uint64(n.Options.part()*ops.BatchBytes))
 	n.labels = buffer("labels", uint64(4*n.Options.part()))
+	if n.Options.Train && n.Options.ClassWeights != nil {
+		n.classes = buffer("weights of the classes", uint64(4*len(n.Options.ClassWeights)))
+	}
 	n.result = buffer("results", uint64(8*n.Options.part()))
 	n.metrics = buffer("batch metrics", 16)
 	n.totals = buffer("totals", ops.TotalsBytes)
 	if err != nil {
 		return err
+	}
+	if n.classes != nil {
+		weights := make([]float32, len(n.Options.ClassWeights))
+		for i, w := range n.Options.ClassWeights {
+			weights[i] = float32(w)
+		}
+		if err := n.dev.Write(n.classes, 0, gpu.Bytes(weights)); err != nil {
+			return err
+		}
 	}
 	if n.need.Scratch.Width > 0 {
 		if n.scratch, err = ops.NewScratch(n.dev, n.need.Scratch); err != nil {
@@ -279,8 +321,8 @@ func (n *Net) Release() {
 	for _, p := range n.parts {
 		n.buffers = append(n.buffers, p.weights, p.grads, p.sums, p.velocity, p.average)
 	}
-	for _, b := range append(n.buffers, n.state, n.averageState, n.partial, n.unfolded, n.step, n.batch, n.labels, n.result,
-		n.metrics, n.totals) {
+	for _, b := range append(n.buffers, n.state, n.averageState, n.partial, n.unfolded, n.step, n.batch, n.labels, n.classes,
+		n.result, n.metrics, n.totals) {
 		b.Release()
 	}
 }

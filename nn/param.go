@@ -22,7 +22,7 @@ type ParamSpec struct {
 	Init  Init
 }
 
-// Trained says whether the optimiser updates the parameter.
+// Trained says whether the optimiser updates the parameter, unless it is frozen, see Rates.
 func (p ParamSpec) Trained() bool { return p.Role <= Scale }
 
 // Len is the number of values.

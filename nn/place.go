@@ -2,6 +2,7 @@ package nn
 
 import (
 	"fmt"
+	"slices"
 
 	"ninvk/gpu"
 	"ninvk/ops"
@@ -10,19 +11,37 @@ import (
 // Param is a parameter or running value with its place on the adapter.
 type Param struct {
 	ParamSpec
-	at []place // one behind the other its values; none for counts
+	Frozen bool    // see Rates
+	at     []place // one behind the other its values; none for counts
 }
 
-// place is a run of values: in a part of the parameters where trained, else in the running statistics.
+// Trained says whether the optimiser updates the parameter.
+func (p Param) Trained() bool { return p.ParamSpec.Trained() && !p.Frozen }
+
+// place is a run of values: in a part of the parameters, or in the running statistics.
 type place struct {
 	part int
 	ops.Param
 }
 
-// part is a piece of all trained parameters with what goes with them, each of which one binding holds.
+// part is a piece of all parameters with what goes with them, each of which one binding holds.
 type part struct {
-	floats                                  int
-	weights, grads, sums, velocity, average *gpu.Buffer // sums are of gradients, where a batch is computed in parts
+	layout
+	weights, average      *gpu.Buffer
+	grads, sums, velocity *gpu.Buffer // of those trained; sums are of gradients, where a batch is computed in parts
+}
+
+// layout is how the parameters of a part lie: first those that are trained, run by run.
+type layout struct {
+	floats  int // of all
+	trained int // of those that are trained, with which the part begins
+	runs    []run
+}
+
+// run is parameters with one factor of the learning rate.
+type run struct {
+	from, floats int
+	rate         float64
 }
 
 // piece says where the parameters of a run of a layer's outputs are: all in one part.
@@ -34,8 +53,9 @@ type piece struct {
 
 // placement is where all parameters of a graph are.
 type placement struct {
-	parts   []int     // floats of each
+	parts   []layout
 	running int       // floats of the running statistics
+	moving  int       // of those that training moves, with which they begin
 	params  []Param   // in the order of Graph.Params
 	pieces  [][]piece // of each node
 }
@@ -45,7 +65,7 @@ func floatsIn(n int) int { return (n + 3) &^ 3 }
 
 // place puts the parameters one behind the other into parts of at most most floats. Those of a layer stay together; where
 // they are more, they are cut by the layer's outputs, in fours, if the layer can have that.
-func (g *Graph) place(most int) (*placement, error) {
+func (g *Graph) place(most int, l *learning) (*placement, error) {
 	p := &placement{pieces: make([][]piece, len(g.nodes))}
 	room := 0 // in the last part
 	for _, x := range g.nodes {
@@ -55,7 +75,7 @@ func (g *Graph) place(most int) (*placement, error) {
 			continue
 		case all <= most:
 			if room < all {
-				p.parts, room = append(p.parts, 0), most
+				p.parts, room = append(p.parts, layout{}), most
 			}
 			room -= all
 			p.piece(x, 0, x.Shape.C)
@@ -73,12 +93,15 @@ func (g *Graph) place(most int) (*placement, error) {
 			}
 			for from := 0; from < outputs; from += rows {
 				to := min(from+rows, outputs)
-				p.parts = append(p.parts, 0)
+				p.parts = append(p.parts, layout{})
 				p.piece(x, from, to)
-				room = most - p.parts[len(p.parts)-1]
+				room = most - trainedFloats(x, outputs, to-from)
 			}
 		}
-		p.list(x)
+	}
+	p.arrange(g, l)
+	for _, x := range g.nodes {
+		p.list(x, l.rates)
 	}
 	return p, nil
 }
@@ -103,25 +126,76 @@ func (p *placement) piece(x *Node, from, to int) {
 		switch {
 		case s.Role == BatchesTracked:
 			at.Len = 0
-		case !s.Trained():
-			at.Offset = p.running
-			p.running += at.Len
-		default:
-			if x.Shape.C != to-from { // cut
-				at.Len = s.Len() / x.Shape.C * (to - from)
-			}
-			at.Offset = p.parts[last]
-			p.parts[last] += floatsIn(at.Len)
+		case s.Trained() && x.Shape.C != to-from: // cut
+			at.Len = s.Len() / x.Shape.C * (to - from)
 		}
 		q.params = append(q.params, at)
 	}
 	p.pieces[x.id] = append(p.pieces[x.id], q)
 }
 
+// arrange gives each parameter its place in its part: those with one factor of the learning rate lie one behind the
+// other, the frozen ones at the end; and so the running statistics, at the end those that training leaves as they are.
+func (p *placement) arrange(g *Graph, l *learning) {
+	type own struct {
+		rate float64
+		at   *ops.Param
+	}
+	params := make([][]own, len(p.parts))
+	var moving, resting []*ops.Param
+	for _, x := range g.nodes {
+		for j, q := range p.pieces[x.id] {
+			for i, s := range x.params {
+				at := &p.pieces[x.id][j].params[i]
+				switch {
+				case s.Role == BatchesTracked:
+				case s.Trained():
+					params[q.part] = append(params[q.part], own{l.rates.of(s), at})
+				case l.still[x.id]:
+					resting = append(resting, at)
+				default:
+					moving = append(moving, at)
+				}
+			}
+		}
+	}
+	for i, all := range params {
+		part := &p.parts[i]
+		var rates []float64
+		for _, o := range all {
+			if !slices.Contains(rates, o.rate) && o.rate != 0 {
+				rates = append(rates, o.rate)
+			}
+		}
+		for _, rate := range append(rates, 0) {
+			r := run{from: part.floats, rate: rate}
+			for _, o := range all {
+				if o.rate == rate {
+					o.at.Offset = part.floats
+					part.floats += floatsIn(o.at.Len)
+				}
+			}
+			r.floats = part.floats - r.from
+			if rate != 0 {
+				part.trained, part.runs = part.floats, append(part.runs, r)
+			}
+		}
+	}
+	for _, at := range moving {
+		at.Offset = p.moving
+		p.moving += at.Len
+	}
+	p.running = p.moving
+	for _, at := range resting {
+		at.Offset = p.running
+		p.running += at.Len
+	}
+}
+
 // list lists the parameters of a layer that has been placed.
-func (p *placement) list(x *Node) {
+func (p *placement) list(x *Node, r Rates) {
 	for i, s := range x.params {
-		param := Param{ParamSpec: s}
+		param := Param{ParamSpec: s, Frozen: r.frozen(s)}
 		for j, q := range p.pieces[x.id] {
 			if s.Role != BatchesTracked && (j == 0 || s.Trained()) {
 				param.at = append(param.at, place{q.part, q.params[i]})
@@ -131,13 +205,12 @@ func (p *placement) list(x *Node) {
 	}
 }
 
-// trained is the number of floats of all parts.
-func (p *placement) trained() int {
-	sum := 0
+// floats counts those of all parts, and of them those that are trained.
+func (p *placement) floats() (all, trained int) {
 	for _, n := range p.parts {
-		sum += n
+		all, trained = all+n.floats, trained+n.trained
 	}
-	return sum
+	return all, trained
 }
 
 // Params lists the parameters and running values.
@@ -150,7 +223,7 @@ func (n *Net) averaging() bool { return n.Options.Train && n.Options.Average.Dec
 func (n *Net) write(p Param, v []float32, home func(part int) *gpu.Buffer) error {
 	for _, at := range p.at {
 		part := at.part
-		if !p.Trained() {
+		if !p.ParamSpec.Trained() {
 			part = -1
 		}
 		if b := home(part); b != nil {
@@ -211,12 +284,20 @@ func (n *Net) ReadParams() ([][]float32, error) {
 	if err != nil {
 		return nil, err
 	}
-	return n.readParts(func(p *part) *gpu.Buffer { return p.weights }, state)
+	weights, err := n.readParts(func(p *part) (*gpu.Buffer, int) { return p.weights, p.floats })
+	if err != nil {
+		return nil, err
+	}
+	return n.placed.split(weights, state), nil
 }
 
 // ReadGrads reads the gradients of the last training step in the order of Params (nil where there is none).
 func (n *Net) ReadGrads() ([][]float32, error) {
-	return n.readParts(func(p *part) *gpu.Buffer { return p.summed() }, nil)
+	grads, err := n.readParts(func(p *part) (*gpu.Buffer, int) { return p.summed(), p.layout.trained })
+	if err != nil {
+		return nil, err
+	}
+	return n.placed.splitTrained(grads), nil
 }
 
 // summed is the buffer with the gradients of the whole batch.
@@ -227,34 +308,54 @@ func (p *part) summed() *gpu.Buffer {
 	return p.grads
 }
 
-func (n *Net) readParts(of func(*part) *gpu.Buffer, running []float32) ([][]float32, error) {
-	var trained [][]float32
+// readParts reads so many floats of a buffer of each part.
+func (n *Net) readParts(of func(*part) (*gpu.Buffer, int)) ([][]float32, error) {
+	out := make([][]float32, len(n.parts))
 	for i := range n.parts {
-		v, err := n.dev.ReadFloats(of(&n.parts[i]), n.parts[i].floats)
-		if err != nil {
+		b, floats := of(&n.parts[i])
+		if floats == 0 {
+			continue
+		}
+		var err error
+		if out[i], err = n.dev.ReadFloats(b, floats); err != nil {
 			return nil, err
 		}
-		trained = append(trained, v)
 	}
-	return n.placed.split(trained, running), nil
+	return out, nil
 }
 
-// split cuts the values of the trained parameters by part, and of the running ones where given, by parameter.
-func (p *placement) split(trained [][]float32, running []float32) [][]float32 {
+// split cuts the parameters by part, and the running values, by parameter.
+func (p *placement) split(parts [][]float32, running []float32) [][]float32 {
 	out := make([][]float32, len(p.params))
 	for i, x := range p.params {
-		for _, at := range x.at {
-			from, to := at.Offset, at.Offset+at.Len
-			switch {
-			case !x.Trained() && running != nil:
-				out[i] = running[from:to]
-			case !x.Trained():
-			case len(x.at) == 1:
-				out[i] = trained[at.part][from:to]
-			default:
-				out[i] = append(out[i], trained[at.part][from:to]...)
-			}
+		if x.ParamSpec.Trained() {
+			out[i] = x.of(parts)
+		} else if len(x.at) > 0 {
+			out[i] = running[x.at[0].Offset:][:x.at[0].Len]
 		}
 	}
 	return out
+}
+
+// splitTrained cuts what only trained parameters have; nil elsewhere.
+func (p *placement) splitTrained(parts [][]float32) [][]float32 {
+	out := make([][]float32, len(p.params))
+	for i, x := range p.params {
+		if x.Trained() {
+			out[i] = x.of(parts)
+		}
+	}
+	return out
+}
+
+// of are the parameter's values out of those of the parts.
+func (p Param) of(parts [][]float32) []float32 {
+	if len(p.at) == 1 {
+		return parts[p.at[0].part][p.at[0].Offset:][:p.at[0].Len]
+	}
+	var v []float32
+	for _, at := range p.at {
+		v = append(v, parts[at.part][at.Offset:][:at.Len]...)
+	}
+	return v
 }

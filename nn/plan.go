@@ -43,10 +43,9 @@ type planner struct {
 	*plan
 	g         *Graph
 	n         int
-	train     bool
-	used      []bool // nodes that run
-	consumers []int  // of each node, among those
-	trained   []bool // nodes that need a gradient
+	learning  *learning // nil where nothing is trained
+	used      []bool    // nodes that run
+	consumers []int     // of each node, among those
 	keep      []*Node
 
 	alias  []*Node // the node whose output a layer overwrites, or nil
@@ -64,29 +63,29 @@ type join struct {
 var recomputeFrom uint64 = 2 << 30
 
 // makePlan plans a batch of n images for the losses of ends, the first of which are the logits; the outputs of the nodes
-// in keep stay to the end.
-func (g *Graph) makePlan(n int, ends []*Node, train bool, keep ...*Node) *plan {
-	p := g.plan(n, ends, train, false, keep)
-	if train && p.bytes() >= recomputeFrom {
-		if q := g.plan(n, ends, train, true, keep); q.bytes() <= p.bytes()/8*7 {
+// in keep stay to the end. l is what training changes; nil: nothing is trained.
+func (g *Graph) makePlan(n int, ends []*Node, l *learning, keep ...*Node) *plan {
+	p := g.plan(n, ends, l, false, keep)
+	if l != nil && p.bytes() >= recomputeFrom {
+		if q := g.plan(n, ends, l, true, keep); q.bytes() <= p.bytes()/8*7 {
 			return q
 		}
 	}
 	return p
 }
 
-func (g *Graph) plan(n int, ends []*Node, train, recompute bool, keep []*Node) *plan {
+func (g *Graph) plan(n int, ends []*Node, l *learning, recompute bool, keep []*Node) *plan {
 	count := len(g.nodes)
 	p := &planner{
 		plan: &plan{act: homes(count), again: homes(count), grad: homes(count), aux: homes(count), spare: -1},
-		g:    g, n: n, train: train, used: g.leadingTo(append(slices.Clone(ends), keep...)...),
-		trained: g.trained(), keep: keep, alias: make([]*Node, count), joined: make([]join, count),
+		g:    g, n: n, learning: l, used: g.leadingTo(append(slices.Clone(ends), keep...)...),
+		keep: keep, alias: make([]*Node, count), joined: make([]join, count),
 	}
 	p.consumers = g.consumersAmong(p.used)
 	p.overwrite()
 	p.join()
 	p.forward(ends, recompute)
-	if train {
+	if l != nil {
 		p.backward()
 	}
 	p.assign()
@@ -194,7 +193,7 @@ func (p *planner) forward(ends []*Node, recompute bool) {
 					p.takeSpare(in, x.id) // to copy within one buffer
 				}
 			}
-			if !p.train || !x.traits.needsInput {
+			if p.learning == nil || !p.learning.readsInputs(x) {
 				continue
 			}
 			if recompute && p.recomputes(in) {
@@ -206,17 +205,17 @@ func (p *planner) forward(ends []*Node, recompute bool) {
 			}
 			p.use(p.act[in.id], p.back(x))
 		}
-		if p.train && x.traits.needsOutput && !marked[x] {
+		if p.learning != nil && p.learning.readsOutput(x) && !marked[x] {
 			p.use(p.act[x.id], p.back(x))
 		}
 		if x.traits.aux != nil {
 			p.aux[x.id] = home{storage: p.add(x.traits.aux(x.batch(p.n)), x.id)}
-			if p.train {
+			if p.learning != nil && p.learning.reached[x.id] {
 				p.use(p.aux[x.id], p.back(x))
 			}
 		}
 	}
-	if p.train {
+	if p.learning != nil {
 		p.readAgain()
 	}
 	count := len(p.g.nodes)
@@ -258,13 +257,13 @@ func (p *planner) readAgain() {
 // last consumer first.
 func (p *planner) backward() {
 	for _, x := range slices.Backward(p.g.nodes) {
-		if p.grad[x.id] == nowhere {
+		if p.grad[x.id] == nowhere || !p.learning.reached[x.id] {
 			continue
 		}
 		at := p.back(x)
 		p.use(p.grad[x.id], at)
 		for i, in := range x.inputs {
-			if !p.trained[in.id] {
+			if !p.learning.reached[in.id] {
 				continue
 			}
 			inside := nowhere // the part of x's gradient that becomes the input's

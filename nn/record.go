@@ -53,12 +53,22 @@ type bound struct {
 	out, dOut    ops.Tensor
 	params       []ops.Param // where they are not cut
 	pieces       []piece
+	frozen       []bool // parameters, in the order of the layer's
+	still        bool   // all of them are
 	aux          gpu.Slice
 
 	afterReLU  bool // in[0] is the output of a ReLU that no other layer takes
 	masked     bool // dOut has gone through the ReLU of out
 	masksInput bool // dIn[0] must go through the ReLU of in[0]
 	centred    bool // dOut sums to zero over the pixels of a channel
+}
+
+// grad is where the gradient of parameter i of a piece goes; of length 0 where none is wanted.
+func (b *bound) grad(params []ops.Param, i int) ops.Param {
+	if b.frozen[i] {
+		return ops.Param{}
+	}
+	return params[i]
 }
 
 // recorder is one for batches of up to b images, without a tape.
@@ -112,6 +122,10 @@ func (n *Net) bind(x *Node, b int) *bound {
 	w := &bound{
 		layer: x.Name, title: x.Title(), afterReLU: x.soleAfterReLU(n.consumers),
 		out: n.tensor(x, n.plan.act[x.id], b), dOut: n.tensor(x, n.plan.grad[x.id], b), pieces: n.placed.pieces[x.id],
+		still: n.learning.still[x.id],
+	}
+	for _, p := range x.params {
+		w.frozen = append(w.frozen, n.Options.Rates.frozen(p))
 	}
 	for _, in := range x.inputs {
 		w.in = append(w.in, n.tensor(in, n.plan.act[in.id], b))
@@ -149,7 +163,7 @@ func (n *Net) record(key tapeKey) (*gpu.Tape, error) {
 	}
 	switch key.kind {
 	case beginning:
-		for _, p := range n.parts {
+		for _, p := range n.trainedParts() {
 			r.Tape.Clear(p.sums, 0, p.sums.Size)
 		}
 		r.Tape.Clear(n.metrics, 0, n.metrics.Size)
@@ -166,10 +180,10 @@ func (n *Net) record(key tapeKey) (*gpu.Tape, error) {
 	if key.kind == training {
 		return r.Tape, n.recordUpdate(r)
 	}
-	for _, p := range n.parts {
-		r.begin(Part{Layer: "update", Operator: "sum of gradients", Pass: updatePass, Shape: fmt.Sprint(p.floats),
-			Flops: float64(p.floats), Bytes: 12 * float64(p.floats)})
-		if err := ops.AddFloats(r.Recorder, p.floats, p.grads, p.sums); err != nil {
+	for _, p := range n.trainedParts() {
+		r.begin(Part{Layer: "update", Operator: "sum of gradients", Pass: updatePass, Shape: fmt.Sprint(p.trained),
+			Flops: float64(p.trained), Bytes: 12 * float64(p.trained)})
+		if err := ops.AddFloats(r.Recorder, p.trained, p.grads, p.sums); err != nil {
 			return r.Tape, err
 		}
 	}
@@ -210,9 +224,9 @@ func (n *Net) recordLoss(r *recorder, key tapeKey) error {
 	if !train {
 		loss.Smoothing = 0 // smoothing is a means of training; what is reported is the cross entropy itself
 	}
-	heads := n.heads
+	heads, weights := n.heads, ops.ClassWeights{Values: n.classes, Step: n.step}
 	if !train {
-		heads = heads[:1]
+		heads, weights = heads[:1], ops.ClassWeights{}
 	}
 	loss.Of = key.of
 	for i, h := range heads {
@@ -229,7 +243,7 @@ func (n *Net) recordLoss(r *recorder, key tapeKey) error {
 		r.begin(Part{Layer: "loss", Operator: "cross entropy", Pass: forwardPass, Shape: logits.Shape.String(),
 			Flops: 8 * float64(logits.Elements())}, logits, dLogits)
 		loss.Weight, loss.Added = h.Weight, i > 0
-		if err := loss.Forward(r.Recorder, logits, n.labels, dLogits, n.result); err != nil {
+		if err := loss.Forward(r.Recorder, logits, n.labels, dLogits, n.result, weights); err != nil {
 			return err
 		}
 	}
@@ -244,36 +258,50 @@ func (n *Net) recordLoss(r *recorder, key tapeKey) error {
 // recordUpdate records what is done with the gradients of a batch.
 func (n *Net) recordUpdate(r *recorder) error {
 	var all []ops.Vector
-	for i := range n.parts {
-		p := &n.parts[i]
-		all = append(all, ops.Vector{N: p.floats, Weights: p.weights, Grads: p.summed()})
+	for _, p := range n.trainedParts() {
+		all = append(all, ops.Vector{N: p.trained, Weights: p.weights, Grads: p.summed()})
 	}
-	floats := float64(n.placed.trained()) // weights and momenta are read and written, gradients read
-	r.begin(Part{Layer: "update", Operator: "gradient norm", Pass: updatePass, Shape: fmt.Sprint(n.placed.trained()),
+	_, trained := n.placed.floats()
+	floats := float64(trained) // weights and momenta are read and written, gradients read
+	r.begin(Part{Layer: "update", Operator: "gradient norm", Pass: updatePass, Shape: fmt.Sprint(trained),
 		Flops: 2 * floats, Bytes: 8 * floats})
 	if err := n.Options.Clip.Update(r.Recorder, all, n.metrics); err != nil {
 		return err
 	}
-	for i := range n.parts {
-		p := &n.parts[i]
+	for _, p := range n.trainedParts() {
 		r.Weights, r.Grads = p.weights, p.summed()
-		floats := float64(p.floats)
-		r.begin(Part{Layer: "update", Operator: "sgd", Pass: updatePass, Shape: fmt.Sprint(p.floats), Flops: 6 * floats,
-			Bytes: 20 * floats})
-		if err := n.Options.Optimiser.Update(r.Recorder, n.step, p.floats, p.velocity); err != nil {
-			return err
+		for _, run := range p.runs {
+			floats := float64(run.floats)
+			r.begin(Part{Layer: "update", Operator: "sgd", Pass: updatePass, Shape: fmt.Sprint(run.floats), Flops: 6 * floats,
+				Bytes: 20 * floats})
+			optimiser := n.Options.Optimiser
+			optimiser.Scale = run.rate
+			if err := optimiser.Update(r.Recorder, n.step, run.from, run.floats, p.velocity); err != nil {
+				return err
+			}
 		}
 		if !n.averaging() {
 			continue
 		}
-		if err := n.recordAverage(r, p.floats, p.weights, p.average, false); err != nil {
+		if err := n.recordAverage(r, p.trained, p.weights, p.average, false); err != nil {
 			return err
 		}
 	}
-	if !n.averaging() || n.placed.running == 0 {
+	if !n.averaging() || n.placed.moving == 0 {
 		return nil
 	}
-	return n.recordAverage(r, n.placed.running, n.state, n.averageState, true)
+	return n.recordAverage(r, n.placed.moving, n.state, n.averageState, true)
+}
+
+// trainedParts are the parts with parameters that are trained.
+func (n *Net) trainedParts() []*part {
+	var parts []*part
+	for i := range n.parts {
+		if n.parts[i].trained > 0 {
+			parts = append(parts, &n.parts[i])
+		}
+	}
+	return parts
 }
 
 func (n *Net) recordAverage(r *recorder, floats int, values, averages *gpu.Buffer, statistics bool) error {
@@ -290,7 +318,7 @@ func (n *Net) recordBackward(r *recorder, b int) error {
 	masked, centred, again := map[*Node]bool{}, map[*Node]bool{}, map[*Node]bool{}
 	for i := len(n.Graph.nodes) - 1; i >= 0; i-- {
 		x := n.Graph.nodes[i]
-		if !written[x] {
+		if !written[x] || !n.learning.reached[x.id] {
 			continue
 		}
 		w := n.bind(x, b)
@@ -298,7 +326,7 @@ func (n *Net) recordBackward(r *recorder, b int) error {
 		t := x.traits
 		for i, in := range x.inputs {
 			home := n.plan.again[in.id]
-			if !t.needsInput || home == nowhere {
+			if !n.learning.readsInputs(x) || home == nowhere {
 				continue
 			}
 			w.in[i] = n.tensor(in, home, b)
@@ -316,7 +344,7 @@ func (n *Net) recordBackward(r *recorder, b int) error {
 		type join struct{ from, to ops.Tensor }
 		var joins []join
 		for i, in := range x.inputs {
-			if !n.trained[in.id] {
+			if !n.learning.reached[in.id] {
 				continue
 			}
 			grad := n.tensor(in, n.plan.grad[in.id], b)
@@ -332,7 +360,7 @@ func (n *Net) recordBackward(r *recorder, b int) error {
 				joins = append(joins, join{spare, grad})
 			}
 			written[in] = true
-			centred[in] = n.consumers[in.id] == 1 && t.centresGrad
+			centred[in] = n.consumers[in.id] == 1 && t.centresGrad && !w.still
 			w.masksInput = w.afterReLU && (t.marksReLU || t.masksInput != nil && t.masksInput(r.Recorder, in.batch(b)))
 			masked[in] = w.masksInput
 		}

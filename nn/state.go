@@ -38,7 +38,10 @@ func (n *Net) Snapshot() (*Snapshot, error) {
 		t := n.dev.NewTape("snapshot")
 		copied := []*gpu.Buffer{n.state}
 		for _, p := range n.parts {
-			copied = append(copied, p.weights, p.velocity)
+			copied = append(copied, p.weights)
+		}
+		for _, p := range n.trainedParts() {
+			copied = append(copied, p.velocity)
 		}
 		if n.averaging() {
 			copied = append(copied, n.averageState)
@@ -97,15 +100,23 @@ func (s *Snapshot) Wait() (*State, error) {
 		return v
 	}
 	running := next()
-	var weights, momenta, averages [][]float32
-	for range n.parts {
-		weights, momenta = append(weights, next()), append(momenta, next())
+	weights, momenta := make([][]float32, len(n.parts)), make([][]float32, len(n.parts))
+	for i := range n.parts {
+		weights[i] = next()
 	}
-	state := &State{Values: n.placed.split(weights, running), Momenta: n.placed.split(momenta, nil), Tracked: s.tracked}
+	for i, p := range n.parts {
+		if p.trained > 0 {
+			momenta[i] = next()
+		}
+	}
+	state := &State{
+		Values: n.placed.split(weights, running), Momenta: n.placed.splitTrained(momenta), Tracked: s.tracked,
+	}
 	if n.averaging() {
 		running = next()
-		for range n.parts {
-			averages = append(averages, next())
+		averages := make([][]float32, len(n.parts))
+		for i := range n.parts {
+			averages[i] = next()
 		}
 		state.Average = n.placed.split(averages, running)
 	}

@@ -16,6 +16,20 @@ type Entry = ops.Entry
 // ringSlots is how many steps the host may be ahead of the adapter.
 const ringSlots = 3
 
+// stepWords is what the adapter's step holds: learning rate, key of the dropout, rates of the averages of weights and of
+// statistics, the first image of a part of a batch, and the balance of the classes (see ops.Balance).
+type stepWords [6]uint32
+
+const fromImage = 4
+
+// balance is that of a batch's labels.
+func (n *Net) balance(entries []Entry) uint32 {
+	if n.Options.ClassWeights == nil {
+		return 0
+	}
+	return math.Float32bits(float32(ops.Balance(n.Options.ClassWeights, entries)))
+}
+
 type slot struct {
 	readback *gpu.Readback
 	step     int
@@ -45,7 +59,9 @@ func (n *Net) TrainStep(images *ops.Images, entries []Entry, step int, learningR
 		done = append(done, r)
 	}
 	rate := func(step int) uint32 { return math.Float32bits(float32(n.Options.Average.Rate(step))) }
-	n.stepWords = [5]uint32{math.Float32bits(float32(learningRate)), key, rate(step), rate(step - n.Options.Since)}
+	n.stepWords = stepWords{
+		math.Float32bits(float32(learningRate)), key, rate(step), rate(step - n.Options.Since), 0, n.balance(entries),
+	}
 	if err := n.trainStep(images, entries, s.readback); err != nil {
 		return done, err
 	}
@@ -105,7 +121,7 @@ func (n *Net) EvalStep(images *ops.Images, entries []Entry) error {
 		}
 	}
 	n.next = (n.next + 1) % len(n.ring)
-	n.stepWords = [5]uint32{}
+	n.stepWords = stepWords{}
 	if err := n.checkBatch(len(entries), n.EvalBatch()); err != nil {
 		return err
 	}
@@ -126,7 +142,7 @@ func (n *Net) trainStep(images *ops.Images, entries []Entry, into *gpu.Readback)
 	}
 	for from := 0; from < len(entries); from += n.Options.Micro {
 		one := entries[from:min(from+n.Options.Micro, len(entries))]
-		n.stepWords[4] = uint32(from)
+		n.stepWords[fromImage] = uint32(from)
 		if err := n.submit(tapeKey{images, len(one), len(entries), partial}, one); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/go-gl/mathgl/mgl32"
@@ -20,6 +21,8 @@ type twin struct {
 	x      []float64
 	values map[*Node][]float64
 	params map[string][]float64
+	rates  Rates
+	weigh  []float64 // classes; nil for all alike
 }
 
 func (t *twin) in(x *Node) []float64 { return t.values[x.inputs[0]] }
@@ -54,7 +57,11 @@ func (t *twin) Linear(x *Node, o ops.Linear) error {
 func (t *twin) BatchNorm(x *Node, o ops.BatchNorm) error {
 	s := x.Shape
 	b := ref.BatchNorm{N: t.n, C: s.C, HW: s.H * s.W, Eps: o.Eps, Momentum: o.Momentum}
-	y, _, _ := b.Train(t.in(x), t.param(x, "weight"), t.param(x, "bias"), make([]float64, s.C), make([]float64, s.C))
+	weight, bias := t.param(x, "weight"), t.param(x, "bias")
+	if t.rates.still(x) {
+		return t.put(x, b.Eval(t.in(x), weight, bias, t.param(x, "running_mean"), t.param(x, "running_var")), o.ReLU)
+	}
+	y, _, _ := b.Train(t.in(x), weight, bias, make([]float64, s.C), make([]float64, s.C))
 	return t.put(x, y, o.ReLU)
 }
 
@@ -117,7 +124,7 @@ func (t *twin) Subsample(x *Node, o ops.Subsample) error {
 
 var _ Visitor = (*twin)(nil)
 
-// loss is the mean over the images of the sum of all heads' losses.
+// loss is the mean over the images, weighted by their classes, of the sum of all heads' losses.
 func (t *twin) loss(g *Graph, out *Node, labels []int) float64 {
 	t.values = map[*Node][]float64{}
 	for _, x := range g.nodes {
@@ -127,12 +134,19 @@ func (t *twin) loss(g *Graph, out *Node, labels []int) float64 {
 	}
 	sum := 0.0
 	for _, h := range append([]Head{{out, 1}}, g.heads...) {
-		losses, _, _ := ref.SoftmaxCrossEntropy(t.n, out.Shape.C, t.values[h.Logits], labels, 0)
+		losses, _, _ := ref.SoftmaxCrossEntropy(t.n, out.Shape.C, t.values[h.Logits], labels, 0.1, t.weigh...)
 		for _, l := range losses {
 			sum += h.Weight * l
 		}
 	}
-	return sum / float64(t.n)
+	if t.weigh == nil {
+		return sum / float64(t.n)
+	}
+	whole := 0.0
+	for _, l := range labels {
+		whole += t.weigh[l]
+	}
+	return sum / whole
 }
 
 // tangled has every kind of layer and every way in which activations and gradients share memory.
@@ -165,15 +179,26 @@ const naive = "conv/forward=naive,conv/input-gradient=naive,conv/weight-gradient
 // A network's loss and gradients are those of its float64 twin: the loss itself, and the slope of it along the gradient of each
 // parameter. So they are where normalisations are computed once more, and parameters lie in many parts.
 func TestGraphFollowsTwin(t *testing.T) {
+	weights := []float64{1, 0.5, 0, 3, 2}
 	for _, c := range []struct {
-		name, limits string
-		again        bool
-		channels     int
+		name, limits   string
+		again          bool
+		freeze, scaled string
+		weights        []float64
+		channels       int
 	}{
 		{name: "plain"},
 		{name: "grey", channels: 1},
 		{name: "again", again: true},
 		{name: "parts", limits: "maxStorageBufferBindingSize=30720"},
+		{name: "weighted", weights: weights},
+		{name: "stem frozen", freeze: "stem.*,dense1.*"},
+		{name: "norms frozen", freeze: "*norm*", again: true},
+		{name: "all but the head", freeze: "stem.*,d*,own.*,aux.*,project.*,norm*,wide.*,hidden.*"},
+		{name: "holes", freeze: "dense2.*,project.*,hidden.*,wide.*,aux.*", limits: "maxStorageBufferBindingSize=30720"},
+		{name: "weights frozen", freeze: "*.weight", weights: weights},
+		{name: "biases frozen", freeze: "*.bias", scaled: "*=0.5,last.*=2"},
+		{name: "rates", scaled: "*.weight=0.1,d*=2", limits: "maxStorageBufferBindingSize=30720"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			forced(t, c.again)
@@ -183,7 +208,16 @@ func TestGraphFollowsTwin(t *testing.T) {
 			if err := g.Err(); err != nil {
 				t.Fatal(err)
 			}
-			compareWithTwin(t, g, out, Options{Batch: 4, Train: true})
+			frozen, err := g.Freeze(c.freeze)
+			if err != nil {
+				t.Fatal(err)
+			}
+			scaled, err := g.Scale(c.scaled)
+			if err != nil {
+				t.Fatal(err)
+			}
+			compareWithTwin(t, g, out, Options{Batch: 4, Train: true, Loss: ops.CrossEntropy{Smoothing: 0.1},
+				Rates: scaled.And(frozen), ClassWeights: c.weights})
 		})
 	}
 }
@@ -203,12 +237,15 @@ func compareWithTwin(t *testing.T, g *Graph, out *Node, o Options) {
 	}
 	defer n.Release()
 	r := rand.New(rand.NewPCG(1, 2))
-	w := &twin{n: o.Batch, params: map[string][]float64{}}
+	w := &twin{n: o.Batch, params: map[string][]float64{}, rates: o.Rates, weigh: o.ClassWeights}
+	var initial [][]float32
 	for i, p := range n.Params() {
 		if p.Role == BatchesTracked {
+			initial = append(initial, nil)
 			continue
 		}
 		v := make([]float32, p.Len())
+		initial = append(initial, v)
 		for j := range v {
 			v[j] = float32(math.Max(p.Init.Normal, 0.1)*r.NormFloat64() + p.Init.Constant)
 			if p.Role == RunningVariance {
@@ -237,7 +274,8 @@ func compareWithTwin(t *testing.T, g *Graph, out *Node, o Options) {
 		labels = append(labels, i%out.Shape.C)
 	}
 	want := w.loss(g, out, labels)
-	done, err := n.TrainStep(images, entries, 1, 0, 1)
+	const rate = 0.125
+	done, err := n.TrainStep(images, entries, 1, rate, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,10 +291,34 @@ func compareWithTwin(t *testing.T, g *Graph, out *Node, o Options) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	norm := 0.0
+	after, err := n.ReadParams()
+	if err != nil {
+		t.Fatal(err)
+	}
+	norm, still := 0.0, map[string]bool{} // running values by layer
+	for _, x := range g.nodes {
+		for _, p := range x.params {
+			still[p.Name] = o.Rates.still(x)
+		}
+	}
 	for i, p := range n.Params() {
+		// What is frozen stays, to the bit; what is trained moves by its rate.
+		if frozen := p.Frozen || !p.ParamSpec.Trained() && still[p.Name]; frozen != slices.Equal(after[i], initial[i]) &&
+			p.Role != Bias && p.Role != BatchesTracked {
+			t.Errorf("%s is frozen: %v; does it stay: %v", p.Name, frozen, !frozen)
+		}
 		if !p.Trained() {
+			if grads[i] != nil {
+				t.Errorf("%s has a gradient", p.Name)
+			}
 			continue
+		}
+		scale := float32(rate * o.Rates.of(p.ParamSpec))
+		for j, g := range grads[i] {
+			if want := initial[i][j] - scale*g; math.Abs(float64(after[i][j]-want)) > 1e-6*math.Max(1, math.Abs(float64(want))) {
+				t.Errorf("%s: value %d goes from %v to %v, its gradient is %v", p.Name, j, initial[i][j], after[i][j], g)
+				break
+			}
 		}
 		v := w.params[p.Name]
 		slope := 0.0
@@ -290,6 +352,13 @@ func compareWithTwin(t *testing.T, g *Graph, out *Node, o Options) {
 
 // A batch computed in parts gives the steps of the whole batch, where there is no batch normalisation; dropout included.
 func TestMicroBatch(t *testing.T) {
+	t.Run("plain", func(t *testing.T) { testMicroBatch(t, Options{}) })
+	t.Run("weighted", func(t *testing.T) {
+		testMicroBatch(t, Options{ClassWeights: []float64{1, 0, 3, 0.5, 2}, Rates: Rates{"a.weight": 0.25, "c.bias": 0}})
+	})
+}
+
+func testMicroBatch(t *testing.T, o Options) {
 	d, err := gpu.Open("")
 	if err != nil {
 		t.Fatal(err)
@@ -300,10 +369,10 @@ func TestMicroBatch(t *testing.T) {
 		x := g.Conv("a", g.Input(3, 8, 8), Conv{Channels: 8, Kernel: 3, Pad: 1, ReLU: true})
 		x = g.Dropout("drop", g.MaxPool("pool", x, ops.MaxPool{K: 2, Stride: 2}), 0.5)
 		out := g.Linear("c", x, Linear{Outputs: 5})
-		n, err := Build(d, g, out, Options{
-			Batch: 7, Micro: micro, Train: true, Optimiser: ops.SGD{Momentum: 0.9, WeightDecay: 0.01}, Clip: ops.GradNorm{Clip: 1},
-			Average: ops.Average{Decay: 0.9}, Loss: ops.CrossEntropy{Smoothing: 0.1}, Augment: ops.Augment{Size: 8},
-		})
+		o.Batch, o.Micro, o.Train, o.Optimiser = 7, micro, true, ops.SGD{Momentum: 0.9, WeightDecay: 0.01}
+		o.Clip, o.Average, o.Loss = ops.GradNorm{Clip: 1}, ops.Average{Decay: 0.9}, ops.CrossEntropy{Smoothing: 0.1}
+		o.Augment = ops.Augment{Size: 8}
+		n, err := Build(d, g, out, o)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -51,6 +51,8 @@ func BatchEntry(index, label uint32, m mgl32.Mat3) Entry {
 	}.Coloured(mgl32.Mat3x4{0: 1, 4: 1, 8: 1})
 }
 
+func (e Entry) label() uint32 { return e[5] }
+
 // Coloured is the entry with a colour matrix: rows are the new red, green and blue, columns what they have of the old
 // ones and, in steps of a byte, in addition. What comes of an image's bytes is cut off to whole bytes from 0 to 255, as
 // Pillow's ImageEnhance does it. One channel, or the first of two, is grey: red, green and blue alike, of which the new

@@ -1,6 +1,8 @@
 package ops
 
 import (
+	"math"
+
 	"ninvk/gpu"
 	"ninvk/shaders"
 )
@@ -33,7 +35,7 @@ func (p BatchNormParams) forward(x Shape) gpu.Slice {
 }
 
 func (o BatchNorm) kernel(mode string, x input, bindings ...gpu.Kind) gpu.Kernel {
-	relu := o.ReLU && (mode == "apply" || mode == "grad-apply")
+	relu := o.ReLU && (mode == "apply" || mode == "grad-apply" || mode == "grad-running")
 	return gpu.Kernel{Name: "batch norm " + mode, Source: shaders.Source("batchnorm", map[string]any{"Mode": mode, "ReLU": relu, "Fetched": x.fetched()}), Bindings: bindings}
 }
 
@@ -101,8 +103,17 @@ func (o BatchNorm) apply(r *Recorder, x Tensor, in input, p BatchNormParams, y T
 	return o.each(r, k, x, p, in, func(s span) []any { return []any{p.forward(x.Shape), in.slice(s), y.slice(s)} })
 }
 
-// Grad records the gradients of weight and bias, and turns dy into dx in place. x is the layer's input of a training pass.
-func (o BatchNorm) Grad(r *Recorder, x Tensor, p BatchNormParams, dy Tensor) error {
+// nowhere is the place of a gradient that is not wanted.
+const nowhere = math.MaxUint32
+
+// Grad records the gradients of weight and bias, of those whose length is not 0, and with wantInput turns dy into dx in
+// place. x is the layer's input of a training pass.
+func (o BatchNorm) Grad(r *Recorder, x Tensor, p BatchNormParams, dy Tensor, wantInput bool) error {
+	for _, q := range []*Param{&p.Weight, &p.Bias} {
+		if q.Len == 0 {
+			q.Offset = nowhere
+		}
+	}
 	in := r.input(x)
 	runs, part, err := r.reduce(reduceKernel("grad", o.ReLU, in), x.Shape, in, func(s span) []any { return []any{dy.slice(s), in.slice(s), p.forward(x.Shape)} })
 	if err != nil {
@@ -113,6 +124,28 @@ func (o BatchNorm) Grad(r *Recorder, x Tensor, p BatchNormParams, dy Tensor) err
 	if err := r.dispatch(sums, runs+4, o.params(x.Shape, runs, p, span{0, x.Groups()}), ceilDiv(x.Groups(), 64), 1, 1, part, gpu.All(r.Grads), means); err != nil {
 		return err
 	}
+	if !wantInput {
+		return nil
+	}
 	k := o.kernel("grad-apply", in, gpu.Params, gpu.Read, gpu.Read, in.kind, gpu.Write)
 	return o.each(r, k, x, p, in, func(s span) []any { return []any{p.forward(x.Shape), means, in.slice(s), dy.slice(s)} })
+}
+
+// RunningGrad records the turning of dy into dx in place, where the running statistics have normalised, as in
+// evaluation; nothing is wanted of weight and bias. x is the layer's input, which is read where the layer has a ReLU.
+func (o BatchNorm) RunningGrad(r *Recorder, x Tensor, p BatchNormParams, dy Tensor) error {
+	var in input
+	bindings := []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}
+	if o.ReLU {
+		in = r.input(x)
+		bindings = append(bindings, in.kind)
+	}
+	k := o.kernel("grad-running", in, bindings...)
+	return o.each(r, k, dy, p, in, func(s span) []any {
+		resources := []any{p.forward(dy.Shape), dy.slice(s)}
+		if o.ReLU {
+			resources = append(resources, in.slice(s))
+		}
+		return resources
+	})
 }

@@ -74,15 +74,22 @@ func (c Conv) MasksInputGrad(r *Recorder, x Shape) bool {
 	return err == nil && v.Masks
 }
 
-// WeightGrad records the gradients of weight and bias (of the weight alone where the bias has length 0) from the input x and the output's gradient dy. Where the convolution has a ReLU and dy is not
-// masked yet, y is its output and dy is masked in place; otherwise y is nil.
+// WeightGrad records the gradients of weight and bias, of those whose length is not 0, from the input x and the output's
+// gradient dy; x is read for that of the weight alone. Where the convolution has a ReLU and dy is not masked yet, y is
+// its output and dy is masked in place; otherwise y is nil.
 func (c Conv) WeightGrad(r *Recorder, x, dy Tensor, y *Tensor, weight, bias Param) error {
 	if y != nil {
 		if err := (ReLU{}).Grad(r, *y, dy); err != nil {
 			return err
 		}
 	}
-	return convVariants.record(r, ConvWeightGrad, ConvCall{Conv: c, In: x, Out: dy, Weight: weight, Bias: bias})
+	switch {
+	case weight.Len > 0:
+		return convVariants.record(r, ConvWeightGrad, ConvCall{Conv: c, In: x, Out: dy, Weight: weight, Bias: bias})
+	case bias.Len > 0:
+		return BiasGrad(r, dy, bias)
+	}
+	return nil
 }
 
 // Need is the memory that recording the passes for input x takes from r, which needs neither tape nor buffers for that: forward alone, or in training all of them.
@@ -95,7 +102,11 @@ func (c Conv) Need(r *Recorder, x Shape, train bool) (Need, error) {
 	if train {
 		passes = append(passes, ConvInputGrad, ConvWeightGrad)
 	}
-	return convVariants.need(r, call, passes...)
+	need, err := convVariants.need(r, call, passes...)
+	if train {
+		need = need.Max(Need{Partial: reduceBytes(call.Out.Shape)}) // of the bias's gradient alone
+	}
+	return need, err
 }
 
 // call is a pass for input x without its buffers.

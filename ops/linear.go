@@ -42,9 +42,9 @@ func (o Linear) InputGrad(r *Recorder, dy Tensor, weight Param, dx Tensor, accum
 	return linearVariants.record(r, LinearInputGrad, c)
 }
 
-// WeightGrad records the gradients of weight and bias (of the weight alone where the bias has length 0) from the input
-// x and the output's gradient dy. Where the layer has a ReLU and dy is not masked yet, y is its output and dy is masked
-// in place; otherwise y is nil.
+// WeightGrad records the gradients of weight and bias, of those whose length is not 0, from the input x and the output's
+// gradient dy; x is read for that of the weight alone. Where the layer has a ReLU and dy is not masked yet, y is its
+// output and dy is masked in place; otherwise y is nil.
 func (o Linear) WeightGrad(r *Recorder, x, dy Tensor, y *Tensor, weight, bias Param) error {
 	if y != nil {
 		if err := (ReLU{}).Grad(r, *y, dy); err != nil {
@@ -55,6 +55,9 @@ func (o Linear) WeightGrad(r *Recorder, x, dy Tensor, y *Tensor, weight, bias Pa
 		if err := o.biasGrad(r, dy, bias); err != nil {
 			return err
 		}
+	}
+	if weight.Len == 0 {
+		return nil
 	}
 	return linearVariants.record(r, LinearWeightGrad, LinearCall{Linear: o, In: x, Out: dy, Weight: weight})
 }

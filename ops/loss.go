@@ -39,12 +39,35 @@ func (CrossEntropy) lanes(groups int) int {
 	return lanes
 }
 
+// ClassWeights are weights of the classes, by which a batch's loss is the weighted mean of those of its images, as that
+// of PyTorch's nn.CrossEntropyLoss(weight=…): Values holds a float for each class; Step is that of the whole batch, with
+// the Balance of its labels. The zero value stands for no weights.
+type ClassWeights struct{ Values, Step *gpu.Buffer }
+
+// Balance is the number of entries by the sum of their labels' weights, which turns a sum of weighted
+// losses divided by the number of images into the weighted mean. It is 0 where all these weights are.
+func Balance(weights []float64, entries []Entry) float64 {
+	sum := 0.0
+	for _, e := range entries {
+		sum += weights[e.label()]
+	}
+	if sum == 0 {
+		return 0
+	}
+	return float64(len(entries)) / sum
+}
+
 // Forward records each image's loss, times Weight, and the place of its label's logit (both floats) into result, and
 // the gradient of the mean of these losses into dlogits. labels holds N words. The place is 0 for the largest logit;
 // of equal logits that of the first class comes first; a NaN counts as larger, and as the last where it is the label's
 // own. Added leaves the place that stands in result.
-func (o CrossEntropy) Forward(r *Recorder, logits Tensor, labels *gpu.Buffer, dlogits Tensor, result *gpu.Buffer) error {
-	k := gpu.Kernel{Name: "cross entropy", Source: shaders.Source("loss", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write, gpu.Write}}
+func (o CrossEntropy) Forward(r *Recorder, logits Tensor, labels *gpu.Buffer, dlogits Tensor, result *gpu.Buffer,
+	w ClassWeights) error {
+	weighted := w.Values != nil
+	k := gpu.Kernel{
+		Name: "cross entropy", Source: shaders.Source("loss", map[string]any{"Weighted": weighted}),
+		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write, gpu.Write},
+	}
 	weight := o.Weight
 	if weight == 0 {
 		weight = 1
@@ -56,8 +79,13 @@ func (o CrossEntropy) Forward(r *Recorder, logits Tensor, labels *gpu.Buffer, dl
 		bits(float32(weight)), flag(o.Added), uint32(max(o.Of, logits.N)),
 	}
 	passes := 3 * 4 * ceilDiv(logits.Groups(), lanes)
-	return r.dispatchEach(k, passes, params, lanes*logits.N,
-		logits.slice(all), gpu.All(labels), dlogits.slice(all), gpu.All(result))
+	resources := []any{logits.slice(all), gpu.All(labels), dlogits.slice(all), gpu.All(result)}
+	if weighted {
+		k.Name += ", weighted"
+		k.Bindings = append(k.Bindings, gpu.Read, gpu.Uniform)
+		resources = append(resources, gpu.All(w.Values), gpu.All(w.Step))
+	}
+	return r.dispatchEach(k, passes, params, lanes*logits.N, resources...)
 }
 
 // topPlaces is how many of the largest logits Totals.Top5 looks at.

@@ -327,7 +327,8 @@ func CasesOf(op any, x Shape) []Case {
 		t.pairs(x)
 	case CrossEntropy:
 		for _, in := range lossInputs {
-			t.crossEntropy(o, x, in)
+			t.crossEntropy(o, x, in, false)
+			t.crossEntropy(o, x, in, true)
 		}
 	case Average:
 		t.average(x.C, o.Rate(1000))
@@ -885,7 +886,37 @@ func (t *table) batchNorm(o BatchNorm, x Shape, kind string, value func(*rand.Ra
 		Operator: "batch norm", Pass: "gradient", Name: name, Op: o, In: x, Need: need, Flops: 12 * elements,
 		Operands: append(append(inputs(Updates), dy, Operand{Name: "y", Shape: x, Use: Internal}), grads...),
 		Prepare:  forward(true),
-		Record:   func(m *Memory) error { return o.Grad(m.Recorder, m.Tensors["x"], params(m), m.Tensors["dy"]) },
+		Record:   func(m *Memory) error { return o.Grad(m.Recorder, m.Tensors["x"], params(m), m.Tensors["dy"], true) },
+	})
+	// Of parameters without length no gradient is written.
+	still := dy
+	still.Use = Reads
+	for i, wanted := range grads {
+		none := []string{"weight", "bias"}[i]
+		t.add(Case{
+			Operator: "batch norm", Pass: wanted.Name[1:] + " gradient", Name: name, Op: o, In: x, Need: need, Flops: 4 * elements,
+			Operands: append(inputs(Updates), still, Operand{Name: "y", Shape: x, Use: Internal}, wanted),
+			Prepare:  forward(true),
+			Record: func(m *Memory) error {
+				p := params(m)
+				switch none {
+				case "weight":
+					p.Weight.Len = 0
+				default:
+					p.Bias.Len = 0
+				}
+				return o.Grad(m.Recorder, m.Tensors["x"], p, m.Tensors["dy"], false)
+			},
+		})
+	}
+	dy.Scale = 4
+	t.add(Case{
+		Operator: "batch norm", Pass: "frozen gradient", Name: name, Op: o, In: x, Need: need, Flops: 2 * elements,
+		Operands: append(inputs(Reads), dy, Operand{Name: "y", Shape: x, Use: Internal}),
+		Prepare:  forward(false),
+		Record: func(m *Memory) error {
+			return o.RunningGrad(m.Recorder, m.Tensors["x"], params(m), m.Tensors["dy"])
+		},
 	})
 }
 
@@ -902,8 +933,11 @@ func (t *table) losses() {
 		{65, 33, ties}, {130, 100, ties}, {3, 1000, ties}, {2, MaxClasses, plain}, {2, MaxClasses, ties},
 	} {
 		for _, smoothing := range []float64{0, 0.1} {
-			t.crossEntropy(CrossEntropy{Smoothing: smoothing}, Shape{v.n, v.classes, 1, 1}, v.in)
-			t.crossEntropy(CrossEntropy{Smoothing: smoothing, Weight: 0.3, Added: true}, Shape{v.n, v.classes, 1, 1}, v.in)
+			for _, weighted := range []bool{false, true} {
+				x := Shape{v.n, v.classes, 1, 1}
+				t.crossEntropy(CrossEntropy{Smoothing: smoothing}, x, v.in, weighted)
+				t.crossEntropy(CrossEntropy{Smoothing: smoothing, Weight: 0.3, Added: true}, x, v.in, weighted)
+			}
 		}
 	}
 }
@@ -925,7 +959,7 @@ type lossInput struct {
 
 var lossInputs = []lossInput{{"", unit, 1}, {" ties", halves, 1}, {" large logits", eighty, 16}}
 
-func (t *table) crossEntropy(o CrossEntropy, x Shape, in lossInput) {
+func (t *table) crossEntropy(o CrossEntropy, x Shape, in lossInput, weighted bool) {
 	result := Operand{Name: "result", Place: Floats, Len: 2 * x.N, Use: Writes, K: x.C, Scale: in.scale}
 	name := fmt.Sprintf("%d×%d smoothing %g%s", x.N, x.C, o.Smoothing, in.kind)
 	if o.Weight != 0 {
@@ -935,15 +969,23 @@ func (t *table) crossEntropy(o CrossEntropy, x Shape, in lossInput) {
 		name += " added"
 		result.Use, result.Value = Updates, unit
 	}
+	dlogits := writes("dlogits", x, 1, 1)
+	var weights []Operand
+	if weighted {
+		name += " weighted"
+		dlogits.Scale *= 3 // as the largest weight is to the least
+		settings := step(0.1, 0)
+		settings.Fixed[5] = bits(0.8)
+		weights = []Operand{{Name: "class weights", Place: Floats, Len: x.C, Use: Reads, Value: positive}, settings}
+	}
 	t.add(Case{
 		Operator: "cross entropy", Pass: "forward and gradient", Name: name,
 		Op: o, In: x, Flops: 8 * float64(x.Elements()),
-		Operands: []Operand{
-			reads("logits", x, in.value), {Name: "labels", Place: Words, Len: x.N, Use: Reads, Value: below(x.C)},
-			writes("dlogits", x, 1, 1), result,
-		},
+		Operands: append(weights, reads("logits", x, in.value),
+			Operand{Name: "labels", Place: Words, Len: x.N, Use: Reads, Value: below(x.C)}, dlogits, result),
 		Record: func(m *Memory) error {
-			return o.Forward(m.Recorder, m.Tensors["logits"], m.Buffers["labels"], m.Tensors["dlogits"], m.Buffers["result"])
+			return o.Forward(m.Recorder, m.Tensors["logits"], m.Buffers["labels"], m.Tensors["dlogits"], m.Buffers["result"],
+				ClassWeights{m.Buffers["class weights"], m.Buffers["step"]})
 		},
 	})
 }
@@ -965,6 +1007,8 @@ func (t *table) optimisers() {
 			for _, n := range []int{1, 1031, 70001} {
 				t.sgd(o, n, rate)
 			}
+			o.Scale = 0.1
+			t.sgdFrom(o, 1031, 512, rate)
 		}
 	}
 }
@@ -1033,20 +1077,31 @@ func (t *table) gradNormInParts(o GradNorm, n int) {
 	})
 }
 
-func (t *table) sgd(o SGD, n int, rate float64) {
+func (t *table) sgd(o SGD, n int, rate float64) { t.sgdFrom(o, n, 0, rate) }
+
+// sgdFrom updates the last of n parameters.
+func (t *table) sgdFrom(o SGD, n, from int, rate float64) {
 	scale := max(1, 10*rate)
+	name := fmt.Sprintf("%d rate %g momentum %g decay %g nesterov %v", n, rate, o.Momentum, o.WeightDecay, o.Nesterov)
+	if o.Scale != 0 {
+		name += fmt.Sprintf(" scale %g", o.Scale)
+	}
+	var before []Operand
+	if from > 0 {
+		name += fmt.Sprintf(" from %d", from)
+		before = []Operand{{Name: "before", Place: Floats, Len: from, Use: Reads, Value: unit}}
+	}
 	for _, steps := range []int{1, 10} {
 		t.add(Case{
 			Operator: "sgd", Pass: fmt.Sprintf("%d steps", steps), Op: o, In: Shape{1, n, 1, 1}, Flops: float64(steps * 6 * n),
-			Name: fmt.Sprintf("%d rate %g momentum %g decay %g nesterov %v", n, rate, o.Momentum, o.WeightDecay, o.Nesterov),
-			Operands: []Operand{
-				step(rate, 0), {Name: "weight", Place: Weight, Len: n, Use: Updates, Value: unit, K: steps, Scale: scale},
-				{Name: "dweight", Place: Gradient, Len: n, Use: Reads, Value: unit},
-				{Name: "velocity", Place: Floats, Len: n, Use: Updates, Value: unit, K: steps, Scale: 4},
-			},
+			Name: name,
+			Operands: append(before,
+				step(rate, 0), Operand{Name: "weight", Place: Weight, Len: n, Use: Updates, Value: unit, K: steps, Scale: scale},
+				Operand{Name: "dweight", Place: Gradient, Len: n, Use: Reads, Value: unit},
+				Operand{Name: "velocity", Place: Floats, Len: n, Use: Updates, Value: unit, K: steps, Scale: 4}),
 			Record: func(m *Memory) error {
 				for range steps {
-					if err := o.Update(m.Recorder, m.Buffers["step"], n, m.Buffers["velocity"]); err != nil {
+					if err := o.Update(m.Recorder, m.Buffers["step"], from, n-from, m.Buffers["velocity"]); err != nil {
 						return err
 					}
 				}

@@ -4,8 +4,9 @@ y = (x - mean)·invstd·weight + bias.
 norm holds four vec4s a channel group: mean, invstd = 1/√(variance + eps), scale = invstd·weight, shift = bias.
 Mode "statistics": from the moments of the batch (biased variance), and the running ones with the unbiased variance.
 Mode "running": from the running statistics (evaluation).  Mode "apply": x to y.
-Mode "grad-sums": dweight = Σ dy·x̂, dbias = Σ dy, and their means into norm2.  Mode "grad-apply": in place on dy,
-dx = scale·(dy - mean(dy) - x̂·mean(dy·x̂)).
+Mode "grad-sums": dweight = Σ dy·x̂, dbias = Σ dy, where they have a place, and their means into norm2.
+Mode "grad-apply": in place on dy, dx = scale·(dy - mean(dy) - x̂·mean(dy·x̂)).
+Mode "grad-running": in place on dy, dx = scale·dy, which is what the running statistics make of it.
 
 The slope of ReLU's negative half comes at run time, although it is 0: else drivers make one maximum of comparison and
 choice, which hides NaN. x is bound as a buffer or, Fetched, lies in a texture: see reduce.wgsl. The bound of the loops
@@ -106,6 +107,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   }
 }
 {{- else if eq .Mode "grad-sums" -}}
+const nowhere = 0xffffffffu;
 @group(0) @binding(1) var<storage, read> part: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> grads: array<f32>;
 @group(0) @binding(3) var<storage, read_write> norm2: array<vec4<f32>>;
@@ -118,12 +120,35 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   for (var j = 0u; j < 4u; j = j + 1u) {
     let c = 4u * g + j;
     if (c < q.channels) {
-      grads[q.bias + c] = a[j];
-      grads[q.weight + c] = b[j];
+      if (q.bias != nowhere) { grads[q.bias + c] = a[j]; }
+      if (q.weight != nowhere) { grads[q.weight + c] = b[j]; }
     }
   }
   norm2[2u * g] = a / f32(q.pixels);
   norm2[2u * g + 1u] = b / f32(q.pixels);
+}
+{{- else if eq .Mode "grad-running" -}}
+@group(0) @binding(1) var<storage, read> norm: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> dy: array<vec4<f32>>;
+{{- if .ReLU}}
+@group(0) @binding(3) {{template "var x" .}}
+{{- template "value of x" .}}
+{{- end}}
+
+@compute @workgroup_size(128)
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
+  let g = 4u * (q.group0 + wid.y);
+  let mean = norm[g];
+  let scale = norm[g + 2u];
+  let shift = norm[g + 3u];
+  for (var u = 0u; u < q.each; u = u + 1u) {
+    let p = ((wid.x * 8u + lid.x / 16u) * q.each + u) * 16u + lid.x % 16u;
+    if (p < q.pixels) {
+      let i = wid.y * q.plane + p;
+      let v = {{if .ReLU}}select(dy[i], vec4<f32>(), (value(i) - mean) * scale + shift <= vec4<f32>()){{else}}dy[i]{{end}};
+      dy[i] = scale * v;
+    }
+  }
 }
 {{- else -}}
 @group(0) @binding(1) var<storage, read> norm: array<vec4<f32>>;

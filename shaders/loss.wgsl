@@ -1,10 +1,13 @@
-// Softmax cross entropy with label smoothing s, (1-s)·CE + s·mean over classes: an image's loss, the place of the label's
-// logit among all of the image in descending order (of equal ones the first class comes first; a NaN counts as larger,
-// and as the last where it is the label's own), and the gradient of the batch's mean loss. Loss and gradient are those of one head of a network: they have a weight,
-// and the loss may be added to that of the heads before.
-//
-// An image has lanes invocations, a power of two up to 64; each takes every lanes-th channel group. What they find is
-// put together in a fixed order.
+{{- /* Softmax cross entropy with label smoothing s, (1-s)·CE + s·mean over classes: an image's loss, the place of the
+label's logit among all of the image in descending order (of equal ones the first class comes first; a NaN counts as
+larger, and as the last where it is the label's own), and the gradient of the batch's mean loss. Loss and gradient are
+those of one head of a network: they have a weight, and the loss may be added to that of the heads before.
+
+An image has lanes invocations, a power of two up to 64; each takes every lanes-th channel group. What they find is put
+together in a fixed order.
+
+Weighted, each class has a weight, and the batch's loss is the weighted mean: the images' losses, and so the gradient,
+are multiplied by the step's balance, the images of the batch by the sum of the weights of their labels' classes. */ -}}
 // whole: images of the batch
 struct Q { images: u32, classes: u32, plane: u32, lanes: u32, smoothing: f32, weight: f32, added: u32, whole: u32 }
 @group(0) @binding(0) var<uniform> q: Q;
@@ -12,6 +15,11 @@ struct Q { images: u32, classes: u32, plane: u32, lanes: u32, smoothing: f32, we
 @group(0) @binding(2) var<storage, read> labels: array<u32>;
 @group(0) @binding(3) var<storage, read_write> dlogits: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> result: array<vec2<f32>>; // loss, place from 0
+{{- if .Weighted}}
+struct Step { learning_rate: f32, key: u32, average_rate: f32, statistics_rate: f32, from_image: u32, balance: f32 }
+@group(0) @binding(5) var<storage, read> class_weight: array<f32>;
+@group(0) @binding(6) var<uniform> step: Step;
+{{- end}}
 
 var<workgroup> part: array<vec2<f32>, 64>;
 
@@ -65,18 +73,39 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   }
   let first = largest_and_sum(lid.x, lane, vec2<f32>(top, place));
   top = first.x;
-  var sum = vec2<f32>(); // of exp(logit - top), and of logit - top
+  var sum = vec2<f32>(); // of exp(logit - top), and of logit - top{{if .Weighted}} times the class's weight
+  var weights = 0.0;{{end}}
   for (var g = lane; g < groups; g = g + q.lanes) {
     let v = logits[g * q.plane + n] - top;
     for (var j = 0u; j < 4u; j = j + 1u) {
+{{- if .Weighted}}
+      if (4u * g + j < q.classes) {
+        let w = class_weight[4u * g + j];
+        sum = sum + vec2<f32>(exp(v[j]), w * v[j]);
+        weights = weights + w;
+      }
+{{- else}}
       if (4u * g + j < q.classes) { sum = sum + vec2<f32>(exp(v[j]), v[j]); }
+{{- end}}
     }
   }
   sum = sums(lid.x, lane, sum);
+{{- if .Weighted}}
+  weights = sums(lid.x, lane, vec2<f32>(weights, 0.0)).x;
+{{- end}}
   if (image >= q.images) { return; }
   let classes = f32(q.classes);
+{{- if .Weighted}}
+  // What of the targets falls to the label, and to each class for its weight.
+  let to_label = step.balance * (1.0 - q.smoothing) * class_weight[label];
+  let to_each = step.balance * q.smoothing / classes;
+{{- end}}
   if (lane == 0u) {
+{{- if .Weighted}}
+    let loss = q.weight * (to_label * (log(sum.x) - (own - top)) + to_each * (weights * log(sum.x) - sum.y));
+{{- else}}
     let loss = q.weight * (log(sum.x) - (1.0 - q.smoothing) * (own - top) - q.smoothing * (sum.y / classes));
+{{- end}}
     let before = result[n];
     result[n] = select(vec2<f32>(loss, first.y), vec2<f32>(before.x + loss, before.y), q.added == 1u);
   }
@@ -87,8 +116,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
       let c = 4u * g + j;
       if (c < q.classes) {
         let p = exp(v[j] - top) / sum.x;
+{{- if .Weighted}}
+        let target_p = select(0.0, to_label, c == label) + to_each * class_weight[c];
+        d[j] = q.weight * ((p * (to_label + to_each * weights) - target_p) / f32(q.whole));
+{{- else}}
         let target_p = select(0.0, 1.0 - q.smoothing, c == label) + q.smoothing / classes;
         d[j] = q.weight * ((p - target_p) / f32(q.whole));
+{{- end}}
       }
     }
     dlogits[g * q.plane + n] = d;

@@ -1,6 +1,7 @@
-// SGD with momentum, weight decay and Nesterov's form, PyTorch's rule, on all parameters at once:
+// SGD with momentum, weight decay and Nesterov's form, PyTorch's rule, on a run of parameters at once:
 // g ← g + decay·w; v ← momentum·v + g; w ← w - rate·v, or with Nesterov w ← w - rate·(g + momentum·v).
-struct Q { count: u32, width: u32, momentum: f32, decay: f32, nesterov: u32 }
+// The rate is the step's times scale; first is the first vector that is updated.
+struct Q { count: u32, width: u32, momentum: f32, decay: f32, nesterov: u32, first: u32, scale: f32 }
 struct Step { learning_rate: f32, key: u32 }
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<uniform> step: Step;
@@ -10,11 +11,12 @@ struct Step { learning_rate: f32, key: u32 }
 
 @compute @workgroup_size(128)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  let i = id.y * q.width + id.x;
-  if (i >= q.count || id.x >= q.width) { return; }
+  let own = id.y * q.width + id.x;
+  if (own >= q.count || id.x >= q.width) { return; }
+  let i = q.first + own;
   let w = weight[i];
   let g = grad[i] + q.decay * w;
   let v = q.momentum * velocity[i] + g;
   velocity[i] = v;
-  weight[i] = w - step.learning_rate * select(v, g + q.momentum * v, q.nesterov == 1u);
+  weight[i] = w - q.scale * step.learning_rate * select(v, g + q.momentum * v, q.nesterov == 1u);
 }

@@ -62,6 +62,16 @@ func (b BatchNorm) Eval(x, gamma, beta, runMean, runVar []float64) []float64 {
 	return b.apply(x, gamma, beta, runMean, invstd)
 }
 
+// EvalGrad gives the gradient dx [N,C,HW] of Eval: dx = gamma·dy/√(variance+eps).
+func (b BatchNorm) EvalGrad(gamma, runVar, dy []float64) []float64 {
+	dx := make([]float64, len(dy))
+	for i, v := range dy {
+		c := i / b.HW % b.C
+		dx[i] = gamma[c] / math.Sqrt(runVar[c]+b.Eps) * v
+	}
+	return dx
+}
+
 func (b BatchNorm) apply(x, gamma, beta, mean, invstd []float64) []float64 {
 	y := make([]float64, len(x))
 	for i, v := range x {

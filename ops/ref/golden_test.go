@@ -35,8 +35,8 @@ type golden struct {
 	}
 	BatchNorm []struct {
 		BatchNorm
-		Gamma, Beta, RunMean, RunVar, EvalY []float64
-		Steps                               []struct{ X, Y, Dy, Dx, Dgamma, Dbeta, RunMean, RunVar []float64 }
+		Gamma, Beta, RunMean, RunVar, EvalY, EvalDx []float64
+		Steps                                       []struct{ X, Y, Dy, Dx, Dgamma, Dbeta, RunMean, RunVar []float64 }
 	}
 	CrossEntropy []struct {
 		N, Classes              int
@@ -67,6 +67,12 @@ type golden struct {
 		Weights, Losses []float64
 		Logits, Dlogits [][]float64
 		Labels          []int
+	}
+	ClassWeights []struct {
+		N, Classes                       int
+		Smoothing, Loss                  float64
+		Weights, Logits, Losses, Dlogits []float64
+		Labels                           []int
 	}
 	Resize []struct {
 		Out, Stride   int
@@ -162,6 +168,7 @@ func TestGolden(t *testing.T) {
 			}
 			last := c.Steps[len(c.Steps)-1].X
 			check(t, "evaluation", c.Eval(last, c.Gamma, c.Beta, c.RunMean, c.RunVar), c.EvalY)
+			check(t, "dx in evaluation", c.EvalGrad(c.Gamma, c.RunVar, c.Steps[len(c.Steps)-1].Dy), c.EvalDx)
 		}
 	})
 	t.Run("cross entropy", func(t *testing.T) {
@@ -173,6 +180,19 @@ func TestGolden(t *testing.T) {
 			if diff := cmp.Diff(c.Places, places); diff != "" {
 				t.Errorf("places of the labels (-want +got):\n%s", diff)
 			}
+		}
+	})
+	t.Run("class weights", func(t *testing.T) {
+		for i, c := range g.ClassWeights {
+			t.Logf("case %d: %d images, %d classes, smoothing %g", i, c.N, c.Classes, c.Smoothing)
+			losses, dlogits, _ := SoftmaxCrossEntropy(c.N, c.Classes, c.Logits, c.Labels, c.Smoothing, c.Weights...)
+			check(t, "losses", losses, c.Losses)
+			check(t, "dlogits", dlogits, c.Dlogits)
+			var loss, weights float64
+			for i, l := range losses {
+				loss, weights = loss+l, weights+c.Weights[c.Labels[i]]
+			}
+			check(t, "mean", []float64{loss / weights}, []float64{c.Loss})
 		}
 	})
 	t.Run("linear", func(t *testing.T) {

@@ -195,7 +195,28 @@ func TestSoftmaxCrossEntropyGradient(t *testing.T) {
 			}
 			return sum / n
 		})
+		weights := []float64{1, 0.5, 2, 0, 3, 1, 1, 0.1, 1, 7}
+		whole := weights[0] + weights[9] + 2*weights[4] + weights[1]
+		_, dz, _ = SoftmaxCrossEntropy(n, classes, z, labels, smoothing, weights...)
+		checkGradient(t, "dlogits, weighted", z, dz, func() float64 {
+			losses, _, _ := SoftmaxCrossEntropy(n, classes, z, labels, smoothing, weights...)
+			var sum float64
+			for _, l := range losses {
+				sum += l
+			}
+			return sum / whole
+		})
 	}
+}
+
+func TestBatchNormEvalGradient(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 0))
+	b := BatchNorm{N: 2, C: 2, HW: 3, Eps: 1e-3}
+	x, dy := normals(r, 12), normals(r, 12)
+	gamma, beta, mean, variance := normals(r, 2), normals(r, 2), normals(r, 2), []float64{0.5, 2}
+	checkGradient(t, "dx", x, b.EvalGrad(gamma, variance, dy), func() float64 {
+		return dot(b.Eval(x, gamma, beta, mean, variance), dy)
+	})
 }
 
 // TestInputsUnchanged runs every twin and looks at what it was given.
@@ -221,6 +242,7 @@ func TestInputsUnchanged(t *testing.T) {
 	_, mean, invstd := b.Train(x, two, two, make([]float64, 2), make([]float64, 2))
 	b.TrainGrad(x, two, mean, invstd, dy)
 	b.Eval(x, two, two, mean, invstd)
+	b.EvalGrad(two, invstd, dy)
 	LinearForward(Linear{N: 2, In: 40, M: 2}, x, x, two)
 	LinearInputGrad(Linear{N: 2, In: 40, M: 1}, two, x)
 	LinearWeightGrad(Linear{N: 2, In: 40, M: 1}, x, two)

@@ -3,6 +3,7 @@ package ref
 import (
 	"math"
 	"slices"
+	"strings"
 
 	"ninvk/ops"
 )
@@ -114,14 +115,15 @@ var Table = map[string]func(c ops.Case, in Values) Values{
 		}
 		return Values{"y": y}
 	},
-	"batch norm gradient": func(c ops.Case, in Values) Values {
-		y, mean, invstd := trainNorm(c, in, 1)
+	"batch norm gradient":        normGrad("dy", "dweight", "dbias"),
+	"batch norm weight gradient": normGrad("dweight"),
+	"batch norm bias gradient":   normGrad("dbias"),
+	"batch norm frozen gradient": func(c ops.Case, in Values) Values {
 		dy := in["dy"]
 		if c.Op.(ops.BatchNorm).ReLU {
-			dy = ReLUGrad(y, dy)
+			dy = ReLUGrad(normShape(c).Eval(in["x"], in["weight"], in["bias"], in["mean"], in["variance"]), dy)
 		}
-		dx, dweight, dbias := normShape(c).TrainGrad(in["x"], in["weight"], mean, invstd, dy)
-		return Values{"dy": dx, "dweight": dweight, "dbias": dbias, "mean": in["mean"], "variance": in["variance"]}
+		return Values{"dy": normShape(c).EvalGrad(in["weight"], in["variance"], dy)}
 	},
 	"dropout forward": func(c ops.Case, in Values) Values {
 		o := c.Op.(ops.Dropout)
@@ -135,7 +137,15 @@ var Table = map[string]func(c ops.Case, in Values) Values{
 			labels[i] = int(v)
 		}
 		o := c.Op.(ops.CrossEntropy)
-		losses, dlogits, places := SoftmaxCrossEntropy(n, classes, in["logits"], labels, o.Smoothing)
+		losses, dlogits, places := SoftmaxCrossEntropy(n, classes, in["logits"], labels, o.Smoothing, in["class weights"]...)
+		if step, weighted := in["step"]; weighted { // its balance stands for images / sum of the weights
+			balance, sum := float64(math.Float32frombits(uint32(step[5]))), 0.0
+			for _, l := range labels {
+				sum += in["class weights"][l]
+			}
+			Weigh(balance, losses)
+			Weigh(balance*sum/float64(n), dlogits)
+		}
 		if o.Weight != 0 {
 			Weigh(o.Weight, losses, dlogits)
 		}
@@ -218,6 +228,24 @@ func trainNorm(c ops.Case, in Values, times int) (y, mean, invstd []float64) {
 	return y, mean, invstd
 }
 
+// normGrad gives the gradients that are wanted, and the running statistics, which have moved.
+func normGrad(wanted ...string) func(c ops.Case, in Values) Values {
+	return func(c ops.Case, in Values) Values {
+		y, mean, invstd := trainNorm(c, in, 1)
+		dy := in["dy"]
+		if c.Op.(ops.BatchNorm).ReLU {
+			dy = ReLUGrad(y, dy)
+		}
+		all := Values{}
+		all["dy"], all["dweight"], all["dbias"] = normShape(c).TrainGrad(in["x"], in["weight"], mean, invstd, dy)
+		out := Values{"mean": in["mean"], "variance": in["variance"]}
+		for _, name := range wanted {
+			out[name] = all[name]
+		}
+		return out
+	}
+}
+
 func channelSums(s ops.Shape, v []float64) []float64 {
 	sums := make([]float64, s.C)
 	for i, x := range v {
@@ -229,10 +257,14 @@ func channelSums(s ops.Shape, v []float64) []float64 {
 func descend(c ops.Case, in Values, steps int) Values {
 	o := c.Op.(ops.SGD)
 	rate := float64(math.Float32frombits(uint32(in["step"][0])))
+	if o.Scale != 0 {
+		rate *= o.Scale
+	}
 	s := SGD{LR: rate, Momentum: o.Momentum, WeightDecay: o.WeightDecay, Nesterov: o.Nesterov}
 	w, v := slices.Clone(in["weight"]), slices.Clone(in["velocity"])
+	from := len(in["before"]) // of which nothing is updated
 	for range steps {
-		s.Step(w, in["dweight"], v)
+		s.Step(w[from:], in["dweight"][from:], v[from:])
 	}
 	return Values{"weight": w, "velocity": v}
 }
@@ -241,10 +273,13 @@ func descend(c ops.Case, in Values, steps int) Values {
 // next to 0.
 func AvoidKinks(c ops.Case, in Values) {
 	o, ok := c.Op.(ops.BatchNorm)
-	if !ok || !o.ReLU || c.Pass != "gradient" {
+	if !ok || !o.ReLU || !strings.HasSuffix(c.Pass, "gradient") {
 		return
 	}
 	y, _, _ := normShape(c).Train(in["x"], in["weight"], in["bias"], slices.Clone(in["mean"]), slices.Clone(in["variance"]))
+	if c.Pass == "frozen gradient" {
+		y = normShape(c).Eval(in["x"], in["weight"], in["bias"], in["mean"], in["variance"])
+	}
 	for i, v := range y {
 		if math.Abs(v) < 1e-4 {
 			in["dy"][i] = 0

@@ -91,7 +91,10 @@ def batch_norm(n, c, h, w, eps, momentum):
         case["steps"].append(dict(x=flat(x), y=flat(y), dy=flat(dy), dx=flat(x.grad), dgamma=flat(bn.weight.grad),
                                   dbeta=flat(bn.bias.grad), runMean=flat(bn.running_mean),
                                   runVar=flat(bn.running_var)))
-    case["evalY"] = flat(bn.eval()(x))
+    x = leaf(x.detach())
+    y = bn.eval()(x)
+    y.backward(dy)
+    case["evalY"], case["evalDx"] = flat(y), flat(x.grad)
     return case
 
 
@@ -103,6 +106,20 @@ def cross_entropy(n, classes, smoothing, scale=1):
     return dict(n=n, classes=classes, smoothing=smoothing, logits=flat(z), labels=labels.tolist(),
                 losses=flat(losses), dlogits=flat(z.grad),
                 places=(z.sort(descending=True, stable=True).indices == labels[:, None]).nonzero()[:, 1].tolist())
+
+
+def class_weights(n, classes, smoothing):
+    """The weighted mean; a class of weight 0 among them."""
+    z = leaf(inputs(n, classes))
+    labels = torch.tensor(random.randint(0, classes, n))
+    weights = torch.tensor(random.randint(0, 33, classes) / 16, dtype=torch.float64)
+    weights[0] = 0
+    options = dict(weight=weights, label_smoothing=smoothing)
+    losses = F.cross_entropy(z, labels, reduction="none", **options)
+    loss = F.cross_entropy(z, labels, **options)
+    loss.backward()
+    return dict(n=n, classes=classes, smoothing=smoothing, weights=flat(weights), logits=flat(z),
+                labels=labels.tolist(), losses=flat(losses), loss=float(loss), dlogits=flat(z.grad))
 
 
 def sgd(lr, momentum, decay, nesterov, steps=10, n=7):
@@ -218,6 +235,7 @@ golden = {
     "subsample": [subsample(1, 1, 1, 1, 1, 0, 0), subsample(2, 4, 8, 8, 2, 2, 2), subsample(1, 3, 7, 5, 2, 1, 4),
                   subsample(2, 2, 5, 6, 3, 0, 3)],
     "heads": [heads(6, 10, 0, [1, 0.3, 0.3]), heads(5, 4, 0.1, [1, 0.4])],
+    "classWeights": [class_weights(7, 5, 0), class_weights(9, 3, 0.1), class_weights(5, 10, 0.3)],
 }
 
 path = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "golden.json")
