@@ -43,18 +43,18 @@ func (d *Set) divide(fraction float64) error {
 	if len(train) == 0 || len(test) == 0 {
 		return &FileError{Path: d.Name, Offset: -1,
 			Problem: fmt.Sprintf("it has no test split, and its %s can't be divided into two parts",
-				Count(all.Len(), "image")),
+				Counted(all.Len(), "image")),
 			Hint: "more images that differ are needed, or another share by --val-fraction"}
 	}
 	d.Train, d.Test = all.Some(train), all.Some(test)
 	d.Notes = append(d.Notes, fmt.Sprintf("there is no test split: %s of %s, %g %% of each class chosen by the "+
-		"images' contents, are tested with and not trained on (--val-fraction)", Count(len(test), "image"),
-		Count(all.Len(), "image"), math.Round(1000*fraction)/10))
+		"images' contents, are tested with and not trained on (--val-fraction)", Counted(len(test), "image"),
+		Counted(all.Len(), "image"), math.Round(1000*fraction)/10))
 	return nil
 }
 
-// Count is a number of things in words: "1 image", "2 images".
-func Count(n int, what string) string {
+// Counted is a number of things in words: "1 image", "2 images".
+func Counted(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 func TestPatterns(t *testing.T) {
-	g, _ := tangled()
+	g, _ := tangled(3)
 	for _, c := range []struct {
 		freeze, scale string
 		want          Rates
@@ -73,7 +73,7 @@ func FuzzPatterns(f *testing.F) {
 	for _, s := range []string{"stem.*", "a=1,*=2", "*.bias=0.1", "**", ",", "="} {
 		f.Add(s)
 	}
-	g, _ := tangled()
+	g, _ := tangled(3)
 	f.Fuzz(func(t *testing.T, list string) {
 		for _, parse := range []func(string) (Rates, error){g.Freeze, g.Scale} {
 			if r, err := parse(list); err == nil {
@@ -86,7 +86,7 @@ func FuzzPatterns(f *testing.F) {
 }
 
 func TestImpossibleRates(t *testing.T) {
-	g, out := tangled()
+	g, out := tangled(3)
 	d, err := gpu.Open("")
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +118,7 @@ func fineTuned(t *testing.T, freeze string, o Options) (*Net, *ops.Images, func(
 		t.Fatal(err)
 	}
 	t.Cleanup(d.Close)
-	g, out := tangled()
+	g, out := tangled(3)
 	if o.Rates, err = g.Freeze(freeze); err != nil {
 		t.Fatal(err)
 	}

@@ -91,8 +91,8 @@ func (s *files) split(test bool) (dataset.Split, string, error) {
 	}
 	if len(labels.values) != images.size[0] {
 		return fail(&dataset.FileError{Path: labels.path, Offset: 4, Problem: fmt.Sprintf("it has %s, %s has %s",
-			dataset.Count(len(labels.values), "label"), filepath.Base(images.path),
-			dataset.Count(images.size[0], "image")), Hint: "are both files of the same set?"})
+			dataset.Counted(len(labels.values), "label"), filepath.Base(images.path),
+			dataset.Counted(images.size[0], "image")), Hint: "are both files of the same set?"})
 	}
 	shape := dataset.Shape{C: 1, H: images.size[1], W: images.size[2]}
 	split := dataset.Split{Shape: shape, Labels: make([]uint16, len(labels.values))}
