@@ -7,12 +7,22 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
 
-// mapping is a file in memory. Its pages are the system's, which takes them back as it needs them.
-type mapping struct{ data []byte }
+// mapping is a file in memory. Its pages are the system's, but count as this process's while they are mapped: so they
+// are given back from time to time, which leaves them in the system's cache.
+type mapping struct {
+	data []byte
+	near atomic.Int64 // bytes that may be mapped
+}
+
+const (
+	most   = 256 << 20 // bytes that may be mapped at a time
+	around = 64 << 10  // bytes that Linux maps with one that is read
+)
 
 // mapped maps a file, or reads it by calls where its file system can't do that.
 func mapped(_ string, f *os.File, size int64) file {
@@ -24,7 +34,7 @@ func mapped(_ string, f *os.File, size int64) file {
 		return opened{f}
 	}
 	f.Close()
-	m := &mapping{data}
+	m := &mapping{data: data}
 	runtime.AddCleanup(m, func(data []byte) { _ = unix.Munmap(data) }, data)
 	return m
 }
@@ -42,9 +52,9 @@ func (m *mapping) read(dst []byte, at int64) (err error) {
 		runtime.KeepAlive(m)
 	}()
 	copy(dst, m.data[at:])
-	// The pages count as this process's until they are given back; the system keeps them all the same.
-	page := int64(os.Getpagesize())
-	from := at / page * page
-	_ = unix.Madvise(m.data[from:min(int64(len(m.data)), (at+int64(len(dst))+page-1)/page*page)], unix.MADV_DONTNEED)
+	if m.near.Add(int64(len(dst))+around) > most {
+		m.near.Store(0)
+		_ = unix.Madvise(m.data, unix.MADV_DONTNEED) // they are mapped again when they are read
+	}
 	return nil
 }
