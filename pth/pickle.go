@@ -77,7 +77,8 @@ const (
 	// maxDims is the most dimensions of a tensor; PyTorch itself allows 64.
 	maxDims = 64
 
-	// maxPickle is the largest pickle of a file of weights, in bytes. It holds names, shapes and what was saved beside the weights;
+	// maxPickle is the largest pickle of a file of weights, in bytes. It holds names, shapes and what was saved beside
+	// the weights;
 	// those of large networks take some 100 kB.
 	maxPickle = 64 << 20
 

@@ -26,10 +26,11 @@ const (
 // recordBytes are two labels and an image.
 var recordBytes = 2 + shape.Bytes()
 
-const recordsHint = "CIFAR-100's binary version is expected: records of 3074 bytes, a coarse label, a fine one and 3072 " +
-	"bytes of image; `ninvk data fetch cifar100` obtains it"
+const recordsHint = "CIFAR-100's binary version is expected: records of 3074 bytes, a coarse label, a fine one and " +
+	"3072 bytes of image; `ninvk data fetch cifar100` obtains it"
 
-// isBinary looks for train.bin with the names of the classes beside it, or with records whose labels may be CIFAR-100's.
+// isBinary looks for train.bin with the names of the classes beside it, or with records whose labels may be
+// CIFAR-100's.
 func isBinary(path string) bool {
 	dir, ok := locate(path, nestedBinary, trainFile, testFile)
 	if !ok {

@@ -117,7 +117,8 @@ func TestBinary(t *testing.T) {
 	if err := d.Train.Read(0, grey); err != nil {
 		t.Fatal(err)
 	}
-	if want := byte((int(record[0])*19595 + int(record[1024])*38470 + int(record[2048])*7471 + 1<<15) >> 16); grey[0] != want {
+	want := byte((int(record[0])*19595 + int(record[1024])*38470 + int(record[2048])*7471 + 1<<15) >> 16)
+	if grey[0] != want {
 		t.Errorf("grey %d, want %d", grey[0], want)
 	}
 }
@@ -140,7 +141,8 @@ func TestBinaryUnnamed(t *testing.T) {
 	}
 	notes := strings.Join(d.Notes, "\n")
 	if d.Named || len(d.Classes) != 100 || d.Classes[99] != "worm" || d.Train.Len()+d.Test.Len() != 60 ||
-		d.Test.Len() == 0 || !strings.Contains(notes, "CIFAR's 100 are assumed") || !strings.Contains(notes, "no test split") {
+		d.Test.Len() == 0 || !strings.Contains(notes, "CIFAR's 100 are assumed") || !strings.Contains(notes,
+		"no test split") {
 		t.Errorf("%d classes, %d and %d images, notes %s", len(d.Classes), d.Train.Len(), d.Test.Len(), notes)
 	}
 }
@@ -171,7 +173,8 @@ func TestBinaryRefuses(t *testing.T) {
 		{"empty", map[string][]byte{"test.bin": {}}, "", "test.bin", 0, []string{"the file is empty"}},
 		{"a label too large", map[string][]byte{"train.bin": wrong}, "", "train.bin", 3075,
 			[]string{"record 1 has label 6, expected 0 to 5", "fine_label_names.txt"}},
-		{"too few coarse names", map[string][]byte{"coarse_label_names.txt": []byte("a\nb\n")}, dataset.Coarse, "train.bin", 0,
+		{"too few coarse names", map[string][]byte{"coarse_label_names.txt": []byte("a\nb\n")}, dataset.Coarse, "train.bin",
+			0,
 			[]string{"record 0 has label 2, expected 0 to 1", "coarse_label_names.txt"}},
 		{"one name", map[string][]byte{"fine_label_names.txt": []byte("a\n")}, "", "fine_label_names.txt", -1,
 			[]string{"names 1 classes"}},

@@ -60,7 +60,8 @@ type records struct {
 }
 
 // set makes a set of what was read, to train and to test with; the latter may be empty.
-func (l labelling) set(path, format string, splits [2]records, names []string, o dataset.Options) (*dataset.Set, error) {
+func (l labelling) set(path, format string, splits [2]records, names []string, o dataset.Options) (*dataset.Set,
+	error) {
 	d := &dataset.Set{Name: filepath.Clean(path), Format: format, Channels: shape.C, Classes: names, Named: names != nil}
 	if !d.Named {
 		d.Classes = l.names

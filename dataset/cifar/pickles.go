@@ -53,8 +53,8 @@ func (l labelling) namesKey() string {
 	return strings.TrimSuffix(l.key, "labels") + "label_names"
 }
 
-const pickleHint = "a pickle of CIFAR is expected, a dict with \"data\" and labels; obtain the file again, or write it " +
-	"anew by Python 3: pickle.dump(batch, file, protocol=4)"
+const pickleHint = "a pickle of CIFAR is expected, a dict with \"data\" and labels; obtain the file again, or " +
+	"write it anew by Python 3: pickle.dump(batch, file, protocol=4)"
 
 // isTrain says whether a file is to train on by its name.
 func (p pickles) isTrain(name string) bool {

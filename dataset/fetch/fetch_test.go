@@ -25,7 +25,8 @@ import (
 )
 
 // content are the files of a small set.
-var content = map[string][]byte{"train-x": bytes.Repeat([]byte("train"), 300), "t10k-x": bytes.Repeat([]byte("test"), 200)}
+var content = map[string][]byte{"train-x": bytes.Repeat([]byte("train"), 300), "t10k-x": bytes.Repeat([]byte("test"),
+	200)}
 
 func describe(name string, b []byte) File {
 	sum := sha256.Sum256(b)
@@ -156,7 +157,8 @@ func TestResumed(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "set")
 	s.stopAfter = 10
 	err := set.Fetch(t.Context(), Options{Out: out})
-	if err == nil || !strings.Contains(err.Error(), "stopped at 10 of") || !strings.Contains(err.Error(), "go on from there") {
+	if err == nil || !strings.Contains(err.Error(), "stopped at 10 of") || !strings.Contains(err.Error(),
+		"go on from there") {
 		t.Fatal(err)
 	}
 	beside(t, out, "set.part")

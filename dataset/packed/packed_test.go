@@ -32,9 +32,11 @@ func example() *dataset.Set {
 		}
 		return dataset.Split{Shape: shape, Labels: labels, Source: dataset.Memory{Shape: shape, Pixels: pixels, What: what}}
 	}
-	d := &dataset.Set{Name: "example", Format: "an example", Classes: []string{"cat", "dög", "owl"}, Named: true, Channels: 3,
-		Train: split("cat/ä", dataset.Shape{C: 3, H: 4, W: 2}, 2, 0, 1, 0, 2),
-		Test:  split("dog/b", dataset.Shape{C: 3, H: 2, W: 2}, 1, 0), Notes: []string{"a note"}, Broken: []string{"x: broken"}}
+	d := &dataset.Set{Name: "example", Format: "an example", Classes: []string{"cat", "dög", "owl"}, Named: true,
+		Channels: 3,
+		Train:    split("cat/ä", dataset.Shape{C: 3, H: 4, W: 2}, 2, 0, 1, 0, 2),
+		Test:     split("dog/b", dataset.Shape{C: 3, H: 2, W: 2}, 1, 0), Notes: []string{"a note"},
+		Broken: []string{"x: broken"}}
 	sum := dataset.NewSum(3)
 	_ = errors.Join(sum.Split(d.Train), sum.Split(d.Test)) // in memory
 	d.SHA256 = sum.Hex()
@@ -262,11 +264,20 @@ func TestRefuses(t *testing.T) {
 		text   []string
 	}{
 		{"no labels", func(f *safetensors.File) { f.Tensors = slices.Delete(f.Tensors, 1, 2) }, []string{"no train.labels"}},
-		{"float images", func(f *safetensors.File) { f.Tensors[0] = tensor("train.images", "F32", make([]byte, 96), 4, 1, 2, 3) },
+		{"float images", func(f *safetensors.File) {
+			f.Tensors[0] = tensor("train.images", "F32", make([]byte, 96), 4, 1, 2,
+				3)
+		},
 			[]string{"train.images is F32", "U8"}},
-		{"two channels", func(f *safetensors.File) { f.Tensors[0] = tensor("train.images", "U8", make([]byte, 48), 4, 2, 2, 3) },
+		{"two channels", func(f *safetensors.File) {
+			f.Tensors[0] = tensor("train.images", "U8", make([]byte, 48), 4, 2, 2,
+				3)
+		},
 			[]string{"[4 2 2 3]", "1 or 3 channels"}},
-		{"three dimensions", func(f *safetensors.File) { f.Tensors[0] = tensor("train.images", "U8", make([]byte, 24), 4, 2, 3) },
+		{"three dimensions", func(f *safetensors.File) {
+			f.Tensors[0] = tensor("train.images", "U8", make([]byte, 24), 4, 2,
+				3)
+		},
 			[]string{"[4 2 3]"}},
 		{"no images", func(f *safetensors.File) { f.Tensors[0] = tensor("train.images", "U8", nil, 0, 1, 2, 3) },
 			[]string{"[0 1 2 3]"}},
@@ -274,7 +285,10 @@ func TestRefuses(t *testing.T) {
 			[]string{"train.labels has shape [2]", "4 images"}},
 		{"float labels", func(f *safetensors.File) { f.Tensors[1] = tensor("train.labels", "F32", make([]byte, 16), 4) },
 			[]string{"dtype F32", "whole numbers"}},
-		{"a label below 0", func(f *safetensors.File) { f.Tensors[1] = tensor("train.labels", "I8", []byte{0, 255, 0, 1}, 4) },
+		{"a label below 0", func(f *safetensors.File) {
+			f.Tensors[1] = tensor("train.labels", "I8", []byte{0, 255, 0, 1},
+				4)
+		},
 			[]string{"label 1", "is -1"}},
 		{"one class", func(f *safetensors.File) {
 			f.Tensors[1].Data = make([]byte, 4)
@@ -289,7 +303,10 @@ func TestRefuses(t *testing.T) {
 		}, []string{"train.names has 2 names", "4 images"}},
 		{"a short checksum", func(f *safetensors.File) { f.Tensors = append(f.Tensors, tensor(sum, "U8", []byte{1}, 1)) },
 			[]string{"sha256", "32 bytes"}},
-		{"other channels", func(f *safetensors.File) { f.Tensors[2] = tensor("test.images", "U8", make([]byte, 18), 1, 3, 2, 3) },
+		{"other channels", func(f *safetensors.File) {
+			f.Tensors[2] = tensor("test.images", "U8", make([]byte, 18), 1, 3, 2,
+				3)
+		},
 			[]string{"1 channels", "with 3"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
