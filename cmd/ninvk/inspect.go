@@ -83,8 +83,8 @@ func (c inspectCommand) Run(ctx context.Context) error {
 	return err
 }
 
-// mostListed is how many lines of a list are printed; --json has all.
-const mostListed = 20
+// mostLines is how many lines of a list are printed; --json has all.
+const mostLines = 20
 
 func printInspection(n *dataset.Inspection) error {
 	t := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
@@ -115,10 +115,10 @@ func printInspection(n *dataset.Inspection) error {
 			return
 		}
 		fmt.Fprintf(stdout, "%s: %d\n", what, len(lines))
-		for _, l := range lines[:min(len(lines), mostListed)] {
+		for _, l := range lines[:min(len(lines), mostLines)] {
 			fmt.Fprintf(stdout, "  %s\n", l)
 		}
-		if more := len(lines) - mostListed; more > 0 {
+		if more := len(lines) - mostLines; more > 0 {
 			fmt.Fprintf(stdout, "  and %d more (--json has all)\n", more)
 		}
 	}
