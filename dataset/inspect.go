@@ -59,7 +59,8 @@ type Duplicates struct {
 // Inspect reads all images of a set. Progress may be nil.
 func Inspect(s *Set, progress func(stage string, done, total int)) (*Inspection, error) {
 	n := &Inspection{Name: s.Name, Format: s.Format, Train: s.Train.Len(), Test: s.Test.Len(), Channels: s.Channels,
-		Size: s.Train.Shape.H, Classes: make([]ClassCount, len(s.Classes)), Broken: append([]string{}, s.Broken...), Notes: append([]string{}, s.Notes...)}
+		Size: s.Train.Shape.H, Classes: make([]ClassCount, len(s.Classes)), Broken: append([]string{}, s.Broken...),
+		Notes: append([]string{}, s.Notes...)}
 	for i, name := range s.Classes {
 		n.Classes[i].Class = name
 	}

@@ -170,7 +170,8 @@ func sheet(set *dataset.Set, n *dataset.Inspection) (*image.RGBA, error) {
 	for i, label := range set.Train.Labels {
 		of[label] = append(of[label], i)
 	}
-	title := fmt.Sprintf("%s: %d classes, %d training images", filepath.Base(set.Name), len(set.Classes), set.Train.Len())
+	title := fmt.Sprintf("%s: %d classes, %d training + %d test images", filepath.Base(set.Name), len(set.Classes), n.Train,
+		n.Test)
 	if len(of) > mostClasses {
 		of = of[:mostClasses]
 		title += fmt.Sprintf(", the first %d classes", mostClasses)

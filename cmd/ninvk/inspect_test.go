@@ -58,7 +58,8 @@ func TestInspect(t *testing.T) {
 		t.Errorf("the picture: %v", err)
 	}
 	write("train/toad/b.jpg", []byte("\xff\xd8\xff"))
-	if code, stdout, stderr = inspect(); code != exitBadFile || !strings.Contains(stdout, "toad/b.jpg: a damaged JPEG image") ||
+	if code, stdout, stderr = inspect(); code != exitBadFile || !strings.Contains(stdout,
+		"toad/b.jpg: a damaged JPEG image") ||
 		!strings.Contains(stderr, "--skip-broken") {
 		t.Errorf("a broken image: exit code %d, %s %s", code, stdout, stderr)
 	}
