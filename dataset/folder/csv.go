@@ -22,8 +22,8 @@ import (
 // Table is a table in CSV that names images: path, label, and perhaps the split; or a folder with one such table.
 var Table = dataset.Format{Name: "a table of images in CSV (path,label,split)", Is: isTable, Open: openTable}
 
-const tableHint = "a line for each image is expected: path,label or path,label,split (train, or val or test), the path " +
-	"relative to the table"
+const tableHint = "a line for each image is expected: path,label or path,label,split (train, or val or test), " +
+	"the path relative to the table"
 
 // tableIn is the table that a path names: a file, or the only one of a folder.
 func tableIn(name string) (string, bool) {

@@ -63,7 +63,8 @@ func TestTables(t *testing.T) {
 			note: "2 items are passed over: line 7: img/00.png, as line 1 has it"},
 		{name: "two labels", text: plain + "img/00.png,dog\n", problem: "line 7: img/00.png has the label dog"},
 		{name: "a file that is not there", text: plain + "img/06.png,dog\n",
-			problem: "1 image can't be read; mend or remove it, or leave it out by --skip-broken:\n  img/06.png: cannot be read: no such file"},
+			problem: "1 image can't be read; mend or remove it, or leave it out by --skip-broken:\n" +
+				"  img/06.png: cannot be read: no such file"},
 		{name: "a file that is no image", text: plain + "list.csv,dog\n", problem: "list.csv: is no image"},
 		{name: "a field more", text: plain + "img/00.png,cat,train\n",
 			problem: "line 7: it has 3 fields, the lines before 2"},

@@ -257,7 +257,8 @@ func TestSentences(t *testing.T) {
 			f["__MACOSX/cat/._1.png"], f["cat/notes.txt"], f["labels.txt"] = []byte("x"), []byte("BM text"), []byte("x")
 		}, false, "", []string{"6 items are passed over"}},
 		{"a damaged image", func(f map[string][]byte) { f["cat/bad.png"] = damaged }, false,
-			"1 image can't be read; mend or remove it, or leave it out by --skip-broken:\n  cat/bad.png: a damaged PNG image: it ends too early", nil},
+			"1 image can't be read; mend or remove it, or leave it out by --skip-broken:\n" +
+				"  cat/bad.png: a damaged PNG image: it ends too early", nil},
 		{"a damaged image, left out", func(f map[string][]byte) { f["cat/bad.png"] = damaged }, true, "",
 			[]string{"1 image is left out, as it can't be read: cat/bad.png: a damaged"}},
 		{"many damaged images", func(f map[string][]byte) {
@@ -265,7 +266,8 @@ func TestSentences(t *testing.T) {
 				f[fmt.Sprintf("cat/bad%04d.jpg", i)] = []byte{}
 			}
 		}, false,
-			"1,030 images can't be read; mend or remove them, or leave them out by --skip-broken:\n  cat/bad0000.jpg: the file is empty\n", nil},
+			"1,030 images can't be read; mend or remove them, or leave them out by --skip-broken:\n" +
+				"  cat/bad0000.jpg: the file is empty\n", nil},
 		{"a page saved as an image", func(f map[string][]byte) { f["dog/x.jpg"] = []byte("<!DOCTYPE html><html>") }, false,
 			"dog/x.jpg: a page of HTML", nil},
 		{"an image of a kind that is not read", func(f map[string][]byte) { f["dog/x.tif"] = []byte("II*\x00\x08") }, false,
