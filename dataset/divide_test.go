@@ -22,7 +22,8 @@ func divided(photos []photo, classes int, fraction float64) map[photo]bool {
 	for i, p := range photos {
 		labels[i] = p.class
 	}
-	train, test := Divide(labels, classes, func(i int) [32]byte { return sha256.Sum256([]byte(photos[i].content)) }, fraction)
+	train, test := Divide(labels, classes, func(i int) [32]byte { return sha256.Sum256([]byte(photos[i].content)) },
+		fraction)
 	side := map[photo]bool{}
 	for _, i := range train {
 		side[photos[i]] = false
@@ -75,7 +76,8 @@ func TestDivide(t *testing.T) {
 	}
 }
 
-// Whatever the images: copies are on one side, also those in different classes, and a class with two contents of its own
+// Whatever the images: copies are on one side, also those in different classes, and a class with two contents of its
+// own
 // has one on each side.
 func TestDivideHolds(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))

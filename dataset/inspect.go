@@ -17,25 +17,25 @@ type Describer interface{ Describe(i int) Facts }
 
 // Inspection is what there is to know of a set before it is trained on.
 type Inspection struct {
-	Name       string     `json:"name"`
-	Format     string     `json:"format"`
-	Classes    []Count    `json:"classes"`
-	Train      int        `json:"train"` // images
-	Test       int        `json:"test"`
-	Imbalance  float64    `json:"imbalance"` // training images of the largest class to those of the smallest
-	Widths     Range      `json:"widths"`    // as stored, in pixels
-	Heights    Range      `json:"heights"`
-	Channels   int        `json:"channels"`
-	Size       int        `json:"size"` // pixels a side, at which mean and deviation are taken; of arrays, their height
-	Mean       []float64  `json:"mean"` // of the training images' channels, from 0 to 1
-	Std        []float64  `json:"std"`
-	Duplicates Duplicates `json:"duplicates"`
-	Broken     []string   `json:"broken"` // images that can't be read
-	Notes      []string   `json:"notes"`
+	Name       string       `json:"name"`
+	Format     string       `json:"format"`
+	Classes    []ClassCount `json:"classes"`
+	Train      int          `json:"train"` // images
+	Test       int          `json:"test"`
+	Imbalance  float64      `json:"imbalance"` // training images of the largest class to those of the smallest
+	Widths     Range        `json:"widths"`    // as stored, in pixels
+	Heights    Range        `json:"heights"`
+	Channels   int          `json:"channels"`
+	Size       int          `json:"size"` // pixels a side, at which mean and deviation are taken; of arrays, their height
+	Mean       []float64    `json:"mean"` // of the training images' channels, from 0 to 1
+	Std        []float64    `json:"std"`
+	Duplicates Duplicates   `json:"duplicates"`
+	Broken     []string     `json:"broken"` // images that can't be read
+	Notes      []string     `json:"notes"`
 }
 
-// Count is how many images a class has.
-type Count struct {
+// ClassCount is how many images a class has.
+type ClassCount struct {
 	Class string `json:"class"`
 	Train int    `json:"train"`
 	Test  int    `json:"test"`
@@ -59,7 +59,8 @@ type Duplicates struct {
 // Inspect reads all images of a set. Progress may be nil.
 func Inspect(s *Set, progress func(stage string, done, total int)) (*Inspection, error) {
 	n := &Inspection{Name: s.Name, Format: s.Format, Train: s.Train.Len(), Test: s.Test.Len(), Channels: s.Channels,
-		Size: s.Train.Shape.H, Classes: make([]Count, len(s.Classes)), Broken: append([]string{}, s.Broken...), Notes: append([]string{}, s.Notes...)}
+		Size: s.Train.Shape.H, Classes: make([]ClassCount, len(s.Classes)), Broken: append([]string{}, s.Broken...),
+		Notes: append([]string{}, s.Notes...)}
 	for i, name := range s.Classes {
 		n.Classes[i].Class = name
 	}

@@ -120,7 +120,8 @@ func TestFitsTransparent(t *testing.T) {
 func TestGrey(t *testing.T) {
 	colour := image.NewRGBA(image.Rect(0, 0, 5, 5))
 	draw.Draw(colour, colour.Rect, image.NewUniform(color.Gray{77}), image.Point{}, draw.Src)
-	for _, img := range []image.Image{image.NewGray(colour.Rect), image.NewGray16(colour.Rect), image.NewNRGBA(colour.Rect),
+	for _, img := range []image.Image{image.NewGray(colour.Rect), image.NewGray16(colour.Rect),
+		image.NewNRGBA(colour.Rect),
 		colour, image.NewPaletted(colour.Rect, color.Palette{color.Gray{3}})} {
 		if !Grey(img) {
 			t.Errorf("a %T without colour is not grey", img)

@@ -48,7 +48,8 @@ type scratch struct {
 
 var scratches = sync.Pool{New: func() any { return &scratch{line: &image.RGBA{}} }}
 
-// planes fills dst with size×size pixels of an image, one plane a channel, which are red, green and blue, or grey: PIL's
+// planes fills dst with size×size pixels of an image, one plane a channel, which are red, green and blue, or grey:
+// PIL's
 // L, taken before resizing. Transparent parts lie on white.
 func (v view) planes(img image.Image, size, channels int, dst []uint8) {
 	b := img.Bounds()

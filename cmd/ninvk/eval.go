@@ -44,7 +44,7 @@ func (c evalCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	data, dev, err := openDataAndDevice(c.Data, c.Adapter, dataset.Options{Size: n.Size})
+	data, dev, err := openDataAndDevice(ctx, c.Data, c.Adapter, dataset.Options{Size: n.Size})
 	if err != nil {
 		return err
 	}

@@ -83,8 +83,8 @@ func (c inspectCommand) Run(ctx context.Context) error {
 	return err
 }
 
-// mostInspected is how many lines of a list are printed; --json has all.
-const mostInspected = 20
+// mostLines is how many lines of a list are printed; --json has all.
+const mostLines = 20
 
 func printInspection(n *dataset.Inspection) error {
 	t := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
@@ -115,10 +115,10 @@ func printInspection(n *dataset.Inspection) error {
 			return
 		}
 		fmt.Fprintf(stdout, "%s: %d\n", what, len(lines))
-		for _, l := range lines[:min(len(lines), mostInspected)] {
+		for _, l := range lines[:min(len(lines), mostLines)] {
 			fmt.Fprintf(stdout, "  %s\n", l)
 		}
-		if more := len(lines) - mostInspected; more > 0 {
+		if more := len(lines) - mostLines; more > 0 {
 			fmt.Fprintf(stdout, "  and %d more (--json has all)\n", more)
 		}
 	}
@@ -170,7 +170,8 @@ func sheet(set *dataset.Set, n *dataset.Inspection) (*image.RGBA, error) {
 	for i, label := range set.Train.Labels {
 		of[label] = append(of[label], i)
 	}
-	title := fmt.Sprintf("%s: %d classes, %d training images", filepath.Base(set.Name), len(set.Classes), set.Train.Len())
+	title := fmt.Sprintf("%s: %d classes, %d training + %d test images", filepath.Base(set.Name), len(set.Classes), n.Train,
+		n.Test)
 	if len(of) > mostClasses {
 		of = of[:mostClasses]
 		title += fmt.Sprintf(", the first %d classes", mostClasses)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,7 +22,8 @@ import (
 )
 
 // formats are what --data takes, in the order in which they are tried.
-var formats = withArchives([]dataset.Format{cifar10.Data, cifar.Binary100, cifar.Pickles10, cifar.Pickles100, idx.Format,
+var formats = withArchives([]dataset.Format{cifar10.Data, cifar.Binary100, cifar.Pickles10, cifar.Pickles100,
+	idx.Format,
 	packed.Format, folder.Table, folder.Format})
 
 func withArchives(formats []dataset.Format) []dataset.Format {
@@ -35,10 +37,11 @@ func dataOptions(c train.Config) dataset.Options {
 }
 
 // openDataAndDevice reads the data while it opens the adapter. What is wrong with the data is said first.
-func openDataAndDevice(name, adapter string, o dataset.Options) (data *dataset.Set, dev *gpu.Device, err error) {
+func openDataAndDevice(ctx context.Context, name, adapter string, o dataset.Options) (data *dataset.Set,
+	dev *gpu.Device, err error) {
 	var noData error
 	var reading sync.WaitGroup
-	reading.Go(func() { data, noData = openData(name, o) })
+	reading.Go(func() { data, noData = openData(ctx, name, o) })
 	dev, err = openDevice(adapter)
 	reading.Wait()
 	if noData != nil {
@@ -50,9 +53,9 @@ func openDataAndDevice(name, adapter string, o dataset.Options) (data *dataset.S
 	return data, dev, err
 }
 
-// openData opens what --data names, and says what it is.
-func openData(name string, o dataset.Options) (*dataset.Set, error) {
-	d, err := namedData(name, o)
+// openData opens what --data names, unless it is stopped, and says what it is.
+func openData(ctx context.Context, name string, o dataset.Options) (*dataset.Set, error) {
+	d, err := untilStopped(ctx, func() (*dataset.Set, error) { return namedData(name, o) })
 	if err != nil {
 		return nil, err
 	}

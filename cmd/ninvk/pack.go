@@ -32,7 +32,7 @@ func (c packCommand) Run(ctx context.Context) error {
 	if err := checkOutput("out", c.Out); err != nil {
 		return err
 	}
-	d, err := openData(c.Data, dataset.Options{Size: c.Size, Fit: dataset.Fit(c.Fit), Channels: c.Channels,
+	d, err := openData(ctx, c.Data, dataset.Options{Size: c.Size, Fit: dataset.Fit(c.Fit), Channels: c.Channels,
 		Labels: c.Labels, Validation: c.ValFraction, SkipBroken: c.SkipBroken})
 	if err != nil {
 		return err

@@ -194,7 +194,7 @@ func (c trainCommand) Run(ctx context.Context) error {
 		}
 		fmt.Fprintf(os.Stderr, "the run is shown at %s\n", page.URL())
 	}
-	data, dev, err := openDataAndDevice(cfg.Data, cfg.Adapter, dataOptions(cfg))
+	data, dev, err := openDataAndDevice(ctx, cfg.Data, cfg.Adapter, dataOptions(cfg))
 	if err != nil {
 		return err
 	}

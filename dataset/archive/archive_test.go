@@ -210,7 +210,8 @@ func TestEntries(t *testing.T) {
 		want    map[string]string // nil: it is refused
 		says    string            // the error, or what is passed over
 	}{
-		{"an entry that climbs out", tarred(t, ok, entry{name: "../evil", content: "x"}), nil, `"../evil" would be written outside`},
+		{"an entry that climbs out", tarred(t, ok, entry{name: "../evil", content: "x"}), nil,
+			`"../evil" would be written outside`},
 		{"an entry that climbs out within", zipped(t, ok, entry{name: "d/../../evil", content: "x"}), nil, "outside"},
 		{"of Windows", zipped(t, ok, entry{name: `d\..\..\evil`, content: "x"}), nil, "outside"},
 		{"an absolute name", tarred(t, ok, entry{name: "/etc/evil", content: "x"}), nil, "outside"},
@@ -231,7 +232,8 @@ func TestEntries(t *testing.T) {
 		{"a device", tarred(t, ok, entry{name: "d/null", kind: tar.TypeChar}), fine, "a device"},
 		{"a pipe", tarred(t, ok, entry{name: "d/pipe", kind: tar.TypeFifo}), fine, "a device, pipe"},
 		{"a pipe in a zip", zipped(t, ok, entry{name: "d/pipe", kind: tar.TypeFifo}), fine, "a device, pipe"},
-		{"a name twice", tarred(t, ok, ok, entry{name: "./d/ok", content: "last"}), map[string]string{"d/ok": "last"}, "last of that name"},
+		{"a name twice", tarred(t, ok, ok, entry{name: "./d/ok", content: "last"}), map[string]string{"d/ok": "last"},
+			"last of that name"},
 		{"names in capitals", tarred(t, ok, entry{name: "D/ok", content: "other"}), with("D/ok", "other"), ""},
 		{"a file as a folder", tarred(t, ok, entry{name: "d/ok/x", content: "x"}), nil, "a file and a folder"},
 		{"a folder as a file", tarred(t, ok, entry{name: "d", content: "x"}), nil, "a file and a folder"},
@@ -320,8 +322,10 @@ func TestIsArchive(t *testing.T) {
 
 // FuzzUnpack: whatever an archive holds, nothing is written outside its folder, and an error is one of the file.
 func FuzzUnpack(f *testing.F) {
-	for _, b := range [][]byte{tarred(f, entry{name: "a", content: "x"}, entry{name: "l", kind: tar.TypeSymlink, link: "a"}),
-		zipped(f, entry{name: "d/a", content: "x"}, entry{name: "../x", content: "y"}), gzipped(f, tarred(f, entry{name: "a"}))} {
+	for _, b := range [][]byte{tarred(f, entry{name: "a", content: "x"}, entry{name: "l", kind: tar.TypeSymlink,
+		link: "a"}),
+		zipped(f, entry{name: "d/a", content: "x"}, entry{name: "../x", content: "y"}), gzipped(f, tarred(f,
+			entry{name: "a"}))} {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -209,7 +209,8 @@ func (u *unpacker) folder(name string) error {
 // alike is the error about a name that the file system does not tell from another one.
 func (u *unpacker) alike(name string) error {
 	return refused(u.archive, "unpack it elsewhere and give the folder",
-		"the name %q differs from another one in capital letters or accents alone, which this file system does not tell apart",
+		"the name %q differs from another one in capital letters or accents alone, which "+
+			"this file system does not tell apart",
 		name)
 }
 

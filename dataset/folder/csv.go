@@ -22,8 +22,8 @@ import (
 // Table is a table in CSV that names images: path, label, and perhaps the split; or a folder with one such table.
 var Table = dataset.Format{Name: "a table of images in CSV (path,label,split)", Is: isTable, Open: openTable}
 
-const tableHint = "a line for each image is expected: path,label or path,label,split (train, or val or test), the path " +
-	"relative to the table"
+const tableHint = "a line for each image is expected: path,label or path,label,split (train, or val or test), " +
+	"the path relative to the table"
 
 // tableIn is the table that a path names: a file, or the only one of a folder.
 func tableIn(name string) (string, bool) {
@@ -50,7 +50,8 @@ func tableIn(name string) (string, bool) {
 	return filepath.Join(name, files[0]), true
 }
 
-// isTable says whether the first lines of a file name an image beside the table: one that is there, or that has the name
+// isTable says whether the first lines of a file name an image beside the table: one that is there, or that has the
+// name
 // of an image.
 func isTable(name string) bool {
 	file, ok := tableIn(name)
@@ -116,7 +117,8 @@ func (e *lineError) Error() string { return fmt.Sprintf("line %d: %s", e.line, e
 
 // headings are what the columns of a table are called, in small letters, where they have a heading.
 var headings = struct{ path, label, split []string }{
-	[]string{"path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "img", "image_id", "id"},
+	[]string{"path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "img", "image_id",
+		"id"},
 	[]string{"label", "class", "category", "target", "class_name", "label_name", "labels"},
 	[]string{"split", "set", "subset", "partition", "fold"},
 }

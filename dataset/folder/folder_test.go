@@ -137,7 +137,8 @@ func opened(t *testing.T, dir string, o dataset.Options) *dataset.Set {
 // the folders in it. A set that has its split keeps it, val before test.
 func TestOrder(t *testing.T) {
 	files := map[string][]byte{}
-	for _, name := range []string{"train/b/10.png", "train/b/9.png", "train/b/sub/1.png", "train/b/z.png", "train/b/sub-1/x.png",
+	for _, name := range []string{"train/b/10.png", "train/b/9.png", "train/b/sub/1.png", "train/b/z.png",
+		"train/b/sub-1/x.png",
 		"train/Z/a.PNG", "train/é/1.png", "train/10/1.png", "train/2/1.png", "val/b/1.png", "val/2/1.png", "val/10/1.png",
 		"val/Z/1.png", "val/é/1.png", "test/b/1.png", "extra/readme.txt"} {
 		files[name] = drawing(t, 8, 8, len(files))
@@ -146,7 +147,8 @@ func TestOrder(t *testing.T) {
 	if diff := cmp.Diff([]string{"10", "2", "Z", "b", "é"}, s.Classes); diff != "" {
 		t.Error(diff)
 	}
-	want := []string{"train/10/1.png", "train/2/1.png", "train/Z/a.PNG", "train/b/10.png", "train/b/9.png", "train/b/z.png",
+	want := []string{"train/10/1.png", "train/2/1.png", "train/Z/a.PNG", "train/b/10.png", "train/b/9.png",
+		"train/b/z.png",
 		"train/b/sub/1.png", "train/b/sub-1/x.png", "train/é/1.png"}
 	if diff := cmp.Diff(want, names(s.Train)); diff != "" {
 		t.Error(diff)
@@ -220,7 +222,8 @@ func TestDivided(t *testing.T) {
 	images(t, files, "cat", 30)
 	images(t, files, "dog", 30)
 	files["dog/copy.png"] = files["cat/03.png"]
-	a, b := opened(t, tree(t, files), dataset.Options{Validation: 0.3}), opened(t, tree(t, files), dataset.Options{Validation: 0.3})
+	a, b := opened(t, tree(t, files), dataset.Options{Validation: 0.3}), opened(t, tree(t, files),
+		dataset.Options{Validation: 0.3})
 	if diff := cmp.Diff(names(a.Test), names(b.Test)); diff != "" || a.SHA256 != b.SHA256 || a.SHA256 == "" {
 		t.Errorf("two copies are divided differently: %s", diff)
 	}
@@ -254,14 +257,17 @@ func TestSentences(t *testing.T) {
 			f["__MACOSX/cat/._1.png"], f["cat/notes.txt"], f["labels.txt"] = []byte("x"), []byte("BM text"), []byte("x")
 		}, false, "", []string{"6 items are passed over"}},
 		{"a damaged image", func(f map[string][]byte) { f["cat/bad.png"] = damaged }, false,
-			"1 image can't be read:\n  cat/bad.png: a damaged PNG image: it ends too early", nil},
+			"1 image can't be read; mend or remove it, or leave it out by --skip-broken:\n" +
+				"  cat/bad.png: a damaged PNG image: it ends too early", nil},
 		{"a damaged image, left out", func(f map[string][]byte) { f["cat/bad.png"] = damaged }, true, "",
 			[]string{"1 image is left out, as it can't be read: cat/bad.png: a damaged"}},
 		{"many damaged images", func(f map[string][]byte) {
 			for i := range 1030 {
 				f[fmt.Sprintf("cat/bad%04d.jpg", i)] = []byte{}
 			}
-		}, false, "1,030 images can't be read:\n  cat/bad0000.jpg: the file is empty\n", nil},
+		}, false,
+			"1,030 images can't be read; mend or remove them, or leave them out by --skip-broken:\n" +
+				"  cat/bad0000.jpg: the file is empty\n", nil},
 		{"a page saved as an image", func(f map[string][]byte) { f["dog/x.jpg"] = []byte("<!DOCTYPE html><html>") }, false,
 			"dog/x.jpg: a page of HTML", nil},
 		{"an image of a kind that is not read", func(f map[string][]byte) { f["dog/x.tif"] = []byte("II*\x00\x08") }, false,
@@ -376,7 +382,8 @@ func TestLinks(t *testing.T) {
 	dir := tree(t, files)
 	set := t.TempDir()
 	for to, from := range map[string]string{filepath.Join(dir, "cat"): "cat", filepath.Join(dir, "all/dogs"): "dog",
-		"..": filepath.Join(dir, "all/dogs/more/loop"), filepath.Join(dir, "cat/00.png"): filepath.Join(dir, "all/dogs/x.png"),
+		"..": filepath.Join(dir, "all/dogs/more/loop"), filepath.Join(dir, "cat/00.png"): filepath.Join(dir,
+			"all/dogs/x.png"),
 		"nowhere": filepath.Join(dir, "all/dogs/lost")} {
 		if !filepath.IsAbs(from) {
 			from = filepath.Join(set, from)

@@ -44,8 +44,9 @@ func (c *collection) open(name string, o dataset.Options) (*dataset.Set, error) 
 	}
 	if n := len(set.Broken); n > 0 {
 		if !o.SkipBroken {
-			return nil, &dataset.FileError{Path: name, Offset: -1, Problem: fmt.Sprintf("%s can't be read:\n%s\n",
-				count(n, "image"), named(set.Broken)), Hint: "mend or remove them; --skip-broken leaves them out"}
+			them := map[bool]string{true: "it", false: "them"}[n == 1]
+			return nil, &dataset.FileError{Path: name, Offset: -1, Problem: fmt.Sprintf("%s can't be read; mend or remove %s, "+
+				"or leave %[2]s out by --skip-broken:\n%[3]s", count(n, "image"), them, named(set.Broken))}
 		}
 		set.Notes = append(set.Notes, fmt.Sprintf("%s left out, as %s can't be read: %s", are(n, "image"),
 			map[bool]string{true: "it", false: "they"}[n == 1], some(set.Broken)))
