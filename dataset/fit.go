@@ -10,9 +10,11 @@ const (
 	Crop    = Fit(picture.FitCrop)    // the largest square in its middle
 	Stretch = Fit(picture.FitStretch) // all of it, its sides scaled each by itself
 	Pad     = Fit(picture.FitPad)     // all of it, with black beside or above and below it
+	// ImageNet is torchvision's evaluation, which weights from elsewhere may be for: the middle of what Crop takes.
+	ImageNet = Fit(picture.FitImageNet)
 )
 
-// Fits are the known ways, in the order of a help text.
+// Fits are the ways that training knows, in the order of a help text.
 var Fits = []Fit{Crop, Stretch, Pad}
 
 // window is the part of an image that becomes the square, in pixels; beyond the image it is black.
@@ -26,6 +28,9 @@ func (f Fit) window(in Shape) window {
 		return window{0, 0, w, h}
 	case Pad:
 		side = max(w, h)
+	case ImageNet:
+		side *= 224. / 256
+		return window{(w - side) / 2, (h - side) / 2, side, side}
 	}
 	// In the middle, at a whole pixel, so that what need not be scaled is copied.
 	at := func(n float64) float64 { return float64(int(n-side) / 2) }

@@ -6,10 +6,11 @@ import (
 	"math"
 	"slices"
 
+	"github.com/go-gl/mathgl/mgl32"
+
 	"ninvk/gpu"
 	"ninvk/nn"
 	"ninvk/ops"
-	"ninvk/picture"
 )
 
 // Prediction is what a network thinks of one class.
@@ -81,14 +82,14 @@ func NewClassifier(dev *gpu.Device, n *Network, o Options) (*Classifier, error) 
 	}
 	var err error
 	c.net, err = nn.Build(dev, n.Graph, n.Logits, nn.Options{
-		Batch: o.Batch, Augment: ops.Augment{Size: n.Size, Mean: n.Mean[:], Std: n.Std[:]}, Tuned: o.Tuned, Keep: keep,
+		Batch: o.Batch, Augment: ops.Augment{Size: n.Size, Mean: n.Mean, Std: n.Std}, Tuned: o.Tuned, Keep: keep,
 	})
 	if err != nil {
 		return nil, err
 	}
 	if err = n.Weights.Load(c.net); err == nil {
 		c.images, err = ops.NewImages(dev, "images to classify",
-			ops.Shape{N: o.Batch, C: channels, H: n.pixels(), W: n.pixels()})
+			ops.Shape{N: o.Batch, C: n.Channels, H: n.Size, W: n.Size})
 	}
 	if err != nil {
 		c.Close()
@@ -107,6 +108,9 @@ func (c *Classifier) Close() {
 		c.dev.Close()
 	}
 }
+
+// Classes are the names of the classes, by their index.
+func (c *Classifier) Classes() []string { return c.Network.Classes }
 
 // Classify gives for each image its classes, the most probable first. Images may have any size and format:
 // they are fitted to the network as Network.Input does it; those that are fitted already are taken as they are.
@@ -163,9 +167,8 @@ func (c *Classifier) Activations(images []image.Image) ([]Maps, error) {
 // run evaluates the network on one batch after the other; read is called when each is done.
 func (c *Classifier) run(images []image.Image, read func(from, n int) error) error {
 	batch := c.net.Options.Batch
-	side := c.Network.pixels()
-	pixels := make([]byte, 0, min(batch, len(images))*c.Network.imageBytes())
-	m := resize(side, c.Network.Size)
+	n := c.Network
+	pixels := make([]byte, 0, min(batch, len(images))*n.Channels*n.Size*n.Size)
 	for from := 0; from < len(images); from += batch {
 		part := images[from:min(from+batch, len(images))]
 		pixels = pixels[:0]
@@ -176,13 +179,14 @@ func (c *Classifier) run(images []image.Image, read func(from, n int) error) err
 			}
 			in, fitted := img.(Input)
 			if !fitted {
-				in = c.Network.Input(img)
-			} else if size := in.Bounds().Size(); size.X != side || size.Y != side {
-				return fmt.Errorf("image %d is fitted to another network: it has %d×%d pixels, %s takes %d×%d", from+i,
-					size.X, size.Y, c.Network.Model, side, side)
+				in = n.Input(img)
+			} else if len(in.planes) != n.Channels*n.Size*n.Size {
+				size := in.Bounds().Size()
+				return fmt.Errorf("image %d is fitted to another network: it has %d values for %d×%d pixels, %s takes %d×%d "+
+					"pixels of %s", from+i, len(in.planes), size.X, size.Y, n.Model, n.Size, n.Size, kindOf(n.Channels))
 			}
-			pixels = append(pixels, picture.Planes(in.RGBA)...)
-			entries[i] = ops.BatchEntry(uint32(i), 0, m)
+			pixels = append(pixels, in.planes...)
+			entries[i] = ops.BatchEntry(uint32(i), 0, mgl32.Ident3())
 		}
 		if err := c.images.Write(0, pixels); err != nil {
 			return err

@@ -189,28 +189,28 @@ func TestWhoTells(t *testing.T) {
 	tensors := named(t, "nin", 3, front(""))
 	told := map[string]string{models.ModelKey: "nin", models.ClassesKey: `["a","b","c"]`, models.MeanKey: "[0.1,0.2,0.3]",
 		models.StdKey: "[1,1,1]", models.SizeKey: "24"}
-	half := [3]float64{0.5, 0.5, 0.5}
+	half := []float64{0.5, 0.5, 0.5}
 	for _, c := range []struct {
 		name     string
 		metadata map[string]string
 		given    models.Given
 		classes  string
-		mean     [3]float64
+		mean     []float64
 		assumed  []string
 	}{
-		{"nobody", nil, models.Given{}, "class 0 class 1 class 2", [3]float64{0.485, 0.456, 0.406},
+		{"nobody", nil, models.Given{}, "class 0 class 1 class 2", []float64{0.485, 0.456, 0.406},
 			[]string{"w does not tell all; assumed: mean 0.485,0.456,0.406; deviation 0.229,0.224,0.225; 3 classes " +
 				"named class 0, class 1, class 2; input of 32×32 pixels (flags: --mean, --std, --classes)"}},
-		{"the file", told, models.Given{}, "a b c", [3]float64{0.1, 0.2, 0.3}, nil},
-		{"flags", told, models.Given{Classes: []string{"x", "y", "z"}, Mean: &half, Std: &half}, "x y z", half, nil},
-		{"some flags", nil, models.Given{Classes: []string{"x", "y", "z"}}, "x y z", [3]float64{0.485, 0.456, 0.406},
+		{"the file", told, models.Given{}, "a b c", []float64{0.1, 0.2, 0.3}, nil},
+		{"flags", told, models.Given{Classes: []string{"x", "y", "z"}, Mean: half, Std: half}, "x y z", half, nil},
+		{"some flags", nil, models.Given{Classes: []string{"x", "y", "z"}}, "x y z", []float64{0.485, 0.456, 0.406},
 			[]string{"(flags: --mean, --std)"}},
 	} {
 		n, err := models.NewNetwork("w", &safetensors.File{Tensors: tensors, Metadata: c.metadata}, c.given)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := strings.Join(n.Classes, " "); got != c.classes || n.Mean != c.mean {
+		if got := strings.Join(n.Classes, " "); got != c.classes || !slices.Equal(n.Mean, c.mean) {
 			t.Errorf("%s: classes %s, mean %v", c.name, got, n.Mean)
 		}
 		if s := n.Assumed(); (s == "") != (c.assumed == nil) {
@@ -266,8 +266,8 @@ func TestParseGiven(t *testing.T) {
 			t.Errorf("classes %q: %q", text, got)
 		}
 	}
-	for text, want := range map[string][3]float64{"0.5": {0.5, 0.5, 0.5}, "0": {}, "0.1, 0.2,1": {0.1, 0.2, 1}} {
-		if got, err := models.ParseMean(text); err != nil || got != want {
+	for text, want := range map[string][]float64{"0.5": {0.5}, "0": {0}, "0.1, 0.2,1": {0.1, 0.2, 1}} {
+		if got, err := models.ParseMean(text); err != nil || !slices.Equal(got, want) {
 			t.Errorf("mean %q: %v, %v", text, got, err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -13,9 +14,24 @@ import (
 // wanted is a parameter of a network.
 type wanted struct {
 	nn.ParamSpec
-	last     string // the name without what all of the network's have in front
-	perClass bool   // the first dimension is the number of classes
+	last string  // the name without what all of the network's have in front
+	dims []count // what each dimension of the shape is the number of
 }
+
+// count is something that networks of one model have different numbers of. A file's tensors tell them.
+type count int
+
+const (
+	fixed count = iota // nothing: the dimension is the model's
+	classes
+	channels
+	counts
+)
+
+var countNames = [counts]string{classes: "classes", channels: "channels"}
+
+// has says whether a dimension of the parameter is a number of c.
+func (w wanted) has(c count) bool { return slices.Contains(w.dims, c) }
 
 // wants are a model's parameters for whatever number of classes, and what is in front of all their names.
 type wants struct {
@@ -29,19 +45,29 @@ type wants struct {
 
 // newWants builds the model for its own size.
 func newWants(m *model) *wants {
-	specs := func(classes int) []nn.ParamSpec {
-		g, _, err := m.graph(Config{Model: m.name, Classes: classes, Size: m.size})
+	specs := func(c Config) []nn.ParamSpec {
+		c.Model, c.Size = m.name, m.size
+		g, _, err := m.graph(c)
 		if err != nil {
 			panic(err) // a list of this package
 		}
 		return g.Params()
 	}
 	w := &wants{model: m, byLast: map[string]int{}}
-	one, two := specs(1), specs(2)
-	w.front = commonFront(one)
-	for i, p := range one {
-		x := wanted{ParamSpec: p, last: strings.TrimPrefix(p.Name, w.front)}
-		x.perClass = !slices.Equal(p.Shape, two[i].Shape)
+	usual := specs(Config{Classes: 1, Channels: 3})
+	others := [counts][]nn.ParamSpec{
+		classes: specs(Config{Classes: 2, Channels: 3}), channels: specs(Config{Classes: 1, Channels: 1}),
+	}
+	w.front = commonFront(usual)
+	for i, p := range usual {
+		x := wanted{ParamSpec: p, last: strings.TrimPrefix(p.Name, w.front), dims: make([]count, len(p.Shape))}
+		for d, n := range p.Shape {
+			for c, other := range others {
+				if other != nil && other[i].Shape[d] != n {
+					x.dims[d] = count(c)
+				}
+			}
+		}
 		w.byLast[x.last] = i
 		w.longest = max(w.longest, len(x.last))
 		w.params = append(w.params, x)
@@ -77,14 +103,14 @@ type fit struct {
 	*wants
 	group   *group
 	prefix  string
-	classes int       // of the last layer, 0 where it is not there
-	found   []*tensor // in the order of the parameters; nil for none
-	wrong   []int     // parameters whose tensor has another shape
-	missing []int     // parameters without one
-	renamed bool      // some had old names
-	excess  some      // tensors beside the parameters' that are none
-	surplus some      // tensors beside them that the model knows to be of no use
-	outside some      // tensors elsewhere
+	numbers [counts]int // by the first tensor that tells, 0 where none does
+	found   []*tensor   // in the order of the parameters; nil for none
+	wrong   []int       // parameters whose tensor has another shape
+	missing []int       // parameters without one
+	renamed bool        // some had old names
+	excess  some        // tensors beside the parameters' that are none
+	surplus some        // tensors beside them that the model knows to be of no use
+	outside some        // tensors elsewhere
 }
 
 // some are tensors of which there may be very many: the first, and how many.
@@ -224,8 +250,13 @@ func (g *group) fit(w *wants, prefix string, others, names []string, byName map[
 	for i, p := range w.params {
 		t := byName[prefix+p.last]
 		f.found[i] = t
-		if p.perClass && t != nil && len(t.shape) == len(p.Shape) && f.classes == 0 {
-			f.classes = t.shape[0]
+		if t == nil || len(t.shape) != len(p.Shape) {
+			continue
+		}
+		for d, c := range p.dims {
+			if c != fixed && f.numbers[c] == 0 {
+				f.numbers[c] = t.shape[d]
+			}
 		}
 	}
 	for i, p := range w.params {
@@ -260,21 +291,31 @@ func (g *group) fit(w *wants, prefix string, others, names []string, byName map[
 	return f
 }
 
+func (f *fit) classes() int  { return f.numbers[classes] }
+func (f *fit) channels() int { return f.numbers[channels] }
+
 // shape is that of a parameter.
 func (f *fit) shape(p wanted) []int {
-	if !p.perClass || f.classes == 0 {
-		return p.Shape
+	shape := slices.Clone(p.Shape)
+	for d, c := range p.dims {
+		if c != fixed && f.numbers[c] != 0 {
+			shape[d] = f.numbers[c]
+		}
 	}
-	return append([]int{f.classes}, p.Shape[1:]...)
+	return shape
 }
 
 // describe is a parameter's name and shape.
 func (f *fit) describe(p wanted) string {
-	shape := fmt.Sprint(f.shape(p))
-	if p.perClass && f.classes == 0 {
-		shape = strings.Replace(shape, "[1", "[classes", 1)
+	var shape []string
+	for d, n := range f.shape(p) {
+		if c := p.dims[d]; c == classes && f.numbers[c] == 0 {
+			shape = append(shape, countNames[c])
+		} else {
+			shape = append(shape, strconv.Itoa(n))
+		}
 	}
-	return p.Name + " " + shape
+	return p.Name + " [" + strings.Join(shape, " ") + "]"
 }
 
 func (f *fit) suits(p wanted, shape []int) bool {
@@ -305,8 +346,12 @@ func (f *File) choose(name string, list []*model) (best *fit, others []*fit, err
 	}
 	for _, m := range candidates {
 		all := f.fits(m)
-		if len(all) > 0 && all[0].classes > mostClasses {
-			return nil, nil, f.bad("its last layer has %d classes; at most %d are read", all[0].classes, mostClasses)
+		if len(all) > 0 && all[0].classes() > mostClasses {
+			return nil, nil, f.bad("its last layer has %d classes; at most %d are read", all[0].classes(), mostClasses)
+		}
+		if len(all) > 0 && all[0].whole() && all[0].channels() != 1 && all[0].channels() != 3 {
+			return nil, nil, f.bad("its first layer takes images of %d channels; networks are for 3, red, green and blue, "+
+				"or for 1, grey", all[0].channels())
 		}
 		if len(all) > 0 && all[0].whole() {
 			for _, x := range all[1:] {

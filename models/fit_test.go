@@ -104,8 +104,8 @@ func TestChoose(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
-		if diff := cmp.Diff(c.want, f.done(best, others)); diff != "" || best.model != m || best.classes != 5 {
-			t.Errorf("%s: %s for %d classes (-want +done):\n%s", c.name, best.name, best.classes, diff)
+		if diff := cmp.Diff(c.want, f.done(best, others)); diff != "" || best.model != m || best.classes() != 5 {
+			t.Errorf("%s: %s for %d classes (-want +done):\n%s", c.name, best.name, best.classes(), diff)
 		}
 		taken := 0
 		for _, r := range best.rows() {

@@ -5,42 +5,70 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
 	"ninvk/dataset"
 )
 
-// ParseMean reads the mean of red, green and blue, of values from 0 to 1, out of "0.5,0.4,0.3"; one number stands for
-// all three.
-func ParseMean(text string) ([3]float64, error) { return parseValues(text, 0) }
+// ParseMean reads the mean of each channel, of values from 0 to 1, out of "0.5,0.4,0.3" for red, green and blue; one
+// number stands for all channels, see Spread.
+func ParseMean(text string) ([]float64, error) { return parseValues(text, 0) }
 
 // ParseStd is ParseMean for the standard deviation, which must be above 0.
-func ParseStd(text string) ([3]float64, error) { return parseValues(text, leastStd) }
+func ParseStd(text string) ([]float64, error) { return parseValues(text, leastStd) }
 
 // leastStd is the smallest deviation that images are divided by.
 const leastStd = 1e-6
 
-func parseValues(text string, least float64) (v [3]float64, err error) {
+func parseValues(text string, least float64) ([]float64, error) {
 	parts := strings.Split(text, ",")
-	if len(parts) != 1 && len(parts) != len(v) {
-		return v, fmt.Errorf("must be one number, or %d with commas between them", len(v))
+	if len(parts) != 1 && len(parts) != 3 {
+		return nil, errors.New("must be one number, or 3 with commas between them")
 	}
+	v := make([]float64, len(parts))
 	for i := range v {
-		part := strings.TrimSpace(parts[min(i, len(parts)-1)])
+		part := strings.TrimSpace(parts[i])
+		var err error
 		if v[i], err = strconv.ParseFloat(part, 64); err != nil {
-			return v, fmt.Errorf("%q is not a number", part)
+			return nil, fmt.Errorf("%q is not a number", part)
 		}
 		if !(v[i] >= least && v[i] <= 1) { // and NaN
-			return v, fmt.Errorf("%v must be from %v to 1; of values from 0 to 255 it is to be divided by 255", v[i],
+			return nil, fmt.Errorf("%v must be from %v to 1; of values from 0 to 255 it is to be divided by 255", v[i],
 				least)
 		}
 	}
 	return v, nil
 }
 
-// Values is three numbers as ParseMean reads them.
-func Values(v [3]float64) string { return fmt.Sprintf("%g,%g,%g", v[0], v[1], v[2]) }
+// Spread gives so many channels a value each: one stands for all.
+func Spread(v []float64, channels int) ([]float64, error) {
+	switch len(v) {
+	case channels:
+		return v, nil
+	case 1:
+		return slices.Repeat(v, channels), nil
+	}
+	return nil, fmt.Errorf("has %d numbers; the images have %s", len(v), kindOf(channels))
+}
+
+// kindOf says in words how many channels images have.
+func kindOf(channels int) string {
+	if channels == 1 {
+		return "1 channel, grey"
+	}
+	return fmt.Sprintf("%d channels", channels)
+}
+
+// Values are numbers as ParseMean reads them.
+func Values(v []float64) string {
+	var parts []string
+	for _, x := range v {
+		parts = append(parts, fmt.Sprintf("%g", x))
+	}
+	return strings.Join(parts, ",")
+}
 
 // ParseClasses reads the names of classes, by index: out of a file that has one a line, as cifar10.ClassesFile, else
 // out of "cat,dog".

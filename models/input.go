@@ -2,48 +2,40 @@ package models
 
 import (
 	"image"
-	"math"
-
-	"github.com/go-gl/mathgl/mgl32"
 
 	"ninvk/picture"
 )
 
-// View is what the network sees of an image, at size×size pixels. A network for ImageNet sees what torchvision's
-// evaluation shows it: the image's shorter side is brought to 256/224 of the size, and the middle cut out. Others see
-// the largest square in the middle, as data sets of small images are made.
-func (n *Network) View(img image.Image, size int) *image.RGBA {
-	if n.cuts() {
-		return picture.Crop(img, int(math.Round(float64(size)*256/imageNet)), size)
+// fits are the ways in which images become squares, in the order of a message.
+var fits = []picture.Fit{picture.FitCrop, picture.FitStretch, picture.FitPad, picture.FitImageNet}
+
+// UsualFit is how a network takes images where nobody says it: one for ImageNet as torchvision's evaluation shows them,
+// others the largest square in the middle, as data sets of small images are made.
+func UsualFit(model string) picture.Fit {
+	if Size(model) >= imageNet {
+		return picture.FitImageNet
 	}
-	return picture.Square(img, size)
+	return picture.FitCrop
 }
 
-// cuts says whether the network is one for ImageNet, to which images of its input's size are given.
-func (n *Network) cuts() bool { return Size(n.Model) >= imageNet }
+// View is what the network sees of an image, in colour, at size×size pixels.
+func (n *Network) View(img image.Image, size int) *image.RGBA { return n.Fit.RGBA(img, size) }
 
-// Input is an image that is fitted to a network. A Classifier of that network takes it as it is.
-type Input struct{ *image.RGBA }
-
-// Input is an image fitted to the network: one for ImageNet takes images of its input's size, another those of the
-// size that it is for, which the adapter brings to its input's, as in training.
-func (n *Network) Input(img image.Image) Input { return Input{n.View(img, n.pixels())} }
-
-// pixels a side of an Input.
-func (n *Network) pixels() int {
-	if n.cuts() {
-		return n.Size
-	}
-	return Size(n.Model)
+// Input is an image that is fitted to a network, with the picture of it that people see. A Classifier of that network
+// takes it as it is.
+type Input struct {
+	*image.RGBA
+	planes []byte // [channels][size][size]
 }
 
-// imageBytes are those of an Input's values.
-func (n *Network) imageBytes() int { return channels * n.pixels() * n.pixels() }
-
-// resize maps pixel indices of an image of to×to pixels to those of one of from×from: pixel i has its centre at i + ½,
-// which is what scales.
-func resize(from, to int) mgl32.Mat3 {
-	scale := float64(from) / float64(to)
-	shift := float32(0.5*scale - 0.5)
-	return mgl32.Mat3{float32(scale), 0, 0, 0, float32(scale), 0, shift, shift, 1} // column by column
+// Input is an image fitted to the network, as training fits photos: it has the input's size, and is grey (PIL's L) where
+// the network takes grey images.
+func (n *Network) Input(img image.Image) Input {
+	in := Input{planes: make([]byte, n.Channels*n.Size*n.Size)}
+	n.Fit.Planes(img, n.Size, n.Channels, in.planes)
+	var err error
+	if in.RGBA, err = picture.FromPlanes(n.Size, n.Size, in.planes); err != nil {
+		panic(err) // as many bytes as it takes
+	}
+	return in
 }

@@ -5,6 +5,7 @@
 package models
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -50,9 +51,11 @@ const imageNet = 224
 type Config struct {
 	Model   string // one of Names
 	Classes int
-	Size    int     // pixels a side of the images
-	Dropout float64 // probability that an activation is dropped while training; below 0: each dropout's own
-	Aux     float64 // weight of the losses of auxiliary heads, where the network has them; 0: it is built without
+	Size    int // pixels a side of the images
+	// Channels of the images: 3 for red, green and blue, 1 for grey; 0 stands for 3
+	Channels int
+	Dropout  float64 // probability that an activation is dropped while training; below 0: each dropout's own
+	Aux      float64 // weight of the losses of auxiliary heads, where the network has them; 0: it is built without
 }
 
 // dropout is the probability for a dropout whose own is the one given.
@@ -62,6 +65,8 @@ func (c Config) dropout(own float64) float64 {
 	}
 	return c.Dropout
 }
+
+func (c Config) channels() int { return cmp.Or(c.Channels, 3) }
 
 // UnknownModelError says that there is no such network, and which there are.
 type UnknownModelError struct{ Name string }
@@ -107,10 +112,8 @@ func Check(name string) error {
 	return err
 }
 
-// channels of an image: red, green and blue.
-const channels = 3
-
-// Build is the graph of a network for images [N, 3, Size, Size], and its last node, the logits [N, Classes, 1, 1]. An
+// Build is the graph of a network for images [N, Channels, Size, Size], and its last node, the logits
+// [N, Classes, 1, 1]. An
 // unknown name is an *UnknownModelError, images too small for the network are a *SizeError.
 func Build(c Config) (*nn.Graph, *nn.Node, error) {
 	m, err := find(c.Model)
@@ -129,7 +132,7 @@ func Build(c Config) (*nn.Graph, *nn.Node, error) {
 
 func (m *model) graph(c Config) (*nn.Graph, *nn.Node, error) {
 	g := nn.NewGraph()
-	x := m.build(g, g.Input(channels, c.Size, c.Size), c)
+	x := m.build(g, g.Input(c.channels(), c.Size, c.Size), c)
 	return g, x, g.Err()
 }
 

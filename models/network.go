@@ -14,6 +14,7 @@ import (
 	"ninvk/cifar10"
 	"ninvk/dataset"
 	"ninvk/nn"
+	"ninvk/picture"
 	"ninvk/safetensors"
 )
 
@@ -23,8 +24,11 @@ const (
 	ModelKey   = "ninvk.model"   // one of Names
 	SizeKey    = "ninvk.size"    // pixels a side of the input
 	ClassesKey = "ninvk.classes" // names by index, a JSON list
-	MeanKey    = "ninvk.mean"    // of red, green and blue, 0 to 1, a JSON list
+	MeanKey    = "ninvk.mean"    // of each channel, 0 to 1, a JSON list
 	StdKey     = "ninvk.std"     // likewise
+
+	ChannelsKey = "ninvk.channels" // of the images: 3 for red, green and blue, 1 for grey
+	FitKey      = "ninvk.fit"      // how an image becomes a square: crop, stretch, pad or imagenet, see package picture
 )
 
 // maxSize is the largest input that a weights file may ask for.
@@ -36,10 +40,13 @@ const mostClasses = 100_000
 // Metadata are what a weights file tells of its network beside the weights.
 type Metadata struct {
 	Model   string
-	Size    int        // pixels a side of the input
-	Classes []string   // names by index
-	Mean    [3]float64 // of red, green and blue, 0 to 1; subtracted from an image's values, which Std then divides
-	Std     [3]float64
+	Size    int       // pixels a side of the input
+	Classes []string  // names by index
+	Mean    []float64 // of each channel, 0 to 1; subtracted from an image's values, which Std then divides
+	Std     []float64
+
+	Channels int         // of the images, 1 or 3; 0 stands for 3
+	Fit      picture.Fit // how images become squares; "" stands for the model's usual way, see UsualFit
 }
 
 // Given is what the user says of a weights file. It wins over what the file tells; what is empty is left to the file.
@@ -47,7 +54,7 @@ type Given struct {
 	Model     string
 	Size      int // pixels a side of the input
 	Classes   []string
-	Mean, Std *[3]float64
+	Mean, Std []float64 // of each channel, or one number for all
 }
 
 // Network is a weights file with the network that it fits, and what that network takes and tells.
@@ -106,15 +113,19 @@ func (f *File) Network(given Given) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	if given.Classes != nil && len(given.Classes) != best.classes {
-		return nil, &ClassesError{f.Path, best.classes, len(given.Classes)}
+	if given.Classes != nil && len(given.Classes) != best.classes() {
+		return nil, &ClassesError{f.Path, best.classes(), len(given.Classes)}
 	}
-	n := &Network{Path: f.Path, Metadata: Metadata{Model: best.name, Mean: Mean, Std: Std},
+	if err := checkGiven(f.Path, best.channels(), given); err != nil {
+		return nil, err
+	}
+	n := &Network{Path: f.Path, Metadata: Metadata{Model: best.name, Channels: best.channels(), Fit: UsualFit(best.name)},
 		known: map[string]bool{}}
-	if err := n.read(f.Metadata, best.classes, given); err != nil {
+	n.Mean, n.Std = Normalisation(n.Channels)
+	if err := n.read(f.Metadata, best.classes(), given); err != nil {
 		return nil, f.bad("its metadata: %v", err)
 	}
-	if n.Graph, n.Logits, err = Build(Config{Model: n.Model, Classes: best.classes, Size: n.Size}); err != nil {
+	if n.Graph, n.Logits, err = Build(n.config()); err != nil {
 		return nil, err
 	}
 	if n.File, err = f.take(best); err != nil {
@@ -128,6 +139,43 @@ func (f *File) Network(given Given) (*Network, error) {
 		n.Done = append(n.Done, "the number of batches seen is no whole number, so 0 is taken")
 	}
 	return n, nil
+}
+
+// config is what the network's graph is built for.
+func (n *Network) config() Config {
+	return Config{Model: n.Model, Classes: len(n.Classes), Size: n.Size, Channels: n.Channels}
+}
+
+// checkGiven says which of the given values are none for images of so many channels.
+func checkGiven(path string, channels int, given Given) error {
+	for _, x := range []struct {
+		name  string
+		value []float64
+	}{{"mean", given.Mean}, {"std", given.Std}} {
+		if x.value == nil {
+			continue
+		}
+		if _, err := Spread(x.value, channels); err != nil {
+			return &ValuesError{Path: path, Name: x.name, Problem: err.Error(), Value: Values(x.value)}
+		}
+	}
+	return nil
+}
+
+// ValuesError says that a mean or deviation was given that is not one for the channels of a network's images.
+type ValuesError struct{ Path, Name, Value, Problem string }
+
+func (e *ValuesError) Error() string {
+	return fmt.Sprintf("--%s %s %s (%s)", e.Name, e.Value, e.Problem, e.Path)
+}
+
+// listed are ways to fit an image, for messages.
+func listed(fits []picture.Fit) string {
+	var names []string
+	for _, f := range fits {
+		names = append(names, string(f))
+	}
+	return strings.Join(names, ", ")
 }
 
 // read takes what is given, else what the file tells, and puts the usual in the place of what neither does.
@@ -146,27 +194,43 @@ func (n *Network) read(told map[string]string, classes int, given Given) error {
 		n.Size, n.known[SizeKey] = given.Size, true
 	}
 	n.Size = cmp.Or(n.Size, Size(n.Model))
+	if text, ok := told[ChannelsKey]; ok {
+		if channels, err := strconv.Atoi(text); err != nil || channels != n.Channels {
+			return fmt.Errorf("%s is %s, the network takes images of %s", ChannelsKey, shown(strconv.Quote(text)),
+				kindOf(n.Channels))
+		}
+	}
+	n.known[ChannelsKey] = true // by the shape of the first layer's weights
+	if text, ok := told[FitKey]; ok {
+		fit := picture.Fit(text)
+		if !slices.Contains(fits, fit) {
+			return fmt.Errorf("%s is %s, one of %s is expected", FitKey, shown(strconv.Quote(text)), listed(fits))
+		}
+		n.Fit, n.known[FitKey] = fit, true
+	}
 	for _, x := range []struct {
 		key         string
-		to, given   *[3]float64
+		to          *[]float64
+		given       []float64
 		least, most float64
 	}{{MeanKey, &n.Mean, given.Mean, -1e3, 1e3}, {StdKey, &n.Std, given.Std, 1e-6, 1e6}} {
 		text, ok := told[x.key]
 		if ok {
 			var v []float64
-			if err := json.Unmarshal([]byte(text), &v); err != nil || len(v) != len(x.to) {
-				return fmt.Errorf("%s is %s, a list of three numbers is expected", x.key, shown(strconv.Quote(text)))
+			if err := json.Unmarshal([]byte(text), &v); err != nil || len(v) != n.Channels {
+				return fmt.Errorf("%s is %s, a list of a number for each of %s is expected", x.key,
+					shown(strconv.Quote(text)), kindOf(n.Channels))
 			}
-			for i, y := range v {
+			for _, y := range v {
 				if y < x.least || y > x.most {
 					return fmt.Errorf("%s is %s, numbers from %v to %v are expected", x.key, shown(strconv.Quote(text)),
 						x.least, x.most)
 				}
-				x.to[i] = y
 			}
+			*x.to = v
 		}
 		if x.given != nil {
-			*x.to = *x.given
+			*x.to, _ = Spread(x.given, n.Channels) // as was checked
 		}
 		n.known[x.key] = ok || x.given != nil
 	}
@@ -310,6 +374,8 @@ func (m Metadata) text() map[string]string {
 		return string(b)
 	}
 	return map[string]string{
-		ModelKey: m.Model, SizeKey: strconv.Itoa(m.Size), ClassesKey: text(m.Classes), MeanKey: text(m.Mean), StdKey: text(m.Std),
+		ModelKey: m.Model, SizeKey: strconv.Itoa(m.Size), ClassesKey: text(m.Classes), MeanKey: text(m.Mean),
+		StdKey: text(m.Std), ChannelsKey: strconv.Itoa(cmp.Or(m.Channels, 3)),
+		FitKey: string(cmp.Or(m.Fit, UsualFit(m.Model))),
 	}
 }

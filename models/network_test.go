@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -78,10 +79,10 @@ func TestMetadata(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n.Size != 24 || n.Graph.Nodes()[0].Shape.H != 24 || n.Mean != [3]float64{0.1, 0.2, 0.3} || n.Std != [3]float64{1, 2, 3} || strings.Join(n.Classes, "") != "abcdefghij" {
+	if n.Size != 24 || n.Graph.Nodes()[0].Shape.H != 24 || !slices.Equal(n.Mean, []float64{0.1, 0.2, 0.3}) || !slices.Equal(n.Std, []float64{1, 2, 3}) || strings.Join(n.Classes, "") != "abcdefghij" {
 		t.Errorf("not what the metadata tell: %d, %v, %v, %v", n.Size, n.Mean, n.Std, n.Classes)
 	}
-	if n, err = with(nil); err != nil || n.Size != 32 || n.Mean != models.Mean || n.Std != models.Std || n.Classes[3] != "cat" || n.Model != "nin-bn" {
+	if n, err = with(nil); err != nil || n.Size != 32 || !slices.Equal(n.Mean, models.Mean) || !slices.Equal(n.Std, models.Std) || n.Classes[3] != "cat" || n.Model != "nin-bn" {
 		t.Errorf("without metadata: %+v, %v", n, err)
 	}
 	if n, err = models.NewNetwork("w", &safetensors.File{Tensors: base.Tensors, Metadata: told},
@@ -89,11 +90,13 @@ func TestMetadata(t *testing.T) {
 		t.Errorf("a size that was asked for: %v", err)
 	}
 	for key, values := range map[string][]string{
-		models.ModelKey:   {"vgg"},
-		models.SizeKey:    {"", "big", "0", "-3", "4097", "1e3"},
-		models.MeanKey:    {"", "0.5", "[1,2]", "[1,2,3,4]", `["a","b","c"]`, "[1e300,0,0]"},
-		models.StdKey:     {"[0,1,1]", "[1,1,-1]", "[1e-30,1,1]", "null"},
-		models.ClassesKey: {"", "[]", `["a"]`, "7", `["a","b","c","d","e","f","g","h","i","\u001b[2J"]`, `["a","b","c","d","e","f","g","h","i\nj",""]`},
+		models.ModelKey:    {"vgg"},
+		models.SizeKey:     {"", "big", "0", "-3", "4097", "1e3"},
+		models.MeanKey:     {"", "0.5", "[1,2]", "[1,2,3,4]", `["a","b","c"]`, "[1e300,0,0]"},
+		models.FitKey:      {"", "Crop", "zoom", "\x1b"},
+		models.ChannelsKey: {"", "1", "4", "three", "3.0"},
+		models.StdKey:      {"[0,1,1]", "[1,1,-1]", "[1e-30,1,1]", "null"},
+		models.ClassesKey:  {"", "[]", `["a"]`, "7", `["a","b","c","d","e","f","g","h","i","\u001b[2J"]`, `["a","b","c","d","e","f","g","h","i\nj",""]`},
 	} {
 		for _, v := range values {
 			m := maps.Clone(told)
@@ -115,7 +118,7 @@ func TestExportTells(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Model != "nin-bn" || got.Size != 48 || got.Mean != models.Mean || got.Std != models.Std || !cmp.Equal(got.Classes, n.Classes) {
+	if got.Model != "nin-bn" || got.Size != 48 || !slices.Equal(got.Mean, models.Mean) || !slices.Equal(got.Std, models.Std) || !cmp.Equal(got.Classes, n.Classes) {
 		t.Errorf("%s, %d, %v, %v, %v", got.Model, got.Size, got.Mean, got.Std, got.Classes)
 	}
 }

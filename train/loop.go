@@ -27,6 +27,7 @@ import (
 	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/ops"
+	"ninvk/picture"
 	"ninvk/rng"
 	"ninvk/safetensors"
 )
@@ -189,7 +190,8 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if l.samples, err = samples(j.Data.Test); err != nil {
 		return Summary{}, err
 	}
-	l.about = models.Metadata{Model: c.Model, Size: size, Classes: j.Data.Classes, Mean: models.Mean, Std: models.Std}
+	l.about = models.Metadata{Model: c.Model, Size: size, Classes: j.Data.Classes, Channels: j.Data.Train.Shape.C, Fit: picture.Fit(l.fit)}
+	l.about.Mean, l.about.Std = models.Normalisation(l.about.Channels)
 	graph, out, err := l.graph(size)
 	if err != nil {
 		return Summary{}, err
@@ -201,21 +203,26 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 		if c.Init == "" {
 			go func() { initial <- models.Random(graph, c.Seed) }()
 		} else {
-			n, err := l.readInit(given)
+			n, weights, err := l.readInit(given, graph)
 			if err != nil {
 				return Summary{}, err
 			}
-			initial <- n.Weights
-			given.Mean, given.Std = &n.Mean, &n.Std
+			initial <- weights
+			given.Mean, given.Std = n.Mean, n.Std
 			// the run must not depend on the file any more
 			l.Config.Mean, l.Config.Std = models.Values(n.Mean), models.Values(n.Std)
 		}
 	}
-	if given.Mean != nil {
-		l.about.Mean = *given.Mean
-	}
-	if given.Std != nil {
-		l.about.Std = *given.Std
+	for _, x := range []struct {
+		flag      string
+		given, to *[]float64
+	}{{"--mean", &given.Mean, &l.about.Mean}, {"--std", &given.Std, &l.about.Std}} {
+		if *x.given == nil {
+			continue
+		}
+		if *x.to, err = models.Spread(*x.given, l.about.Channels); err != nil {
+			return Summary{}, &UsageError{x.flag, models.Values(*x.given), err.Error()}
+		}
 	}
 	if err := l.chooseKernels(); err != nil {
 		return Summary{}, err
@@ -271,37 +278,53 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	return l.summary, err
 }
 
-// readInit reads the weights to start from.
-func (l *loop) readInit(given models.Given) (*models.Network, error) {
+// readInit reads the weights to start from, for the graph that is trained.
+func (l *loop) readInit(given models.Given, g *nn.Graph) (*models.Network, *models.Weights, error) {
 	given.Size = l.size
 	n, err := models.OpenNetwork(l.Config.Init, given)
-	if err == nil {
+	bad := func(format string, a ...any) error {
+		return &models.WeightsError{Path: l.Config.Init, Problem: fmt.Sprintf(format, a...)}
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if n.Channels != l.about.Channels {
+		return nil, nil, bad("its network takes images of %d channels, those of the data set %s have %d; --channels %d makes "+
+			"them what it takes", n.Channels, l.Data.Name, l.about.Channels, n.Channels)
+	}
+	if !l.Config.NewHead {
 		err = n.NameClasses(l.Data.Classes)
 	}
 	if e := (*models.ClassesError)(nil); errors.As(err, &e) {
-		return nil, &models.WeightsError{Path: l.Config.Init, Problem: fmt.Sprintf(
-			"its network has %d classes, the data set %s has %d; training starts from weights for the same number of "+
-				"classes, or from random ones without --init", e.Have, l.Data.Name, e.Given)}
+		return nil, nil, bad("its network has %d classes, the data set %s has %d; --new-head makes its last layer (%s) anew "+
+			"for these and starts from the rest", e.Have, l.Data.Name, e.Given, strings.Join(n.HeadLayers(), ", "))
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	weights, anew := n.Start(g, l.Config.Seed, l.Config.NewHead)
 	notes := n.Notes()
-	if s := n.OtherNames(l.Data.Classes, l.Data.Name); s != "" {
+	if l.Config.NewHead {
+		notes = slices.DeleteFunc([]string{n.Found()}, func(s string) bool { return s == "" })
+	} else if s := n.OtherNames(l.Data.Classes, l.Data.Name); s != "" {
 		notes = append(notes, s)
+	}
+	if len(anew) > 0 {
+		notes = append(notes, fmt.Sprintf("made anew, as --init has no values for it: %s", strings.Join(anew, ", ")))
 	}
 	if l.Note != nil {
 		for _, s := range notes {
 			l.Note(s)
 		}
 	}
-	return n, nil
+	return n, weights, nil
 }
 
 // graph is the network for images of size pixels a side, and its last node.
 func (l *loop) graph(size int) (*nn.Graph, *nn.Node, error) {
 	return models.Build(models.Config{Model: l.Config.Model, Classes: len(l.Data.Classes), Size: size,
-		Dropout: *l.Config.Dropout, Aux: l.Config.Aux})
+		Channels: l.about.Channels,
+		Dropout:  *l.Config.Dropout, Aux: l.Config.Aux})
 }
 
 // tellParts says what computing a batch in parts changes of the network's results.
@@ -356,7 +379,7 @@ func (l *loop) options(size, since int) nn.Options {
 		Optimiser: ops.SGD{Momentum: c.Momentum, WeightDecay: c.WeightDecay, Nesterov: c.Nesterov},
 		Average:   ops.Average{Decay: c.EMA},
 		Since:     since,
-		Augment:   ops.Augment{Size: size, Mean: l.about.Mean[:], Std: l.about.Std[:]},
+		Augment:   ops.Augment{Size: size, Mean: l.about.Mean, Std: l.about.Std},
 		Tuned:     l.tuned,
 	}
 }

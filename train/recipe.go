@@ -406,8 +406,8 @@ func (c Config) given() (models.Given, error) {
 	g := models.Given{Model: c.Model}
 	for _, x := range []struct {
 		flag, text string
-		parse      func(string) ([3]float64, error)
-		to         **[3]float64
+		parse      func(string) ([]float64, error)
+		to         *[]float64
 	}{{"--mean", c.Mean, models.ParseMean, &g.Mean}, {"--std", c.Std, models.ParseStd, &g.Std}} {
 		if x.text == "" {
 			continue
@@ -416,7 +416,7 @@ func (c Config) given() (models.Given, error) {
 		if err != nil {
 			return g, &UsageError{x.flag, x.text, err.Error()}
 		}
-		*x.to = &v
+		*x.to = v
 	}
 	return g, nil
 }

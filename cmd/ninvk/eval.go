@@ -44,7 +44,8 @@ func (c evalCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	data, dev, err := openDataAndDevice(ctx, c.Data, c.Adapter, dataset.Options{Size: n.Size})
+	data, dev, err := openDataAndDevice(ctx, c.Data, c.Adapter, dataset.Options{Size: n.Size, Fit: dataset.Fit(n.Fit),
+		Channels: n.Channels})
 	if err != nil {
 		return err
 	}
@@ -70,7 +71,7 @@ func (c evalCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	net, err := nn.Build(dev, n.Graph, n.Logits, nn.Options{Batch: batch, Augment: ops.Augment{Size: n.Size, Mean: n.Mean[:], Std: n.Std[:]}, Tuned: tuned, Pairs: c.Flip})
+	net, err := nn.Build(dev, n.Graph, n.Logits, nn.Options{Batch: batch, Augment: ops.Augment{Size: n.Size, Mean: n.Mean, Std: n.Std}, Tuned: tuned, Pairs: c.Flip})
 	if err != nil {
 		return err
 	}
@@ -78,7 +79,7 @@ func (c evalCommand) Run(ctx context.Context) error {
 	if err := n.Weights.Load(net); err != nil {
 		return err
 	}
-	images, err := train.Upload(dev, c.Split+" images", split, dataset.Crop, nil)
+	images, err := train.Upload(dev, c.Split+" images", split, dataset.Fit(n.Fit), nil)
 	if err != nil {
 		return err
 	}

@@ -46,8 +46,9 @@ func (c exportCommand) Run(ctx context.Context) error {
 		fmt.Fprintf(stdout, "%s: the weights of %s as safetensors, %d tensors\n", c.Out, n.Model, len(f.Tensors))
 		return nil
 	}
-	metadata := map[string]string{"model": n.Model, "version": version()}
-	for key, value := range map[string]any{"mean": n.Mean, "std": n.Std, "size": []int{n.Size, n.Size}, "class_names": n.Classes} {
+	metadata := map[string]string{"model": n.Model, "version": version(), "fit": string(n.Fit)}
+	for key, value := range map[string]any{"mean": n.Mean, "std": n.Std, "size": []int{n.Size, n.Size}, "class_names": n.Classes,
+		"channels": n.Channels} {
 		text, err := json.Marshal(value)
 		if err != nil {
 			return err
@@ -56,12 +57,22 @@ func (c exportCommand) Run(ctx context.Context) error {
 	}
 	err = onnx.Write(c.Out, n.Graph, n.Logits, n.Weights.Values(), onnx.Options{
 		Name: n.Model, Version: version(), Metadata: metadata, FoldBatchNorm: c.FoldBN,
-		Doc: "The input is RGB, channels first, values from 0 to 1 normalised as (value - mean) / std; mean, std, size and class_names are in the model's metadata, as JSON.",
+		Doc: "The input is " + colours(n.Channels) + ", channels first, values from 0 to 1 normalised as (value - mean) / " +
+			"std; mean, std, size, channels and class_names are in the model's metadata, as JSON, and fit, how an image " +
+			"becomes a square: crop, stretch, pad or imagenet.",
 	})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "%s: %s as ONNX, opset %d, %s [N, 3, %d, %d] to %s [N, %d]\n", c.Out, n.Model, onnx.Opset,
-		onnx.InputName, n.Size, n.Size, onnx.OutputName, len(n.Classes))
+	fmt.Fprintf(stdout, "%s: %s as ONNX, opset %d, %s [N, %d, %d, %d] to %s [N, %d]\n", c.Out, n.Model, onnx.Opset,
+		onnx.InputName, n.Channels, n.Size, n.Size, onnx.OutputName, len(n.Classes))
 	return nil
+}
+
+// colours names the channels of images.
+func colours(channels int) string {
+	if channels == 1 {
+		return "grey"
+	}
+	return "RGB"
 }

@@ -153,7 +153,8 @@ func exitCode(err error) int {
 		return checking.Code
 	case is(new(*interrupted)):
 		return exitInterrupted
-	case is(new(*usageError)), is(new(*train.UsageError)), is(new(*models.UnknownModelError)), is(new(*models.ClassesError)), is(new(*models.SizeError)),
+	case is(new(*usageError)), is(new(*train.UsageError)), is(new(*models.UnknownModelError)), is(new(*models.ClassesError)), is(new(*models.ValuesError)),
+		is(new(*models.SizeError)),
 		is(new(*models.UnknownLayerError)), is(new(*ops.VariantError)), is(new(*gpu.LimitsError)):
 		return exitUsage
 	case is(new(*gpu.NoAdapterError)), is(new(*gpu.AmbiguousAdapterError)):

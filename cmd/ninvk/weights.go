@@ -14,7 +14,7 @@ import (
 // described are the flags that say of weights what the file may not tell; they win over what it does.
 type described struct {
 	Model   string `help:"The weights' network, where the file does not tell." placeholder:"NAME"`
-	Mean    string `help:"Mean of red, green and blue from 0 to 1 that the weights were trained with, one number for all or three (default: what the weights tell, else ImageNet's)." placeholder:"R,G,B"`
+	Mean    string `help:"Mean of each channel from 0 to 1 that the weights were trained with: one number for all, or three for red, green and blue (default: what the weights tell, else ImageNet's)." placeholder:"R,G,B"`
 	Std     string `help:"Standard deviation, likewise." placeholder:"R,G,B"`
 	Classes string `help:"Names of the classes by index: a file with one a line, or the names with commas between them (default: what the weights or the data tell, else CIFAR-10's)." placeholder:"FILE|a,b,c"`
 }
@@ -30,8 +30,8 @@ func (d described) given() (models.Given, error) {
 	}
 	for _, x := range []struct {
 		flag, text string
-		parse      func(string) ([3]float64, error)
-		to         **[3]float64
+		parse      func(string) ([]float64, error)
+		to         *[]float64
 	}{{"--mean", d.Mean, models.ParseMean, &g.Mean}, {"--std", d.Std, models.ParseStd, &g.Std}} {
 		if x.text == "" {
 			continue
@@ -40,7 +40,7 @@ func (d described) given() (models.Given, error) {
 		if err != nil {
 			return g, bad(x.flag, x.text, err)
 		}
-		*x.to = &v
+		*x.to = v
 	}
 	if d.Classes != "" {
 		var err error
