@@ -250,6 +250,20 @@ func TestSheet(t *testing.T) {
 	}
 }
 
+func TestThumbnail(t *testing.T) {
+	for _, c := range []struct{ w, h, size, wantW, wantH int }{
+		{28, 28, 128, 112, 112}, {32, 32, 128, 128, 128}, {224, 224, 128, 128, 128}, {400, 100, 128, 128, 32}, {1, 1000, 128, 1, 128},
+		{128, 3, 128, 128, 3},
+	} {
+		img := image.NewRGBA(image.Rect(0, 0, c.w, c.h))
+		draw.Draw(img, img.Bounds(), image.NewUniform(Wrong), image.Point{}, draw.Src)
+		got := Thumbnail(img, c.size)
+		if got.Bounds().Size() != image.Pt(c.wantW, c.wantH) || got.RGBAAt(c.wantW/2, c.wantH/2) != Wrong {
+			t.Errorf("%d×%d: %v, %v in its middle", c.w, c.h, got.Bounds(), got.RGBAAt(c.wantW/2, c.wantH/2))
+		}
+	}
+}
+
 func TestClip(t *testing.T) {
 	f := fonts().regular
 	if got := clip(f, "short", 200); got != "short" {

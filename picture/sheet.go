@@ -129,6 +129,19 @@ func Sheet(title string, columns int, tiles []Tile, foot image.Image) *image.RGB
 	return out
 }
 
+// Thumbnail is an image to be looked at whose longer side has size pixels, or nearly so: of a smaller one every pixel is
+// repeated as often as fits, a larger one is shrunk.
+func Thumbnail(img image.Image, size int) *image.RGBA {
+	b := img.Bounds()
+	longer := max(b.Dx(), b.Dy())
+	if longer <= size {
+		return Enlarge(img, size/longer)
+	}
+	out := image.NewRGBA(image.Rect(0, 0, max(1, b.Dx()*size/longer), max(1, b.Dy()*size/longer)))
+	draw.CatmullRom.Scale(out, out.Bounds(), img, b, draw.Src, nil)
+	return out
+}
+
 func blank(w, h int) *image.RGBA {
 	img := image.NewRGBA(image.Rect(0, 0, w, h))
 	draw.Draw(img, img.Bounds(), image.NewUniform(paper), image.Point{}, draw.Src)

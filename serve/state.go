@@ -266,9 +266,19 @@ func newSamples(s dataset.Split) []sample {
 			slog.Warn("the page lacks the test images", "error", err)
 			return out
 		}
-		out = append(out, sample{dataURL(img), int(s.Labels[i])})
+		out = append(out, sample{dataURL(smaller(img)), int(s.Labels[i])})
 	}
 	return out
+}
+
+// mostPixels is the longer side of a test image on the page at most: twice what it is shown at.
+const mostPixels = 192
+
+func smaller(img *image.RGBA) *image.RGBA {
+	if size := img.Bounds().Size(); max(size.X, size.Y) <= mostPixels {
+		return img // enlarged by the browser
+	}
+	return picture.Thumbnail(img, mostPixels)
 }
 
 // verdict is what the network says about a sample, after an epoch.

@@ -176,6 +176,9 @@ func (e *events) cut(path string, size int64) error {
 	return f.Close()
 }
 
+// sampleSize is the longer side of a test image in the pictures, in pixels.
+const sampleSize = 128
+
 // samples are the test images that verdicts are shown of.
 func samples(split dataset.Split) ([]image.Image, error) {
 	out := make([]image.Image, min(ObservedImages, split.Len()))
@@ -184,7 +187,7 @@ func samples(split dataset.Split) ([]image.Image, error) {
 		if err != nil {
 			return nil, err
 		}
-		out[i] = picture.Enlarge(img, 4)
+		out[i] = picture.Thumbnail(img, sampleSize)
 	}
 	return out, nil
 }

@@ -18,6 +18,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"ninvk/dataset"
+	"ninvk/ops"
+	"ninvk/serve"
+	"ninvk/train"
 )
 
 var (
@@ -195,7 +200,7 @@ func TestPageInChromium(t *testing.T) {
 	write(t, dir, few(t, 320, 100))
 	c, url := served(t, dir, "--data", "few", "--model", "nin-bn", "--recipe", "fast", "--sizes", "", "--resize", "8", "--batch", "16", "--epochs", "40", "--no-tune", "--out", "run")
 	b.call("Page.navigate", map[string]any{"url": url}, nil)
-	b.until(fmt.Sprintf(`document.readyState === "complete" && document.querySelectorAll("#epochs td:nth-child(9)").length >= %d && document.querySelector("#samples .right, #samples .wrong") !== null`, *pageEpochs))
+	b.until(fmt.Sprintf(`document.readyState === "complete" && document.querySelectorAll("#epochs td:nth-child(10)").length >= %d && document.querySelector("#samples .right, #samples .wrong") !== null`, *pageEpochs))
 
 	text := func(selector string) string {
 		return eval[string](b, fmt.Sprintf("document.querySelector(%q).textContent", selector))
@@ -276,6 +281,89 @@ func TestPageInChromium(t *testing.T) {
 	_ = c.Wait()
 	if code := c.ProcessState.ExitCode(); code != exitInterrupted {
 		t.Errorf("exit code %d", code)
+	}
+	if len(b.faults) > 0 {
+		t.Errorf("the page's console has errors:\n%s", strings.Join(b.faults, "\n"))
+	}
+}
+
+// The page of a network with a thousand classes of long names, on large photos and on small grey images: it is no wider
+// than the window, names end where there is no room, and what is cut is told.
+func TestPageOfManyClassesInChromium(t *testing.T) {
+	b := startChromium(t)
+	for name, shape := range map[string]dataset.Shape{"photos": {C: 3, H: 224, W: 224}, "grey": {C: 1, H: 28, W: 28}} {
+		const classes = 1000
+		split := dataset.Split{Shape: shape}
+		for i := range train.ObservedImages {
+			split.Labels = append(split.Labels, uint16(i*7))
+		}
+		pixels := make([]byte, len(split.Labels)*shape.Bytes())
+		for i := range pixels {
+			pixels[i] = byte(i*i/97 + i/7)
+		}
+		split.Source = dataset.Memory{Shape: shape, Pixels: pixels}
+		data := &dataset.Set{Name: strings.Repeat("a-very-long-folder-name/", 4), Train: split, Test: split}
+		for i := range classes {
+			data.Classes = append(data.Classes, fmt.Sprintf("Podiceps_cristatus_(great_crested_grebe)_%d", i))
+		}
+		s, err := serve.Listen("127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := train.LoadRecipe("fast")
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Resolve()
+		s.Describe(cfg, data)
+		run, err := train.NewRun(filepath.Join(t.TempDir(), "run"), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Begin(run, train.RunInfo{Model: "resnet18", DataSet: data.Name, Classes: classes}, 3, 2, 6, 0)
+		conv := ops.Conv{C: shape.C, M: 64, K: 7}
+		for e := 1; e <= 2; e++ {
+			for i := range 2 {
+				s.Step(train.StepRecord{Epoch: e, Step: 2*e - 1 + i, Loss: 7 - float64(e), LearningRate: 0.1, ImagesPerSecond: 9})
+			}
+			o := train.Observation{Epoch: e, Layer: "conv1", Conv: conv, Filters: make([]float32, conv.M*conv.C*conv.K*conv.K)}
+			for i := range o.Filters {
+				o.Filters[i] = float32(i%13) - 6
+			}
+			for i, l := range split.Labels {
+				o.Verdicts = append(o.Verdicts, train.Verdict{Image: i, True: int(l), Predicted: int(l) + i%2, Probability: 0.5})
+			}
+			s.Observe(o)
+			s.Epoch(train.EpochRecord{Epoch: e, Steps: 2, LearningRate: 0.1, TrainLoss: 6, TrainAccuracy: 0.3, TestLoss: 6,
+				TestAccuracy: 0.25, TrainTop5: 0.6, TestTop5: 0.5, Seconds: 4, ImagesPerSecond: 9, Size: shape.H})
+		}
+		b.call("Page.navigate", map[string]any{"url": s.URL()}, nil)
+		b.until(`document.readyState === "complete" && document.querySelectorAll("#epochs tr").length === 2 && document.querySelector("#samples .wrong") !== null && !document.querySelector("#filters").hidden`)
+		for _, width := range []int{1280, 375} {
+			b.call("Emulation.setDeviceMetricsOverride",
+				map[string]any{"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}, nil)
+			b.until(fmt.Sprintf("innerWidth === %d", width))
+			if w := eval[int](b, "document.documentElement.scrollWidth"); w > width {
+				t.Errorf("%s: the page is %d pixels wide, the window %d", name, w, width)
+			}
+			if bad := eval[[]string](b, `[...document.querySelectorAll("#samples li")].flatMap((li) => [...li.querySelectorAll("b, span")].filter((e) => e.getBoundingClientRect().right > li.getBoundingClientRect().right + 1 || !e.title)).map((e) => e.textContent)`); len(bad) > 0 {
+				t.Errorf("%s, %d pixels: these names leave their place or can't be read whole: %q", name, width, bad)
+			}
+			b.picture(fmt.Sprintf("%s-%d", name, width))
+		}
+		if got := eval[string](b, `document.querySelector("#figure-test-note").textContent`); !strings.Contains(got, "top 5: 50.00 %") {
+			t.Errorf("%s: the test accuracy's note is %q", name, got)
+		}
+		if got := eval[string](b, `document.querySelector("#accuracy .legend").textContent`); !strings.Contains(got, "top 5") {
+			t.Errorf("%s: the chart of accuracies has %q", name, got)
+		}
+		if got := eval[string](b, `getComputedStyle(document.querySelector("th.top5")).display`); got == "none" {
+			t.Errorf("%s: the table has no column for top-5 accuracy", name)
+		}
+		s.End(train.Summary{}, nil)
+		if err := run.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if len(b.faults) > 0 {
 		t.Errorf("the page's console has errors:\n%s", strings.Join(b.faults, "\n"))

@@ -82,9 +82,9 @@ func newConfused(c train.Confusion, names []string) []confused {
 // mostInMatrix is the number of classes up to which --json has every cell of the confusion matrix.
 const mostInMatrix = 1000
 
-// The table of classes lists all of them up to mostListed, and else those with the lowest and the highest F1.
+// The table of classes lists all of them up to allListed, and else those with the lowest and the highest F1.
 const (
-	mostListed  = 30
+	allListed   = 30
 	worstListed = 15
 	bestListed  = 5
 	nameColumns = 32 // of a terminal, for the longest name
@@ -93,7 +93,7 @@ const (
 // writeClasses writes the table of classes, and the means below it.
 func writeClasses(w io.Writer, classes []classFigures, macro, weighted averages, all bool) error {
 	listed, rest := classes, 0
-	if len(classes) > mostListed && !all {
+	if len(classes) > allListed && !all {
 		known := slices.DeleteFunc(slices.Clone(classes), func(f classFigures) bool { return f.F1 == nil })
 		slices.SortStableFunc(known, func(a, b classFigures) int { return cmp.Compare(*a.F1, *b.F1) })
 		if rest = len(known) - worstListed - bestListed; rest > 0 {

@@ -43,7 +43,8 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stderr, "building ninvk: %v\n%s", err, out)
 		os.Exit(1)
 	}
-	code := slow.Run(m, "TestPretrainedAccuracy", "TestFullFileSystem", "TestPageInChromium")
+	code := slow.Run(m, "TestPretrainedAccuracy", "TestFullFileSystem", "TestPageInChromium",
+		"TestPageOfManyClassesInChromium")
 	os.RemoveAll(dir)
 	os.Exit(code)
 }

@@ -150,7 +150,7 @@ function showFilters() {
   if (!filters) return;
   const img = $('filters');
   img.src = filters.image;
-  img.alt = `The ${filters.count} filters of ${filters.layer}, each ${filters.size} by ${filters.size} pixels, as coloured squares`;
+  img.alt = `The ${filters.count} filters of ${filters.layer}, each ${filters.size} by ${filters.size} pixels, as squares`;
   img.hidden = false;
   $('filters-note').textContent = `The ${filters.count} filters of ${filters.layer}, ${filters.size}×${filters.size} pixels each, after epoch ${filters.epoch}. Grey is weight 0.`;
 }
@@ -160,17 +160,17 @@ function showFacts() {
   const c = run.settings;
   $('title').textContent = `${run.model || c.model} on ${run.data_set || c.data}`;
   $('subtitle').textContent = run.adapter ? `recipe ${run.recipe} · ${run.adapter}` : 'reading data and preparing the adapter';
-  const pixels = c.resize || 32;
+  const pixels = c.resize ? `${c.resize}×${c.resize} pixels` : 'their own size';
   const facts = [
     ['Model', run.model && `${run.model}, ${whole(run.parameters)} parameters`],
     ['Recipe', c.recipe],
-    ['Data', `${run.data_set || c.data}: ${whole(run.train_images)} training and ${whole(run.test_images)} test images`],
+    ['Data', `${run.data_set || c.data}: ${whole(run.train_images)} training and ${whole(run.test_images)} test images, ${whole((run.classes || []).length)} classes`],
     ['Adapter', run.adapter],
     ['Driver', run.driver],
     ['Optimiser', `SGD, momentum ${c.momentum}${c.nesterov ? ' (Nesterov)' : ''}, weight decay ${c.weight_decay}`],
     ['Learning rate', `${c.lr}, schedule ${c.schedule}`],
     ['Batch', `${whole(c.batch)} images${run.steps_per_epoch ? `, ${whole(run.steps_per_epoch)} steps an epoch` : ''}`],
-    ['Images', `${pixels}×${pixels} pixels${c.sizes ? `, smaller at first (${c.sizes})` : ''}; augmentation ${c.augment}`],
+    ['Images', `${pixels}${c.sizes ? `, smaller at first (${c.sizes})` : ''}; augmentation ${c.augment}`],
     ['Regularisation', `dropout ${c.dropout}, label smoothing ${c.label_smoothing}${c.ema ? `, averaged weights (${c.ema})` : ''}`],
     ['Seed', String(c.seed)],
     ['Run folder', run.dir],
