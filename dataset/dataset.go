@@ -106,6 +106,7 @@ type Set struct {
 // Options say how a set is opened.
 type Options struct {
 	Size       int     // pixels a side of the square that photos of any size are fitted to
+	TrainSize  int     // likewise of those trained on, of which parts are cut out; 0: Size
 	Fit        Fit     // how; "": Crop
 	Channels   int     // 1 or 3; 0: the data's own
 	Labels     string  // of data with two sets of labels: Fine or Coarse; "": Fine

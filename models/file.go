@@ -41,9 +41,17 @@ type tensor struct {
 
 func (t tensor) String() string { return fmt.Sprintf("%s %v", shown(t.name), t.shape) }
 
-// ReadFile reads a weights file: safetensors, or a file of PyTorch's torch.save (see package pth). A file that can't be
-// read, or is none, is a *WeightsError, one of these formats that is damaged the format's own error.
+// ReadFile reads a weights file, or the embedded weights by their name, Embedded: safetensors, or a file of PyTorch's
+// torch.save (see package pth). A file that can't be read, or is none, is a *WeightsError, one of these formats that is
+// damaged the format's own error.
 func ReadFile(path string) (*File, error) {
+	if path == Embedded {
+		f, err := safetensors.Decode(pretrained)
+		if err != nil {
+			return nil, &WeightsError{Path: PretrainedPath, Problem: err.Error()}
+		}
+		return FileOf(PretrainedPath, f), nil
+	}
 	b, err := content(path)
 	if err != nil {
 		return nil, err

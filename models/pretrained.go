@@ -1,10 +1,6 @@
 package models
 
-import (
-	_ "embed"
-
-	"ninvk/safetensors"
-)
+import _ "embed"
 
 // The weights that are part of the program. Beside them lies what `ninvk eval --json` tells about them on CIFAR-10's test split (nin-bn-cifar10.json); tests hold
 // both together, and the README's claim to them.
@@ -15,11 +11,8 @@ var pretrained []byte
 // PretrainedPath stands for the embedded weights in messages.
 const PretrainedPath = "embedded nin-bn-cifar10.safetensors"
 
+// Embedded is what names the embedded weights in place of a file.
+const Embedded = "embedded"
+
 // Pretrained is the network with the embedded weights: nin-bn, trained on CIFAR-10.
-func Pretrained() (*Network, error) {
-	f, err := safetensors.Decode(pretrained)
-	if err != nil {
-		return nil, &WeightsError{Path: PretrainedPath, Problem: err.Error()}
-	}
-	return NewNetwork(PretrainedPath, f, Given{})
-}
+func Pretrained() (*Network, error) { return OpenNetwork(Embedded, Given{}) }

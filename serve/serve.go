@@ -228,6 +228,7 @@ func (s *Server) Epoch(e train.EpochRecord) {
 	s.change(func() {
 		s.addEpoch(e)
 		s.status.State, s.status.Epoch = training, e.Epoch
+		s.status.Waited += e.Waited
 	})
 }
 

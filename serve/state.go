@@ -68,6 +68,7 @@ type status struct {
 	Epochs      int      `json:"epochs"`
 	Seconds     float64  `json:"seconds"`                // since this process began to train
 	SecondsLeft *float64 `json:"seconds_left,omitempty"` // nil: not known yet
+	Waited      float64  `json:"waited,omitempty"`       // of the seconds, for images to be read
 	Split       string   `json:"split,omitempty"`        // being evaluated
 	Done        int      `json:"done,omitempty"`         // images of it
 	Total       int      `json:"total,omitempty"`

@@ -86,7 +86,8 @@ type Summary struct {
 	Dir         string
 	Steps       int
 	Last        EpochRecord
-	Best        float64 // test accuracy, NaN where none was measured
+	Best        float64       // test accuracy, NaN where none was measured
+	Waited      time.Duration // for images to be read
 	BestEpoch   int
 	Stall       *Stall // why the run ended before its last step; nil where it did not
 	Interrupted bool
@@ -196,6 +197,12 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
+	if l.rates, err = c.rates(graph); err != nil {
+		return Summary{}, err
+	}
+	if c.ClassWeights == BalancedWeights {
+		l.classWeights = balanced(j.Data.Train.Labels, len(j.Data.Classes))
+	}
 	l.tellParts(graph)
 	var initial chan *models.Weights // nil where a checkpoint has them
 	if j.Resume == nil || j.Resume.Checkpoint == nil {
@@ -250,6 +257,9 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	}
 	if err == nil && initial != nil {
 		err = (<-initial).Load(l.net)
+	}
+	if broken := j.Data.Broken; err == nil && len(broken) > 0 {
+		err = l.run.writeFile(BrokenFile, []byte(strings.Join(broken, "\n")+"\n"))
 	}
 	if err != nil {
 		switch {
@@ -377,10 +387,11 @@ func (l *loop) options(size, since int) nn.Options {
 		Loss:      ops.CrossEntropy{Smoothing: c.LabelSmoothing},
 		Clip:      ops.GradNorm{Clip: c.ClipNorm},
 		Optimiser: ops.SGD{Momentum: c.Momentum, WeightDecay: c.WeightDecay, Nesterov: c.Nesterov},
-		Average:   ops.Average{Decay: c.EMA},
-		Since:     since,
-		Augment:   ops.Augment{Size: size, Mean: l.about.Mean, Std: l.about.Std},
-		Tuned:     l.tuned,
+		Rates:     l.rates, ClassWeights: l.classWeights,
+		Average: ops.Average{Decay: c.EMA},
+		Since:   since,
+		Augment: ops.Augment{Size: size, Mean: l.about.Mean, Std: l.about.Std},
+		Tuned:   l.tuned,
 	}
 }
 
@@ -545,7 +556,10 @@ type loop struct {
 	stepsPerEpoch int
 	trainFeed     *Feed
 	reading       reading
+	waited        time.Duration // for training images, up to the end of the last epoch
 	testFeed      *Feed
+	rates         nn.Rates
+	classWeights  []float64     // nil: all weigh the same
 	greys         []float32     // mean grey levels of the training images, where their colours are varied
 	samples       []image.Image // the first ObservedImages of the test split
 
@@ -622,7 +636,7 @@ func (l *loop) train(ctx context.Context) error {
 			return err
 		}
 	}
-	l.summary.Steps = l.step
+	l.summary.Steps, l.summary.Waited = l.step, l.trainFeed.Waited()+l.testFeed.Waited()
 	if s, over := stalled(l.epochs, l.size, l.Config.Patience); over && l.step < total {
 		l.summary.Stall = &s
 	}
@@ -682,7 +696,8 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	seconds := time.Since(l.epochStart).Seconds()
+	seconds, waited := time.Since(l.epochStart).Seconds(), l.trainFeed.Waited()-l.waited
+	l.waited = l.trainFeed.Waited()
 	state, err := l.checkpoint() // before the evaluation, which may take long, and in whose midst the run can then be resumed
 	if err != nil {
 		return err
@@ -690,7 +705,7 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 	e := EpochRecord{
 		Epoch: epoch, Steps: len(l.steps) - first, LearningRate: l.steps[len(l.steps)-1].LearningRate, Seconds: seconds,
 		TrainLoss: math.NaN(), TrainAccuracy: math.NaN(), TestLoss: math.NaN(), TestAccuracy: math.NaN(),
-		TrainTop5: math.NaN(), TestTop5: math.NaN(),
+		TrainTop5: math.NaN(), TestTop5: math.NaN(), Waited: waited.Seconds(),
 	}
 	e.Size, _ = l.sizes.At(l.step-1, l.total, l.size)
 	images, loss := 0, 0.0

@@ -83,7 +83,7 @@ func runJobOn(t *testing.T, ctx context.Context, disk disk, data *dataset.Set, r
 // A network that learns must be able to learn a few hundred images by heart.
 func TestOverfits(t *testing.T) {
 	s, err := runJob(t, context.Background(), subset(t, 200, 20), silent{}, func(c *Config) {
-		c.Model, c.Batch, c.Epochs, c.EvalEvery = "resnet20", 20, 8, 8
+		c.Model, c.Batch, c.Epochs, c.EvalEvery = "resnet20", 20, 12, 12
 		c.LR, c.Dropout, c.LabelSmoothing, c.Augment = 0.1, floatPtr(0), 0, "none"
 	})
 	if err != nil {

@@ -24,6 +24,7 @@ const (
 	LossPlot     = "loss.png"
 	RatePlot     = "learning-rate.png"
 	ModelFile    = "model.safetensors" // the last weights
+	BrokenFile   = "broken.txt"        // images that could not be read and were left out, where there are such
 	BestFile     = "best.safetensors"  // those with the best test accuracy
 )
 
@@ -67,6 +68,7 @@ type EpochRecord struct {
 	Size            int     // pixels a side of the images evaluated, which is that of the last step
 	TrainTop5       float64 // fraction of the images whose class is among the five of the largest logits; of
 	TestTop5        float64 // MostPlain classes or fewer NaN
+	Waited          float64 // seconds that steps waited for images to be read
 }
 
 // MostPlain is the number of classes up to which top-5 accuracy says little.
@@ -134,6 +136,7 @@ type epochLine struct {
 
 	TrainTop5 *number `json:"train_top5_accuracy,omitempty"`
 	TestTop5  *number `json:"test_top5_accuracy,omitempty"`
+	Waited    number  `json:"waited_seconds,omitempty"`
 }
 
 // given is nil for NaN, so that the line has no such field.
@@ -376,7 +379,8 @@ func (r *Run) WritePicture(tag string, img image.Image) error { return r.events.
 func (r *Run) WriteEpoch(e EpochRecord) error {
 	if err := r.write(epochLine{"epoch", e.Epoch, e.Steps, number(e.LearningRate),
 		number(e.TrainLoss), number(e.TrainAccuracy), number(e.TestLoss), number(e.TestAccuracy),
-		number(e.Seconds), number(e.ImagesPerSecond), e.Size, given(e.TrainTop5), given(e.TestTop5)}); err != nil {
+		number(e.Seconds), number(e.ImagesPerSecond), e.Size, given(e.TrainTop5), given(e.TestTop5),
+		number(e.Waited)}); err != nil {
 		return err
 	}
 	if err := r.events.addEpoch(e); err != nil {
@@ -578,7 +582,8 @@ func (m *Metrics) add(line []byte) error {
 		}
 		m.Epochs = append(m.Epochs, EpochRecord{l.Epoch, l.Steps, float64(l.LearningRate),
 			float64(l.TrainLoss), float64(l.TrainAccuracy), float64(l.TestLoss), float64(l.TestAccuracy),
-			float64(l.Seconds), float64(l.ImagesPerSecond), l.Size, orNaN(l.TrainTop5), orNaN(l.TestTop5)})
+			float64(l.Seconds), float64(l.ImagesPerSecond), l.Size, orNaN(l.TrainTop5), orNaN(l.TestTop5),
+			float64(l.Waited)})
 	case "rollback":
 		var l rollbackLine
 		if err := json.Unmarshal(line, &l); err != nil {

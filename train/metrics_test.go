@@ -26,8 +26,8 @@ func TestRunFolder(t *testing.T) {
 	info := RunInfo{"1.0", "nin", 966986, "seed", "llvmpipe", "Mesa 22.3.6", "sample", "ab12", 100, map[string]string{"conv/forward 64×3×32×32 to 192 k5 s1 p2": "straight"}}
 	step := StepRecord{1, 1, 2.31, 0.01, 41.2, 1.5}
 	bad := StepRecord{1, 2, math.NaN(), math.Inf(1), math.Inf(-1), math.NaN()}
-	epoch := EpochRecord{1, 782, 0.01, 2.1, 0.25, 2.2, 0.24, 12.5, 4000, 32, 0.75, 0.5}
-	unmeasured := EpochRecord{2, 782, 0.01, 2, math.NaN(), math.NaN(), math.NaN(), 12.5, 4000, 32, math.NaN(), math.NaN()}
+	epoch := EpochRecord{1, 782, 0.01, 2.1, 0.25, 2.2, 0.24, 12.5, 4000, 32, 0.75, 0.5, 1.5}
+	unmeasured := EpochRecord{2, 782, 0.01, 2, math.NaN(), math.NaN(), math.NaN(), 12.5, 4000, 32, math.NaN(), math.NaN(), 0}
 	for _, err := range []error{r.WriteRun(info), r.WriteStep(step), r.WriteStep(bad), r.WriteEpoch(epoch), r.WriteEpoch(unmeasured)} {
 		if err != nil {
 			t.Fatal(err)
@@ -42,7 +42,7 @@ func TestRunFolder(t *testing.T) {
 		`{"type":"run","version":"1.0","model":"nin","parameters":966986,"recipe":"seed","adapter":"llvmpipe","driver":"Mesa 22.3.6","data_set":"sample","data_sha256":"ab12","classes":100,"variants":{"conv/forward 64×3×32×32 to 192 k5 s1 p2":"straight"}}`,
 		`{"type":"step","epoch":1,"step":1,"loss":2.31,"learning_rate":0.01,"images_per_second":41.2,"gradient_norm":1.5}`,
 		`{"type":"step","epoch":1,"step":2,"loss":null,"learning_rate":null,"images_per_second":null,"gradient_norm":null}`,
-		`{"type":"epoch","epoch":1,"steps":782,"learning_rate":0.01,"train_loss":2.1,"train_accuracy":0.25,"test_loss":2.2,"test_accuracy":0.24,"seconds":12.5,"images_per_second":4000,"size":32,"train_top5_accuracy":0.75,"test_top5_accuracy":0.5}`,
+		`{"type":"epoch","epoch":1,"steps":782,"learning_rate":0.01,"train_loss":2.1,"train_accuracy":0.25,"test_loss":2.2,"test_accuracy":0.24,"seconds":12.5,"images_per_second":4000,"size":32,"train_top5_accuracy":0.75,"test_top5_accuracy":0.5,"waited_seconds":1.5}`,
 		`{"type":"epoch","epoch":2,"steps":782,"learning_rate":0.01,"train_loss":2,"train_accuracy":null,"test_loss":null,"test_accuracy":null,"seconds":12.5,"images_per_second":4000,"size":32}`,
 	}, "\n") + "\n"
 	if diff := cmp.Diff(want, string(text)); diff != "" {

@@ -19,6 +19,7 @@ import (
 
 	"ninvk/dataset"
 	"ninvk/models"
+	"ninvk/nn"
 )
 
 // DefaultRecipe is used where neither the command line nor a configuration
@@ -358,6 +359,9 @@ func (c Config) CheckModel() error {
 		return &UsageError{"--resize", strconv.Itoa(*c.Resize),
 			fmt.Sprintf("%s can't take images of %d×%[2]d pixels: %v", c.Model, of.Size, err)}
 	}
+	if _, err := c.rates(g); err != nil {
+		return err
+	}
 	if c.Aux > 0 && len(g.Heads()) == 0 {
 		return &UsageError{"--aux", fmt.Sprint(c.Aux), fmt.Sprintf("%s has no auxiliary heads; of the networks %s has",
 			c.Model, strings.Join(models.WithHeads(), ", "))}
@@ -391,6 +395,37 @@ func (c *Config) TakeSize(s dataset.Shape) error {
 	}
 	c.Resize = &s.H
 	return c.CheckModel()
+}
+
+// rates are those that --freeze and --lr-scale give the parameters of a network.
+func (c Config) rates(g *nn.Graph) (nn.Rates, error) {
+	scaled, err := g.Scale(c.LRScale)
+	if err != nil {
+		return nil, &UsageError{"--lr-scale", strconv.Quote(c.LRScale), err.Error()}
+	}
+	frozen, err := g.Freeze(c.Freeze)
+	if err != nil {
+		return nil, &UsageError{"--freeze", strconv.Quote(c.Freeze), err.Error()}
+	}
+	return scaled.And(frozen), nil
+}
+
+// balanced are weights of classes by which the images of each weigh the same together, and all images their number.
+// Classes without an image have none.
+func balanced(labels []uint16, classes int) []float64 {
+	counts, occurring := make([]int, classes), 0
+	for _, l := range labels {
+		if counts[l]++; counts[l] == 1 {
+			occurring++
+		}
+	}
+	weights := make([]float64, classes)
+	for i, n := range counts {
+		if n > 0 {
+			weights[i] = float64(len(labels)) / float64(occurring*n)
+		}
+	}
+	return weights
 }
 
 // Part is the most images of a step that are computed at a time.

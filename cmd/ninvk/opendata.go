@@ -23,8 +23,7 @@ import (
 
 // formats are what --data takes, in the order in which they are tried.
 var formats = withArchives([]dataset.Format{cifar10.Data, cifar.Binary100, cifar.Pickles10, cifar.Pickles100,
-	idx.Format,
-	packed.Format, folder.Table, folder.Format})
+	idx.Format, packed.Format, folder.Table, folder.Format})
 
 func withArchives(formats []dataset.Format) []dataset.Format {
 	return append(formats, archive.Format(formats))
@@ -32,8 +31,12 @@ func withArchives(formats []dataset.Format) []dataset.Format {
 
 // dataOptions are how a run's settings have its data opened.
 func dataOptions(c train.Config) dataset.Options {
-	return dataset.Options{Size: cmp.Or(*c.Resize, models.Size(c.Model)), Fit: dataset.Fit(c.Fit), Channels: c.Channels,
+	o := dataset.Options{Size: cmp.Or(*c.Resize, models.Size(c.Model)), Fit: dataset.Fit(c.Fit), Channels: c.Channels,
 		Labels: c.Labels, Validation: c.ValFraction, SkipBroken: c.SkipBroken}
+	if a, err := dataset.ParseAugment(c.Augment); err == nil && a&dataset.AugmentCrop != 0 {
+		o.TrainSize = dataset.RoomToCrop(o.Size)
+	}
+	return o
 }
 
 // openDataAndDevice reads the data while it opens the adapter. What is wrong with the data is said first.

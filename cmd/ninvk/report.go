@@ -356,6 +356,9 @@ func (r *trainReport) summary(s train.Summary) {
 	if s.Stall != nil {
 		facts = append(facts, [2]string{"stopped", fmt.Sprintf("%v: --patience is at an end", *s.Stall)})
 	}
+	if s.Waited > 0 {
+		facts = append(facts, [2]string{"waited", duration(s.Waited.Seconds()) + " for images to be read"})
+	}
 	if !math.IsNaN(s.Best) {
 		facts = append(facts, [2]string{"best", fmt.Sprintf("test accuracy %s (epoch %d)", percent(s.Best), s.BestEpoch)})
 	}

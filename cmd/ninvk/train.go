@@ -44,7 +44,7 @@ type trainCommand struct {
 	NoShuffle   bool     `help:"Take images in file order."`
 	Seed        *uint64  `help:"Seed of all random numbers."`
 	Adapter     *string  `help:"Index, part of the name or driver, or type (cpu, discrete, integrated)."`
-	Init        *string  `help:"Weights to start from." placeholder:"FILE"`
+	Init        *string  `help:"Weights to start from; 'embedded' for those that are part of the program." placeholder:"FILE"`
 	Out         *string  `help:"Run folder to make (default runs/TIME-MODEL)." placeholder:"DIR"`
 	EvalEvery   *int     `help:"Epochs between evaluations of both splits."`
 	EvalTrain   *int     `help:"How many of the training images are evaluated; 0 for all."`

@@ -64,11 +64,12 @@ func (c *collection) open(name string, o dataset.Options) (*dataset.Set, error) 
 	set.Format = fmt.Sprintf("%s: %s, %s to train and %s to test with", c.format, count(len(set.Classes), "class"),
 		count(len(c.parts[0].items), "image"), fmt.Sprint(len(c.parts[1].items)))
 	sum := sha256.New()
-	fmt.Fprintf(sum, "images %q %d %d %s\n", set.Classes, o.Size, set.Channels, cmp.Or(o.Fit, dataset.Crop))
+	sizes := []int{cmp.Or(o.TrainSize, o.Size), o.Size}
+	fmt.Fprintf(sum, "images %q %d %d %s\n", set.Classes, sizes, set.Channels, cmp.Or(o.Fit, dataset.Crop))
 	for k, split := range []*dataset.Split{&set.Train, &set.Test} {
 		items := c.parts[k].items
-		split.Shape = dataset.Shape{C: set.Channels, H: o.Size, W: o.Size}
-		split.Source = &source{c.root, items, all[k], cmp.Or(o.Fit, dataset.Crop), o.Size, set.Channels}
+		split.Shape = dataset.Shape{C: set.Channels, H: sizes[k], W: sizes[k]}
+		split.Source = &source{c.root, items, all[k], cmp.Or(o.Fit, dataset.Crop), sizes[k], set.Channels}
 		split.Labels = make([]uint16, len(items))
 		fmt.Fprintf(sum, "split %d\n", len(items))
 		for i := range items {

@@ -233,6 +233,7 @@ function showTime() {
   if (isOver()) text = `took ${duration(status.seconds)}`;
   else if (status.seconds_left !== undefined) text += ` · about ${duration(status.seconds_left - passed)} left`;
   else text += ' · the first step waits for the driver to compile the kernels';
+  if (status.waited) text += ` · ${duration(status.waited)} waited for images`;
   $('time-text').textContent = text;
 }
 
