@@ -127,6 +127,7 @@ function showSamples() {
     const v = verdicts[i];
     img.src = s.image;
     img.width = img.height = 96;
+    img.addEventListener('load', () => img.classList.toggle('large', img.naturalWidth > img.width));
     img.alt = `Test image ${i + 1}: ${is}`;
     item.append(img);
     const said = document.createElement('b');

@@ -21,7 +21,8 @@ noisy = [2 / (1 + 0.1 * i) + random.random() / 2 for i in range(60)]
 
 cases = []
 for schedule, base, losses in [
-        ("plateau", 0.1, flat), ("plateau", 0.1, falling), ("plateau:0.5:0", 0.1, flat), ("plateau:0.5:2", 0.05, creeping),
+        ("plateau", 0.1, flat), ("plateau", 0.1, falling), ("plateau:0.5:0", 0.1, flat),
+        ("plateau:0.5:2", 0.05, creeping),
         ("plateau:0.3:3", 0.1, noisy), ("plateau:0.1:1", 1.0, noisy), ("plateau:0.1:0", 1e-6, flat)]:
     _, *arguments = schedule.split(":")
     options = dict(factor=float(arguments[0]), patience=int(arguments[1])) if arguments else {}
