@@ -24,10 +24,10 @@ func random(t testing.TB, c models.Config) *safetensors.File {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &safetensors.File{}
+	f, values := &safetensors.File{}, models.Random(g, 3).Values()
 	for i, p := range g.Params() {
 		if p.Role != nn.BatchesTracked {
-			f.Tensors = append(f.Tensors, safetensors.FromFloat32s(p.Name, p.Shape, models.Random(g, 3).Values()[i]))
+			f.Tensors = append(f.Tensors, safetensors.FromFloat32s(p.Name, p.Shape, values[i]))
 		}
 	}
 	return f
