@@ -53,6 +53,7 @@ var names = []string{
 	"batch norm training 1×3×7×5 relu",
 	"batch norm training twice 1×3×7×5",
 	"batch norm training 8×192×1×1",
+	"batch norm once more in place 1×3×7×5 relu",
 	"batch norm evaluation 1×3×7×5 relu",
 	"batch norm gradient 1×3×7×5 relu",
 	"batch norm gradient 8×192×1×1",

@@ -29,7 +29,7 @@ func (add) out(in []ops.Shape) (ops.Shape, error) {
 }
 
 func (l add) traits([]ops.Shape) traits {
-	return traits{inPlace: true, overwrites: true, gradAt: first, needsOutput: l.operator.ReLU}
+	return traits{inPlace: true, overwrites: true, gradAt: first, relu: l.operator.ReLU}
 }
 func (l add) op() any                        { return l.operator }
 func (add) title() string                    { return "add" }
@@ -42,12 +42,6 @@ func (l add) forward(r *recorder, b *bound, _ bool) error {
 
 // backward gives each input the output's gradient, of which that of the first is made.
 func (l add) backward(r *recorder, b *bound) error {
-	if l.operator.ReLU {
-		r.pass(b, inputGradPass, float64(b.out.Elements()), b.out, b.dOut, b.dOut)
-		if err := (ops.ReLU{}).Grad(r.Recorder, b.out, b.dOut); err != nil {
-			return err
-		}
-	}
 	for _, d := range b.dIn {
 		if d.Buf != nil && d != b.dOut {
 			r.pass(b, inputGradPass, 0, b.dOut, d)

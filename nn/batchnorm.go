@@ -33,7 +33,10 @@ func (batchNorm) params(in []ops.Shape) []ParamSpec {
 
 func (l batchNorm) traits([]ops.Shape) traits {
 	need := func(r *ops.Recorder, in ops.Shape, _ bool) (ops.Need, error) { return l.operator.Need(r, in), nil }
-	return traits{centresGrad: true, needsInput: true, forParams: !l.operator.ReLU, gradAt: first, aux: l.operator.NormBytes, need: need, again: l.again}
+	return traits{
+		centresGrad: true, needsInput: true, forParams: !l.operator.ReLU, gradAt: first, aux: l.operator.NormBytes, need: need,
+		again: l.again, againInPlace: true,
+	}
 }
 
 func (l batchNorm) op() any                          { return l.operator }

@@ -46,7 +46,9 @@ func (l conv) params([]ops.Shape) []ParamSpec {
 
 func (l conv) traits([]ops.Shape) traits {
 	o := l.operator
-	return traits{needsInput: true, forParams: true, needsOutput: o.ReLU, relu: o.ReLU, need: o.Need, masksInput: o.MasksInputGrad}
+	return traits{
+		needsInput: true, forParams: true, relu: o.ReLU, need: o.Need, masksInput: o.MasksInputGrad, again: l.again,
+	}
 }
 
 func (l conv) op() any       { return l.operator }
@@ -56,8 +58,12 @@ func (l conv) multiplyAdds(in []ops.Shape) float64 { return l.operator.Flops(in[
 
 func (l conv) visit(n *Node, v Visitor) error { return v.Conv(n, l.operator) }
 
-func (l conv) forward(r *recorder, b *bound, _ bool) error {
-	r.pass(b, forwardPass, l.operator.Flops(b.in[0].Shape), b.in[0], r.weight(b.params[0]), b.out)
+func (l conv) forward(r *recorder, b *bound, _ bool) error { return l.compute(r, b, forwardPass) }
+
+func (l conv) again(r *recorder, b *bound) error { return l.compute(r, b, againPass) }
+
+func (l conv) compute(r *recorder, b *bound, pass string) error {
+	r.pass(b, pass, l.operator.Flops(b.in[0].Shape), b.in[0], r.weight(b.params[0]), b.out)
 	var bias ops.Param // of length 0 without one
 	if !l.options.NoBias {
 		bias = b.params[1]
@@ -67,10 +73,6 @@ func (l conv) forward(r *recorder, b *bound, _ bool) error {
 
 func (l conv) backward(r *recorder, b *bound) error {
 	flops := l.operator.Flops(b.in[0].Shape)
-	var y *ops.Tensor
-	if l.operator.ReLU && !b.masked {
-		y = &b.out
-	}
 	weight, bias := b.grad(b.params, 0), ops.Param{}
 	if !l.options.NoBias && !(b.centred && !l.operator.ReLU) { // else the bias's is 0, as gradients are from the start
 		bias = b.grad(b.params, 1)
@@ -80,7 +82,7 @@ func (l conv) backward(r *recorder, b *bound) error {
 	} else {
 		r.pass(b, weightGradPass, float64(b.out.Elements()), b.dOut)
 	}
-	if err := l.operator.WeightGrad(r.Recorder, b.in[0], b.dOut, y, weight, bias); err != nil {
+	if err := l.operator.WeightGrad(r.Recorder, b.in[0], b.dOut, nil, weight, bias); err != nil {
 		return err
 	}
 	if b.dIn[0].Buf == nil {

@@ -70,7 +70,10 @@ func (n *Net) fits(b int) string {
 				l.MaxStorageBufferBindingSize)
 		}
 	}
-	p := n.planFor(b)
+	p := n.plan
+	if p.n != b {
+		p = n.planFor(b)
+	}
 	for _, size := range p.buffers {
 		if size > l.MaxBufferSize {
 			return fmt.Sprintf("an activation takes %d bytes, the adapter's largest buffer is %d", size, l.MaxBufferSize)

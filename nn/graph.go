@@ -67,11 +67,10 @@ func (plain) multiplyAdds(in []ops.Shape) float64 { return 0 }
 type traits struct {
 	inPlace     bool // the output overwrites the first input, where no other layer takes that
 	overwrites  bool // in place, the output tells nothing of the first input's layer: that must not need its own output
-	needsInput  bool // backward reads the inputs
-	needsOutput bool // backward reads the output
+	needsInput  bool // backward reads the inputs, before it writes their gradients
 	centresGrad bool // the gradient of the (only) input sums to zero over the pixels of a channel, where the layer is not still
 	marksReLU   bool // after a ReLU (bound.afterReLU), forward notes where the (only) input is 0, and backward masks its gradient
-	relu        bool // the output is that of a ReLU, and backward takes its gradient masked (bound.masked) or not
+	relu        bool // the output is that of a ReLU, which the gradient goes through before backward gets it
 	forParams   bool // backward reads the inputs for the gradients of parameters alone
 	cuts        bool // parameters may be cut along their first dimension, which is that of the output's channels
 
@@ -80,8 +79,9 @@ type traits struct {
 	gradAt func(i int) (channel int, ok bool)
 	// joins says that input i may be written straight into the output, from a channel on; nil for never
 	joins func(i int) (channel int, ok bool)
-	// again records the forward pass once more, from what is kept; nil where that can't be
-	again func(r *recorder, b *bound) error
+	// again records the forward pass once more, from the input and what is kept; nil where that can't be
+	again        func(r *recorder, b *bound) error
+	againInPlace bool // it may overwrite the input
 	// aux is the memory in bytes that is kept from forward to backward for output shape out; nil for none
 	aux func(out ops.Shape) uint64
 	// need is the memory, shared by all layers, that recording takes for input shape in; nil for none

@@ -1,6 +1,8 @@
 package nn
 
 import (
+	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -60,7 +62,7 @@ func dense() (*Graph, *Node) {
 
 func networks(t *testing.T) map[string]func() (*Graph, *Node) {
 	t.Helper()
-	all := map[string]func() (*Graph, *Node){"branched": branched, "dense": dense}
+	all := map[string]func() (*Graph, *Node){"branched": branched, "dense": dense, "deep": func() (*Graph, *Node) { return deep(3) }}
 	for name, build := range all {
 		if g, _ := build(); g.Err() != nil {
 			t.Fatalf("%s: %v", name, g.Err())
@@ -69,14 +71,42 @@ func networks(t *testing.T) map[string]func() (*Graph, *Node) {
 	return all
 }
 
-// forced plans with normalisations computed once more, or without.
-func forced(t *testing.T, again bool) {
+// remade is how much is computed once more rather than kept.
+type remade int
+
+const (
+	nothing        remade = iota
+	normalisations        // where that saves memory
+	products              // and convolutions, whatever they cost
+)
+
+// forced plans with so much computed once more.
+func forced(t *testing.T, r remade) {
 	t.Helper()
-	before := recomputeFrom
-	t.Cleanup(func() { recomputeFrom = before })
-	if again {
+	from, room, share := recomputeFrom, roomy, recomputeMost
+	t.Cleanup(func() { recomputeFrom, roomy, recomputeMost = from, room, share })
+	if r >= normalisations {
 		recomputeFrom = 0
 	}
+	if r >= products {
+		roomy, recomputeMost = 0, math.Inf(1)
+	}
+}
+
+// deep is a network whose first layers take the most memory, so that the outputs of convolutions are worth computing once
+// more: with normalisation, and with a ReLU of their own.
+func deep(channels int) (*Graph, *Node) {
+	g := NewGraph()
+	x := g.Input(channels, 9, 9)
+	for i, channels := range []int{24, 20, 12} {
+		in := g.In(fmt.Sprintf("normed%d", i))
+		x = in.BatchNorm("norm", in.Conv("conv", x, Conv{Channels: channels, Kernel: 1}), BatchNorm{ReLU: true})
+	}
+	x = g.MaxPool("pool", x, ops.MaxPool{K: 2, Stride: 1})
+	for i, channels := range []int{24, 20, 12} {
+		x = g.Conv(fmt.Sprintf("own%d", i), x, Conv{Channels: channels, Kernel: 3 - 2*(i%2), Pad: 1 - i%2, ReLU: true})
+	}
+	return g, g.Linear("last", g.AvgPool("average", x, ops.AvgPool{K: 2, Stride: 2}), Linear{Outputs: 5})
 }
 
 // trainedIf is what training changes, nil where nothing is trained.
@@ -91,9 +121,10 @@ func trainedIf(g *Graph, train bool) *learning {
 func TestPlanSharesNoLiveMemory(t *testing.T) {
 	for name, build := range networks(t) {
 		for _, train := range []bool{false, true} {
-			for _, again := range []bool{false, true} {
+			for _, again := range []remade{nothing, normalisations, products} {
 				g, out := build()
-				p := g.plan(4, []*Node{out}, trainedIf(g, train), again, nil)
+				forced(t, again)
+				p := g.makePlan(4, []*Node{out}, trainedIf(g, train))
 				shared := 0
 				for i, a := range p.storages {
 					if a.offset+a.size > p.buffers[a.buffer] || a.offset%256 != 0 {
@@ -109,8 +140,11 @@ func TestPlanSharesNoLiveMemory(t *testing.T) {
 							t.Errorf("%s, train %v: storages %d (steps %d to %d) and %d (steps %d to %d) share memory", name, train, i, a.from, a.to,
 								j, b.from, b.to)
 						}
-						if slices.ContainsFunc(a.at, func(s int) bool { return slices.Contains(b.at, s) }) {
-							t.Errorf("%s, train %v: one step touches storages %d and %d of one buffer", name, train, i, j)
+						for at := range a.at {
+							if _, both := b.at[at]; both && (a.at[at] == writes || b.at[at] == writes) {
+								t.Errorf("%s, train %v: step %d writes to one of storages %d and %d of one buffer and touches the other",
+									name, train, at, i, j)
+							}
 						}
 					}
 				}
@@ -184,22 +218,50 @@ func TestPlanHasGradientsWhereNeeded(t *testing.T) {
 // Normalisations that backward reads once more take memory only while it does.
 func TestPlanRecomputes(t *testing.T) {
 	g, out := dense()
-	forced(t, true)
+	with := g.makePlan(64, []*Node{out}, g.learning(nil))
+	forced(t, normalisations)
 	p := g.makePlan(64, []*Node{out}, g.learning(nil))
-	n := 0
-	for i, h := range p.again {
-		if h != nowhere {
-			n++
-			if s := p.storages[p.act[i].storage]; s.to >= len(g.nodes) {
-				t.Errorf("%s is kept until step %d", g.nodes[i].Name, s.to)
-			}
+	if len(p.again) != 3 {
+		t.Errorf("%d outputs are computed once more, want those of 3 normalisations", len(p.again))
+	}
+	for r := range p.again {
+		if s := p.storages[p.act[r.node].storage]; s.to >= len(g.nodes) {
+			t.Errorf("%s is kept until step %d", g.nodes[r.node].Name, s.to)
 		}
 	}
-	if n != 3 {
-		t.Errorf("%d outputs are computed once more, want those of 3 normalisations", n)
-	}
-	if with := g.plan(64, []*Node{out}, g.learning(nil), false, nil); p.bytes() >= with.bytes() {
+	if p.bytes() >= with.bytes() {
 		t.Errorf("%d bytes, %d without", p.bytes(), with.bytes())
+	}
+}
+
+// Where memory is scarce, convolutions are computed once more too, those that save most, up to a share of a step's
+// products; a normalisation of what was made once more takes its place.
+func TestPlanRecomputesProducts(t *testing.T) {
+	g, out := deep(3)
+	ends := []*Node{out}
+	forced(t, normalisations)
+	without := g.makePlan(64, ends, g.learning(nil))
+	forced(t, products)
+	all := g.plan(64, ends, g.learning(nil), make([]bool, len(g.nodes)), nil).recompute(ends)
+	recomputeMost = 0.2
+	some := g.plan(64, ends, g.learning(nil), make([]bool, len(g.nodes)), nil).recompute(ends)
+	if most := some.products() / g.products(); most == 0 || most > recomputeMost {
+		t.Errorf("%.3f of the products are computed once more, want some and at most %.3f", most, recomputeMost)
+	}
+	before, _ := without.peak()
+	middle, _ := some.peak()
+	after, _ := all.peak()
+	if before <= middle || middle <= after {
+		t.Errorf("%d bytes without, %d with some, %d with all: not less each time", before, middle, after)
+	}
+	inPlace := false
+	for r, h := range all.again {
+		if x := g.nodes[r.node]; x.traits.againInPlace {
+			inPlace = inPlace || h == all.again[reading{x.inputs[0].id, back(len(g.nodes), x.id+1, remaking)}]
+		}
+	}
+	if !inPlace {
+		t.Error("no normalisation takes the place of what it is made of")
 	}
 }
 

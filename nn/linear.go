@@ -41,7 +41,7 @@ func (l linear) params([]ops.Shape) []ParamSpec {
 
 func (l linear) traits([]ops.Shape) traits {
 	o := l.operator
-	return traits{needsInput: true, forParams: true, needsOutput: o.ReLU, relu: o.ReLU, need: o.Need, cuts: true}
+	return traits{needsInput: true, forParams: true, relu: o.ReLU, need: o.Need, cuts: true}
 }
 
 func (l linear) op() any                             { return l.operator }
@@ -74,18 +74,13 @@ func (l linear) backward(r *recorder, b *bound) error {
 	return l.each(r, b, func(o ops.Linear, from int, params []ops.Param, first bool) error {
 		flops := o.Flops(b.in[0].Shape)
 		dy := b.dOut.Range(from, o.M)
-		var y *ops.Tensor
-		if o.ReLU && !b.masked {
-			part := b.out.Range(from, o.M)
-			y = &part
-		}
 		weight := b.grad(params, 0)
 		if weight.Len > 0 {
 			r.pass(b, weightGradPass, flops, b.in[0], dy, r.weight(params[0]))
 		} else {
 			r.pass(b, weightGradPass, float64(dy.Elements()), dy)
 		}
-		if err := o.WeightGrad(r.Recorder, b.in[0], dy, y, weight, b.grad(params, 1)); err != nil {
+		if err := o.WeightGrad(r.Recorder, b.in[0], dy, nil, weight, b.grad(params, 1)); err != nil {
 			return err
 		}
 		if b.dIn[0].Buf == nil {

@@ -85,5 +85,5 @@ func (l *learning) readsInputs(x *Node) bool {
 	return l.reached[x.id] && x.traits.needsInput && !(l.still[x.id] && x.traits.forParams)
 }
 
-// readsOutput says whether it reads its output.
-func (l *learning) readsOutput(x *Node) bool { return l.reached[x.id] && x.traits.needsOutput }
+// masks says whether the layer's gradient goes through a ReLU of its own, which reads its output.
+func (l *learning) masks(x *Node) bool { return l.reached[x.id] && x.traits.relu }

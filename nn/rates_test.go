@@ -171,7 +171,7 @@ const butTheHead = "stem.*,d*,own.*,project.*,norm*,wide.*,hidden.*"
 // What is frozen costs no backward pass, and no memory for one.
 func TestFrozenCostsNoBackwardPass(t *testing.T) {
 	t.Setenv(ops.VariantEnv, naive)
-	forced(t, false)
+	forced(t, nothing)
 	whole, images, _ := fineTuned(t, "", Options{Train: true})
 	kernels := func(n *Net, images *ops.Images) map[string]bool {
 		list, err := n.Kernels(images, 4, true)

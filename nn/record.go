@@ -58,7 +58,6 @@ type bound struct {
 	aux          gpu.Slice
 
 	afterReLU  bool // in[0] is the output of a ReLU that no other layer takes
-	masked     bool // dOut has gone through the ReLU of out
 	masksInput bool // dIn[0] must go through the ReLU of in[0]
 	centred    bool // dOut sums to zero over the pixels of a channel
 }
@@ -315,30 +314,31 @@ func (n *Net) recordBackward(r *recorder, b int) error {
 	for _, x := range n.ends() {
 		written[x] = true
 	}
-	masked, centred, again := map[*Node]bool{}, map[*Node]bool{}, map[*Node]bool{}
+	masked, centred := map[*Node]bool{}, map[*Node]bool{} // gradients that have gone through the ReLU; see bound.centred
 	for i := len(n.Graph.nodes) - 1; i >= 0; i-- {
 		x := n.Graph.nodes[i]
 		if !written[x] || !n.learning.reached[x.id] {
 			continue
 		}
 		w := n.bind(x, b)
-		w.masked, w.centred = masked[x], centred[x]
+		w.centred = centred[x]
 		t := x.traits
-		for i, in := range x.inputs {
-			home := n.plan.again[in.id]
-			if !n.learning.readsInputs(x) || home == nowhere {
-				continue
+		if n.learning.masks(x) && !masked[x] {
+			out, err := n.reading(r, x, masking, x, b)
+			if err != nil {
+				return err
 			}
-			w.in[i] = n.tensor(in, home, b)
-			if again[in] {
-				continue
+			r.pass(w, inputGradPass, float64(w.dOut.Elements()), out, w.dOut, w.dOut)
+			if err := (ops.ReLU{}).Grad(r.Recorder, out, w.dOut); err != nil {
+				return fmt.Errorf("layer %s, backward: %w", x.Name, err)
 			}
-			again[in] = true
-			once := n.bind(in, b)
-			once.out = w.in[i]
-			r.use(once.pieces[0].part)
-			if err := in.traits.again(r, once); err != nil {
-				return fmt.Errorf("layer %s, once more: %w", in.Name, err)
+		}
+		if n.learning.readsInputs(x) {
+			for i, in := range x.inputs {
+				var err error
+				if w.in[i], err = n.reading(r, x, weighing, in, b); err != nil {
+					return err
+				}
 			}
 		}
 		type join struct{ from, to ops.Tensor }
@@ -361,7 +361,8 @@ func (n *Net) recordBackward(r *recorder, b int) error {
 			}
 			written[in] = true
 			centred[in] = n.consumers[in.id] == 1 && t.centresGrad && !w.still
-			w.masksInput = w.afterReLU && (t.marksReLU || t.masksInput != nil && t.masksInput(r.Recorder, in.batch(b)))
+			w.masksInput = w.afterReLU && (t.marksReLU || t.masksInput != nil && !n.plan.remade[in.id] &&
+				t.masksInput(r.Recorder, in.batch(b)))
 			masked[in] = w.masksInput
 		}
 		if len(w.pieces) > 0 {
@@ -384,4 +385,27 @@ func (n *Net) recordBackward(r *recorder, b int) error {
 		}
 	}
 	return nil
+}
+
+// reading is the output of y as a phase of the backward pass of x reads it. What is not kept is recorded once more.
+func (n *Net) reading(r *recorder, x *Node, f phase, y *Node, b int) (ops.Tensor, error) {
+	if !n.plan.remade[y.id] {
+		return n.tensor(y, n.plan.act[y.id], b), nil
+	}
+	made := f
+	if f == weighing {
+		made = remaking
+	}
+	in, err := n.reading(r, x, made, y.inputs[0], b)
+	if err != nil {
+		return in, err
+	}
+	w := n.bind(y, b)
+	w.in[0] = in
+	w.out = n.tensor(y, n.plan.again[reading{y.id, back(len(n.Graph.nodes), x.id, f)}], b)
+	r.use(w.pieces[0].part)
+	if err := y.traits.again(r, w); err != nil {
+		return w.out, fmt.Errorf("layer %s, once more: %w", y.Name, err)
+	}
+	return w.out, nil
 }

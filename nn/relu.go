@@ -10,7 +10,7 @@ type relu struct{ plain }
 
 func (relu) out(in []ops.Shape) (ops.Shape, error) { return in[0], nil }
 func (relu) traits([]ops.Shape) traits {
-	return traits{inPlace: true, gradAt: first, needsOutput: true}
+	return traits{inPlace: true, gradAt: first, relu: true}
 }
 func (relu) op() any                        { return ops.ReLU{} }
 func (relu) title() string                  { return "relu" }
@@ -21,7 +21,5 @@ func (relu) forward(r *recorder, b *bound, _ bool) error {
 	return ops.ReLU{}.Forward(r.Recorder, b.out)
 }
 
-func (relu) backward(r *recorder, b *bound) error {
-	r.pass(b, inputGradPass, float64(b.out.Elements()), b.out, b.dOut, b.dOut)
-	return ops.ReLU{}.Grad(r.Recorder, b.out, b.dOut)
-}
+// backward has nothing left to do to the gradient, which has gone through the ReLU.
+func (relu) backward(*recorder, *bound) error { return nil }

@@ -180,31 +180,41 @@ const naive = "conv/forward=naive,conv/input-gradient=naive,conv/weight-gradient
 // parameter. So they are where normalisations are computed once more, and parameters lie in many parts.
 func TestGraphFollowsTwin(t *testing.T) {
 	weights := []float64{1, 0.5, 0, 3, 2}
+	whole := map[string][][]float32{} // gradients where everything is kept, by the first layer's name
 	for _, c := range []struct {
 		name, limits   string
-		again          bool
+		build          func(channels int) (*Graph, *Node)
+		again          remade
 		freeze, scaled string
 		weights        []float64
 		channels       int
 	}{
 		{name: "plain"},
 		{name: "grey", channels: 1},
-		{name: "again", again: true},
+		{name: "again", again: normalisations},
+		{name: "all again", again: products},
 		{name: "parts", limits: "maxStorageBufferBindingSize=30720"},
 		{name: "weighted", weights: weights},
 		{name: "stem frozen", freeze: "stem.*,dense1.*"},
-		{name: "norms frozen", freeze: "*norm*", again: true},
+		{name: "norms frozen", freeze: "*norm*", again: normalisations},
 		{name: "all but the head", freeze: "stem.*,d*,own.*,aux.*,project.*,norm*,wide.*,hidden.*"},
 		{name: "holes", freeze: "dense2.*,project.*,hidden.*,wide.*,aux.*", limits: "maxStorageBufferBindingSize=30720"},
 		{name: "weights frozen", freeze: "*.weight", weights: weights},
 		{name: "biases frozen", freeze: "*.bias", scaled: "*=0.5,last.*=2"},
 		{name: "rates", scaled: "*.weight=0.1,d*=2", limits: "maxStorageBufferBindingSize=30720"},
+		{name: "deep", build: deep},
+		{name: "deep again", build: deep, again: products},
+		{name: "deep again, some frozen", build: deep, freeze: "normed1.*,own1.*", again: products},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			forced(t, c.again)
 			t.Setenv(gpu.LimitsEnv, c.limits)
 			t.Setenv(ops.VariantEnv, naive)
-			g, out := tangled(cmp.Or(c.channels, 3))
+			build := c.build
+			if build == nil {
+				build = tangled
+			}
+			g, out := build(cmp.Or(c.channels, 3))
 			if err := g.Err(); err != nil {
 				t.Fatal(err)
 			}
@@ -216,13 +226,22 @@ func TestGraphFollowsTwin(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			compareWithTwin(t, g, out, Options{Batch: 4, Train: true, Loss: ops.CrossEntropy{Smoothing: 0.1},
+			grads := compareWithTwin(t, g, out, Options{Batch: 4, Train: true, Loss: ops.CrossEntropy{Smoothing: 0.1},
 				Rates: scaled.And(frozen), ClassWeights: c.weights})
+			if c.limits+c.freeze+c.scaled != "" || c.weights != nil || c.channels != 0 {
+				return
+			}
+			if first, ok := whole[g.nodes[1].Name]; ok && !slices.EqualFunc(first, grads, slices.Equal[[]float32]) {
+				t.Error("the gradients are not those of the plan that keeps everything, bit for bit")
+			} else if !ok {
+				whole[g.nodes[1].Name] = grads
+			}
 		})
 	}
 }
 
-func compareWithTwin(t *testing.T, g *Graph, out *Node, o Options) {
+// compareWithTwin gives the gradients.
+func compareWithTwin(t *testing.T, g *Graph, out *Node, o Options) [][]float32 {
 	t.Helper()
 	d, err := gpu.Open("")
 	if err != nil {
@@ -348,6 +367,7 @@ func compareWithTwin(t *testing.T, g *Graph, out *Node, o Options) {
 	if got := results[0].GradientNorm; math.Abs(got-math.Sqrt(norm)) > 1e-5*got {
 		t.Errorf("the gradients' norm is %g, of those read %g", got, math.Sqrt(norm))
 	}
+	return grads
 }
 
 // A batch computed in parts gives the steps of the whole batch, where there is no batch normalisation; dropout included.

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"math"
+	"strings"
 
 	"ninvk/gpu"
 	"ninvk/shaders"
@@ -35,8 +36,13 @@ func (p BatchNormParams) forward(x Shape) gpu.Slice {
 }
 
 func (o BatchNorm) kernel(mode string, x input, bindings ...gpu.Kind) gpu.Kernel {
+	name := "batch norm " + mode
+	mode, inPlace := strings.CutSuffix(mode, " in place")
 	relu := o.ReLU && (mode == "apply" || mode == "grad-apply" || mode == "grad-running")
-	return gpu.Kernel{Name: "batch norm " + mode, Source: shaders.Source("batchnorm", map[string]any{"Mode": mode, "ReLU": relu, "Fetched": x.fetched()}), Bindings: bindings}
+	return gpu.Kernel{
+		Name: name, Bindings: bindings,
+		Source: shaders.Source("batchnorm", map[string]any{"Mode": mode, "ReLU": relu, "Fetched": x.fetched(), "InPlace": inPlace}),
+	}
 }
 
 // normPixels is the number of pixels that an invocation normalises: they share the reading of the channel's values, which is slow where activations are fetched.
@@ -93,12 +99,16 @@ func (o BatchNorm) Forward(r *Recorder, x Tensor, p BatchNormParams, y Tensor, t
 	return o.apply(r, x, in, p, y)
 }
 
-// Apply records y from x once more, by what Forward has left in p.Norm.
+// Apply records y from x once more, by what Forward has left in p.Norm. They may be the same.
 func (o BatchNorm) Apply(r *Recorder, x Tensor, p BatchNormParams, y Tensor) error {
 	return o.apply(r, x, r.input(x), p, y)
 }
 
 func (o BatchNorm) apply(r *Recorder, x Tensor, in input, p BatchNormParams, y Tensor) error {
+	if x == y && !in.fetched() {
+		k := o.kernel("apply in place", in, gpu.Params, gpu.Read, gpu.Write)
+		return o.each(r, k, x, p, in, func(s span) []any { return []any{p.forward(x.Shape), y.slice(s)} })
+	}
 	k := o.kernel("apply", in, gpu.Params, gpu.Read, in.kind, gpu.Write)
 	return o.each(r, k, x, p, in, func(s span) []any { return []any{p.forward(x.Shape), in.slice(s), y.slice(s)} })
 }

@@ -385,6 +385,7 @@ func varied(t testing.TB) []ops.Case {
 	for _, name := range []string{
 		"conv forward 65×3×7×5 to 40 k3 s1 p1", "conv weight gradient 65×3×7×5 to 40 k3 s1 p1", "conv input gradient 65×40×7×5 to 3 k3 s1 p1",
 		"batch norm training 65×10×7×5 relu", "batch norm evaluation 65×10×7×5", "batch norm gradient 65×10×7×5 relu",
+		"batch norm once more in place 65×10×7×5 relu",
 		"max pool forward 1×10×32×32 k3 s2 p1", "max pool gradient 1×10×32×32 k3 s2 p1", "max pool gradient 2×192×7×5 k3 s2 p1",
 		"average pool forward 1×10×32×32 k3 s2 p1", "average pool gradient 1×10×32×32 k3 s2 p1", "max pool gradient 65×10×1×1 k2 s1 p1", "average pool forward 65×10×1×1 k2 s1 p1",
 		"max pool forward 1×96×8×8 k8 s8 p0", "max pool gradient 1×96×8×8 k8 s8 p0",

@@ -356,16 +356,12 @@ type Varied interface {
 	Key(p Pass, x Shape) string // of one pass in tables of choices
 	Passes() (forward, inputGrad, weightGrad Pass)
 	cases(x Shape) []Case // every pass in every variant, with a bias
-	relu() bool
 }
 
-// Candidates are the entries of one pass of an operator at one shape, one a variant, as networks run it: a weight
-// gradient masks dy where the operator has a ReLU; an input gradient is neither masked nor added to another, which
-// every variant can do.
+// Candidates are the entries of one pass of an operator at one shape, one a variant, as every variant can do it: no
+// gradient is masked or added to another.
 func Candidates(p Pass, o Varied, x Shape) []Case {
-	_, _, weightGrad := o.Passes()
-	masked := p == weightGrad && o.relu()
-	return slices.DeleteFunc(o.cases(x), func(c Case) bool { return c.key != p || c.masked != masked })
+	return slices.DeleteFunc(o.cases(x), func(c Case) bool { return c.key != p || c.masked })
 }
 
 // Passes names the passes.
@@ -377,9 +373,6 @@ func (Conv) Passes() (forward, inputGrad, weightGrad Pass) {
 func (Linear) Passes() (forward, inputGrad, weightGrad Pass) {
 	return LinearForward, LinearInputGrad, LinearWeightGrad
 }
-
-func (c Conv) relu() bool   { return c.ReLU }
-func (o Linear) relu() bool { return o.ReLU }
 
 func (c Conv) cases(x Shape) []Case   { return ConvCases(c, x) }
 func (o Linear) cases(x Shape) []Case { return LinearCases(o, x) }
@@ -871,6 +864,14 @@ func (t *table) batchNorm(o BatchNorm, x Shape, kind string, value func(*rand.Ra
 		Operands: append(inputs(Updates), y),
 		Prepare:  forward(true),
 		Record:   forward(true),
+	})
+	again := append([]Operand{norm, state("mean", Updates, unit), state("variance", Updates, positive), updates("x", x, value)}, weights...)
+	again[3].Scale = 2 * scale
+	t.add(Case{
+		Operator: "batch norm", Pass: "once more in place", Name: name, Op: o, In: x, Need: need, Flops: 2 * elements,
+		Operands: append(again, Operand{Name: "y", Shape: x, Use: Internal}),
+		Prepare:  forward(true),
+		Record:   func(m *Memory) error { return o.Apply(m.Recorder, m.Tensors["x"], params(m), m.Tensors["x"]) },
 	})
 	y.Scale *= 2 // the running statistics don't bring x to unit scale
 	t.add(Case{

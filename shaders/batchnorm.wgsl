@@ -3,7 +3,7 @@ y = (x - mean)·invstd·weight + bias.
 
 norm holds four vec4s a channel group: mean, invstd = 1/√(variance + eps), scale = invstd·weight, shift = bias.
 Mode "statistics": from the moments of the batch (biased variance), and the running ones with the unbiased variance.
-Mode "running": from the running statistics (evaluation).  Mode "apply": x to y.
+Mode "running": from the running statistics (evaluation).  Mode "apply": x to y, which InPlace takes the place of x.
 Mode "grad-sums": dweight = Σ dy·x̂, dbias = Σ dy, where they have a place, and their means into norm2.
 Mode "grad-apply": in place on dy, dx = scale·(dy - mean(dy) - x̂·mean(dy·x̂)).
 Mode "grad-running": in place on dy, dx = scale·dy, which is what the running statistics make of it.
@@ -87,9 +87,15 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 }
 {{- else if eq .Mode "apply" -}}
 @group(0) @binding(1) var<storage, read> norm: array<vec4<f32>>;
+{{- if .InPlace}}
+@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
+
+fn value(i: u32) -> vec4<f32> { return y[i]; }
+{{- else}}
 @group(0) @binding(2) {{template "var x" .}}
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
 {{- template "value of x" .}}
+{{- end}}
 
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {

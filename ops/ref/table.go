@@ -108,6 +108,10 @@ var Table = map[string]func(c ops.Case, in Values) Values{
 		y, _, _ := trainNorm(c, in, 2)
 		return Values{"y": y, "mean": in["mean"], "variance": in["variance"]}
 	},
+	"batch norm once more in place": func(c ops.Case, in Values) Values {
+		y, _, _ := trainNorm(c, in, 1)
+		return Values{"x": y, "mean": in["mean"], "variance": in["variance"]}
+	},
 	"batch norm evaluation": func(c ops.Case, in Values) Values {
 		y := normShape(c).Eval(in["x"], in["weight"], in["bias"], in["mean"], in["variance"])
 		if c.Op.(ops.BatchNorm).ReLU {
