@@ -20,6 +20,10 @@ func Open(path string, formats []Format, o Options) (*Set, error) {
 		}
 		return nil, &FileError{Path: path, Offset: -1, Problem: problem, Hint: hint, Err: err}
 	}
+	if entries, err := os.ReadDir(path); err == nil && len(entries) == 0 {
+		return nil, &FileError{Path: path, Offset: -1, Problem: "the folder is empty",
+			Hint: "`ninvk data fetch` obtains a data set"}
+	}
 	if f, ok := formatOf(path, formats); ok {
 		if o.Labels == Coarse && !f.Coarse {
 			return nil, &FileError{Path: path, Offset: -1, Problem: "it has one set of labels: it is of " + f.Name,

@@ -16,6 +16,16 @@ const (
 	mostResidentCPU = 512 << 20
 )
 
+// OpenFeed brings the images of a split of a set to the adapter, as stream says: kept there, of which progress is told,
+// or read in batches of at most the given size.
+func OpenFeed(d *gpu.Device, label string, set *dataset.Set, s dataset.Split, fit dataset.Fit, batch int, stream string,
+	progress func(done, total int)) (*Feed, error) {
+	if fits(d, set, stream) {
+		return Upload(d, label, s, fit, progress)
+	}
+	return Stream(d, label, s, fit, batch)
+}
+
 // fits says whether the images of a set are kept on the adapter, by what --stream says.
 func fits(d *gpu.Device, s *dataset.Set, stream string) bool {
 	switch stream {

@@ -509,10 +509,9 @@ func (l *loop) evaluated(c *Checkpoint, state *nn.State) (*EpochRecord, error) {
 
 // feed brings the images of a split to the adapter.
 func (l *loop) feed(name string, s dataset.Split, batch int) (*Feed, error) {
-	if !fits(l.Device, l.Data, l.Config.Stream) {
-		return Stream(l.Device, name+" images", s, l.fit, batch)
-	}
-	return Upload(l.Device, name+" images", s, l.fit, func(done, total int) { l.Report.Reading(name, done, total) })
+	return OpenFeed(l.Device, name+" images", l.Data, s, l.fit, batch, l.Config.Stream, func(done, total int) {
+		l.Report.Reading(name, done, total)
+	})
 }
 
 // dropImages lets go of the images in host memory which the adapter now has: on a software driver both are the same

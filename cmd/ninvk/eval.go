@@ -17,7 +17,7 @@ import (
 
 type evalCommand struct {
 	Weights string `help:"Weights: ours, or PyTorch's state_dict as safetensors or .pth (default: those that are part of the program)." placeholder:"FILE"`
-	Data    string `default:"auto" help:"Folder with CIFAR-10 binary files, 'sample' or 'auto'." placeholder:"DIR|sample|auto"`
+	Data    string `default:"auto" help:"A data set, as ninvk train takes it; 'sample' or 'auto'." placeholder:"DIR|FILE|sample|auto"`
 	described
 	Split   string `default:"test" enum:"test,train" help:"test or train."`
 	Batch   int    `default:"64" help:"Images a step."`
@@ -28,6 +28,10 @@ type evalCommand struct {
 	Out     string `help:"Draw the confusion matrix (confusion.png) and the worst mistakes (mistakes.png) into this folder." placeholder:"DIR"`
 	JSON    bool   `help:"Print an object that machines read."`
 
+	Labels      string  `default:"fine" enum:"fine,coarse" help:"Of data with two sets of labels: fine or coarse."`
+	ValFraction float64 `default:"${fraction}" help:"Share of the images that are the test split of data which have none."`
+	SkipBroken  bool    `help:"Leave out images that can't be read."`
+
 	Mistakes int  `default:"25" help:"How many of the worst mistakes are told (--json), the first hundred of them drawn (--out)." placeholder:"N"`
 	All      bool `help:"List all classes, also where they are many."`
 }
@@ -37,6 +41,9 @@ func (c evalCommand) Run(ctx context.Context) error {
 	if c.Batch < 1 {
 		return &train.UsageError{Flag: "--batch", Value: fmt.Sprint(c.Batch), Problem: "must be at least 1"}
 	}
+	if !(c.ValFraction > 0 && c.ValFraction < 1) {
+		return &train.UsageError{Flag: "--val-fraction", Value: fmt.Sprint(c.ValFraction), Problem: "must be above 0 and below 1"}
+	}
 	if c.Mistakes < 0 {
 		return &train.UsageError{Flag: "--mistakes", Value: fmt.Sprint(c.Mistakes), Problem: "must be a number of images"}
 	}
@@ -45,7 +52,7 @@ func (c evalCommand) Run(ctx context.Context) error {
 		return err
 	}
 	data, dev, err := openDataAndDevice(ctx, c.Data, c.Adapter, dataset.Options{Size: n.Size, Fit: dataset.Fit(n.Fit),
-		Channels: n.Channels})
+		Channels: n.Channels, Labels: c.Labels, Validation: c.ValFraction, SkipBroken: c.SkipBroken})
 	if err != nil {
 		return err
 	}
@@ -79,12 +86,13 @@ func (c evalCommand) Run(ctx context.Context) error {
 	if err := n.Weights.Load(net); err != nil {
 		return err
 	}
-	images, err := train.Upload(dev, c.Split+" images", split, dataset.Fit(n.Fit), nil)
+	report := newTrainReport()
+	images, err := train.OpenFeed(dev, c.Split+" images", data, split, dataset.Fit(n.Fit), batch, train.StreamAuto,
+		func(done, total int) { report.Reading(c.Split, done, total) })
 	if err != nil {
 		return err
 	}
 	defer images.Release()
-	report := newTrainReport()
 	e, verdicts, err := train.Judge(ctx, net, images, func(done, total int) { report.Evaluating(c.Split, done, total) })
 	report.end()
 	if err != nil {

@@ -169,7 +169,7 @@ func TestBadInput(t *testing.T) {
 		want []string // parts of the message
 	}{
 		{"missing folder", "train --data nowhere", exitBadFile, []string{"nowhere"}},
-		{"empty folder", "train --data empty", exitBadFile, []string{"empty", "data_batch_"}},
+		{"empty folder", "train --data empty", exitBadFile, []string{"empty", "holds no data", "a folder of classes"}},
 		{"not a whole number of records", "train --data cut", exitBadFile, []string{"data_batch_1.bin", "3073"}},
 		{"label above 9", "train --data label", exitBadFile, []string{"data_batch_1.bin", "10", "193599"}},
 		{"no test file", "train --data notest", exitBadFile, []string{"test_batch.bin"}},
@@ -409,7 +409,7 @@ func TestExportImport(t *testing.T) {
 				x.Data[j] = byte(i+j) % 64 // a small float, whatever it is
 			}
 		}
-		w.Metadata = map[string]string{models.ModelKey: "nin", "format": "pt"}
+		w.Metadata = map[string]string{models.ModelKey: "nin", models.ChannelsKey: "3", "format": "pt"}
 		f = w
 	})
 	write(t, dir, map[string][]byte{"w.safetensors": whole, "w.pth": checkpoint(t, f)})

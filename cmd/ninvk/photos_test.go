@@ -18,7 +18,7 @@ import (
 	"ninvk/rng"
 )
 
-// photo is one of a class that anybody tells from the other: a bright disk or a bright ring somewhere on a noisy ground.
+// photo is one of a class that anybody tells from the other: a yellow disk or a blue ring somewhere on a noisy ground.
 func photo(seed uint64, ring bool) *image.RGBA {
 	r := rng.New(seed, "photo", 0, 0)
 	w, h := 40+r.Intn(24), 40+r.Intn(24)
@@ -31,6 +31,9 @@ func photo(seed uint64, ring bool) *image.RGBA {
 			v := ground
 			if d < radius*radius && (!ring || d > radius*radius/4) {
 				v = [3]int{230, 200, 90}
+				if ring {
+					v = [3]int{60, 110, 230}
+				}
 			}
 			noise := r.Intn(20)
 			img.SetRGBA(x, y, color.RGBA{uint8(v[0] + noise), uint8(v[1] + noise), uint8(v[2] + noise), 255})

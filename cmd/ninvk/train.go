@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -19,7 +20,7 @@ import (
 
 // trainCommand has a pointer wherever a setting not given must be told from one given: flags win over the file, the file over the recipe.
 type trainCommand struct {
-	Data        *string  `help:"Folder with data_batch_*.bin and test_batch.bin, 'sample' (embedded real images), or 'auto' (the folder data if there, else the sample)." placeholder:"DIR|sample|auto"`
+	Data        *string  `help:"A folder of classes with images, or a data set in the format of CIFAR-10, CIFAR-100, MNIST or CSV, or an archive of one; 'sample' (embedded real images), or 'auto' (the folder data if there, else the sample)." placeholder:"DIR|FILE|sample|auto"`
 	Model       *string  `help:"One of ${models} (default: nin-bn with the recipe fast, else nin)." placeholder:"NAME"`
 	Recipe      string   `help:"seed (the published script), paper or fast." placeholder:"NAME"`
 	Config      string   `help:"TOML file with settings; flags win over it." placeholder:"FILE.toml"`
@@ -195,6 +196,9 @@ func (c trainCommand) Run(ctx context.Context) error {
 		fmt.Fprintf(os.Stderr, "the run is shown at %s\n", page.URL())
 	}
 	data, dev, err := openDataAndDevice(ctx, cfg.Data, cfg.Adapter, dataOptions(cfg))
+	if stopped := (*interrupted)(nil); saved != nil && errors.As(err, &stopped) {
+		stopped.message += "; to go on: " + train.ResumeCommand(saved.Dir)
+	}
 	if err != nil {
 		return err
 	}
