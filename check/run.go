@@ -18,6 +18,7 @@ import (
 type Options struct {
 	Only     string            // the entries whose name contains it; "" for all, with the training steps
 	Part     string            // the name of one of Parts; "" for all
+	Networks []Network         // checked in place of the operators, where there are any
 	Expected *safetensors.File // other results to expect than the program's own; nil for these
 	Progress func(doing string, done, total int)
 }
@@ -64,6 +65,9 @@ func (n *Number) UnmarshalJSON(b []byte) error {
 // Run checks the adapter. What it computes wrongly is in the results; an error is one that ends the run, of the adapter
 // or of ctx.
 func Run(ctx context.Context, d *gpu.Device, o Options) ([]Result, error) {
+	if len(o.Networks) > 0 {
+		return runNetworks(ctx, d, o)
+	}
 	if o.Expected == nil {
 		var err error
 		if o.Expected, err = expected(); err != nil {

@@ -13,15 +13,15 @@ import (
 
 	"ninvk/ci/slow"
 	"ninvk/cifar10"
+	"ninvk/golden"
 	"ninvk/gpu"
 	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/ops"
-	"ninvk/ops/ref"
 )
 
-// golden is what testdata/golden.py writes: PyTorch's float64 run.
-type golden struct {
+// goldenFile is what testdata/golden.py writes: PyTorch's float64 run.
+type goldenFile struct {
 	Model   string
 	Batch   int
 	Losses  []float64
@@ -67,7 +67,7 @@ func followGolden(t *testing.T, file string) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var g golden
+	var g goldenFile
 	if err := json.Unmarshal(raw, &g); err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func followGolden(t *testing.T, file string) map[string]string {
 			continue
 		}
 		s := g.Tensors[byName[p.Name]]
-		if err := net.SetParam(i, ref.GoldenInit(p.Name, p.Len(), s.FanIn, s.Last)); err != nil {
+		if err := net.SetParam(i, golden.Init(p.Name, p.Len(), s.FanIn, s.Last)); err != nil {
 			t.Fatal(err)
 		}
 	}

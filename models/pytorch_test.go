@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ninvk/ci/slow"
+	"ninvk/golden"
 	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/ops"
@@ -24,7 +25,7 @@ func TestFilesOfPyTorch(t *testing.T) {
 	if !slow.Wanted() { // they take a minute to make, and PyTorch
 		return
 	}
-	for _, name := range zooNames(t) {
+	for _, name := range golden.Names() {
 		if models.Small[name] != nil {
 			continue
 		}
@@ -36,7 +37,7 @@ func TestFilesOfPyTorch(t *testing.T) {
 				t.Fatalf("make setup-full installs PyTorch (Debian: python3-torchvision): %v\n%s", err, text)
 			}
 			path := filepath.Join(folder, name)
-			z := readZoo(t, name)
+			z := readGolden(t, name)
 			open := func(end string, given models.Given) *models.Network {
 				t.Helper()
 				given.Size = z.Size
@@ -74,8 +75,8 @@ func TestFilesOfPyTorch(t *testing.T) {
 	}
 }
 
-// checkLogits compares the logits of the first images of zooImages with those in a file.
-func checkLogits(t *testing.T, n *models.Network, z zoo, file string) {
+// checkLogits compares the logits of the first images of golden.Images with those in a file.
+func checkLogits(t *testing.T, n *models.Network, z *golden.Network, file string) {
 	t.Helper()
 	raw, err := os.ReadFile(file)
 	var want struct {
@@ -99,7 +100,7 @@ func checkLogits(t *testing.T, n *models.Network, z zoo, file string) {
 	if err := n.Weights.Load(net); err != nil {
 		t.Fatal(err)
 	}
-	images, err := ops.UploadImages(d, file, ops.Shape{C: 3, H: z.Size, W: z.Size}, zooImages(z.Batch, z.Size))
+	images, err := ops.UploadImages(d, file, ops.Shape{C: 3, H: z.Size, W: z.Size}, golden.Images(z.Batch, z.Size))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +123,7 @@ func checkLogits(t *testing.T, n *models.Network, z zoo, file string) {
 	for i, v := range want.Logits {
 		distance, norm = math.Hypot(distance, float64(got[i])-v), math.Hypot(norm, v)
 	}
-	if norm == 0 || distance > max(slack*want.Away, roundings*norm) {
+	if norm == 0 || distance > max(slack*want.Away, golden.Roundings*norm) {
 		t.Errorf("logits are away by %.1e of their norm, PyTorch's in float32 by %.1e", distance/norm, want.Away/norm)
 	}
 	t.Logf("logits are away by %.1e of their norm, PyTorch's in float32 by %.1e", distance/norm, want.Away/norm)

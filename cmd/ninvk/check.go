@@ -7,12 +7,15 @@ import (
 	"os"
 
 	"ninvk/check"
+	"ninvk/golden"
 	"ninvk/gpu"
+	"ninvk/models"
 	"ninvk/safetensors"
 )
 
 type checkCommand struct {
 	Adapter    string `help:"Index, part of the name or driver, or type."`
+	Model      string `help:"Check this network in place of the operators: one of ${models}." placeholder:"NAME"`
 	JSON       bool   `help:"Print an object that machines read."`
 	ClearCache bool   `help:"First delete the kernels that llvmpipe compiled for ninvk."`
 
@@ -26,6 +29,11 @@ type checkCommand struct {
 func (c checkCommand) Run(ctx context.Context) error {
 	if c.Child {
 		return c.child(ctx)
+	}
+	if c.Model != "" {
+		if err := models.Check(c.Model); err != nil {
+			return err
+		}
 	}
 	if c.ClearCache {
 		folder, size, err := gpu.ClearShaderCache()
@@ -45,6 +53,9 @@ func (c checkCommand) Run(ctx context.Context) error {
 	report := &benchReport{terminal: onTerminal()}
 	r := check.Report{Version: version(), Adapter: adapter}
 	parts := check.Parts(adapter)
+	if c.Model != "" {
+		parts = []check.Part{{}} // with the variants that are chosen on it
+	}
 	for _, p := range parts {
 		if p.Note != "" {
 			r.Notes = append(r.Notes, p.Note)
@@ -55,7 +66,8 @@ func (c checkCommand) Run(ctx context.Context) error {
 		stage := "checking with the driver's shader cache " + map[bool]string{false: "off", true: "on"}[cache]
 		for i, part := range parts {
 			progress := func(_ string, done, total int) { report.progress(stage, i*total+done, len(parts)*total) }
-			args := []string{"check", "--child", "--adapter", c.Adapter, "--part", part.Name, "--only", c.Only, "--expected", c.Expected}
+			args := []string{"check", "--child", "--adapter", c.Adapter, "--part", part.Name, "--only", c.Only, "--expected", c.Expected,
+				"--model", c.Model}
 			pass, err := check.Isolate(ctx, cache, part.Env, progress, exe, args...)
 			if ctx.Err() != nil {
 				report.end()
@@ -93,6 +105,10 @@ func (c checkCommand) child(ctx context.Context) error {
 		}
 		o.Expected = f
 	}
+	var err error
+	if o.Networks, err = c.networks(); err != nil {
+		return err
+	}
 	dev, err := gpu.Open(c.Adapter)
 	if err != nil {
 		return err
@@ -100,4 +116,21 @@ func (c checkCommand) child(ctx context.Context) error {
 	defer dev.Close()
 	out := json.NewEncoder(stdout)
 	return check.Child(ctx, dev, o, func(m check.Message) error { return out.Encode(m) })
+}
+
+// networks are those of the model to be checked, as it is built with auxiliary heads and without.
+func (c checkCommand) networks() ([]check.Network, error) {
+	var list []check.Network
+	for _, name := range golden.Of(c.Model) {
+		n, err := golden.Read(name)
+		if err != nil {
+			return nil, err
+		}
+		g, logits, err := models.Build(models.Config{Model: n.Model, Classes: 10, Size: n.Size, Aux: n.Aux})
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, check.Network{Golden: n, Graph: g, Logits: logits})
+	}
+	return list, nil
 }

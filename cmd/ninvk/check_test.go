@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"ninvk/models"
 	"ninvk/safetensors"
 )
 
@@ -67,5 +68,44 @@ func TestCheck(t *testing.T) {
 	code, _, stderr = run(t, dir, "check", "--adapter", "no-such-adapter")
 	if code != exitNoAdapter || !strings.Contains(stderr, "no-such-adapter") {
 		t.Errorf("exit code %d\n%s", code, stderr)
+	}
+}
+
+// TestCheckModel checks a network in two processes; every network can be.
+func TestCheckModel(t *testing.T) {
+	dir := t.TempDir()
+	code, stdout, stderr := run(t, dir, "check", "--model", "lenet5", "--json")
+	var report struct {
+		Right  bool
+		Passes []struct {
+			Results []struct{ Operator, Pass, Shape, Variant string }
+		}
+	}
+	err := json.Unmarshal([]byte(stdout), &report)
+	if err != nil || code != 0 || !report.Right || len(report.Passes) != 2 {
+		t.Fatalf("exit code %d, error %v\n%s%s", code, err, stdout, stderr)
+	}
+	for _, p := range report.Passes {
+		layers := 0
+		for _, r := range p.Results {
+			if r.Operator != "lenet5" {
+				t.Errorf("%+v", r)
+			}
+			if r.Pass == "gradient" && strings.Contains(r.Shape, ".") && r.Variant != "" {
+				layers++
+			}
+		}
+		if layers != 10 {
+			t.Errorf("%d gradients, want the weights and biases of five layers", layers)
+		}
+	}
+	for _, m := range models.Names() {
+		if list, err := (checkCommand{Model: m}).networks(); err != nil || len(list) == 0 {
+			t.Errorf("%s: %d networks, error %v", m, len(list), err)
+		}
+	}
+	code, _, stderr = run(t, dir, "check", "--model", "lenet6")
+	if code != exitUsage || !strings.Contains(stderr, "unknown model") {
+		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }

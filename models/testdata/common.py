@@ -1,9 +1,10 @@
-"""What the scripts beside this file share: weights by a formula, and training."""
+"""What the scripts beside this file share: weights by a formula, the networks for small images, and training."""
 import math
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -30,6 +31,36 @@ def golden_bits(name, n):
 def golden_uniform(name, n):
     """Values in [-1, 1) from the tensor's name alone; see ref.GoldenInit."""
     return (golden_bits(name, n) >> np.uint32(8)) / 2.0**23 - 1
+
+
+def network(model, classes=10):
+    """nin or nin-bn: the layers in order; a layer's place is its name."""
+    bn = model == "nin-bn"
+    layers = []
+
+    def conv(c, m, k, relu=True):
+        layers.append(nn.Conv2d(c, m, k, padding=k // 2))
+        if bn:
+            layers.append(nn.BatchNorm2d(m))
+        if relu:
+            layers.append(nn.ReLU())
+
+    conv(3, 192, 5)
+    conv(192, 160, 1)
+    conv(160, 96, 1)
+    layers.extend([nn.MaxPool2d(3, 2, 1), nn.Dropout(0)])
+    conv(96, 192, 5)
+    conv(192, 192, 1)
+    conv(192, 192, 1)
+    layers.extend([nn.AvgPool2d(3, 2, 1), nn.Dropout(0)])
+    conv(192, 192, 3)
+    conv(192, 192, 1)
+    conv(192, classes, 1, relu=not bn)
+    layers.append(nn.AvgPool2d(8))
+    net = nn.Module()
+    net.classifier = nn.Sequential(*layers)
+    net.forward = lambda x: net.classifier(x).flatten(1)
+    return net
 
 
 def tensors(net):

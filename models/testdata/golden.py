@@ -42,37 +42,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from common import initialise, normalised, tensors, train
-
-
-def network(model):
-    """The layers in order; a layer's place is its name."""
-    bn = model == "nin-bn"
-    layers = []
-
-    def conv(c, m, k, relu=True):
-        layers.append(nn.Conv2d(c, m, k, padding=k // 2))
-        if bn:
-            layers.append(nn.BatchNorm2d(m))
-        if relu:
-            layers.append(nn.ReLU())
-
-    conv(3, 192, 5)
-    conv(192, 160, 1)
-    conv(160, 96, 1)
-    layers.extend([nn.MaxPool2d(3, 2, 1), nn.Dropout(0)])
-    conv(96, 192, 5)
-    conv(192, 192, 1)
-    conv(192, 192, 1)
-    layers.extend([nn.AvgPool2d(3, 2, 1), nn.Dropout(0)])
-    conv(192, 192, 3)
-    conv(192, 192, 1)
-    conv(192, 10, 1, relu=not bn)
-    layers.append(nn.AvgPool2d(8))
-    net = nn.Module()
-    net.classifier = nn.Sequential(*layers)
-    net.forward = lambda x: net.classifier(x).flatten(1)
-    return net
+from common import initialise, network, normalised, tensors, train
 
 
 def read_records(path, count):

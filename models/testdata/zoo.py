@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Runs the networks of torchvision, and a few others, in PyTorch and writes what came out.
 
-The files in the folder zoo beside this one were made by
+The files in the folder ../../golden/zoo, which the program carries, were made by
 
-    python3 zoo.py golden --out zoo
-    python3 zoo.py golden --out zoo --model googlenet+aux --threads 1,2
+    python3 zoo.py golden --out ../../golden/zoo
+    python3 zoo.py golden --out ../../golden/zoo --model googlenet+aux --threads 1,2
 
 and each of them holds of one network
     tensors          names and shapes of its state dict, for 10 classes
@@ -47,7 +47,7 @@ from torch import nn
 from torchvision import models
 from torchvision.models.googlenet import Inception
 
-from common import golden_bits, initialise, normalised, train
+from common import golden_bits, initialise, network, normalised, train
 
 BATCH, STEPS, SAMPLES = 4, 3, 16
 
@@ -170,6 +170,8 @@ def densenet(*blocks):
 # The networks by number of classes; the pixels a side of the images that they are run on; the learning rate, a
 # power of ten at which float32 runs keep to the float64 run; and what torchvision tells of its own.
 NETWORKS = {
+    "nin": (lambda n: network("nin", n), 32, 0.01, None),
+    "nin-bn": (lambda n: network("nin-bn", n), 32, 0.01, None),
     "nin-imagenet": (NIN, 67, 0.01, None),
     "lenet5": (LeNet5, 32, 0.01, None),
     "alexnet": (lambda n: models.alexnet(num_classes=n, dropout=0), 64, 0.01, models.AlexNet_Weights),
