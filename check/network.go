@@ -38,7 +38,8 @@ func runNetworks(ctx context.Context, d *gpu.Device, o Options) ([]Result, error
 	return results, nil
 }
 
-func runNetwork(ctx context.Context, d *gpu.Device, n Network, progress func(doing string, stage, stages int)) ([]Result, error) {
+func runNetwork(ctx context.Context, d *gpu.Device, n Network,
+	progress func(doing string, stage, stages int)) ([]Result, error) {
 	r, err := golden.Start(d, n.Golden, n.Graph, n.Logits, networkSlack)
 	if err != nil {
 		return nil, err
@@ -54,7 +55,10 @@ func runNetwork(ctx context.Context, d *gpu.Device, n Network, progress func(doi
 	whole := ops.Shape{N: n.Golden.Batch, C: 3, H: n.Golden.Size, W: n.Golden.Size}.String()
 	var results []Result
 	for _, c := range found {
-		one := Result{Operator: n.Golden.Name, Pass: c.Kind, Shape: whole, Error: Number(c.Error), Bound: Number(c.Bound), Problem: c.Problem}
+		one := Result{
+			Operator: n.Golden.Name, Pass: c.Kind, Shape: whole,
+			Error: Number(c.Error), Bound: Number(c.Bound), Problem: c.Problem,
+		}
 		if c.Tensor != "" {
 			one.Shape, one.Variant = c.Tensor, variants[c.Tensor]
 		}

@@ -26,8 +26,8 @@ func lenet(size int, shifted bool) (*nn.Graph, *nn.Node) {
 	return g, g.Linear("fc3", x, nn.Linear{Outputs: 10})
 }
 
-// TestNetworkThatGoesWrong: the network is right, tensor by tensor, and one that computes something else is not; the layers
-// behind the one that differs have their weights' shapes, so that nothing but arithmetic tells.
+// TestNetworkThatGoesWrong: the network is right, tensor by tensor, and one that computes something else is not; the
+// layers behind the one that differs have their weights' shapes, so that nothing but arithmetic tells.
 func TestNetworkThatGoesWrong(t *testing.T) {
 	d, err := gpu.Open("")
 	if err != nil {

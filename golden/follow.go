@@ -17,8 +17,8 @@ import (
 // The mean and deviation of the images' values.
 var mean, std = []float64{0.485, 0.456, 0.406}, []float64{0.229, 0.224, 0.225}
 
-// The distance of PyTorch's float32 runs from its float64 run, times a slack, is the bound; but a few roundings are never
-// too many.
+// The distance of PyTorch's float32 runs from its float64 run, times a slack, is the bound; but a few roundings are
+// never too many.
 const (
 	lossBound = 1e-4 // relative
 	Roundings = 1e-6 // relative to the norm of a tensor; a few are never too many
@@ -95,7 +95,8 @@ func (r *Run) fill(d *gpu.Device) (err error) {
 			return err
 		}
 	}
-	r.images, err = ops.UploadImages(d, "images of "+r.Name, ops.Shape{C: 3, H: r.Size, W: r.Size}, Images(len(r.Network.Losses)*r.Batch, r.Size))
+	pixels := Images(len(r.Network.Losses)*r.Batch, r.Size)
+	r.images, err = ops.UploadImages(d, "images of "+r.Name, ops.Shape{C: 3, H: r.Size, W: r.Size}, pixels)
 	return err
 }
 

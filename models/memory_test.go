@@ -9,8 +9,8 @@ import (
 	"ninvk/ops"
 )
 
-// What training at 224×224 and batch 64 asks a GPU for, kernels' memory included: all networks fit one of 24 GB, and all
-// but those named one of 8 GB.
+// What training at 224×224 and batch 64 asks a GPU for, kernels' memory included: all networks fit one of 24 GB, and
+// all but those named one of 8 GB.
 func TestPlannedMemory(t *testing.T) {
 	t.Setenv(ops.VariantEnv, "")
 	large := map[string]bool{"resnet18-small": true, "vgg16-bn": true, "densenet201": true, "densenet264": true}

@@ -178,7 +178,8 @@ func followZoo(t *testing.T, name string) {
 	}
 	for _, kind := range slices.Sorted(maps.Keys(nearest)) {
 		n := nearest[kind]
-		t.Logf("%s: %3.0f %% of the bound, %s %.1e, PyTorch's float32 %.1e", kind, 100*n.Error/n.Bound, n.Tensor, n.Error, n.Away)
+		t.Logf("%s: %3.0f %% of the bound, %s %.1e, PyTorch's float32 %.1e", kind, 100*n.Error/n.Bound, n.Tensor,
+			n.Error, n.Away)
 	}
 }
 

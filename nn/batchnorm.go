@@ -34,8 +34,8 @@ func (batchNorm) params(in []ops.Shape) []ParamSpec {
 func (l batchNorm) traits([]ops.Shape) traits {
 	need := func(r *ops.Recorder, in ops.Shape, _ bool) (ops.Need, error) { return l.operator.Need(r, in), nil }
 	return traits{
-		centresGrad: true, needsInput: true, forParams: !l.operator.ReLU, gradAt: first, aux: l.operator.NormBytes, need: need,
-		again: l.again, againInPlace: true,
+		centresGrad: true, needsInput: true, forParams: !l.operator.ReLU, gradAt: first, aux: l.operator.NormBytes,
+		need: need, again: l.again, againInPlace: true,
 	}
 }
 

@@ -62,7 +62,9 @@ func dense() (*Graph, *Node) {
 
 func networks(t *testing.T) map[string]func() (*Graph, *Node) {
 	t.Helper()
-	all := map[string]func() (*Graph, *Node){"branched": branched, "dense": dense, "deep": func() (*Graph, *Node) { return deep(3) }}
+	all := map[string]func() (*Graph, *Node){
+		"branched": branched, "dense": dense, "deep": func() (*Graph, *Node) { return deep(3) },
+	}
 	for name, build := range all {
 		if g, _ := build(); g.Err() != nil {
 			t.Fatalf("%s: %v", name, g.Err())
@@ -93,8 +95,8 @@ func forced(t *testing.T, r remade) {
 	}
 }
 
-// deep is a network whose first layers take the most memory, so that the outputs of convolutions are worth computing once
-// more: with normalisation, and with a ReLU of their own.
+// deep is a network whose first layers take the most memory, so that the outputs of convolutions are worth computing
+// once more: with normalisation, and with a ReLU of their own.
 func deep(channels int) (*Graph, *Node) {
 	g := NewGraph()
 	x := g.Input(channels, 9, 9)

@@ -86,12 +86,12 @@ type join struct {
 	channel int
 }
 
-// recomputeFrom is the memory in bytes from which on outputs of normalisations that backward reads are computed once more
-// rather than kept, where that saves at least an eighth. It costs a few percent of a step's time.
+// recomputeFrom is the memory in bytes from which on outputs of normalisations that backward reads are computed once
+// more rather than kept, where that saves at least an eighth. It costs a few percent of a step's time.
 var recomputeFrom uint64 = 2 << 30
 
-// roomy is the memory in bytes up to which nothing is computed once more that takes products: that of an adapter of 8 GB,
-// less an eighth for what a plan leaves unused and kernels take beside. Above it such outputs are too, as long as those
+// roomy is the memory in bytes up to which nothing is computed once more that takes products: that of an adapter of 8
+// GB, less an eighth for what a plan leaves unused and kernels take beside. Above it such outputs are too, as long as those
 // products are no more than recomputeMost of the forward pass's: a sixteenth of a step's.
 var (
 	roomy         uint64 = 7e9
@@ -207,8 +207,8 @@ func (g *Graph) plan(n int, ends []*Node, l *learning, remade []bool, keep []*No
 	count := len(g.nodes)
 	p := &planner{
 		plan: &plan{
-			n: n, act: homes(count), remade: make([]bool, count), again: map[reading]home{}, grad: homes(count), aux: homes(count),
-			spare: -1,
+			n: n, act: homes(count), remade: make([]bool, count), again: map[reading]home{},
+			grad: homes(count), aux: homes(count), spare: -1,
 		},
 		g: g, learning: l, used: g.leadingTo(append(slices.Clone(ends), keep...)...), keep: keep,
 		alias: make([]*Node, count), joined: make([]join, count),

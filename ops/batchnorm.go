@@ -39,10 +39,8 @@ func (o BatchNorm) kernel(mode string, x input, bindings ...gpu.Kind) gpu.Kernel
 	name := "batch norm " + mode
 	mode, inPlace := strings.CutSuffix(mode, " in place")
 	relu := o.ReLU && (mode == "apply" || mode == "grad-apply" || mode == "grad-running")
-	return gpu.Kernel{
-		Name: name, Bindings: bindings,
-		Source: shaders.Source("batchnorm", map[string]any{"Mode": mode, "ReLU": relu, "Fetched": x.fetched(), "InPlace": inPlace}),
-	}
+	source := map[string]any{"Mode": mode, "ReLU": relu, "Fetched": x.fetched(), "InPlace": inPlace}
+	return gpu.Kernel{Name: name, Bindings: bindings, Source: shaders.Source("batchnorm", source)}
 }
 
 // normPixels is the number of pixels that an invocation normalises: they share the reading of the channel's values, which is slow where activations are fetched.

@@ -15,7 +15,7 @@ import (
 
 type checkCommand struct {
 	Adapter    string `help:"Index, part of the name or driver, or type."`
-	Model      string `help:"Check this network, a few training steps, in place of the operators: one of ${models}." placeholder:"NAME"`
+	Model      string `help:"Check this network in place of the operators: one of ${models}." placeholder:"NAME"`
 	JSON       bool   `help:"Print an object that machines read."`
 	ClearCache bool   `help:"First delete the kernels that llvmpipe compiled for ninvk."`
 
@@ -66,7 +66,8 @@ func (c checkCommand) Run(ctx context.Context) error {
 		stage := "checking with the driver's shader cache " + map[bool]string{false: "off", true: "on"}[cache]
 		for i, part := range parts {
 			progress := func(_ string, done, total int) { report.progress(stage, i*total+done, len(parts)*total) }
-			args := []string{"check", "--child", "--adapter", c.Adapter, "--part", part.Name, "--only", c.Only, "--expected", c.Expected, "--model", c.Model}
+			args := []string{"check", "--child", "--adapter", c.Adapter, "--part", part.Name, "--only", c.Only, "--expected", c.Expected,
+				"--model", c.Model}
 			pass, err := check.Isolate(ctx, cache, part.Env, progress, exe, args...)
 			if ctx.Err() != nil {
 				report.end()

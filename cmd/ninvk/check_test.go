@@ -81,7 +81,8 @@ func TestCheckModel(t *testing.T) {
 			Results []struct{ Operator, Pass, Shape, Variant string }
 		}
 	}
-	if err := json.Unmarshal([]byte(stdout), &report); err != nil || code != 0 || !report.Right || len(report.Passes) != 2 {
+	err := json.Unmarshal([]byte(stdout), &report)
+	if err != nil || code != 0 || !report.Right || len(report.Passes) != 2 {
 		t.Fatalf("exit code %d, error %v\n%s%s", code, err, stdout, stderr)
 	}
 	for _, p := range report.Passes {
