@@ -76,9 +76,8 @@ const kinds = {
   },
   Add: (a) => (ys) => relu(tf.addN(ys), a),
   Concat: () => (ys) => tf.concat(ys, 3),
-  Subsample: (a) => ([y]) => {
-    const [n, h, w, c] = y.shape;
-    const some = tf.stridedSlice(y, [0, 0, 0, 0], [n, h, w, c], [1, a.stride, a.stride, 1]);
+  Subsample: (a) => ([y]) => { // a strided slice has no gradient
+    const some = tf.avgPool(y, 1, a.stride, "valid");
     return tf.pad(some, [[0, 0], [0, 0], [0, 0], [a.channels_before, a.channels_after]]);
   },
 };
