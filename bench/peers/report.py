@@ -1,4 +1,5 @@
 """What was measured, as a page of Markdown."""
+import os
 import statistics
 
 PASSES = ["train", "infer"]
@@ -7,21 +8,27 @@ PASSES = ["train", "infer"]
 def text(processor, runs):
     lines = [
         "# Speed beside PyTorch and TensorFlow.js", "",
-        "`make bench-peers` wrote this file. float32; images per second, median of up to %d rounds (least to greatest)."
-        % max([len(v) for r in runs for w in r.works for v in w["rates"].values()], default=0),
-        "A ratio is ninvk's speed over the other's in the same round.", "",
+        "`make bench-peers` wrote this file. float32; images per second, where there was more than one round the median "
+        "(least to greatest). A ratio is ninvk's speed over the other's in the same round.", "",
         "Training is SGD with momentum 0.9 (TensorFlow.js's has no weight decay); inference is the forward pass. "
         "ninvk's figures contain fetching and normalising the images, and the loss in inference; the others work on "
         "ready tensors. PyTorch has the settings that were the fastest here.",
     ]
     for run in runs:
         a = run.adapter
-        lines += ["", "## %s" % a["driver"], "", "%s; ninvk on %s, %s; %s." % (processor, a["name"], a["driver"],
-                                                                              run.date)]
+        where = "%s; ninvk on %s, %s; %s." % (processor, a["name"], a["driver"], run.date)
+        lines += ["", "## %s" % a["driver"], "", where + busy(run)]
         lines += summary(run) + starts(run) + beside(run) + tried(run)
         if run.notes:
             lines += [""] + ["- " + n for n in run.notes]
     return "\n".join(lines) + "\n"
+
+
+def busy(run):
+    if run.load <= (os.cpu_count() or 1):
+        return ""
+    return " The load average was up to %.0f when parts of it began: other programs slowed all that is compared." % (
+        run.load)
 
 
 def table(head, rows):
@@ -46,7 +53,7 @@ def summary(run):
     rows = []
     for m in models:
         works = {w["asked"]: w for w in run.works if w["model"] == m}
-        start = next((s for s in run.starts if s["model"] == m), None)
+        start = next((s for s in run.starts if (s["model"], s["asked"]) == (m, settings[0])), None)
         row = ["`%s`" % m, "{:,}".format(next(iter(works.values()))["parameters"])]
         if start:
             cold, warm = start["cold"], start["warm"]

@@ -108,8 +108,9 @@ def options():
 class Run:
     """What was measured on one adapter."""
 
-    def __init__(self, adapter, date, notes=(), names=None, common=None, tried=(), starts=(), works=()):
-        self.adapter, self.date = adapter, date
+    def __init__(self, adapter, date, notes=(), names=None, common=None, tried=(), starts=(), works=(),
+                 load=0):
+        self.adapter, self.date, self.load = adapter, date, load
         self.notes, self.tried, self.starts, self.works = list(notes), list(tried), list(starts), list(works)
         self.names = names or {}    # of the programs with their versions, by title
         self.common = common or {}  # settings of PyTorch that serve all networks: title, setting asked for, pass
@@ -128,6 +129,8 @@ class Book:
         if not any(map(same, self.runs)):
             self.runs.append(Run(adapter, datetime.date.today().isoformat()))
         self.run = next(filter(same, self.runs))
+        if hasattr(os, "getloadavg"):
+            self.run.load = max(self.run.load, os.getloadavg()[0])
 
     def note(self, text):
         say(text)
