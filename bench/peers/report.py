@@ -8,8 +8,8 @@ PASSES = ["train", "infer"]
 def text(processor, runs):
     lines = [
         "# Speed beside PyTorch and TensorFlow.js", "",
-        "`make bench-peers` wrote this file. float32; images per second, where there was more than one round the median "
-        "(least to greatest). A ratio is ninvk's speed over the other's in the same round.", "",
+        "`make bench-peers` wrote this file. float32; images per second, the median where there was more than one "
+        "round (least to greatest). A ratio is ninvk's speed over the other's in the same round.", "",
         "Training is SGD with momentum 0.9 (TensorFlow.js's has no weight decay); inference is the forward pass. "
         "ninvk's figures contain fetching and normalising the images, and the loss in inference; the others work on "
         "ready tensors. PyTorch has the settings that were the fastest here.",

@@ -15,6 +15,8 @@ const tf = require("@tensorflow/tfjs");
 require("@tensorflow/tfjs-backend-webgpu");
 if (!(await tf.setBackend("webgpu"))) throw new Error("TensorFlow.js found no WebGPU adapter");
 await tf.ready();
+let invalid = ""; // why commands were refused: what comes after is no result
+tf.backend().device.addEventListener("uncapturederror", ({ error }) => (invalid ||= error.message.split("\n")[0]));
 
 if (process.argv[2] === "probe") {
   console.log("{}");
@@ -110,10 +112,12 @@ async function infer() {
 
 async function rate(step) {
   await step(); // compiles
+  if (invalid) throw new Error(invalid);
   const rates = [], begun = performance.now();
   while (rates.length < 1 || performance.now() - begun < 1000 * seconds) { // on a software driver one takes a minute
     const start = performance.now();
     await step();
+    if (invalid) throw new Error(invalid);
     rates.push((1000 * batch) / (performance.now() - start));
   }
   rates.sort((a, b) => a - b);
