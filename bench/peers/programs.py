@@ -20,7 +20,8 @@ GAIN = 1.02  # an option is kept where it makes a pass so many times as fast
 MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "17179869184", "MALLOC_TOP_PAD_": "268435456"}
 
 # OpenMP's threads wait for each other in a loop, and that for long where another program has taken a core meanwhile: on
-# a busy machine a small network ran a tenth as fast.
+# a busy machine a small network ran a tenth as fast. Elsewhere waking them costs networks of many small layers
+# half of their speed.
 SLEEP = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 # Where drivers keep the kernels that they compiled.
@@ -164,11 +165,12 @@ class PyTorch:
             blas = [v for v in os.environ if v.startswith("OPENBLAS_") and "THREADS" not in v]
             if blas:
                 yield "without " + ", ".join(sorted(blas)), Setting({v: None for v in blas})
-            yield "threads that sleep while they wait", Setting(SLEEP)
             yield "flushed denormals", Setting(options=["flush_denormal"])
 
     def own(self):
         """Settings that each network tries for itself."""
+        if self.device == "cpu":
+            yield "threads that sleep while they wait", Setting(SLEEP)
         yield "`channels_last`", Setting(options=["channels_last"])
         if self.device == "cuda":
             yield "CUDA graph", Setting(options=["graph"])
