@@ -213,8 +213,13 @@ class PyTorch:
                     continue
                 for p in passes:
                     tried[p] = got[p] / rates[p]
+                    if tried[p] < GAIN:
+                        continue
+                    # Once more, side by side: else a busy moment could choose.
+                    before, after = (self.ask(work, s, [p], self.o.trial)[p] for s in (best[p], setting))
+                    tried[p] = min(tried[p], after / before)
                     if tried[p] >= GAIN:
-                        best[p], rates[p] = setting, got[p]
+                        best[p], rates[p] = setting, after
             work.run.tried.append(tried)
 
     def measure(self, work):
