@@ -30,7 +30,7 @@ help:
 	@echo 'make race          test with the race detector'
 	@echo 'make vulnerabilities see whether a dependency has a known vulnerability'
 	@echo 'make windows       build bin/ninvk.exe by mingw-w64'
-	@echo 'make bench-peers   install PyTorch and TensorFlow.js, and compare the speed (ten minutes on two cores)'
+	@echo 'make bench-peers   install PyTorch and TensorFlow.js, and compare the speed (an hour on two cores)'
 	@echo 'make gpu-kit       the folder bin/gpu-kit, to measure a GPU elsewhere: copy it there, run gpu.sh OUT'
 	@echo 'make pretrained    after new embedded weights: figures and pictures anew, from CIFAR-10 in DATA (default: data)'
 	@echo 'make fmt vet       format; look for mistakes'
@@ -123,7 +123,7 @@ bench/testdata/node_modules/webgpu:
 onnx/testdata/node_modules/onnxruntime-node:
 	$(call npm_install,onnx/testdata,onnxruntime-node@1.17.0)
 
-# Flags of bench/peers/run.py, as --batch 128 or --peers pytorch.
+# Flags of bench/peers/run.py, as --settings 64 or --peers pytorch.
 PEERS :=
 
 bench-peers: setup
@@ -151,7 +151,7 @@ gpu-kit: setup
 	go test -c -ldflags '-s -w' -o bin/gpu-kit/gpu.test ./gpu
 	go test -c -ldflags '-s -w' -o bin/gpu-kit/ops.test ./ops
 	gzip -f bin/gpu-kit/ninvk bin/gpu-kit/gpu.test bin/gpu-kit/ops.test
-	cp bench/gpu.sh bench/peers/run.py bench/peers/pytorch.py bin/gpu-kit
+	cp bench/gpu.sh bench/peers/*.py bin/gpu-kit
 	cp -L "$$(PATH=$$PATH:/sbin:/usr/sbin ldconfig -p | awk '/libvulkan\.so\.1 / { print $$NF; exit }')" \
 		bin/gpu-kit/lib/libvulkan.so.1
 	@du -sh bin/gpu-kit

@@ -107,6 +107,7 @@ type subject struct {
 	steps   int           // of training submitted
 	upload  time.Duration // of the images
 	tune    time.Duration // to choose kernels
+	warm    time.Duration // of a step after the first; 0 where there was none
 }
 
 // build sets a network up as ninvk train does by default.

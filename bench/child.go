@@ -33,6 +33,9 @@ type StartUp struct {
 	Compile float64 `json:"compile_seconds"`
 	Tune    float64 `json:"tune_seconds"` // choosing kernels
 	Step    float64 `json:"step_seconds"` // the step itself, as a second one takes
+
+	Kernels      int    `json:"kernels"`       // of the step, each source once
+	PlannedBytes uint64 `json:"planned_bytes"` // of training: what the network asks the adapter for
 }
 
 // Report is what a child process measured.
@@ -82,10 +85,16 @@ func Child(ctx context.Context, adapter string, images func() (*dataset.Set, err
 	if err != nil {
 		return r, err
 	}
+	s.warm = second
+	kernels, err := s.net.Kernels(s.images, o.Batch, true)
+	if err != nil {
+		return r, err
+	}
 	r.StartUp = StartUp{
 		Model: o.Model, Size: b.Size, Batch: o.Batch, Seconds: total.Seconds(), Device: opened.Seconds(),
 		Data: (decoded + s.upload).Seconds(), Tune: s.tune.Seconds(),
 		Compile: max(0, first-second).Seconds(), Step: second.Seconds(),
+		Kernels: len(kernels), PlannedBytes: s.net.PlannedBytes(),
 	}
 	if network {
 		r.Network, err = b.network(ctx, s)

@@ -113,7 +113,7 @@ done
 python=$(command -v python3 || true)
 if [ -n "$python" ] && "$python" -c 'import torch' 2>/dev/null; then
 	part peers 150 peers.txt "$python" "$here/run.py" --no-install --peers pytorch --ninvk "$programs/ninvk" \
-		--models "$(echo $models | tr ' ' ,)" --out "$out/peers.md" --seconds 1 --budget 110
+		--models "$(echo $models | tr ' ' ,)" --out "$out/peers.md" --state "$out/peers.json" --seconds 1 --budget 110
 elif [[ $parts == *" peers "* ]]; then
 	echo "peers: left out, no python3 here has PyTorch" | tee -a "$out/summary.txt"
 fi

@@ -50,7 +50,7 @@ func (b *Bench) network(ctx context.Context, s *subject) (Network, error) {
 }
 
 // A sample of throughput is a run of steps that takes about sampleTime, or a single longer one; at least leastSamples
-// are taken, and more until sampleBudget is spent.
+// are taken, and more until sampleBudget is spent. Of steps that take longer than that, one is enough.
 const (
 	sampleTime   = 400 * time.Millisecond
 	leastSamples = 3
@@ -64,19 +64,21 @@ func (s *subject) rates(ctx context.Context) ([]float64, error) {
 	stage := fmt.Sprintf("%s of %s, batch %d", map[bool]string{true: "training", false: "inference"}[s.train], s.Model,
 		len(s.entries))
 	s.Progress(stage, 0, mostSamples)
-	took, err := s.run(ctx, 1) // where it is the first, the driver compiles
-	if err != nil {
-		return nil, err
-	}
-	if took < sampleTime {
+	took := s.warm
+	for n := 0; n < 2 && took < sampleTime; n++ { // in the very first step the driver may compile
+		var err error
 		if took, err = s.run(ctx, 1); err != nil {
 			return nil, err
 		}
 	}
 	steps := max(1, int(sampleTime/max(took, time.Microsecond)))
+	least := leastSamples
+	if took >= sampleBudget {
+		least = 1
+	}
 	var rates []float64
 	start := time.Now()
-	for len(rates) < mostSamples && (len(rates) < leastSamples || time.Since(start) < sampleBudget) {
+	for len(rates) < mostSamples && (len(rates) < least || time.Since(start) < sampleBudget) {
 		took, err := s.run(ctx, steps)
 		if err != nil {
 			return nil, err

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,7 +15,8 @@ import (
 	"ninvk/nn"
 )
 
-// The figures of docs/models.md are those of the graphs, and every network has a row in both tables and a command.
+// The figures of docs/models.md are those of the graphs, every network has a row in all three tables and a command, and
+// the speeds are rows of the page that was measured.
 func TestDocumentation(t *testing.T) {
 	b, err := os.ReadFile(filepath.Join("..", "docs", "models.md"))
 	if err != nil {
@@ -37,7 +39,7 @@ func TestDocumentation(t *testing.T) {
 			}
 		}
 		names = append(names, m.name)
-		if len(rows) != 2*len(table) {
+		if len(rows) != 3*len(table) {
 			continue
 		}
 		want := []string{
@@ -53,8 +55,17 @@ func TestDocumentation(t *testing.T) {
 	for _, r := range rows {
 		documented = append(documented, r[1])
 	}
-	if diff := cmp.Diff(append(names, names...), documented); diff != "" {
-		t.Errorf("rows of both tables (-known +documented):\n%s", diff)
+	if diff := cmp.Diff(slices.Repeat(names, 3), documented); diff != "" {
+		t.Fatalf("rows of the three tables (-known +documented):\n%s", diff)
+	}
+	measured, err := os.ReadFile(filepath.Join("..", "docs", "results", "peers.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows[2*len(table):] {
+		if !strings.Contains(string(measured), "\n"+r[0]+"\n") {
+			t.Errorf("docs/results/peers.md has no row %s", r[0])
+		}
 	}
 	documented = nil
 	for _, m := range regexp.MustCompile(`(?m)^ninvk train .*--model ([a-z0-9-]+)`).FindAllStringSubmatch(string(b), -1) {

@@ -96,15 +96,18 @@ def wait(device):
 
 def rate(step, batch, device, seconds):
     """Median images a second of samples that take a tenth of the time each, or a step."""
-    for _ in range(3):
+    begun, took = time.perf_counter(), 0
+    for _ in range(4):  # the first take memory
+        start = time.perf_counter()
         step()
-    wait(device)
-    start = time.perf_counter()
-    step()
-    wait(device)
-    steps = max(1, int(seconds / 10 / (time.perf_counter() - start)))
+        wait(device)
+        took = time.perf_counter() - start
+        if time.perf_counter() - begun > seconds:
+            break
+    steps = max(1, int(seconds / 10 / took))
+    least = 3 if took < seconds else 1
     rates, begun = [], time.perf_counter()
-    while len(rates) < 3 or time.perf_counter() - begun < seconds:
+    while len(rates) < least or time.perf_counter() - begun < seconds:
         start = time.perf_counter()
         for _ in range(steps):
             step()
@@ -140,6 +143,9 @@ def measure(r):
     form = torch.channels_last if "channels_last" in options else torch.contiguous_format
     layers = r["network"]["layers"]
     net = Net(layers).to(device, memory_format=form)
+    parameters = sum(p.numel() for p in net.parameters())
+    if parameters != r["network"]["parameters"]:
+        raise ValueError("the modules have %d parameters, not %d" % (parameters, r["network"]["parameters"]))
     x = torch.randn(batch, *layers[0]["output"]).to(device, memory_format=form)
     labels = torch.randint(layers[-1]["output"][0], (batch,)).to(device)
     keywords = {"fused": True} if "graph" in options else {}

@@ -1,4 +1,5 @@
-// Images a second that TensorFlow.js trains and evaluates a network with through Dawn: tensorflow.mjs BATCH <NETWORK.json. Prints a JSON object.
+// Images a second that TensorFlow.js trains and evaluates a network with through Dawn: tensorflow.mjs BATCH SECONDS
+// <NETWORK.json. It prints a JSON object. `tensorflow.mjs probe` says whether there is an adapter, by its exit code.
 // Run in the folder whose node_modules holds the packages.
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
@@ -7,15 +8,22 @@ import { performance } from "node:perf_hooks";
 const require = createRequire(process.cwd() + "/");
 const { create, globals } = await import(require.resolve("webgpu"));
 Object.assign(globalThis, globals);
-Object.defineProperty(globalThis, "navigator", { value: { gpu: create(["backend=vulkan"]), userAgent: "node" }, configurable: true });
+const navigator = { gpu: create(["backend=vulkan"]), userAgent: "node" };
+Object.defineProperty(globalThis, "navigator", { value: navigator, configurable: true });
 console.warn = () => {}; // it advises packages that would not run on the adapter
 const tf = require("@tensorflow/tfjs");
 require("@tensorflow/tfjs-backend-webgpu");
 if (!(await tf.setBackend("webgpu"))) throw new Error("TensorFlow.js found no WebGPU adapter");
 await tf.ready();
+let invalid = ""; // why commands were refused: what comes after is no result
+tf.backend().device.addEventListener("uncapturederror", ({ error }) => (invalid ||= error.message.split("\n")[0]));
 
-const batch = Number(process.argv[2]);
-const { layers } = JSON.parse(readFileSync(0, "utf8")); // as `ninvk models NAME --json` prints them
+if (process.argv[2] === "probe") {
+  console.log("{}");
+  process.exit(0);
+}
+const [batch, seconds] = process.argv.slice(2).map(Number);
+const { layers, parameters } = JSON.parse(readFileSync(0, "utf8")); // as `ninvk models NAME --json` prints them
 const [channels, height, width] = layers[0].output;
 const x = tf.randomNormal([batch, height, width, channels]);
 const classes = layers.at(-1).output[0];
@@ -33,7 +41,8 @@ function windows(to, from) {
 // How a layer is computed, by the kind that ninvk calls it.
 const kinds = {
   Conv: (a, c, bias) => {
-    const w = variable([a.kernel, a.kernel, a.in_channels, a.out_channels], Math.sqrt(2 / (a.in_channels * a.kernel ** 2)));
+    const deviation = Math.sqrt(2 / (a.in_channels * a.kernel ** 2));
+    const w = variable([a.kernel, a.kernel, a.in_channels, a.out_channels], deviation);
     const b = bias ? variable([a.out_channels], 0) : undefined;
     return ([y]) => {
       const z = tf.conv2d(y, w, a.stride, a.padding, "NHWC", 1, "floor");
@@ -69,9 +78,8 @@ const kinds = {
   },
   Add: (a) => (ys) => relu(tf.addN(ys), a),
   Concat: () => (ys) => tf.concat(ys, 3),
-  Subsample: (a) => ([y]) => {
-    const [n, h, w, c] = y.shape;
-    const some = tf.stridedSlice(y, [0, 0, 0, 0], [n, h, w, c], [1, a.stride, a.stride, 1]);
+  Subsample: (a) => ([y]) => { // a strided slice has no gradient
+    const some = tf.avgPool(y, 1, a.stride, "valid");
     return tf.pad(some, [[0, 0], [0, 0], [0, 0], [a.channels_before, a.channels_after]]);
   },
 };
@@ -80,6 +88,8 @@ const steps = layers.slice(1).map((l) => {
   const bias = (l.tensors ?? []).some((t) => t.name.endsWith(".bias"));
   return { ...l, run: kinds[l.kind](l.attributes, l.output[0], bias) };
 });
+const trained = Object.values(tf.engine().registeredVariables).reduce((sum, v) => sum + v.size, 0);
+if (trained !== parameters) throw new Error(`the variables have ${trained} numbers, not ${parameters}`);
 
 function forward(training) {
   const values = { [layers[0].name]: x };
@@ -90,8 +100,9 @@ function forward(training) {
 const optimiser = tf.train.momentum(0.01, 0.9);
 async function train() {
   const loss = optimiser.minimize(() => tf.losses.softmaxCrossEntropy(labels, forward(true)), true);
-  await loss.data();
+  const [value] = await loss.data();
   loss.dispose();
+  if (!Number.isFinite(value)) throw new Error(`the loss is ${value}`);
 }
 async function infer() {
   const y = tf.tidy(() => forward(false));
@@ -101,16 +112,19 @@ async function infer() {
 
 async function rate(step) {
   await step(); // compiles
+  if (invalid) throw new Error(invalid);
   const rates = [], begun = performance.now();
-  while (rates.length < 1 || performance.now() - begun < 5000) { // on a software driver one takes a minute
+  while (rates.length < 1 || performance.now() - begun < 1000 * seconds) { // on a software driver one takes a minute
     const start = performance.now();
     await step();
+    if (invalid) throw new Error(invalid);
     rates.push((1000 * batch) / (performance.now() - start));
   }
   rates.sort((a, b) => a - b);
   return (rates[Math.floor((rates.length - 1) / 2)] + rates[Math.floor(rates.length / 2)]) / 2;
 }
 
-const dawn = JSON.parse(readFileSync(require.resolve("webgpu").replace(/webgpu[\/\\].*$/, "webgpu/package.json"))).version;
-console.log(JSON.stringify({ version: `TensorFlow.js ${tf.version.tfjs}, Dawn for Node ${dawn}`, train: await rate(train), infer: await rate(infer) }));
+const manifest = require.resolve("webgpu").replace(/webgpu[\/\\].*$/, "webgpu/package.json");
+const version = `TensorFlow.js ${tf.version.tfjs}, Dawn for Node ${JSON.parse(readFileSync(manifest)).version}`;
+console.log(JSON.stringify({ version, train: await rate(train), infer: await rate(infer) }));
 process.exit(0);
