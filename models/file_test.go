@@ -75,7 +75,7 @@ func converted(list []safetensors.Tensor, dtype string) []safetensors.Tensor {
 func TestFindsWeights(t *testing.T) {
 	plain := named(t, "nin-bn", 10, front(""))
 	want, err := safetensors.Encode(&safetensors.File{Tensors: plain, Metadata: map[string]string{"format": "pt",
-		models.ModelKey: "nin-bn"}})
+		models.ModelKey: "nin-bn", models.ChannelsKey: "3"}})
 	if err != nil {
 		t.Fatal(err)
 	}
