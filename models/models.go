@@ -19,6 +19,7 @@ type model struct {
 	size   int                                              // pixels a side of the images that the network is for
 	source string                                           // whose definition it is
 	build  func(g *nn.Graph, x *nn.Node, c Config) *nn.Node // the logits [N, Classes, 1, 1] of images x
+	recipe string                                           // the settings that it learns by; "" for the usual ones
 
 	// What others' weights files may have; nil where there is nothing to know.
 	surplus func(name string) bool   // of a tensor by the network's names: it is known to be of no use, and passed over
@@ -30,8 +31,8 @@ var table = []*model{
 	{name: "nin", size: 32, source: "the paper, arXiv 1312.4400", build: ninCIFAR(false)},
 	{name: "nin-bn", size: 32, source: "the paper, with batch normalisation", build: ninCIFAR(true)},
 	{name: "nin-imagenet", size: imageNet, source: "Caffe's model zoo", build: ninImageNet},
-	{name: "lenet5", size: 32, source: "LeCun et al., 1998, with ReLU and max pooling", build: lenet5},
-	{name: "alexnet", size: imageNet, source: "torchvision (arXiv 1404.5997)", build: alexnet},
+	{name: "lenet5", size: 32, source: "LeCun et al., 1998, with ReLU and max pooling", build: lenet5, recipe: plain},
+	{name: "alexnet", size: imageNet, source: "torchvision (arXiv 1404.5997)", build: alexnet, recipe: plain},
 	{name: "vgg16", size: imageNet, source: "torchvision (arXiv 1409.1556)", build: vgg16(false)},
 	{name: "vgg16-bn", size: imageNet, source: "torchvision", build: vgg16(true)},
 	{name: "resnet18", size: imageNet, source: "torchvision (arXiv 1512.03385)", build: resnet18},
@@ -43,6 +44,9 @@ var table = []*model{
 	{name: "densenet264", size: imageNet, source: "the paper, arXiv 1608.06993", build: densenet(6, 12, 64, 48), rename: undotted},
 	{name: "googlenet", size: imageNet, source: "torchvision (arXiv 1409.4842)", build: googlenet, surplus: auxiliary},
 }
+
+// plain is the recipe for networks without normalisation.
+const plain = "plain"
 
 // imageNet is the pixels a side of the images that networks for ImageNet are for.
 const imageNet = 224
@@ -143,6 +147,15 @@ func Size(name string) int {
 		return 0
 	}
 	return m.size
+}
+
+// Recipe is the name of the settings of training that a network learns by, "" where that is any's.
+func Recipe(name string) string {
+	m, err := find(name)
+	if err != nil {
+		return ""
+	}
+	return m.recipe
 }
 
 // WithHeads lists the networks that have auxiliary heads when Config.Aux asks for them.

@@ -22,8 +22,8 @@ import (
 	"ninvk/nn"
 )
 
-// DefaultRecipe is used where neither the command line nor a configuration
-// file names one.
+// DefaultRecipe is used where neither the command line nor a configuration file names one, and the network does not learn
+// by another.
 const DefaultRecipe = "seed"
 
 // What --on-divergence takes.
@@ -195,11 +195,11 @@ func defaults() Config {
 	}
 }
 
-// LoadConfig puts a recipe and a configuration file together: the file wins
-// over the recipe, and the caller's flags win over both when they are set
-// afterwards. An empty file name means none. An empty recipe means the one the
-// file names, or else DefaultRecipe.
-func LoadConfig(recipe, file string) (Config, error) {
+// LoadConfig puts a recipe and a configuration file together: the file wins over the recipe, and the caller's flags win
+// over both when they are set afterwards. An empty file name means none. An empty recipe means the one that the file
+// names, else the one that the network learns by, else DefaultRecipe. The network is the named one, or where that is
+// empty the file's.
+func LoadConfig(recipe, file, model string) (Config, error) {
 	var text []byte
 	if file != "" {
 		var err error
@@ -210,9 +210,9 @@ func LoadConfig(recipe, file string) (Config, error) {
 		if err := merge(text, &inFile); err != nil {
 			return Config{}, &ConfigError{file, err}
 		}
-		recipe = cmp.Or(recipe, inFile.Recipe)
+		recipe, model = cmp.Or(recipe, inFile.Recipe), cmp.Or(model, inFile.Model)
 	}
-	recipe = cmp.Or(recipe, DefaultRecipe)
+	recipe = cmp.Or(recipe, models.Recipe(model), DefaultRecipe)
 	c, err := LoadRecipe(recipe)
 	if err != nil {
 		return Config{}, err

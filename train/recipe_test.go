@@ -52,7 +52,7 @@ func TestRecipeSeedIsThePublishedOne(t *testing.T) {
 }
 
 func TestRecipesAreValidAndSayTheSameThings(t *testing.T) {
-	if diff := cmp.Diff([]string{"fast", "full", "paper", "seed"}, Recipes()); diff != "" {
+	if diff := cmp.Diff([]string{"fast", "full", "paper", "plain", "seed"}, Recipes()); diff != "" {
 		t.Fatal(diff)
 	}
 	for _, name := range Recipes() {
@@ -77,7 +77,7 @@ func TestRecipesAreValidAndSayTheSameThings(t *testing.T) {
 		}
 		keys := []string{"epochs", "batch", "lr", "momentum", "nesterov", "weight-decay", "schedule", "label-smoothing", "augment"}
 		for k := range m {
-			if !slices.Contains(append(keys, "model", "dropout", "sizes", "ema", "eval-every", "eval-train"), k) { // the usual model, and off, where a recipe leaves them out
+			if !slices.Contains(append(keys, "model", "dropout", "sizes", "ema", "eval-every", "eval-train", "clip-norm"), k) { // the usual model, and off, where a recipe leaves them out
 				t.Errorf("recipe %s sets %s, which is no matter of recipes", name, k)
 			}
 		}
@@ -118,7 +118,7 @@ func TestUnknownRecipeListsTheKnown(t *testing.T) {
 	if !errors.As(err, &usage) || usage.Flag != "--recipe" {
 		t.Fatalf("error %v, expected a *UsageError", err)
 	}
-	for _, want := range []string{`"slow"`, "fast, full, paper, seed"} {
+	for _, want := range []string{`"slow"`, "fast, full, paper, plain, seed"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q does not mention %s", err, want)
 		}
@@ -230,29 +230,37 @@ func FuzzConfig(f *testing.F) {
 
 func TestLoadConfigPrecedence(t *testing.T) {
 	file := writeFile(t, "recipe = \"fast\"\nepochs = 3\n")
+	lenet := writeFile(t, "model = 'lenet5'\nepochs = 3\n")
 	for _, c := range []struct {
-		recipe, file string
-		wantRecipe   string
-		wantEpochs   int
+		recipe, file, model string
+		wantRecipe          string
+		wantEpochs          int
 	}{
-		{"", "", "seed", 100},
-		{"paper", "", "paper", 200},
-		{"", file, "fast", 3},
-		{"paper", file, "paper", 3},
-		{"", writeFile(t, "batch = 2\n"), "seed", 100},
+		{"", "", "", "seed", 100},
+		{"paper", "", "", "paper", 200},
+		{"", file, "", "fast", 3},
+		{"paper", file, "", "paper", 3},
+		{"", writeFile(t, "batch = 2\n"), "", "seed", 100},
+		{"", "", "lenet5", "plain", 100},
+		{"", "", "resnet20", "seed", 100},
+		{"seed", "", "lenet5", "seed", 100},
+		{"", file, "lenet5", "fast", 3},
+		{"", lenet, "", "plain", 3},
+		{"", lenet, "resnet20", "seed", 3},
 	} {
-		got, err := LoadConfig(c.recipe, c.file)
+		got, err := LoadConfig(c.recipe, c.file, c.model)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got.Recipe != c.wantRecipe || got.Epochs != c.wantEpochs {
-			t.Errorf("LoadConfig(%q, %q): recipe %s, %d epochs; want %s, %d", c.recipe, c.file, got.Recipe, got.Epochs, c.wantRecipe, c.wantEpochs)
+			t.Errorf("LoadConfig(%q, %q, %q): recipe %s, %d epochs; want %s, %d", c.recipe, c.file, c.model, got.Recipe,
+				got.Epochs, c.wantRecipe, c.wantEpochs)
 		}
 	}
-	if _, err := LoadConfig("", writeFile(t, "recipe = \"none\"\n")); err == nil {
+	if _, err := LoadConfig("", writeFile(t, "recipe = \"none\"\n"), ""); err == nil {
 		t.Error("an unknown recipe in the file was accepted")
 	}
-	if _, err := LoadConfig("", writeFile(t, "x = 1\n")); err == nil {
+	if _, err := LoadConfig("", writeFile(t, "x = 1\n"), ""); err == nil {
 		t.Error("an unknown key in the file was accepted")
 	}
 }
@@ -300,7 +308,7 @@ func TestResolveDropout(t *testing.T) {
 		{"fast", "nin-bn", nil, 0},
 		{"fast", "alexnet", nil, OwnDropout},
 	} {
-		cfg, err := LoadConfig(c.recipe, "")
+		cfg, err := LoadConfig(c.recipe, "", "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -327,7 +335,7 @@ func TestResolveDropout(t *testing.T) {
 func TestCheckModel(t *testing.T) {
 	load := func(recipe, model string) Config {
 		t.Helper()
-		c, err := LoadConfig(recipe, "")
+		c, err := LoadConfig(recipe, "", "")
 		if err != nil {
 			t.Fatal(err)
 		}

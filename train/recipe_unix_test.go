@@ -19,7 +19,7 @@ func TestLoadConfigFromPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Close()
-	c, err := LoadConfig("", fmt.Sprintf("/dev/fd/%d", r.Fd()))
+	c, err := LoadConfig("", fmt.Sprintf("/dev/fd/%d", r.Fd()), "")
 	if err != nil || c.Recipe != "fast" || c.Epochs != 17 || c.Model != "nin-bn" {
 		t.Errorf("recipe %s, %d epochs of %s, error %v; want fast, 17 epochs of nin-bn", c.Recipe, c.Epochs, c.Model, err)
 	}

@@ -83,8 +83,10 @@ func main() {
 	var c cli
 	parser, err := kong.New(&c, kong.Name("ninvk"), kong.UsageOnError(),
 		kong.Description("Image classifiers trained on any GPU."),
-		kong.Vars{"models": strings.Join(models.Names(), ", "), "sets": sets(),
-			"fraction": fmt.Sprint(dataset.DefaultValidation)}, kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		kong.Vars{
+			"models": strings.Join(models.Names(), ", "), "recipes": strings.Join(train.Recipes(), ", "), "sets": sets(),
+			"fraction": fmt.Sprint(dataset.DefaultValidation),
+		}, kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		panic(err) // the declarations above contradict each other
 	}
