@@ -5,12 +5,16 @@ import (
 	"image/color"
 	"math"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"ninvk/dataset"
+	"ninvk/dataset/folder"
 	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/picture"
@@ -96,8 +100,27 @@ func TestGreyNetworks(t *testing.T) {
 	}
 }
 
+// photoData is the test split of a folder with a photo, lossless, of each of two classes.
+func photoData(t *testing.T, img image.Image, o dataset.Options) dataset.Split {
+	t.Helper()
+	dir := t.TempDir()
+	for _, sub := range []string{"train/a", "train/b", "test/a", "test/b"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := picture.WritePNG(filepath.Join(dir, sub, "photo.png"), img); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := folder.Format.Open(dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data.Test
+}
+
 // What is written tells channels and fit, and classification goes by it: what the network is given are the bytes that
-// the fit makes, grey as PIL's L, normalised.
+// training on a folder of photos evaluates by, grey as PIL's L, normalised.
 func TestClassifierGoesByTheFile(t *testing.T) {
 	img := image.NewRGBA(image.Rect(0, 0, 50, 37))
 	r := rand.New(rand.NewPCG(1, 2))
@@ -122,8 +145,10 @@ func TestClassifierGoesByTheFile(t *testing.T) {
 		if diff := cmp.Diff(about, n.Metadata); diff != "" || n.Assumed() != "" {
 			t.Errorf("written and read (-want +got):\n%s%s", diff, n.Assumed())
 		}
-		want := make([]byte, c.channels*32*32)
-		c.fit.Planes(img, 32, c.channels, want)
+		want := make([]byte, c.channels*32*32) // of the folder's data set, as training and evaluation take it
+		if err := photoData(t, img, dataset.Options{Size: 32, Fit: dataset.Fit(c.fit), Channels: c.channels}).Read(0, want); err != nil {
+			t.Fatal(err)
+		}
 		classifier := classifier(t, n, models.Options{Batch: 2, Keep: "input"})
 		got, err := classifier.Activations([]image.Image{img})
 		if err != nil {

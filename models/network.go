@@ -285,16 +285,18 @@ func (n *Network) OtherNames(names []string, data string) string {
 	return ""
 }
 
-// Assumed says in a sentence what was assumed of the network because nobody told it; "" where all was told.
-func (n *Network) Assumed() string {
+// Assumed says in a sentence what was assumed of the network because nobody told it; "" where all was told. Nothing is
+// said of keys that don't matter.
+func (n *Network) Assumed(except ...string) string {
+	assumed := func(key string) bool { return !n.Told(key) && !slices.Contains(except, key) }
 	var what, flags []string
-	if !n.Told(MeanKey) {
+	if assumed(MeanKey) {
 		what, flags = append(what, "mean "+Values(n.Mean)), append(flags, "--mean")
 	}
-	if !n.Told(StdKey) {
+	if assumed(StdKey) {
 		what, flags = append(what, "deviation "+Values(n.Std)), append(flags, "--std")
 	}
-	if !n.Told(ClassesKey) {
+	if assumed(ClassesKey) {
 		names := strings.Join(n.Classes[:min(len(n.Classes), 3)], ", ")
 		if len(n.Classes) > 3 {
 			names += ", …"
@@ -302,7 +304,7 @@ func (n *Network) Assumed() string {
 		what = append(what, fmt.Sprintf("%d classes named %s", len(n.Classes), names))
 		flags = append(flags, "--classes")
 	}
-	if !n.Told(SizeKey) {
+	if assumed(SizeKey) {
 		what = append(what, fmt.Sprintf("input of %d×%[1]d pixels", n.Size))
 	}
 	if len(what) == 0 {
@@ -316,9 +318,9 @@ func (n *Network) Assumed() string {
 }
 
 // Notes are what a reader of the weights should know, a sentence each: what was done to find them, and what was
-// assumed.
-func (n *Network) Notes() []string {
-	return slices.DeleteFunc([]string{n.Found(), n.Assumed()}, func(s string) bool { return s == "" })
+// assumed, see Assumed.
+func (n *Network) Notes(except ...string) []string {
+	return slices.DeleteFunc([]string{n.Found(), n.Assumed(except...)}, func(s string) bool { return s == "" })
 }
 
 // Found says in a sentence what was done to find the weights in their file; "" where that was nothing.

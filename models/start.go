@@ -1,6 +1,7 @@
 package models
 
 import (
+	"fmt"
 	"slices"
 
 	"ninvk/nn"
@@ -56,4 +57,13 @@ func (n *Network) HeadLayers() []string {
 		}
 	}
 	return names
+}
+
+// TakesChannels says why the images of a data set, of so many channels, are none for the network.
+func (n *Network) TakesChannels(channels int, data string) error {
+	if channels == n.Channels {
+		return nil
+	}
+	return &WeightsError{Path: n.Path, Problem: fmt.Sprintf("its network takes images of %s; those of the data set %s "+
+		"have %s: --channels %d makes them what it takes", kindOf(n.Channels), data, kindOf(channels), n.Channels)}
 }

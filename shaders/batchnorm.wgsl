@@ -151,8 +151,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
     let p = ((wid.x * 8u + lid.x / 16u) * q.each + u) * 16u + lid.x % 16u;
     if (p < q.pixels) {
       let i = wid.y * q.plane + p;
-      let v = {{if .ReLU}}select(dy[i], vec4<f32>(), (value(i) - mean) * scale + shift <= vec4<f32>()){{else}}dy[i]{{end}};
-      dy[i] = scale * v;
+{{- if .ReLU}}
+      let y = (value(i) - mean) * scale + shift;
+      dy[i] = scale * select(dy[i], vec4<f32>(), y <= vec4<f32>());
+{{- else}}
+      dy[i] = scale * dy[i];
+{{- end}}
     }
   }
 }

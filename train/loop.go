@@ -292,22 +292,19 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 func (l *loop) readInit(given models.Given, g *nn.Graph) (*models.Network, *models.Weights, error) {
 	given.Size = l.size
 	n, err := models.OpenNetwork(l.Config.Init, given)
-	bad := func(format string, a ...any) error {
-		return &models.WeightsError{Path: l.Config.Init, Problem: fmt.Sprintf(format, a...)}
-	}
 	if err != nil {
 		return nil, nil, err
 	}
-	if n.Channels != l.about.Channels {
-		return nil, nil, bad("its network takes images of %d channels, those of the data set %s have %d; --channels %d makes "+
-			"them what it takes", n.Channels, l.Data.Name, l.about.Channels, n.Channels)
+	if err := n.TakesChannels(l.about.Channels, l.Data.Name); err != nil {
+		return nil, nil, err
 	}
 	if !l.Config.NewHead {
 		err = n.NameClasses(l.Data.Classes)
 	}
 	if e := (*models.ClassesError)(nil); errors.As(err, &e) {
-		return nil, nil, bad("its network has %d classes, the data set %s has %d; --new-head makes its last layer (%s) anew "+
-			"for these and starts from the rest", e.Have, l.Data.Name, e.Given, strings.Join(n.HeadLayers(), ", "))
+		return nil, nil, &models.WeightsError{Path: l.Config.Init, Problem: fmt.Sprintf("its network has %d classes, the data "+
+			"set %s has %d; --new-head makes its last layer (%s) anew for these and starts from the rest", e.Have, l.Data.Name,
+			e.Given, strings.Join(n.HeadLayers(), ", "))}
 	}
 	if err != nil {
 		return nil, nil, err
@@ -315,7 +312,7 @@ func (l *loop) readInit(given models.Given, g *nn.Graph) (*models.Network, *mode
 	weights, anew := n.Start(g, l.Config.Seed, l.Config.NewHead)
 	notes := n.Notes()
 	if l.Config.NewHead {
-		notes = slices.DeleteFunc([]string{n.Found()}, func(s string) bool { return s == "" })
+		notes = n.Notes(models.ClassesKey)
 	} else if s := n.OtherNames(l.Data.Classes, l.Data.Name); s != "" {
 		notes = append(notes, s)
 	}
