@@ -91,8 +91,8 @@ type View struct {
 // Contrast is about grey, the mean grey level of the stored image (see Grey), which nothing else needs.
 //
 // All is drawn by (seed, epoch, index) alone, so it doesn't depend on the batch the image is in; colours are drawn from
-// numbers of their own. Where the square has out pixels and AugmentCrop is not asked for, all coefficients of the map are
-// whole numbers, and sampling is an exact copy.
+// numbers of their own. Where the square has out pixels and AugmentCrop is not asked for, all coefficients of the map
+// are whole numbers, and sampling is an exact copy.
 func Transform(seed uint64, epoch int, index uint32, a Augment, f Fit, in Shape, out int, grey float32) View {
 	var flip bool
 	var dx, dy int

@@ -330,7 +330,8 @@ func TestTransformColours(t *testing.T) {
 	var low, high float32 = 2, 0
 	for i := range uint32(500) {
 		both := Transform(5, 3, i, flipCrop|AugmentColor, Crop, square, 32, 100)
-		plain, alone := Transform(5, 3, i, flipCrop, Crop, square, 32, 0), Transform(5, 3, i, AugmentColor, Crop, square, 32, 100)
+		plain := Transform(5, 3, i, flipCrop, Crop, square, 32, 0)
+		alone := Transform(5, 3, i, AugmentColor, Crop, square, 32, 100)
 		if both.Map != plain.Map || both.Colour != alone.Colour || plain.Colour != Colours(1, 1, 1, 0) ||
 			alone.Map != mgl32.Ident3() {
 			t.Fatalf("image %d: %v; %v; %v", i, both, plain, alone)

@@ -7,9 +7,9 @@ import (
 )
 
 // Colours is the colour matrix (see View) of an image whose mean grey level is grey, with brightness, contrast and
-// saturation multiplied, in this order. Each alone, with the others 1, is what Pillow's ImageEnhance makes of the image;
-// together they differ where values leave 0…255 on the way, which a matrix does not see. Of a grey image saturation
-// changes nothing.
+// saturation multiplied, in this order. Each alone, with the others 1, is what Pillow's ImageEnhance makes of the
+// image; together they differ where values leave 0…255 on the way, which a matrix does not see. Of a grey image
+// saturation changes nothing.
 func Colours(brightness, contrast, saturation float64, grey float32) mgl32.Mat3x4 {
 	scale := brightness * contrast
 	about := (1 - contrast) * math.Floor(brightness*float64(grey)+0.5) // Pillow's mean is a whole number

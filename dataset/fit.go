@@ -17,8 +17,8 @@ const (
 // Fits are the ways that training knows, in the order of a help text.
 var Fits = []Fit{Crop, Stretch, Pad}
 
-// RoomToCrop is the size that photos are kept at where parts of them become images of size pixels a side: the proportion
-// is that of 256 to 224, in which photos are usually kept for networks of 224.
+// RoomToCrop is the size that photos are kept at where parts of them become images of size pixels a side: the
+// proportion is that of 256 to 224, in which photos are usually kept for networks of 224.
 func RoomToCrop(size int) int { return (size*256 + 112) / 224 }
 
 // window is the part of an image that becomes the square, in pixels; beyond the image it is black.

@@ -67,7 +67,8 @@ func (r *Reader) work() {
 // before.
 func (r *Reader) Start(order []uint32, n int) {
 	r.end()
-	p := &pass{make(chan *block, len(r.blocks)), make(chan *block, len(r.blocks)), make(chan struct{}), make(chan struct{})}
+	p := &pass{make(chan *block, len(r.blocks)), make(chan *block, len(r.blocks)), make(chan struct{}),
+		make(chan struct{})}
 	for _, b := range r.blocks {
 		p.free <- b
 	}

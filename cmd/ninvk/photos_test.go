@@ -122,6 +122,20 @@ func TestPhotosToPredictions(t *testing.T) {
 		t.Errorf("predicted (-want +got):\n%s\n%s", diff, said)
 	}
 
+	// A packed set gives the same weights to the bit, also where its images are read while steps run.
+	do("data", "pack", "photos", "--size", "16", "--val-fraction", "0.2", "--out", "photos.safetensors")
+	var trained []string
+	for i, flags := range [][]string{{"--data", "photos", "--val-fraction", "0.2"}, {"--data", "photos.safetensors"},
+		{"--data", "photos.safetensors", "--stream", "always"}} {
+		out := fmt.Sprint("few-", i)
+		do(append([]string{"train", "--model", "lenet5", "--resize", "16", "--batch", "16", "--max-steps", "8", "--augment",
+			"flip,color", "--eval-train", "16", "--out", out}, flags...)...)
+		trained = append(trained, fileText(filepath.Join(dir, out, "model.safetensors")))
+	}
+	if trained[0] == "" || trained[1] != trained[0] || trained[2] != trained[0] {
+		t.Error("the weights from a folder, a packed set and a streamed one differ")
+	}
+
 	do("export", "--weights", weights, "--format", "onnx", "--out", "photos.onnx")
 	model, err := os.ReadFile(filepath.Join(dir, "photos.onnx"))
 	if err != nil {

@@ -133,7 +133,8 @@ func (s *files) name(d *dataset.Set, sum string) error {
 			"images can name them, one a line", n-1, classesFile))
 	case len(names) < n:
 		return &dataset.FileError{Path: from, Offset: -1,
-			Problem: fmt.Sprintf("it names %d classes, but the largest label is %d", len(names), n-1), Hint: "a name for each label from 0 on is expected"}
+			Problem: fmt.Sprintf("it names %d classes, but the largest label is %d", len(names), n-1),
+			Hint:    "a name for each label from 0 on is expected"}
 	default:
 		d.Named = true
 	}
