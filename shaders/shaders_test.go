@@ -16,9 +16,9 @@ func specialisations() map[string][]string {
 	s := map[string][]string{}
 	add := func(name string, data any) { s[name] = append(s[name], shaders.Source(name, data)) }
 	for _, name := range []string{
-		"augment", "average", "bias", "linear_bias", "linear_flatten", "conv_grad_naive", "conv_grad_straight_sum",
+		"average", "bias", "linear_bias", "linear_flatten", "conv_grad_naive", "conv_grad_straight_sum",
 		"conv_grad_sum", "conv_naive",
-		"conv_tiled_weights", "dropout", "loss", "metrics", "pairs", "sgd", "sums", "unfold",
+		"conv_tiled_weights", "dropout", "metrics", "pairs", "sgd", "sums", "unfold",
 	} {
 		add(name, nil)
 	}
@@ -28,7 +28,11 @@ func specialisations() map[string][]string {
 	for _, mode := range []string{"part", "sum", "scale"} {
 		add("gradnorm", map[string]any{"Mode": mode})
 	}
+	for _, channels := range [][]string{{"x"}, {"x", "y", "z"}, {"x", "y", "z", "w"}} {
+		add("augment", map[string]any{"Channels": channels})
+	}
 	for _, yes := range []bool{false, true} {
+		add("loss", map[string]any{"Weighted": yes})
 		add("relu", map[string]any{"Grad": yes})
 		add("add", map[string]any{"Two": yes, "ReLU": yes})
 		add("add", map[string]any{"Two": yes, "ReLU": !yes})
@@ -40,8 +44,9 @@ func specialisations() map[string][]string {
 		add("avgpool", map[string]any{"Grad": yes, "Places": false})
 		add("maxpool", map[string]any{"Grad": yes, "Places": true, "AfterReLU": false})
 		add("maxpool", map[string]any{"Grad": yes, "Places": true, "AfterReLU": true})
-		for _, mode := range []string{"statistics", "running", "apply", "grad-sums", "grad-apply"} {
-			add("batchnorm", map[string]any{"Mode": mode, "ReLU": yes, "Fetched": yes && strings.HasSuffix(mode, "apply")})
+		for _, mode := range []string{"statistics", "running", "apply", "grad-sums", "grad-running", "grad-apply"} {
+			add("batchnorm", map[string]any{"Mode": mode, "ReLU": yes, "Fetched": yes &&
+				(strings.HasSuffix(mode, "apply") || mode == "grad-running")})
 		}
 		for _, mode := range []string{"sum", "moments", "grad"} {
 			add("reduce", map[string]any{"Mode": mode, "ReLU": yes, "Fetched": yes && (mode == "moments" || mode == "grad")})
