@@ -2,7 +2,7 @@
 # Makes a machine ready to build, run and test ninvk: Go, a C compiler (for cgo), a Vulkan loader and a Vulkan driver.
 # On Debian and Ubuntu it installs what is missing, says what that is, and asks nothing; elsewhere it says what is
 # needed. Where nothing is missing it prints one line and changes nothing. With the word full: for make test-full, which
-# has a browser open train's page, OpenCV read exported models and torchvision save weights.
+# has a browser open train's page, OpenCV read exported models, torchvision save weights, and trains on Fashion-MNIST.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 shopt -s nullglob
@@ -69,9 +69,13 @@ if [ "${1:-}" = full ] && ! /usr/bin/python3 -c 'import torchvision' 2>/dev/null
 	packages+=(python3-torchvision)
 fi
 
+if [ "${1:-}" = full ] && [ ! -d /usr/share/datasets/fashion-mnist ]; then
+	packages+=(dataset-fashion-mnist)
+fi
+
 if [ ${#packages[@]} -eq 0 ]; then
 	echo "setup: $(go env GOVERSION), a C compiler, the Vulkan loader and a Vulkan" \
-		"driver${1:+, a browser, OpenCV, torchvision} are here; nothing to install"
+		"driver${1:+, a browser, OpenCV, torchvision, Fashion-MNIST} are here; nothing to install"
 	exit 0
 fi
 if ! command -v apt-get >/dev/null; then
