@@ -442,7 +442,7 @@ func readmeCommands(text string) []string {
 	return out
 }
 
-// TestReadmeCommands asks the program's help whether the commands and flags in the README and docs/models.md
+// TestReadmeCommands asks the program's help whether the commands and flags in the README and of docs that show many
 // are there.
 func TestReadmeCommands(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "ninvk")
@@ -464,7 +464,9 @@ func TestReadmeCommands(t *testing.T) {
 	if len(lines) < 6 {
 		t.Fatalf("the README has only %d command lines: %q", len(lines), lines)
 	}
-	lines = append(lines, readmeCommands(string(read(t, "docs/models.md")))...)
+	for _, page := range []string{"docs/models.md", "docs/your-images.md"} {
+		lines = append(lines, readmeCommands(string(read(t, page)))...)
+	}
 	for _, l := range lines {
 		words := strings.Fields(strings.NewReplacer("[", "", "]", "").Replace(l))
 		command := words[0]

@@ -33,7 +33,7 @@ func TestFeedsGiveTheSame(t *testing.T) {
 		return func(c *Config) {
 			size := 16
 			c.Model, c.Resize, c.Stream = "lenet5", &size, stream
-			c.Batch, c.Epochs, c.EvalEvery, c.EvalTrain, c.Augment = 64, 2, 1, 100, "flip-crop,color"
+			c.Batch, c.Epochs, c.EvalEvery, c.EvalTrain, c.Augment = 100, 2, 2, 100, "flip-crop,color"
 			c.Sizes, c.EMA, c.Dropout = "", 0, floatPtr(OwnDropout)
 		}
 	}
@@ -63,7 +63,7 @@ func TestFeedsGiveTheSame(t *testing.T) {
 			t.Errorf("%s (-resident +so):\n%s", c.name, diff)
 		}
 	}
-	ctx, report := stopAt(13)
+	ctx, report := stopAt(8)
 	s, err := runJob(t, ctx, slowly(100*time.Microsecond), report, settings(StreamAlways))
 	if err != nil || !s.Interrupted {
 		t.Fatalf("interrupted: %v, %v", s.Interrupted, err)

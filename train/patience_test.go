@@ -70,13 +70,14 @@ func TestPatienceAndPlateau(t *testing.T) {
 	data := many(t, 12, 20, 24)
 	recipe := func(c *Config) {
 		resumeRecipe(c)
-		c.Batch, c.Epochs, c.EvalEvery, c.LR, c.Schedule, c.Patience = 10, 40, 1, 0.2, "plateau:0.5:1", 5
+		c.Model, c.Resize, c.Sizes = "lenet5", intPtr(16), ""
+		c.Batch, c.Epochs, c.EvalEvery, c.LR, c.Schedule, c.Patience = 10, 40, 1, 0.2, "plateau:0.5:1", 3
 	}
 	whole, err := runJob(t, context.Background(), data, silent{}, recipe)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if whole.Stall == nil || whole.Stall.Evaluations != 5 || whole.Steps >= 80 {
+	if whole.Stall == nil || whole.Stall.Evaluations != 3 || whole.Steps >= 80 {
 		t.Fatalf("the run ended after step %d, stall %v", whole.Steps, whole.Stall)
 	}
 	m, err := ReadMetrics(filepath.Join(whole.Dir, MetricsFile))
