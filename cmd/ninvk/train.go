@@ -55,10 +55,10 @@ type trainCommand struct {
 	Channels    *int     `help:"Channels of the images: 1 (grey) or 3; 0 for the data's own."`
 	Labels      *string  `help:"Of data with two sets of labels, as CIFAR-100: fine or coarse." placeholder:"fine|coarse"`
 	ValFraction *float64 `help:"Share of the images that become the test split, of data that have none (default 0.1)."`
-	SkipBroken  *bool    `help:"Leave out images that can't be read, and list them in the run folder." negatable:""`
+	SkipBroken  *bool    `help:"Leave out images that can't be read, and list them in the run folder."`
 	Stream      *string  `help:"Read images while training, rather than keep all in memory: auto (where they are many), always or never; results are the same." placeholder:"auto|always|never"`
 
-	NewHead      *bool   `help:"With --init of weights for other classes: make the layers anew whose shape depends on the number of classes." negatable:""`
+	NewHead      *bool   `help:"With --init of weights for other classes: make the layers anew whose shape depends on the number of classes."`
 	Freeze       *string `help:"Parameters that stay as they are, by patterns of their names." placeholder:"PATTERN,…"`
 	LRScale      *string `name:"lr-scale" help:"Factors of the learning rate of parameters, by patterns of their names, as layer1.*=0.1." placeholder:"PATTERN=FACTOR,…"`
 	ClassWeights *string `help:"balanced: an image of a rare class counts for more, so that all classes count the same." placeholder:"none|balanced"`
