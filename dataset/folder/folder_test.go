@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ninvk/dataset"
+	"ninvk/picture"
 )
 
 // TestMain keeps what these tests find out about their files out of the user's cache.
@@ -490,10 +491,36 @@ func BenchmarkRead(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	dst := make([]byte, s.Train.Shape.Bytes())
-	for b.Loop() {
-		if err := s.Train.Read(0, dst); err != nil {
-			b.Fatal(err)
-		}
+	// What decoders give on all cores, with and without the fitting, and what a reader of batches does.
+	one := files["0/0.jpg"]
+	for name, work := range map[string]func(image.Image){
+		"decode": func(image.Image) {},
+		"decode and fit": func(img image.Image) {
+			picture.FitCrop.Planes(img, 224, 3, make([]byte, s.Train.Shape.Bytes()))
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.RunParallel(func(p *testing.PB) {
+				for p.Next() {
+					img, err := picture.DecodeBytes(one)
+					if err != nil {
+						b.Error(err)
+						return
+					}
+					work(img)
+				}
+			})
+		})
 	}
+	b.Run("read", func(b *testing.B) {
+		const batch = 8
+		r := dataset.NewReader(s.Train, batch)
+		defer r.Close()
+		r.Start(make([]uint32, (b.N+batch-1)/batch*batch), batch)
+		for range (b.N + batch - 1) / batch {
+			if _, err := r.Next(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }
