@@ -28,6 +28,9 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 [ $# -eq 1 ] || fail "one argument is needed: the folder for the results"
 mkdir -p "$1" || fail "the folder $1 can't be made"
 out=$(cd "$1" && pwd)
+if [ -d "${DATA:-}" ]; then
+	DATA=$(cd "$DATA" && pwd) # another folder is gone to
+fi
 total=${TOTAL:-540}
 parts=" ${PARTS:-adapters check tests tune bench peers train} "
 train=${TRAIN:---model nin-bn --recipe full --epochs EPOCHS}
