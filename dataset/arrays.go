@@ -3,7 +3,8 @@ package dataset
 import (
 	"crypto/sha256"
 	"fmt"
-	"math"
+
+	"ninvk/picture"
 )
 
 // Arrays finishes a set whose images are stored as values of one size: it divides the training split where the test
@@ -47,18 +48,8 @@ func (d *Set) divide(fraction float64) error {
 			Hint: "more images that differ are needed, or another share by --val-fraction"}
 	}
 	d.Train, d.Test = all.Some(train), all.Some(test)
-	d.Notes = append(d.Notes, fmt.Sprintf("there is no test split: %s of %s, %g %% of each class chosen by the "+
-		"images' contents, are tested with and not trained on (--val-fraction)", Counted(len(test), "image"),
-		Counted(all.Len(), "image"), math.Round(1000*fraction)/10))
+	d.Notes = append(d.Notes, Divided(len(test), all.Len(), fraction))
 	return nil
-}
-
-// Counted is a number of things in words: "1 image", "2 images".
-func Counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // Some are those images of a split whose places are listed.
@@ -116,8 +107,7 @@ func (r recoloured) Read(i int, dst []byte) error {
 	}
 	plane := r.stored / 3
 	for p := range plane {
-		red, green, blue := uint32(stored[p]), uint32(stored[plane+p]), uint32(stored[2*plane+p])
-		dst[p] = byte((red*19595 + green*38470 + blue*7471 + 1<<15) >> 16)
+		dst[p] = picture.L(stored[p], stored[plane+p], stored[2*plane+p])
 	}
 	return nil
 }

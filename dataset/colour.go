@@ -4,6 +4,8 @@ import (
 	"math"
 
 	"github.com/go-gl/mathgl/mgl32"
+
+	"ninvk/picture"
 )
 
 // Colours is the colour matrix (see View) of an image whose mean grey level is grey, with brightness, contrast and
@@ -43,7 +45,7 @@ func Grey(s Shape, pixels []byte) float32 {
 	}
 	red, green, blue := pixels[:n], pixels[n:2*n], pixels[2*n:3*n]
 	for i := range n {
-		sum += (19595*int(red[i]) + 38470*int(green[i]) + 7471*int(blue[i]) + 1<<15) >> 16
+		sum += int(picture.L(red[i], green[i], blue[i]))
 	}
 	return float32(float64(sum) / float64(n))
 }

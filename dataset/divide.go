@@ -3,6 +3,7 @@ package dataset
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"math"
 	"slices"
 )
@@ -63,4 +64,10 @@ func Divide(labels []uint16, classes int, hash func(i int) [32]byte, fraction fl
 		}
 	}
 	return train, test
+}
+
+// Divided says how data without a split were divided.
+func Divided(test, all int, fraction float64) string {
+	return fmt.Sprintf("the data have no split of their own: %d of %s, chosen by their contents, are the test split "+
+		"(--val-fraction %g)", test, Counted(all, "image"), fraction)
 }

@@ -24,11 +24,11 @@ func TestInput(t *testing.T) {
 	}{
 		{"nin-bn", 0, 32, picture.Square(img, 32)},
 		{"nin", 48, 48, picture.Square(img, 48)},
-		{"nin-imagenet", 0, 224, picture.Crop(img, 256, 224)},
-		{"nin-imagenet", 70, 70, picture.Crop(img, 80, 70)},
+		{"nin-imagenet", 0, 224, picture.FitImageNet.RGBA(img, 224)},
+		{"nin-imagenet", 70, 70, picture.FitImageNet.RGBA(img, 70)},
 		{"lenet5", 0, 32, picture.Square(img, 32)},
 		{"resnet20", 64, 64, picture.Square(img, 64)},
-		{"googlenet", 112, 112, picture.Crop(img, 128, 112)},
+		{"googlenet", 112, 112, picture.FitImageNet.RGBA(img, 112)},
 	} {
 		m, err := find(c.model)
 		if err != nil {

@@ -39,7 +39,7 @@ func TestCrop(t *testing.T) {
 			}
 		}
 		for _, img := range []image.Image{part, moved} {
-			got := Crop(img, shorter, size)
+			got := middleOf(img, shorter, size)
 			if got.Bounds() != want.Bounds() {
 				t.Fatalf("%s: %v, want %v", f.Name(), got.Bounds(), want.Bounds())
 			}
@@ -56,14 +56,20 @@ func TestCrop(t *testing.T) {
 
 // What is transparent lies on white, and a line of pixels is an image too.
 func TestCropOdd(t *testing.T) {
-	if got := Crop(image.NewNRGBA(image.Rect(0, 0, 5, 4)), 8, 7).At(3, 3); got != (color.RGBA{255, 255, 255, 255}) {
+	if got := middleOf(image.NewNRGBA(image.Rect(0, 0, 5, 4)), 8, 7).At(3, 3); got != (color.RGBA{255, 255, 255, 255}) {
 		t.Errorf("a transparent image is %v", got)
 	}
 	line := image.NewGray(image.Rect(0, 0, 1, 100_000))
 	for i := range line.Pix {
 		line.Pix[i] = 77
 	}
-	if got := Crop(line, 256, 224).At(223, 223); got != (color.RGBA{77, 77, 77, 255}) {
+	if got := middleOf(line, 256, 224).At(223, 223); got != (color.RGBA{77, 77, 77, 255}) {
 		t.Errorf("a line is %v", got)
 	}
+}
+
+// middleOf is the middle of an image, see middle.
+func middleOf(img image.Image, shorter, size int) *image.RGBA {
+	b := img.Bounds()
+	return middle(b.Dx(), b.Dy(), shorter, size).rgba(img, size)
 }

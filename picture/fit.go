@@ -62,15 +62,8 @@ func (v view) rgba(img image.Image, size int) *image.RGBA {
 // Square is the largest square in an image's middle at size×size pixels.
 func Square(img image.Image, size int) *image.RGBA { return FitCrop.RGBA(img, size) }
 
-// Crop resizes an image so that its shorter side has shorter pixels, and cuts size×size pixels out of its middle, as
-// torchvision's Resize and CenterCrop do it with PIL's images, to the bit. Transparent parts lie on white. The size is
-// at most the shorter side.
-func Crop(img image.Image, shorter, size int) *image.RGBA {
-	b := img.Bounds()
-	return middle(b.Dx(), b.Dy(), shorter, size).rgba(img, size)
-}
-
-// middle is the view of Crop.
+// middle is the view of an image whose shorter side is brought to shorter pixels, and out of whose middle size×size are
+// cut, as torchvision's Resize and CenterCrop do it with PIL's images, to the bit. The size is at most the shorter side.
 func middle(width, height, shorter, size int) view {
 	w, h := shorter, shorter
 	if width < height {

@@ -127,7 +127,7 @@ func (s *scratch) read(img image.Image, y, channels int) []uint8 {
 	if channels == 1 {
 		for x := range b.Dx() {
 			p := line.Pix[4*x:][:3]
-			line.Pix[x] = grey(p[0], p[1], p[2])
+			line.Pix[x] = L(p[0], p[1], p[2])
 		}
 		return line.Pix[:b.Dx()]
 	}
@@ -143,8 +143,8 @@ func opaque(img image.Image) bool {
 	return false
 }
 
-// grey is how PIL makes its L of a colour.
-func grey(r, g, b uint8) uint8 {
+// L is the grey that PIL makes of a colour (its mode L).
+func L(r, g, b uint8) uint8 {
 	return uint8((uint32(r)*19595 + uint32(g)*38470 + uint32(b)*7471 + 0x8000) >> 16)
 }
 

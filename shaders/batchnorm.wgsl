@@ -11,6 +11,16 @@ Mode "grad-running": in place on dy, dx = scale·dy, which is what the running s
 The slope of ReLU's negative half comes at run time, although it is 0: else drivers make one maximum of comparison and
 choice, which hides NaN. x is bound as a buffer or, Fetched, lies in a texture: see reduce.wgsl. The bound of the loops
 over pixels comes at run time, so that no compiler unrolls them, and they run along memory: see reduce.wgsl. */ -}}
+{{define "main of a group"}}@compute @workgroup_size(128)
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
+  let g = 4u * (q.group0 + wid.y);
+  let mean = norm[g];
+  let scale = norm[g + 2u];
+  let shift = norm[g + 3u];{{end -}}
+{{define "each value"}}for (var u = 0u; u < q.each; u = u + 1u) {
+    let p = ((wid.x * 8u + lid.x / 16u) * q.each + u) * 16u + lid.x % 16u;
+    if (p < q.pixels) {
+      let i = wid.y * q.plane + p;{{end -}}
 {{define "sums of runs"}}var a = vec4<f32>();
   var b = vec4<f32>();
   for (var i0 = 0u; i0 < q.runs; i0 = i0 + 8u) { // in short chains: the error grows with their length
@@ -97,16 +107,8 @@ fn value(i: u32) -> vec4<f32> { return y[i]; }
 {{- template "value of x" .}}
 {{- end}}
 
-@compute @workgroup_size(128)
-fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
-  let g = 4u * (q.group0 + wid.y);
-  let mean = norm[g];
-  let scale = norm[g + 2u];
-  let shift = norm[g + 3u];
-  for (var u = 0u; u < q.each; u = u + 1u) {
-    let p = ((wid.x * 8u + lid.x / 16u) * q.each + u) * 16u + lid.x % 16u;
-    if (p < q.pixels) {
-      let i = wid.y * q.plane + p;
+{{template "main of a group"}}
+  {{template "each value"}}
       let v = (value(i) - mean) * scale + shift;
       y[i] = {{if .ReLU}}select(v, v * q.slope, v < vec4<f32>()){{else}}v{{end}};
     }
@@ -141,16 +143,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 {{- template "value of x" .}}
 {{- end}}
 
-@compute @workgroup_size(128)
-fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
-  let g = 4u * (q.group0 + wid.y);
-  let mean = norm[g];
-  let scale = norm[g + 2u];
-  let shift = norm[g + 3u];
-  for (var u = 0u; u < q.each; u = u + 1u) {
-    let p = ((wid.x * 8u + lid.x / 16u) * q.each + u) * 16u + lid.x % 16u;
-    if (p < q.pixels) {
-      let i = wid.y * q.plane + p;
+{{template "main of a group"}}
+  {{template "each value"}}
 {{- if .ReLU}}
       let y = (value(i) - mean) * scale + shift;
       dy[i] = scale * select(dy[i], vec4<f32>(), y <= vec4<f32>());
@@ -167,19 +161,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 @group(0) @binding(4) var<storage, read_write> dy: array<vec4<f32>>;
 {{- template "value of x" .}}
 
-@compute @workgroup_size(128)
-fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
-  let g = q.group0 + wid.y;
-  let mean = norm[4u * g];
-  let inv = norm[4u * g + 1u];
-  let scale = norm[4u * g + 2u];
-  let shift = norm[4u * g + 3u];
-  let a = norm2[2u * g];
-  let b = norm2[2u * g + 1u];
-  for (var u = 0u; u < q.each; u = u + 1u) {
-    let p = ((wid.x * 8u + lid.x / 16u) * q.each + u) * 16u + lid.x % 16u;
-    if (p < q.pixels) {
-      let i = wid.y * q.plane + p;
+{{template "main of a group"}}
+  let inv = norm[g + 1u];
+  let a = norm2[g / 2u];
+  let b = norm2[g / 2u + 1u];
+  {{template "each value"}}
       let d = value(i) - mean;
       let v = {{if .ReLU}}select(dy[i], vec4<f32>(), d * scale + shift <= vec4<f32>()){{else}}dy[i]{{end}};
       dy[i] = scale * (v - a - (d * inv) * b);

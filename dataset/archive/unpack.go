@@ -124,18 +124,9 @@ func unpacked(name string, progress func(string, int, int)) (dir string, notes [
 	}
 	notes = []string{fmt.Sprintf("unpacked into %s (%d MB)", dir, bytes/1e6)}
 	if n := len(u.passed); n > 0 {
-		notes = append(notes, fmt.Sprintf("entries passed over in unpacking, %d: %s", n, some(u.passed)))
+		notes = append(notes, fmt.Sprintf("entries passed over in unpacking, %d: %s", n, dataset.FirstOf(u.passed, 5)))
 	}
 	return dir, notes, nil
-}
-
-// some are the first of a list.
-func some(list []string) string {
-	const most = 5
-	if len(list) > most {
-		return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
-	}
-	return strings.Join(list, ", ")
 }
 
 // whole says whether a folder has all that was unpacked into it.

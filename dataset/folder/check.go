@@ -140,7 +140,7 @@ func (c *collection) check(o dataset.Options) [][]facts {
 			keep(rows)
 		}
 		if o.Progress != nil {
-			o.Progress(fmt.Sprintf("checking %s", count(total, "file")), done, total)
+			o.Progress(fmt.Sprintf("checking %s", dataset.Counted(total, "file")), done, total)
 		}
 	}
 	if looked > 0 { // now without files that are gone

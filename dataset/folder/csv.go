@@ -167,12 +167,12 @@ func parseTable(r io.Reader) (table, error) {
 		if width == 0 {
 			if width = len(fields); width != 2 && width != 3 {
 				return table{}, &lineError{line, fmt.Sprintf("it has %s; without a heading two or three are expected",
-					count(width, "field"))}
+					dataset.Counted(width, "field"))}
 			}
 			t.split = width == 3
 		}
 		if len(fields) != width {
-			return table{}, &lineError{line, fmt.Sprintf("it has %s, the lines before %d", count(len(fields), "field"), width)}
+			return table{}, &lineError{line, fmt.Sprintf("it has %s, the lines before %d", dataset.Counted(len(fields), "field"), width)}
 		}
 		for _, f := range fields {
 			if !utf8.ValidString(f) {
@@ -337,7 +337,7 @@ func collectTable(name string) (*collection, error) {
 			c.parts = append(c.parts, *p)
 		default:
 			c.notes = append(c.notes, fmt.Sprintf("%s is evaluated on, %s (%s) is left alone", c.parts[1].name, split,
-				count(len(p.items), "image")))
+				dataset.Counted(len(p.items), "image")))
 		}
 	}
 	return c, nil

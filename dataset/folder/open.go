@@ -15,8 +15,11 @@ import (
 	"ninvk/dataset"
 )
 
-// mostNamed is the number of files that a message names.
-const mostNamed = 20
+// mostNamed is the number of files that a message names, a line each, and mostShown that of a list in one line.
+const (
+	mostNamed = 20
+	mostShown = 3
+)
 
 // open makes a set of what is listed: every file is looked at, and what is no image is left out.
 func (c *collection) open(name string, o dataset.Options) (*dataset.Set, error) {
@@ -46,13 +49,13 @@ func (c *collection) open(name string, o dataset.Options) (*dataset.Set, error) 
 		if !o.SkipBroken {
 			them := map[bool]string{true: "it", false: "them"}[n == 1]
 			return nil, &dataset.FileError{Path: name, Offset: -1, Problem: fmt.Sprintf("%s can't be read; mend or remove %s, "+
-				"or leave %[2]s out by --skip-broken:\n%[3]s", count(n, "image"), them, named(set.Broken))}
+				"or leave %[2]s out by --skip-broken:\n%[3]s", dataset.Counted(n, "image"), them, named(set.Broken))}
 		}
 		set.Notes = append(set.Notes, fmt.Sprintf("%s left out, as %s can't be read: %s", are(n, "image"),
-			map[bool]string{true: "it", false: "they"}[n == 1], some(set.Broken)))
+			map[bool]string{true: "it", false: "they"}[n == 1], dataset.FirstOf(set.Broken, mostShown)))
 	}
 	if n := len(c.passed); n > 0 {
-		set.Notes = append(set.Notes, fmt.Sprintf("%s passed over: %s", are(n, "item"), some(c.passed)))
+		set.Notes = append(set.Notes, fmt.Sprintf("%s passed over: %s", are(n, "item"), dataset.FirstOf(c.passed, mostShown)))
 	}
 	if err := c.settle(set); err != nil {
 		return nil, err
@@ -61,8 +64,8 @@ func (c *collection) open(name string, o dataset.Options) (*dataset.Set, error) 
 		return nil, err
 	}
 	set.Channels = cmp.Or(o.Channels, channels)
-	set.Format = fmt.Sprintf("%s: %s, %s to train and %s to test with", c.format, count(len(set.Classes), "class"),
-		count(len(c.parts[0].items), "image"), fmt.Sprint(len(c.parts[1].items)))
+	set.Format = fmt.Sprintf("%s: %s, %s to train and %s to test with", c.format, dataset.Counted(len(set.Classes), "class"),
+		dataset.Counted(len(c.parts[0].items), "image"), fmt.Sprint(len(c.parts[1].items)))
 	sum := sha256.New()
 	sizes := []int{cmp.Or(o.TrainSize, o.Size), o.Size}
 	fmt.Fprintf(sum, "images %q %d %d %s\n", set.Classes, sizes, set.Channels, cmp.Or(o.Fit, dataset.Crop))
@@ -108,7 +111,7 @@ func (c *collection) settle(set *dataset.Set) error {
 		}
 	}
 	if n := len(empty); n > 0 {
-		set.Notes = append(set.Notes, fmt.Sprintf("%s without images and left out: %s", are(n, "class"), some(empty)))
+		set.Notes = append(set.Notes, fmt.Sprintf("%s without images and left out: %s", are(n, "class"), dataset.FirstOf(empty, mostShown)))
 	}
 	switch len(set.Classes) {
 	case 0:
@@ -157,8 +160,7 @@ func (c *collection) divide(set *dataset.Set, all *[][]facts, o dataset.Options)
 			c.parts, *all = append(c.parts, p), append(*all, f)
 		}
 		c.parts[0].name, c.parts[1].name = "the training split", "the test split"
-		set.Notes = append(set.Notes, fmt.Sprintf("the data have no split of their own: %d of %s, chosen by their "+
-			"contents, are the test split (--val-fraction %g)", len(test), count(len(items), "image"), fraction))
+		set.Notes = append(set.Notes, dataset.Divided(len(test), len(items), fraction))
 	} else if o.Validation != 0 && o.Validation != dataset.DefaultValidation {
 		set.Notes = append(set.Notes, "the data have a split of their own, so that --val-fraction does nothing")
 	}
@@ -183,11 +185,11 @@ func (c *collection) divide(set *dataset.Set, all *[][]facts, o dataset.Options)
 		case len(missing) == 0:
 		case k == 0:
 			return &dataset.FileError{Path: set.Name, Offset: -1, Problem: fmt.Sprintf("%s no images in %s, so that nothing "+
-				"can be learned of them: %s", have(len(missing), "class"), p.name, some(missing)),
+				"can be learned of them: %s", have(len(missing), "class"), p.name, dataset.FirstOf(missing, mostShown)),
 				Hint: "is a folder's name misspelt?"}
 		default:
 			set.Notes = append(set.Notes, fmt.Sprintf("%s no images in %s, and so no accuracy: %s",
-				have(len(missing), "class"), p.name, some(missing)))
+				have(len(missing), "class"), p.name, dataset.FirstOf(missing, mostShown)))
 		}
 	}
 	return nil
