@@ -68,6 +68,6 @@ func Divide(labels []uint16, classes int, hash func(i int) [32]byte, fraction fl
 
 // Divided says how data without a split were divided.
 func Divided(test, all int, fraction float64) string {
-	return fmt.Sprintf("the data have no split of their own: %d of %s, chosen by their contents, are the test split "+
-		"(--val-fraction %g)", test, Counted(all, "image"), fraction)
+	return fmt.Sprintf("the data have no split of their own: %d of %s, chosen by their contents, are the test split, "+
+		"%g %% of each class (--val-fraction)", test, Counted(all, "image"), math.Round(1000*fraction)/10)
 }

@@ -142,7 +142,7 @@ func TestBinaryUnnamed(t *testing.T) {
 	notes := strings.Join(d.Notes, "\n")
 	if d.Named || len(d.Classes) != 100 || d.Classes[99] != "worm" || d.Train.Len()+d.Test.Len() != 60 ||
 		d.Test.Len() == 0 || !strings.Contains(notes, "CIFAR's 100 are assumed") || !strings.Contains(notes,
-		"no test split") {
+		"no split of their own") {
 		t.Errorf("%d classes, %d and %d images, notes %s", len(d.Classes), d.Train.Len(), d.Test.Len(), notes)
 	}
 }

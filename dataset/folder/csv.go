@@ -172,7 +172,8 @@ func parseTable(r io.Reader) (table, error) {
 			t.split = width == 3
 		}
 		if len(fields) != width {
-			return table{}, &lineError{line, fmt.Sprintf("it has %s, the lines before %d", dataset.Counted(len(fields), "field"), width)}
+			return table{}, &lineError{line, fmt.Sprintf("it has %s, the lines before %d",
+				dataset.Counted(len(fields), "field"), width)}
 		}
 		for _, f := range fields {
 			if !utf8.ValidString(f) {

@@ -64,7 +64,8 @@ func (c *collection) open(name string, o dataset.Options) (*dataset.Set, error) 
 		return nil, err
 	}
 	set.Channels = cmp.Or(o.Channels, channels)
-	set.Format = fmt.Sprintf("%s: %s, %s to train and %s to test with", c.format, dataset.Counted(len(set.Classes), "class"),
+	set.Format = fmt.Sprintf("%s: %s, %s to train and %s to test with", c.format,
+		dataset.Counted(len(set.Classes), "class"),
 		dataset.Counted(len(c.parts[0].items), "image"), fmt.Sprint(len(c.parts[1].items)))
 	sum := sha256.New()
 	sizes := []int{cmp.Or(o.TrainSize, o.Size), o.Size}
@@ -111,7 +112,8 @@ func (c *collection) settle(set *dataset.Set) error {
 		}
 	}
 	if n := len(empty); n > 0 {
-		set.Notes = append(set.Notes, fmt.Sprintf("%s without images and left out: %s", are(n, "class"), dataset.FirstOf(empty, mostShown)))
+		set.Notes = append(set.Notes, fmt.Sprintf("%s without images and left out: %s", are(n, "class"),
+			dataset.FirstOf(empty, mostShown)))
 	}
 	switch len(set.Classes) {
 	case 0:
