@@ -110,7 +110,7 @@ func TestEventPictures(t *testing.T) {
 			img, err := png.Decode(bytes.NewReader(p.png))
 			if err != nil {
 				t.Errorf("%s of step %d: %v", tag, p.step, err)
-			} else if size := img.Bounds().Size(); size.X < 300 || size.Y < 150 {
+			} else if size := img.Bounds().Size(); size.X < 150 || size.Y < 150 {
 				t.Errorf("%s of step %d is %v", tag, p.step, size)
 			}
 		}

@@ -24,7 +24,6 @@ func TestDeviceLost(t *testing.T) {
 	settings := func(out string) func(*Config) {
 		return func(c *Config) {
 			resumeRecipe(c)
-			c.Model = "resnet20" // a fifth of the work; dropout, which it has none of, is in TestResumeIsExact
 			c.CheckpointEvery, c.Out = 2, out
 		}
 	}

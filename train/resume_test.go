@@ -82,7 +82,7 @@ func outcome(t *testing.T, dir string) map[string]string {
 // the run is long enough that it is not over before the last stop.
 func TestResumeIsExact(t *testing.T) {
 	data := subset(t, 20, 10)
-	recipe := func(c *Config) { resumeRecipe(c); c.Epochs = 6 }
+	recipe := func(c *Config) { resumeRecipe(c); c.Model, c.Epochs = "nin-bn", 6 } // which has dropout
 	whole, err := runJob(t, context.Background(), data, silent{}, recipe)
 	if err != nil {
 		t.Fatal(err)
@@ -152,7 +152,6 @@ func TestResumeAfterKill(t *testing.T) {
 		copies = append(copies, c)
 	}}, func(c *Config) {
 		resumeRecipe(c)
-		c.Model = "resnet20" // a fifth of the work; dropout, which it has none of, is in TestResumeIsExact
 		c.CheckpointEvery = 2
 		dir = c.Out
 	})
@@ -193,8 +192,7 @@ func TestResumeLonger(t *testing.T) {
 	settings := func(epochs int, maxSteps *int) func(*Config) {
 		return func(c *Config) {
 			resumeRecipe(c)
-			c.Model = "resnet20" // a fifth of the work; dropout, which it has none of, is in TestResumeIsExact
-			c.Epochs, c.MaxSteps, c.Schedule = epochs, maxSteps, "step:1:0.5"
+				c.Epochs, c.MaxSteps, c.Schedule = epochs, maxSteps, "step:1:0.5"
 		}
 	}
 	whole, err := runJob(t, context.Background(), data, silent{}, settings(3, nil))
@@ -248,7 +246,7 @@ func TestResumeRefusals(t *testing.T) {
 		change func(*Config)
 		values []string
 	}{
-		"--model":       {func(c *Config) { c.Model = "nin" }, []string{"nin-bn", "nin"}},
+		"--model":       {func(c *Config) { c.Model = "nin" }, []string{"resnet20", "nin"}},
 		"--batch":       {func(c *Config) { c.Batch = 16 }, []string{"16", "8"}},
 		"--seed":        {func(c *Config) { c.Seed = 99 }, []string{"99", "7"}},
 		"--lr":          {func(c *Config) { c.LR = 0.123 }, []string{"0.123"}},

@@ -48,7 +48,6 @@ func TestResumeAcrossSizes(t *testing.T) {
 	data := subset(t, 20, 10)
 	recipe := func(c *Config) {
 		resumeRecipe(c)
-		c.Model = "resnet20" // a fifth of the work; dropout, which it has none of, is in TestResumeIsExact
 		size := 12
 		c.Resize, c.Sizes, c.EMA, c.EvalEvery, c.EvalTrain = &size, "8:0.16,10:0.16", 0.9, 1, 10 // steps 1 to 3, 4 to 6, 7 to 18: by epochs
 		c.Epochs = 6

@@ -120,14 +120,14 @@ func TestScreenOfAFile(t *testing.T) {
 func TestTrainInPipes(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, map[string][]byte{"data/data_batch_1.bin": records(24, 3), "data/test_batch.bin": records(8, 7)})
-	code, stdout, stderr := run(t, dir, strings.Fields("train --data data --model nin-bn --recipe fast --sizes= --batch 8 --resize 8 --epochs 2 --no-tune --out run")...)
+	code, stdout, stderr := run(t, dir, strings.Fields("train --data data --model resnet20 --recipe fast --sizes= --batch 8 --resize 8 --epochs 2 --no-tune --out run")...)
 	if code != 0 {
 		t.Fatalf("exit code %d\n%s", code, stderr)
 	}
 	if strings.ContainsAny(stdout+stderr, "\r\x1b█") {
 		t.Errorf("there are codes for terminals in\n%q\n%q", stdout, stderr)
 	}
-	for _, part := range []string{"network     nin-bn, 969822 parameters, recipe fast\n", "data        data\n", "steps       6, 3 an epoch\n", "\n    1/2", "\n    2/2", "finished    step 6 of 6 in ", "best        test accuracy ", "run folder  run\n"} {
+	for _, part := range []string{"network     resnet20, 269722 parameters, recipe fast\n", "data        data\n", "steps       6, 3 an epoch\n", "\n    1/2", "\n    2/2", "finished    step 6 of 6 in ", "best        test accuracy ", "run folder  run\n"} {
 		if !strings.Contains(stdout, part) {
 			t.Errorf("stdout lacks %q:\n%s", part, stdout)
 		}

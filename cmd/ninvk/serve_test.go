@@ -55,7 +55,7 @@ func few(t *testing.T, train, test int) map[string][]byte {
 func TestServe(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, few(t, 20, 24))
-	args := []string{"--data", "few", "--model", "nin-bn", "--recipe", "fast", "--sizes", "", "--resize", "8", "--batch", "8", "--epochs", "2", "--no-tune"}
+	args := []string{"--data", "few", "--model", "resnet20", "--recipe", "fast", "--sizes", "", "--resize", "8", "--batch", "8", "--epochs", "2", "--no-tune"}
 	if code, _, stderr := run(t, dir, append([]string{"train", "--out", "alone"}, args...)...); code != 0 {
 		t.Fatalf("exit code %d\n%s", code, stderr)
 	}
@@ -100,7 +100,7 @@ func TestServe(t *testing.T) {
 	if s := last.Status; s.State != "finished" || s.Step != 6 || s.Steps != 6 || !strings.Contains(s.Message, "complete") || steps != 6 || epochs != 2 {
 		t.Errorf("the page was told %d steps, %d epochs, at last %+v", steps, epochs, s)
 	}
-	if f := last.Filters; f.Count != 192 || f.Epoch != 2 || len(last.Verdicts) != train.ObservedImages || last.Verdicts[0].Epoch != 2 {
+	if f := last.Filters; f.Count != 16 || f.Epoch != 2 || len(last.Verdicts) != train.ObservedImages || last.Verdicts[0].Epoch != 2 {
 		t.Errorf("filters %+v; verdicts %+v", f, last.Verdicts)
 	}
 
