@@ -213,9 +213,9 @@ func TestObserve(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept, ok := f.Tensor("classifier.0.weight")
+	kept, ok := f.Tensor("conv1.weight")
 	if !ok {
-		t.Fatal("no classifier.0.weight")
+		t.Fatal("no conv1.weight")
 	}
 	if v, err := kept.Float32s(); err != nil || !slices.Equal(v, seen[2].Filters) {
 		t.Errorf("the last filters shown are not the ones kept (%v)", err)
