@@ -329,6 +329,7 @@ func TestNoTestIsSkipped(t *testing.T) {
 					for _, a := range call.Args[1:] {
 						if l, ok := a.(*ast.BasicLit); ok {
 							name, _ := strconv.Unquote(l.Value) // the parser accepted it
+							name, _, _ = strings.Cut(name, " ") // what it needs
 							slow[name] = true
 						}
 					}

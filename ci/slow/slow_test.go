@@ -26,12 +26,12 @@ func TestRun(t *testing.T) {
 		args []string
 		ran  []string
 	}{
-		{"", nil, []string{"TestRun", "TestPattern"}},
-		{"1", nil, []string{"TestTried", "TestRun", "TestPattern"}},
+		{"", nil, []string{"TestRun", "TestLeftOut", "TestPattern"}},
+		{"1", nil, []string{"TestTried", "TestRun", "TestLeftOut", "TestPattern"}},
 		{"", []string{"-test.run=^TestTried$"}, []string{"TestTried"}},
-		{"", []string{"-test.run=^Test"}, []string{"TestRun", "TestPattern"}},
-		{"", []string{"-test.skip=Run"}, []string{"TestPattern"}},
-		{"1", []string{"-test.skip=Run"}, []string{"TestTried", "TestPattern"}},
+		{"", []string{"-test.run=^Test"}, []string{"TestRun", "TestLeftOut", "TestPattern"}},
+		{"", []string{"-test.skip=Run"}, []string{"TestLeftOut", "TestPattern"}},
+		{"1", []string{"-test.skip=Run"}, []string{"TestTried", "TestLeftOut", "TestPattern"}},
 	} {
 		cmd := exec.Command(os.Args[0], append(c.args, "-test.v")...)
 		cmd.Env = append(os.Environ(), "NINVK_FULL="+c.full, child+"=1")
@@ -49,6 +49,25 @@ func TestRun(t *testing.T) {
 		said := regexp.MustCompile(`left to make test-full.*: TestTried\n`).Match(out)
 		if said == slices.Contains(ran, "TestTried") {
 			t.Errorf("NINVK_FULL=%q %q: %s", c.full, c.args, out)
+		}
+	}
+}
+
+func TestLeftOut(t *testing.T) {
+	t.Setenv("NINVK_TEST_HAVE", "it")
+	names := []string{"TestA", "TestB NINVK_TEST_HAVE", "TestC NINVK_TEST_LACK"}
+	for _, c := range []struct {
+		wanted bool
+		run    string
+		want   []string
+	}{
+		{false, "", []string{"TestA", "TestB", "TestC"}},
+		{true, "", []string{"TestC"}},
+		{false, "^TestB$", []string{"TestA", "TestC"}},
+		{false, "^TestC$", []string{"TestA", "TestB", "TestC"}},
+	} {
+		if diff := cmp.Diff(c.want, leftOut(c.wanted, c.run, names)); diff != "" {
+			t.Errorf("%v, -run %q (-want +got):\n%s", c.wanted, c.run, diff)
 		}
 	}
 }

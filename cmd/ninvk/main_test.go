@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	code := slow.Run(m, "TestPretrainedAccuracy", "TestFullFileSystem", "TestPageInChromium",
-		"TestPageOfManyClassesInChromium", "TestAccuracyOfGreyImages")
+		"TestPageOfManyClassesInChromium", "TestAccuracyOfGreyImages", "TestFineTuningOfPhotos NINVK_PHOTOS")
 	os.RemoveAll(dir)
 	os.Exit(code)
 }
