@@ -42,11 +42,15 @@ var table = []*model{
 	{name: "densenet169", size: imageNet, source: "torchvision", build: densenet(6, 12, 32, 32), rename: undotted},
 	{name: "densenet201", size: imageNet, source: "torchvision", build: densenet(6, 12, 48, 32), rename: undotted},
 	{name: "densenet264", size: imageNet, source: "the paper, arXiv 1608.06993", build: densenet(6, 12, 64, 48), rename: undotted},
-	{name: "googlenet", size: imageNet, source: "torchvision (arXiv 1409.4842)", build: googlenet, surplus: auxiliary},
+	{name: "googlenet", size: imageNet, source: "torchvision (arXiv 1409.4842)", build: googlenet, surplus: auxiliary,
+		recipe: gentle},
 }
 
-// plain is the recipe for networks without normalisation.
-const plain = "plain"
+// Recipes that networks learn by.
+const (
+	plain  = "plain"  // for networks without normalisation
+	gentle = "gentle" // for those whose loss rises at the usual rate
+)
 
 // imageNet is the pixels a side of the images that networks for ImageNet are for.
 const imageNet = 224
