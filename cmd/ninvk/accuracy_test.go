@@ -63,13 +63,13 @@ func TestAccuracyOfGreyImages(t *testing.T) {
 const photosEnv = "NINVK_PHOTOS"
 
 // The weights that are part of the program are a better start for photos of other things than none are, at the same
-// cost: both see every photo eight times, with the settings of docs/your-images.md.
+// cost: both see every photo four times, with the settings of docs/your-images.md.
 func TestFineTuningOfPhotos(t *testing.T) {
 	photos, err := filepath.Abs(os.Getenv(photosEnv))
 	if err != nil {
 		t.Fatal(err)
 	}
-	const settings = "--model nin-bn --recipe fast --sizes= --ema 0 --epochs 8 --eval-every 8 --batch 20 "
+	const settings = "--model nin-bn --recipe fast --sizes= --ema 0 --epochs 4 --eval-every 4 --batch 20 "
 	scratch := accuracyAfter(t, t.TempDir(), photos, settings)
 	tuned := accuracyAfter(t, t.TempDir(), photos, settings+"--lr 0.03 --init embedded --new-head")
 	if tuned < scratch+0.05 {
