@@ -192,7 +192,7 @@ func TestResumeLonger(t *testing.T) {
 	settings := func(epochs int, maxSteps *int) func(*Config) {
 		return func(c *Config) {
 			resumeRecipe(c)
-				c.Epochs, c.MaxSteps, c.Schedule = epochs, maxSteps, "step:1:0.5"
+			c.Epochs, c.MaxSteps, c.Schedule = epochs, maxSteps, "step:1:0.5"
 		}
 	}
 	whole, err := runJob(t, context.Background(), data, silent{}, settings(3, nil))
