@@ -17,7 +17,7 @@ import (
 func TestEveryNetworkLearns(t *testing.T) {
 	const (
 		steps = 60
-		ends  = 5 // steps at the beginning and at the end that are compared
+		ends  = 5    // steps at the beginning and at the end that are compared
 		least = 0.02 // a network that guesses strays by 0.01
 	)
 	data, err := cifar10.Sample()
