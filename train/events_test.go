@@ -98,7 +98,9 @@ func checkEvents(t *testing.T, dir string) {
 // The pictures of a run: the filters of each epoch and, where it was evaluated, what the network says of an image of each class.
 func TestEventPictures(t *testing.T) {
 	data := subset(t, 20, 10)
-	s, err := runJob(t, context.Background(), data, silent{}, func(c *Config) { c.Batch, c.Epochs, c.EvalEvery = 8, 3, 3 })
+	s, err := runJob(t, context.Background(), data, silent{}, func(c *Config) {
+		c.Model, c.Batch, c.Epochs, c.EvalEvery = "nin-bn", 8, 3, 3
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +112,7 @@ func TestEventPictures(t *testing.T) {
 			img, err := png.Decode(bytes.NewReader(p.png))
 			if err != nil {
 				t.Errorf("%s of step %d: %v", tag, p.step, err)
-			} else if size := img.Bounds().Size(); size.X < 150 || size.Y < 150 {
+			} else if size := img.Bounds().Size(); size.X < 300 || size.Y < 150 {
 				t.Errorf("%s of step %d is %v", tag, p.step, size)
 			}
 		}

@@ -12,13 +12,12 @@ import (
 )
 
 // Every network learns the sample when nothing but its name is given: in 60 steps the loss falls. Images are small, and
-// batches half as large as usual, for the time that it takes. Not nin: without normalisation and with a ReLU at the end
-// it needs some epochs to leave the loss of guessing, in PyTorch too.
+// batches half as large as usual, for the time that it takes.
 func TestEveryNetworkLearns(t *testing.T) {
 	const (
 		steps = 60
-		ends  = 5    // steps at the beginning and at the end that are compared
-		least = 0.02 // a network that guesses strays by 0.01
+		ends  = 5 // steps at the beginning and at the end that are compared
+		least = 0.1
 	)
 	data, err := cifar10.Sample()
 	if err != nil {
@@ -29,7 +28,7 @@ func TestEveryNetworkLearns(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range models.Names() {
-		if name == "nin" || name != "lenet5" && !slow.Wanted() {
+		if name != "lenet5" && !slow.Wanted() {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {

@@ -63,7 +63,7 @@ func TestAccuracyOfGreyImages(t *testing.T) {
 const photosEnv = "NINVK_PHOTOS"
 
 // The weights that are part of the program are a better start for photos of other things than none are, at the same
-// cost: both see every photo four times, with the settings of docs/your-images.md.
+// cost: both see every photo four times, half as often as by the command in docs/your-images.md.
 func TestFineTuningOfPhotos(t *testing.T) {
 	photos, err := filepath.Abs(os.Getenv(photosEnv))
 	if err != nil {
