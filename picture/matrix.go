@@ -81,13 +81,13 @@ func Matrix(title string, names []string, counts []Count) *image.RGBA {
 	}
 	width := 0 // of the names
 	for _, name := range names {
-		width = max(width, min(nameWidth, font.MeasureString(label, name).Ceil()+1))
+		width = max(width, min(nameWidth, measure(label, name)+1))
 	}
 	above := lineHeight
 	if !few {
 		above = width + 6
 	}
-	m.left = margin + max(width, font.MeasureString(f.regular, "true class").Ceil()) + 10
+	m.left = margin + max(width, measure(f.regular, "true class")) + 10
 	m.top = margin + titleSize + margin + lineHeight + above + 6
 	shares := m.h >= smallHeight
 	list := m.left + m.n*m.w + margin
@@ -106,7 +106,7 @@ func Matrix(title string, names []string, counts []Count) *image.RGBA {
 	if !few {
 		height += lineHeight
 	}
-	total = max(total, min(font.MeasureString(f.title, title).Ceil()+2*margin, matrixSide))
+	total = max(total, min(measure(f.title, title)+2*margin, matrixSide))
 	out := blank(total, height)
 	write(out, f.title, Ink, clip(f.title, title, total-2*margin), total/2, margin, 0.5)
 	write(out, f.regular, Ink, "predicted", m.left+m.n*m.w/2, margin+titleSize+margin-4, 0.5)
@@ -172,7 +172,7 @@ func (m matrix) drawRow(out *image.RGBA, row, total int, cells map[[2]int]int) {
 		if luma(fill) < 0.55 {
 			ink = paper
 		}
-		if text := fmt.Sprint(n); font.MeasureString(face, text).Ceil() <= m.w-m.gap {
+		if text := fmt.Sprint(n); measure(face, text) <= m.w-m.gap {
 			write(out, face, ink, text, x+(m.w-m.gap)/2, m.middle(face, row), 0.5)
 		}
 	}
@@ -187,7 +187,7 @@ func (m matrix) name(out *image.RGBA, face font.Face, text string, at int) {
 		return
 	}
 	// from below upwards
-	size := font.MeasureString(face, text).Ceil()
+	size := measure(face, text)
 	line := blank(size+2, lineHeight)
 	write(line, face, Ink, text, 0, 0, 0)
 	cap := face.Metrics().CapHeight.Ceil()
@@ -223,11 +223,11 @@ func confused(out *image.RGBA, names []string, counts []Count, images []int, roo
 			break
 		}
 		of := fmt.Sprintf("%d of %d", c.N, images[c.Row])
-		left := room.Dx() - font.MeasureString(f.regular, of).Ceil() - 10
-		arrow := font.MeasureString(f.regular, " → ").Ceil()
+		left := room.Dx() - measure(f.regular, of) - 10
+		arrow := measure(f.regular, " → ")
 		said := names[c.Column]
-		is := clip(f.regular, names[c.Row], max((left-arrow)/2, left-arrow-font.MeasureString(f.regular, said).Ceil()))
-		said = clip(f.regular, said, left-arrow-font.MeasureString(f.regular, is).Ceil())
+		is := clip(f.regular, names[c.Row], max((left-arrow)/2, left-arrow-measure(f.regular, said)))
+		said = clip(f.regular, said, left-arrow-measure(f.regular, is))
 		write(out, f.regular, Ink, is+" → "+said, room.Min.X, y, 0)
 		write(out, f.regular, Ink, of, room.Max.X, y, 1)
 		y += lineHeight

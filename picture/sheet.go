@@ -3,14 +3,8 @@ package picture
 import (
 	"image"
 	"image/color"
-	"sync"
 
 	"golang.org/x/image/draw"
-	"golang.org/x/image/font"
-	"golang.org/x/image/font/gofont/gobold"
-	"golang.org/x/image/font/gofont/goregular"
-	"golang.org/x/image/font/opentype"
-	"golang.org/x/image/math/fixed"
 )
 
 // Ink is the colour of text, Wrong that of what is not right.
@@ -29,47 +23,6 @@ const (
 	lineHeight = 20
 	ascent     = 15
 )
-
-// fonts of titles, of everything else, and of what has little room.
-var fonts = sync.OnceValue(func() (f struct{ regular, small, title font.Face }) {
-	face := func(ttf []byte, size float64) font.Face {
-		parsed, err := opentype.Parse(ttf)
-		if err != nil {
-			panic(err) // a font that is part of the program
-		}
-		face, err := opentype.NewFace(parsed, &opentype.FaceOptions{Size: size, DPI: 72, Hinting: font.HintingNone})
-		if err != nil {
-			panic(err)
-		}
-		return face
-	}
-	f.regular, f.title = face(goregular.TTF, textSize), face(gobold.TTF, titleSize)
-	f.small = face(goregular.TTF, smallSize)
-	return f
-})
-
-// write draws a line of text whose middle (align 0.5), left (0) or right (1) end is at x, and whose top is at y.
-func write(img draw.Image, face font.Face, c color.Color, text string, x, y int, align float64) {
-	d := font.Drawer{Dst: img, Src: image.NewUniform(c), Face: face}
-	left := fixed.I(x) - fixed.Int26_6(align*float64(d.MeasureString(text)))
-	d.Dot = fixed.Point26_6{X: left, Y: fixed.I(y + ascent)}
-	d.DrawString(text)
-}
-
-// clip shortens a text to a width in pixels, in its middle: the end of a file's name tells as much as its beginning.
-func clip(face font.Face, text string, width int) string {
-	if font.MeasureString(face, text) <= fixed.I(width) {
-		return text
-	}
-	r := []rune(text)
-	for keep := len(r) - 1; keep > 1; keep-- {
-		short := string(r[:(keep+1)/2]) + "…" + string(r[len(r)-keep/2:])
-		if font.MeasureString(face, short) <= fixed.I(width) {
-			return short
-		}
-	}
-	return "…"
-}
 
 // Line is a line of a caption.
 type Line struct {
@@ -96,7 +49,7 @@ func Sheet(title string, columns int, tiles []Tile, foot image.Image) *image.RGB
 		cellH += 4
 	}
 	f := fonts()
-	width := max(columns*cellW+margin, font.MeasureString(f.title, title).Ceil()+2*margin)
+	width := max(columns*cellW+margin, measure(f.title, title)+2*margin)
 	top := margin
 	if title != "" {
 		top += titleSize + margin
