@@ -43,12 +43,13 @@ func (o BatchNorm) kernel(mode string, x input, bindings ...gpu.Kind) gpu.Kernel
 	return gpu.Kernel{Name: name, Bindings: bindings, Source: shaders.Source("batchnorm", source)}
 }
 
-// normPixels is the number of pixels that an invocation normalises: they share the reading of the channel's values, which is slow where activations are fetched.
-func normPixels(x input) int {
+// normPixels is the number of pixels that an invocation normalises: they share the reading of the channel's values, which
+// is slow where activations are fetched.
+func normPixels(x input, pixels int) int {
 	if x.fetched() {
-		return 64
+		return eachOf(64, pixels)
 	}
-	return 16
+	return eachOf(16, pixels)
 }
 
 func (o BatchNorm) params(x Shape, runs int, p BatchNormParams, s span) []uint32 {
@@ -60,7 +61,7 @@ func (o BatchNorm) params(x Shape, runs int, p BatchNormParams, s span) []uint32
 
 // each records a kernel that runs over all pixels of x, with the resources for a run of channel groups.
 func (o BatchNorm) each(r *Recorder, k gpu.Kernel, x Tensor, p BatchNormParams, in input, resources func(span) []any) error {
-	n := normPixels(in)
+	n := normPixels(in, x.Pixels())
 	for _, s := range x.spans(r.Dev.Limits(), 1) {
 		params := append(append(o.params(x.Shape, 0, p, s), uint32(n), bits(0)), in.params...)
 		if err := r.dispatch(k, n, params, ceilDiv(x.Pixels(), 128*n), s.to-s.from, 1, resources(s)...); err != nil {

@@ -24,10 +24,16 @@ func (ReLU) Grad(r *Recorder, y, dv Tensor) error {
 // code of a load is long.
 const pixelsEach = 8
 
+// eachOf is the number of pixels of an invocation, of at most so many, in kernels of 128 invocations a workgroup: fewer
+// where a workgroup would go beyond the last pixel, as with one small image.
+func eachOf(most, pixels int) int { return min(most, ceilDiv(pixels, 128)) }
+
 // elementwise dispatches a kernel of 128 invocations, pixelsEach pixels each, over all channel groups of t.
 func (r *Recorder) elementwise(k gpu.Kernel, t Tensor, resources func(span) []any) error {
+	each := eachOf(pixelsEach, t.Pixels())
 	for _, s := range t.spans(r.Dev.Limits(), 1) {
-		if err := r.dispatch(k, pixelsEach, []uint32{uint32(t.Pixels()), uint32(t.Plane()), pixelsEach}, ceilDiv(t.Pixels(), 128*pixelsEach), s.to-s.from, 1, resources(s)...); err != nil {
+		params := []uint32{uint32(t.Pixels()), uint32(t.Plane()), uint32(each)}
+		if err := r.dispatch(k, each, params, ceilDiv(t.Pixels(), 128*each), s.to-s.from, 1, resources(s)...); err != nil {
 			return err
 		}
 	}
