@@ -125,7 +125,7 @@ func (b *Bench) build(ctx context.Context, batch int, train bool) (*subject, err
 	}
 	s.tune = time.Since(start)
 	initial := make(chan *models.Weights, 1)
-	go func() { initial <- models.Random(graph, 1) }() // beside the allocation, as train does
+	go func() { initial <- models.Random(graph, 1, models.Own) }() // beside the allocation, as train does
 	s.net, err = nn.Build(b.dev, graph, out, nn.Options{
 		Batch: batch, Train: train, Optimiser: ops.SGD{Momentum: 0.9, WeightDecay: 0.0005},
 		Augment: ops.Augment{Size: size, Mean: models.Mean[:], Std: models.Std[:]}, Tuned: tuned,

@@ -22,7 +22,7 @@ func drawn(t *testing.T, model string, size int) *models.Network {
 		t.Fatal(err)
 	}
 	f := &safetensors.File{Metadata: map[string]string{models.ModelKey: model}}
-	values := models.Random(g, 3).Values()
+	values := models.Random(g, 3, models.Own).Values()
 	for i, p := range g.Params() {
 		if p.Role == nn.BatchesTracked {
 			f.Tensors = append(f.Tensors, safetensors.FromInt64(p.Name, 1))

@@ -28,7 +28,7 @@ func random(t testing.TB, c models.Config) *safetensors.File {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, values := &safetensors.File{}, models.Random(g, 3).Values()
+	f, values := &safetensors.File{}, models.Random(g, 3, models.Own).Values()
 	for i, p := range g.Params() {
 		if p.Role != nn.BatchesTracked {
 			f.Tensors = append(f.Tensors, safetensors.FromFloat32s(p.Name, p.Shape, values[i]))
@@ -196,7 +196,7 @@ func TestStart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w, anew := n.Start(g, 5, c.head)
+		w, anew := n.Start(g, 5, models.Own, c.head)
 		if diff := cmp.Diff(c.anew, anew); diff != "" {
 			t.Errorf("%s: made anew (-want +got):\n%s", c.model, diff)
 		}
@@ -204,7 +204,7 @@ func TestStart(t *testing.T) {
 		for i, p := range n.Graph.Params() {
 			own[p.Name] = n.Weights.Values()[i]
 		}
-		drawn, at := models.Random(g, 5).Values(), 0
+		drawn, at := models.Random(g, 5, models.Own).Values(), 0
 		for _, x := range g.Nodes() {
 			for _, p := range x.Params() {
 				want := own[p.Name]

@@ -28,7 +28,7 @@ type model struct {
 
 // table has all networks; whatever lists or finds one does it from here. Each family is a file of this package.
 var table = []*model{
-	{name: "nin", size: 32, source: "the paper, arXiv 1312.4400", build: ninCIFAR(false)},
+	{name: "nin", size: 32, source: "the paper, arXiv 1312.4400", build: ninCIFAR(false), recipe: plain},
 	{name: "nin-bn", size: 32, source: "the paper, with batch normalisation", build: ninCIFAR(true)},
 	{name: "nin-imagenet", size: imageNet, source: "Caffe's model zoo", build: ninImageNet},
 	{name: "lenet5", size: 32, source: "LeCun et al., 1998, with ReLU and max pooling", build: lenet5, recipe: plain},

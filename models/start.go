@@ -8,10 +8,10 @@ import (
 )
 
 // Start gives the parameters of a graph of the network's model the values that the network has for them, and those that
-// it has none for, such as of auxiliary heads, values of the seed as Random does. With newHead, so also those whose
+// it has none for, such as of auxiliary heads, values of the seed and the rule as Random does. With newHead, so also those whose
 // shape depends on the number of classes, so that training goes on with other classes. What was made anew is listed by
 // layer.
-func (n *Network) Start(g *nn.Graph, seed uint64, newHead bool) (w *Weights, anew []string) {
+func (n *Network) Start(g *nn.Graph, seed uint64, rule Rule, newHead bool) (w *Weights, anew []string) {
 	m, err := find(n.Model)
 	if err != nil {
 		panic(err) // networks are of the table
@@ -24,7 +24,7 @@ func (n *Network) Start(g *nn.Graph, seed uint64, newHead bool) (w *Weights, ane
 	for i, p := range n.Graph.Params() {
 		own[p.Name] = i
 	}
-	w = Random(g, seed)
+	w = Random(g, seed, rule)
 	w.tracked, w.countLost = n.Weights.tracked, n.Weights.countLost
 	at := 0
 	for _, x := range g.Nodes() {

@@ -5,38 +5,8 @@ import (
 	"math"
 
 	"ninvk/nn"
-	"ninvk/rng"
 	"ninvk/safetensors"
 )
-
-// Init sets all parameters as the network's definition says (see nn.Init). The values depend on the seed and a parameter's
-// place alone.
-func Init(n *nn.Net, seed uint64) error { return Random(n.Graph, seed).Load(n) }
-
-// Random is what Init sets, for networks with graph g. Nothing of an adapter is needed.
-func Random(g *nn.Graph, seed uint64) *Weights {
-	specs := g.Params()
-	w := &Weights{values: make([][]float32, len(specs))}
-	for i, p := range specs {
-		if p.Role == nn.BatchesTracked {
-			continue
-		}
-		v := make([]float32, p.Len())
-		r := rng.New(seed, "init", uint64(i), 0)
-		for j := range v {
-			switch {
-			case p.Init.Normal > 0:
-				v[j] = float32(p.Init.Normal * r.NormFloat64())
-			case p.Init.Uniform > 0:
-				v[j] = float32(p.Init.Uniform * (2*r.Float64() - 1))
-			default:
-				v[j] = float32(p.Init.Constant)
-			}
-		}
-		w.values[i] = v
-	}
-	return w
-}
 
 // WeightsError says that a weights file can't be read, or what in it does not suit the network.
 type WeightsError struct {

@@ -136,7 +136,7 @@ func TestInitialValues(t *testing.T) {
 			if trainedValues(g) > 3e6 && !slow.Wanted() {
 				return
 			}
-			for i, v := range models.Random(g, 1).Values() {
+			for i, v := range models.Random(g, 1, models.Own).Values() {
 				p := g.Params()[i]
 				if p.Role == nn.BatchesTracked {
 					continue

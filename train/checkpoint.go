@@ -384,6 +384,7 @@ func (s *Saved) Check(c Config) error {
 		{"schedule", was.Schedule, c.Schedule}, {"dropout", *was.Dropout, *c.Dropout}, {"label-smoothing", was.LabelSmoothing, c.LabelSmoothing},
 		{"augment", was.Augment, c.Augment}, {"resize", *was.Resize, *c.Resize}, {"sizes", was.Sizes, c.Sizes}, {"mean",
 			was.Mean, c.Mean}, {"std", was.Std, c.Std}, {"ema", was.EMA, c.EMA}, {"no-shuffle", !was.Shuffle, !c.Shuffle}, {"init", was.Init, c.Init}, {"clip-norm", was.ClipNorm, c.ClipNorm},
+		{"initial", was.Initial, c.Initial},
 		{"fit", was.Fit, c.Fit}, {"channels", was.Channels, c.Channels}, {"labels", was.Labels, c.Labels},
 		{"val-fraction", was.ValFraction, c.ValFraction}, {"skip-broken", was.SkipBroken, c.SkipBroken},
 		{"new-head", was.NewHead, c.NewHead}, {"freeze", was.Freeze, c.Freeze}, {"lr-scale", was.LRScale, c.LRScale},

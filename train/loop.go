@@ -208,7 +208,7 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if j.Resume == nil || j.Resume.Checkpoint == nil {
 		initial = make(chan *models.Weights, 1)
 		if c.Init == "" {
-			go func() { initial <- models.Random(graph, c.Seed) }()
+			go func() { initial <- models.Random(graph, c.Seed, models.RuleOf(c.Initial)) }()
 		} else {
 			n, weights, err := l.readInit(given, graph)
 			if err != nil {
@@ -309,7 +309,7 @@ func (l *loop) readInit(given models.Given, g *nn.Graph) (*models.Network, *mode
 	if err != nil {
 		return nil, nil, err
 	}
-	weights, anew := n.Start(g, l.Config.Seed, l.Config.NewHead)
+	weights, anew := n.Start(g, l.Config.Seed, models.RuleOf(l.Config.Initial), l.Config.NewHead)
 	notes := n.Notes()
 	if l.Config.NewHead {
 		notes = n.Notes(models.ClassesKey)

@@ -76,6 +76,7 @@ type Config struct {
 	Seed           uint64   `toml:"seed" json:"seed"`
 	Adapter        string   `toml:"adapter" json:"adapter" comment:"index, name or type; empty: the default adapter"`
 	Init           string   `toml:"init" json:"init" comment:"weights to start from; empty: random ones from the seed"`
+	Initial        string   `toml:"initial" json:"initial" comment:"how first weights are drawn: own, as the network's definition has it, or lecun, for networks without normalisation"`
 	Out            string   `toml:"out" json:"out" comment:"the run folder"`
 	EvalEvery      int      `toml:"eval-every" json:"eval_every" comment:"epochs between evaluations"`
 	EvalTrain      int      `toml:"eval-train" json:"eval_train" comment:"training images that are evaluated; 0: all"`
@@ -190,6 +191,7 @@ func defaults() Config {
 		Labels:       dataset.Fine,
 		ValFraction:  dataset.DefaultValidation,
 		Stream:       StreamAuto,
+		Initial:      models.OwnRule,
 		ClassWeights: EqualWeights,
 		OnDivergence: StopOnDivergence,
 	}
@@ -212,7 +214,7 @@ func LoadConfig(recipe, file, model string) (Config, error) {
 		}
 		recipe, model = cmp.Or(recipe, inFile.Recipe), cmp.Or(model, inFile.Model)
 	}
-	recipe = cmp.Or(recipe, models.Recipe(model), DefaultRecipe)
+	recipe = cmp.Or(recipe, models.Recipe(cmp.Or(model, defaults().Model)), DefaultRecipe)
 	c, err := LoadRecipe(recipe)
 	if err != nil {
 		return Config{}, err
@@ -325,6 +327,7 @@ func (c *Config) Resolve() {
 	c.Fit, c.Labels = cmp.Or(c.Fit, string(dataset.Crop)), cmp.Or(c.Labels, dataset.Fine)
 	c.ValFraction = cmp.Or(c.ValFraction, dataset.DefaultValidation)
 	c.Stream, c.ClassWeights = cmp.Or(c.Stream, StreamAuto), cmp.Or(c.ClassWeights, EqualWeights)
+	c.Initial = cmp.Or(c.Initial, models.OwnRule)
 	recipe, err := wholeRecipe(c.Recipe)
 	if c.Dropout == nil {
 		own := float64(OwnDropout)
@@ -543,6 +546,8 @@ func (c Config) Validate() error {
 		return usage("stream", strconv.Quote(c.Stream), "must be auto, always or never")
 	case c.NewHead && c.Init == "":
 		return usage("new-head", "", "makes the last layers of weights to start from anew; name those by --init")
+	case models.RuleOf(c.Initial) == nil:
+		return usage("initial", strconv.Quote(c.Initial), "must be one of "+strings.Join(models.Rules(), ", "))
 	case c.ClassWeights != EqualWeights && c.ClassWeights != BalancedWeights:
 		return usage("class-weights", strconv.Quote(c.ClassWeights), "must be none or balanced")
 	case c.Patience < 0:

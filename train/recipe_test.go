@@ -44,7 +44,7 @@ func TestRecipeSeedIsThePublishedOne(t *testing.T) {
 		Epochs: 100, Batch: 64, LR: 0.01, Momentum: 0.9, WeightDecay: 0.0005,
 		Schedule: "step:10:0.6", Augment: "flip",
 		Shuffle: true, Seed: 1, EvalEvery: 1, OnDivergence: "stop",
-		Fit: "crop", Labels: "fine", ValFraction: 0.1, Stream: "auto", ClassWeights: "none",
+		Fit: "crop", Labels: "fine", ValFraction: 0.1, Stream: "auto", Initial: "own", ClassWeights: "none",
 	}
 	if diff := cmp.Diff(want, seedConfig(t)); diff != "" {
 		t.Errorf("recipe seed (-want +got):\n%s", diff)
@@ -77,7 +77,7 @@ func TestRecipesAreValidAndSayTheSameThings(t *testing.T) {
 		}
 		keys := []string{"epochs", "batch", "lr", "momentum", "nesterov", "weight-decay", "schedule", "label-smoothing", "augment"}
 		for k := range m {
-			if !slices.Contains(append(keys, "model", "dropout", "sizes", "ema", "eval-every", "eval-train", "clip-norm"), k) { // the usual model, and off, where a recipe leaves them out
+			if !slices.Contains(append(keys, "model", "dropout", "sizes", "ema", "eval-every", "eval-train", "clip-norm", "initial"), k) { // the usual model, and off, where a recipe leaves them out
 				t.Errorf("recipe %s sets %s, which is no matter of recipes", name, k)
 			}
 		}
@@ -236,11 +236,11 @@ func TestLoadConfigPrecedence(t *testing.T) {
 		wantRecipe          string
 		wantEpochs          int
 	}{
-		{"", "", "", "seed", 100},
+		{"", "", "", "plain", 100},
 		{"paper", "", "", "paper", 200},
 		{"", file, "", "fast", 3},
 		{"paper", file, "", "paper", 3},
-		{"", writeFile(t, "batch = 2\n"), "", "seed", 100},
+		{"", writeFile(t, "batch = 2\n"), "", "plain", 100},
 		{"", "", "lenet5", "plain", 100},
 		{"", "", "resnet20", "seed", 100},
 		{"seed", "", "lenet5", "seed", 100},
@@ -435,6 +435,7 @@ func TestValidate(t *testing.T) {
 		{"--val-fraction", func(c *Config) { c.ValFraction = math.NaN() }},
 		{"--stream", func(c *Config) { c.Stream = "yes" }},
 		{"--new-head", func(c *Config) { c.NewHead = true }},
+		{"--initial", func(c *Config) { c.Initial = "orthogonal" }},
 		{"--class-weights", func(c *Config) { c.ClassWeights = "equal" }},
 		{"--patience", func(c *Config) { c.Patience = -1 }},
 	} {

@@ -195,7 +195,7 @@ func weightsOf(t *testing.T, dir, model string, classes []string) (file string) 
 	f := &safetensors.File{Metadata: map[string]string{
 		models.ModelKey: model, models.ClassesKey: string(names), models.MeanKey: "[0.5,0.5,0.5]", models.StdKey: "[0.5,0.5,0.5]",
 	}}
-	for i, v := range models.Random(g, 1).Values() {
+	for i, v := range models.Random(g, 1, models.Own).Values() {
 		if p := g.Params()[i]; v != nil {
 			f.Tensors = append(f.Tensors, safetensors.FromFloat32s(p.Name, p.Shape, v))
 		} else {

@@ -46,6 +46,7 @@ type trainCommand struct {
 	Seed        *uint64  `help:"Seed of all random numbers."`
 	Adapter     *string  `help:"Index, part of the name or driver, or type (cpu, discrete, integrated)."`
 	Init        *string  `help:"Weights to start from; 'embedded' for those that are part of the program." placeholder:"FILE"`
+	Initial     *string  `help:"How first weights are drawn: own, as the network's definition has it, or lecun, which suits deep networks without normalisation." placeholder:"own|lecun"`
 	Out         *string  `help:"Run folder to make (default runs/TIME-MODEL)." placeholder:"DIR"`
 	EvalEvery   *int     `help:"Epochs between evaluations of both splits."`
 	EvalTrain   *int     `help:"How many of the training images are evaluated; 0 for all."`
@@ -121,6 +122,7 @@ func (c trainCommand) flags(cfg train.Config) (train.Config, error) {
 	set(&cfg.Momentum, c.Momentum)
 	set(&cfg.WeightDecay, c.WeightDecay)
 	set(&cfg.Nesterov, c.Nesterov)
+	set(&cfg.Initial, c.Initial)
 	set(&cfg.LabelSmoothing, c.Smoothing)
 	set(&cfg.Schedule, c.Schedule)
 	set(&cfg.Micro, c.MicroBatch)
