@@ -13,7 +13,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/rajveermalviya/go-webgpu/wgpu"
+	"ninvk/gpu/internal/wgpu"
 )
 
 // backends are the ones the program runs on. GL is left out: its loader prints to the terminal and it lacks what we
@@ -87,9 +87,12 @@ const HowToGetAdapter = "install a Vulkan driver: on Debian or Ubuntu `sudo apt-
 	"mesa-vulkan-drivers` " +
 	"brings Lavapipe, which runs on any CPU"
 
+// noneFound begins the message where a system has no adapter.
+const noneFound = "no Vulkan, Metal or DX12 adapter found: "
+
 func (e *NoAdapterError) Error() string {
 	if len(e.Available) == 0 {
-		return "no Vulkan, Metal or DX12 adapter found: " + whyNone()
+		return whyNone()
 	}
 	return fmt.Sprintf("no adapter matches %q; known adapters:\n%s", e.Selector, list(e.Available))
 }

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/rajveermalviya/go-webgpu/wgpu"
+	"ninvk/gpu/internal/wgpu"
 )
 
 // AdapterEnv is the environment variable that chooses the adapter where no flag does.
@@ -51,8 +51,7 @@ type Device struct {
 	mu        sync.Mutex
 	pipelines map[string]*Pipeline
 
-	// held while a pipeline is made beside other calls: the library's error scopes are a device's, not a thread's
-	making sync.Mutex
+	making turn
 
 	allocated uint64
 	live      Counts
@@ -104,9 +103,6 @@ func choose(as []Adapter, selector string) (Adapter, error) {
 	return Select(as, selector)
 }
 
-// gone is why a device answers no more.
-const gone = "the device is lost: the adapter was removed, its driver crashed, or it ran out of memory"
-
 // Lose takes the device away, as when an eGPU is unplugged: the work that is submitted last is one that the driver
 // can't do, and all that is asked of the device afterwards ends in a LostError. It is for trying what happens then.
 func (d *Device) Lose() error {
@@ -119,9 +115,7 @@ func (d *Device) Lose() error {
 	if err := t.Finish(); err != nil {
 		return err
 	}
-	d.player.encode(t.reel, 0, t.reel.n)
-	b.b.Destroy()
-	d.player.submit()
+	d.player.lose(t, b)
 	return d.player.err("submitting", t.Label)
 }
 
@@ -177,18 +171,18 @@ func (d *Device) poll(what string, done func(idle bool) bool) error {
 	for {
 		idle := d.player.poll()
 		if d.player.lost() {
-			return &LostError{what, gone}
+			return &LostError{what, d.player.gone()}
 		}
 		if idle {
 			d.free()
 		}
 		if done(idle) {
-			return nil
+			return d.player.err("running", what) // of what was submitted: a browser tells it late
 		}
 		if time.Since(start) > WaitLimit {
 			return &LostError{what, fmt.Sprintf("no progress for %v (last submitted: %s)", WaitLimit, d.last)}
 		}
-		sleep(max(20*time.Microsecond, min(time.Since(start)/50, time.Millisecond)))
+		d.player.pause(max(20*time.Microsecond, min(time.Since(start)/50, time.Millisecond)))
 	}
 }
 

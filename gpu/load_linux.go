@@ -30,7 +30,7 @@ func loadLibrary(name string) error {
 }
 
 // whyNone says why there is no adapter, and what to do.
-func whyNone() string { return here.diagnose() }
+func whyNone() string { return noneFound + here.diagnose() }
 
 // whyNoGPU says why a GPU that is in the machine is not among the adapters, "" where there is none.
 func whyNoGPU() string { return here.nvidia() }

@@ -1,3 +1,5 @@
+//go:build !js
+
 package gpu
 
 /*
@@ -22,7 +24,7 @@ import "C"
 import (
 	"unsafe"
 
-	"github.com/rajveermalviya/go-webgpu/wgpu"
+	"ninvk/gpu/internal/wgpu"
 )
 
 // mapping is the state of one asynchronous map for reading: 0 while pending, else the binding's status plus one.

@@ -1,3 +1,5 @@
+//go:build !js
+
 package gpu
 
 /*
@@ -216,6 +218,12 @@ func handle[T any](object *T) unsafe.Pointer {
 	return reflect.ValueOf(object).Elem().FieldByName("ref").UnsafePointer()
 }
 
+// compilers is how many kernels the library compiles at a time.
+const compilers = 1
+
+// turn is held while a pipeline is made beside other calls: the library's error scopes are a device's, not a thread's.
+type turn struct{ sync.Mutex }
+
 // player encodes commands and submits them. A device has one.
 type player struct {
 	p          *C.ninvk_player
@@ -236,10 +244,15 @@ func (p *player) free() { C.free(unsafe.Pointer(p.p)) }
 // lost says whether the device is gone: nothing may be asked of it any more.
 func (p *player) lost() bool { return bool(p.p.lost) }
 
+// gone is why the device is lost; the library does not tell.
+func (p *player) gone() string {
+	return "the device is lost: the adapter was removed, its driver crashed, or it ran out of memory"
+}
+
 // err is what went wrong since the last call, while something was done to an object.
 func (p *player) err(doing, what string) error {
 	if p.lost() {
-		return &LostError{doing + " " + what, gone}
+		return &LostError{doing + " " + what, p.gone()}
 	}
 	if p.p.error[0] == 0 {
 		return nil
@@ -275,6 +288,16 @@ func (p *player) begin() {
 	if !p.lost() {
 		C.ninvk_begin(p.p)
 	}
+}
+
+// pause lets the adapter work for a while.
+func (p *player) pause(d time.Duration) { sleep(d) }
+
+// lose has the driver do what it can't, see Device.Lose.
+func (p *player) lose(t *Tape, b *Buffer) {
+	p.encode(t.reel, 0, t.reel.n)
+	b.b.Destroy()
+	p.submit()
 }
 
 // poll says whether the queue is idle, and lets finished work be seen.

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"unsafe"
 
-	"github.com/rajveermalviya/go-webgpu/wgpu"
+	"ninvk/gpu/internal/wgpu"
 )
 
 // Buffer is memory of the adapter, usable as storage, uniform, copy source and copy target. A new buffer holds zeros.
@@ -33,7 +33,7 @@ func (d *Device) newBuffer(label string, size uint64, usage wgpu.BufferUsage) (*
 		return &Buffer{Label: label, Size: size, d: d}, nil
 	}
 	if d.player.lost() {
-		return nil, &LostError{"allocating " + label, gone}
+		return nil, &LostError{"allocating " + label, d.player.gone()}
 	}
 	var b *wgpu.Buffer
 	err := guard("allocating "+label, func() (err error) {
@@ -219,7 +219,7 @@ func (d *Device) newTexture(x *Texture, format wgpu.TextureFormat, kind wgpu.Tex
 		return x, nil
 	}
 	if d.player.lost() {
-		return nil, &LostError{"allocating " + x.Label, gone}
+		return nil, &LostError{"allocating " + x.Label, d.player.gone()}
 	}
 	layers := uint32(max(1, x.Layers))
 	err := guard("allocating "+x.Label, func() (err error) {

@@ -3,9 +3,10 @@ package gpu
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 
-	"github.com/rajveermalviya/go-webgpu/wgpu"
+	"ninvk/gpu/internal/wgpu"
 )
 
 // Kind says how a kernel binds a resource.
@@ -365,8 +366,8 @@ type compilation struct {
 	err      error
 }
 
-// compile begins to make the pipelines of all kernels, in the order in which they are used. The library makes one
-// pipeline after the other; meanwhile it reads the sources of the next.
+// compile begins to make the pipelines of all kernels, in the order in which they are used, as many at a time as the
+// library can; meanwhile it reads the sources of the next.
 func (t *Tape) compile() *compilations {
 	ahead := t.compileAhead()
 	kernels := t.Kernels()
@@ -393,19 +394,25 @@ func (t *Tape) compile() *compilations {
 			modules <- to
 		}
 	}()
-	go func() {
-		defer close(c.ended)
-		for k := range modules {
-			switch {
-			case k.module == nil: // made before, or not to be made
-			case c.stopped.Load():
-				k.module.Release()
-			default:
-				k.pipeline, k.err = t.d.pipeline(k.kernel, k.module)
-				compiled()
+	var working sync.WaitGroup
+	for range compilers {
+		working.Go(func() {
+			for k := range modules {
+				switch {
+				case k.module == nil: // made before, or not to be made
+				case c.stopped.Load():
+					k.module.Release()
+				default:
+					k.pipeline, k.err = t.d.pipeline(k.kernel, k.module)
+					compiled()
+				}
+				close(k.done)
 			}
-			close(k.done)
-		}
+		})
+	}
+	go func() {
+		working.Wait()
+		close(c.ended)
 	}()
 	return c
 }
