@@ -12,7 +12,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 
 	"ninvk/codec"
 )
@@ -56,7 +55,7 @@ func ReadBytes(path string, buffer []byte) ([]byte, fs.FileInfo, error) {
 	if err := regular(info); err != nil {
 		return nil, nil, err
 	}
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := os.OpenFile(path, os.O_RDONLY|dontWait, 0)
 	if err != nil {
 		return nil, nil, reason(err)
 	}

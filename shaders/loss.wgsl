@@ -66,7 +66,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
       let c = 4u * g + j;
       if (c < q.classes) {
         if (v[j] > top) { top = v[j]; }
-        let behind = v[j] < own || v[j] == own && c >= label;
+        let behind = v[j] < own || (v[j] == own && c >= label);
         place = place + select(1.0, 0.0, behind);
       }
     }

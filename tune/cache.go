@@ -16,7 +16,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/gofrs/flock"
 	"github.com/moby/sys/atomicwriter"
 
 	"ninvk/gpu"
@@ -171,12 +170,12 @@ func Save(path string, a gpu.Adapter, entries []Entry) (err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	lock := flock.New(path + ".lock")
-	if err := lock.Lock(); err != nil {
+	unlock, err := lock(path + ".lock")
+	if err != nil {
 		return fmt.Errorf("locking %s.lock: %w", path, err)
 	}
 	defer func() {
-		if e := lock.Close(); err == nil {
+		if e := unlock(); err == nil {
 			err = e
 		}
 	}()

@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
 	"runtime/debug"
 	"strings"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 
@@ -102,10 +100,7 @@ func main() {
 	slog.SetDefault(slog.New(newMessages(clearing{openScreen(os.Stderr)}, c.LogLevel)))
 	ctx, stop := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
-		signal.Notify(signals, syscall.SIGHUP) // the terminal is gone
-	}
+	stopOn(signals)
 	go watchSignals(signals, stop)
 	command.BindTo(ctx, (*context.Context)(nil))
 	err = command.Run()

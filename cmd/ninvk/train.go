@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
-	"syscall"
 	"time"
 
 	"ninvk/nn"
@@ -210,8 +208,8 @@ func (c trainCommand) Run(ctx context.Context) error {
 	if cfg.Out == "" {
 		cfg.Out = train.DefaultRunDir(time.Now(), cfg.Model)
 	}
-	debug.SetGCPercent(50)         // steps allocate nothing: a smaller heap costs no time
-	signal.Ignore(syscall.SIGPIPE) // a reader that leaves, as head does, must not end a run
+	debug.SetGCPercent(50) // steps allocate nothing: a smaller heap costs no time
+	outliveReaders()
 	report := newTrainReport()
 	job := train.Job{Config: cfg, Data: data, Device: dev, Version: version(), Report: report, Resume: saved}
 	job.Note = func(s string) { fmt.Fprintln(os.Stderr, s) }
