@@ -27,8 +27,9 @@ import (
 
 const (
 	module  = "ninvk"
-	binding = "github.com/rajveermalviya/go-webgpu" // of WebGPU; gpu/ alone imports it
-	twins   = "ops/ref"                             // float64 twins; tests alone import them
+	binding = "github.com/rajveermalviya/go-webgpu" // of WebGPU; the seam alone imports it
+	seam    = "gpu/internal/wgpu"
+	twins   = "ops/ref" // float64 twins; tests alone import them
 )
 
 // room is a folder of the house.
@@ -45,7 +46,10 @@ var rooms = map[string]room{
 	"cmd/ninvk": {floor: 0, mayImport: []string{"check", "bench", "tune", "serve", "train", "models", "golden",
 		"onnx", "nn", "ops", "gpu", "cifar10", "dataset", "dataset/archive", "dataset/cifar", "dataset/fetch",
 		"dataset/folder", "dataset/idx", "dataset/packed", "rng", "pth", "safetensors", "picture"}},
-	"serve": {floor: 0, mayImport: []string{"train", "dataset", "picture"}},
+	"serve":   {floor: 0, mayImport: []string{"train", "dataset", "picture"}},
+	"cmd/web": {floor: 0, mayImport: []string{"web/worker"}},
+	"web/worker": {floor: 0, mayImport: []string{"train", "tune", "models", "nn", "gpu", "cifar10", "dataset",
+		"dataset/folder", "pth", "safetensors", "picture"}},
 	"train": {floor: 1, mayImport: []string{"models", "nn", "ops", "gpu", "dataset", "rng",
 		"safetensors", "picture", "tensorboard"}},
 	"check": {floor: 1, mayImport: []string{"golden", "nn", "ops", "gpu", "rng", "safetensors"}},
@@ -60,7 +64,8 @@ var rooms = map[string]room{
 	"ops":                       {floor: 4, mayImport: []string{"shaders", "gpu"}},
 	twins:                       {floor: 4, mayImport: []string{"ops"}, stdlibOnly: true},
 	"shaders":                   {floor: 5, stdlibOnly: true},
-	"gpu":                       {floor: 5},
+	"gpu":                       {floor: 5, mayImport: []string{seam}},
+	seam:                        {floor: 6},
 	"cifar10":                   {floor: 3, mayImport: []string{"dataset", "dataset/fetch"}},
 	"dataset/cifar":             {floor: 4, mayImport: []string{"dataset", "pth"}},
 	"dataset/packed":            {floor: 4, mayImport: []string{"dataset", "safetensors"}},
@@ -166,8 +171,8 @@ func forbidden(folder string, own room, imported string, test bool) string {
 	inside, ours := strings.CutPrefix(imported, module+"/")
 	switch {
 	case strings.HasPrefix(imported, binding):
-		if folder != "gpu" {
-			return "the WebGPU binding belongs in gpu/ alone"
+		if folder != seam {
+			return "the WebGPU binding belongs in " + seam + " alone"
 		}
 	case ours && inside == folder: // a test of a package from outside
 	case ours && test:
@@ -203,7 +208,10 @@ func TestForbidden(t *testing.T) {
 		{"nin", "ninvk/gpu", false, true},
 		{"nin", "ninvk/models", true, true},
 		{"cmd/ninvk", binding + "/wgpu", false, true},
-		{"gpu", binding + "/wgpu", false, false},
+		{"gpu", binding + "/wgpu", false, true},
+		{"gpu", module + "/" + seam, false, false},
+		{"nn", module + "/" + seam, false, true},
+		{seam, binding + "/wgpu", false, false},
 		{"shaders", "github.com/google/go-cmp/cmp", false, true},
 		{"shaders", "text/template", false, false},
 		{"cifar10", "ninvk/train", true, true},

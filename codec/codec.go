@@ -1,7 +1,5 @@
-// Package codec decodes images by C libraries that are compiled to WebAssembly: libjpeg-turbo, libwebp, libavif with
-// dav1d, libheif with libde265. Each file is decoded in a sandbox of its own, which has no files, no network and no
-// output, as much memory as MaxMemory and as much time as MaxTime: what goes wrong in it is that file's error. The
-// folder wasm says where the modules come from.
+//go:build !js
+
 package codec
 
 import (
@@ -29,24 +27,6 @@ const (
 )
 
 var maxTime = MaxTime // a test has less
-
-// Error says, in half a sentence, why a library could not decode a file.
-type Error struct {
-	Problem string
-	Kind    Kind
-}
-
-// Kind is whose fault it is that a file could not be decoded.
-type Kind int
-
-// The kinds. Of the last two the file may be whole.
-const (
-	Damaged     Kind = iota
-	Unsupported      // the library does not do what the file needs
-	Limit            // it takes more memory or time than a file may
-)
-
-func (e *Error) Error() string { return e.Problem }
 
 var (
 	errMemory = &Error{fmt.Sprintf("decoding it takes more than %d MiB of memory", MaxMemory>>20), Limit}

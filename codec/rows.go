@@ -1,3 +1,5 @@
+//go:build !js
+
 package codec
 
 import (
@@ -5,9 +7,6 @@ import (
 	"fmt"
 	"image"
 )
-
-// Size judges width and height of an image, in pixels, before memory is allocated for it; an error ends the decoding.
-type Size func(width, height int) error
 
 // JPEG decodes a JPEG file: Huffman and arithmetic coding, sequential and progressive, any sampling, with chroma
 // interpolated. It is an *image.Gray, *image.CMYK or *image.RGBA. Samples of CMYK are inverted, as all writers have

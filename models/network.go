@@ -336,7 +336,7 @@ func (n *Network) Found() string {
 func (n *Network) Content() *safetensors.File {
 	metadata := map[string]string{"format": "pt"}
 	maps.Copy(metadata, n.File.Metadata)
-	all := n.Metadata.text()
+	all := n.Metadata.Text()
 	metadata[ModelKey] = all[ModelKey]
 	for key, known := range n.known {
 		if known {
@@ -366,8 +366,8 @@ func (n *Network) SHA256() (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// text is what a weights file's metadata say.
-func (m Metadata) text() map[string]string {
+// Text is what a weights file's metadata say.
+func (m Metadata) Text() map[string]string {
 	text := func(v any) string {
 		b, err := json.Marshal(v)
 		if err != nil {

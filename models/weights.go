@@ -80,7 +80,7 @@ func (w *Weights) Load(n *nn.Net) error {
 
 // Export makes a weights file of a network's state, of its averages where it has them, with metadata that tell all.
 func Export(m Metadata, params []nn.Param, s *nn.State) *safetensors.File {
-	f := &safetensors.File{Metadata: m.text()}
+	f := &safetensors.File{Metadata: m.Text()}
 	f.Metadata["format"] = "pt"
 	for i, p := range params {
 		if p.Role == nn.BatchesTracked {

@@ -48,6 +48,15 @@ func (f Fit) RGBA(img image.Image, size int) *image.RGBA {
 	return f.of(b.Dx(), b.Dy(), size).rgba(img, size)
 }
 
+// Region is the part of an image of w×h pixels that becomes the square of size×size, in pixels of the image, which may
+// lie partly beyond it.
+func (f Fit) Region(w, h, size int) (left, top, right, bottom float64) {
+	v := f.of(w, h, size)
+	x, y := float64(v.part.Dx())/float64(v.w), float64(v.part.Dy())/float64(v.h) // pixels of the image in one of the square
+	left, top = float64(v.part.Min.X)+x*float64(v.left), float64(v.part.Min.Y)+y*float64(v.top)
+	return left, top, left + x*float64(size), top + y*float64(size)
+}
+
 // rgba is planes in colour, as a picture.
 func (v view) rgba(img image.Image, size int) *image.RGBA {
 	planes := make([]byte, 3*size*size)

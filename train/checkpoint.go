@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 
+	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/safetensors"
 	"ninvk/tensorboard"
@@ -25,7 +26,7 @@ import (
 // CheckpointDir is the folder of a run folder that holds its checkpoints: step-NUMBER.safetensors, the newest and the one before.
 //
 // A checkpoint is a safetensors file. Parameters and running values have the names of a weights file, momenta the same behind "momentum.", averages behind "average.". Its metadata has
-// the position as JSON, and the SHA-256 of the whole file, taken with zeros in the place of the checksum itself.
+// what a weights file tells of its network, the position as JSON, and the SHA-256 of the whole file, taken with zeros in the place of the checksum itself.
 const CheckpointDir = "checkpoint"
 
 const (
@@ -73,13 +74,14 @@ type CheckpointError struct{ Path, Problem string }
 func (e *CheckpointError) Error() string { return e.Path + ": " + e.Problem }
 
 // encodeCheckpoint gives the bytes of a checkpoint.
-func encodeCheckpoint(p Position, params []nn.Param, s *nn.State) ([]byte, error) {
+func encodeCheckpoint(p Position, about models.Metadata, params []nn.Param, s *nn.State) ([]byte, error) {
 	p.Format, p.Tracked = checkpointFormat, s.Tracked
 	text, err := json.Marshal(p)
 	if err != nil {
 		return nil, err
 	}
-	f := &safetensors.File{Metadata: map[string]string{positionKey: string(text)}}
+	f := &safetensors.File{Metadata: about.Text()}
+	f.Metadata[positionKey] = string(text)
 	for i, q := range params {
 		if s.Values[i] != nil {
 			f.Tensors = append(f.Tensors, safetensors.FromFloat32s(q.Name, q.Shape, s.Values[i]))

@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/safetensors"
 )
@@ -43,6 +44,10 @@ func folder(t *testing.T, dir string) map[string][]byte {
 	}
 	return out
 }
+
+// about is what the checkpoints of these tests tell of their network.
+var about = models.Metadata{Model: "nin-bn", Size: 4, Classes: []string{"a", "b"}, Mean: []float64{0, 0, 0},
+	Std: []float64{1, 1, 1}}
 
 // tiny is the parameters of a convolution and a batch normalisation, without a network, and a state that depends on the step.
 func tiny(t testing.TB, step int) ([]nn.Param, *nn.State) {
@@ -83,7 +88,7 @@ func tinyPosition(step int) Position {
 func tinyCheckpoint(t testing.TB, p Position) []byte {
 	t.Helper()
 	params, state := tiny(t, p.Step)
-	b, err := encodeCheckpoint(p, params, state)
+	b, err := encodeCheckpoint(p, about, params, state)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +198,7 @@ func FuzzDecodeCheckpoint(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := encodeCheckpoint(c.Position, params, state)
+		again, err := encodeCheckpoint(c.Position, about, params, state)
 		if err != nil {
 			t.Fatalf("what was read can't be written: %v", err)
 		}
@@ -205,7 +210,7 @@ func FuzzDecodeCheckpoint(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if third, err := encodeCheckpoint(d.Position, params, same); err != nil || !bytes.Equal(again, third) {
+		if third, err := encodeCheckpoint(d.Position, about, params, same); err != nil || !bytes.Equal(again, third) {
 			t.Fatalf("written, read and written again it changed (%v)", err)
 		}
 	})

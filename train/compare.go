@@ -1,3 +1,5 @@
+//go:build !js
+
 package train
 
 import (
@@ -15,16 +17,6 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
 )
-
-// Curves is a run as PlotRuns draws it.
-type Curves struct {
-	Name          string // for the legend
-	Metrics       *Metrics
-	StepsPerEpoch int // 0: not known
-}
-
-// MostCurves is the number of runs that can be told apart in one picture.
-const MostCurves = 12
 
 // Colours of the runs, from the palette of Okabe and Ito, and glyphs. A run has both, so that one of them is enough to find it.
 var (

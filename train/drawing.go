@@ -5,6 +5,22 @@ import (
 	"slices"
 )
 
+// plotted is a picture of a run in its folder.
+type plotted struct {
+	name string
+	draw func(steps []StepRecord, epochs []EpochRecord, title string) ([]byte, error)
+}
+
+// Curves is a run as PlotRuns draws it.
+type Curves struct {
+	Name          string // for the legend
+	Metrics       *Metrics
+	StepsPerEpoch int // 0: not known
+}
+
+// MostCurves is the number of runs that can be told apart in one picture.
+const MostCurves = 12
+
 // draw begins to draw the plots of all steps and epochs so far, beside the steps to come: of a run of many steps they
 // take as long as some epoch on a fast adapter. While earlier ones are still being drawn it leaves these out, unless
 // they are the last.
@@ -35,15 +51,8 @@ func (l *loop) waitDrawing() error {
 
 // writePlots draws the plots of a run. It may run beside the other methods.
 func (r *Run) writePlots(steps []StepRecord, epochs []EpochRecord, title string) error {
-	for _, p := range []struct {
-		name string
-		draw func() ([]byte, error)
-	}{
-		{AccuracyPlot, func() ([]byte, error) { return PlotAccuracy(epochs, title) }},
-		{LossPlot, func() ([]byte, error) { return PlotLoss(steps, epochs, title) }},
-		{RatePlot, func() ([]byte, error) { return PlotLearningRate(steps, title) }},
-	} {
-		b, err := p.draw()
+	for _, p := range plots {
+		b, err := p.draw(steps, epochs, title)
 		if err != nil {
 			return err
 		}

@@ -44,6 +44,9 @@ type Job struct {
 	// Kernels chooses variants for the network once all input is known to be right, see nn.Options.Tuned; nil: the heuristic does.
 	Kernels func(*nn.Graph) (map[string]string, error)
 
+	// Controls steer the run while it goes on; nil: nothing does.
+	Controls *Controls
+
 	// Observe is called at the end of every epoch, before Report.Epoch, and should return at once; nil: nobody looks. It costs steps nothing, and changes no
 	// result: the weights are read back then anyway, and of an evaluation the logits of the first images are.
 	Observe func(Observation)
@@ -239,7 +242,7 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 		done = j.Resume.Checkpoint.Step
 	}
 	training := j.Data.Train
-	if augment&dataset.AugmentColor != 0 {
+	if augment&dataset.AugmentColor != 0 || j.Controls != nil { // which may ask for it later
 		training, l.greys = training.Measured()
 	}
 	if l.trainFeed, err = l.feed("training", training, c.Batch); err == nil {
@@ -654,6 +657,12 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 	losses := testLosses(l.epochs, l.size)
 	entries := make([]nn.Entry, 0, c.Batch)
 	for ; len(order) > 0 && l.step < total && ctx.Err() == nil; order = order[min(c.Batch, len(order)):] {
+		if err := l.steer(ctx); err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			break
+		}
 		if err := l.resize(l.step); err != nil {
 			return err
 		}

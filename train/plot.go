@@ -1,3 +1,5 @@
+//go:build !js
+
 package train
 
 import (
@@ -39,6 +41,17 @@ var (
 	gridColor  = color.NRGBA{0xe2, 0xe2, 0xe2, 0xff}
 	inkColor   = color.NRGBA{0x22, 0x22, 0x22, 0xff}
 )
+
+// plots are the pictures of a run.
+var plots = []plotted{
+	{AccuracyPlot, func(_ []StepRecord, epochs []EpochRecord, title string) ([]byte, error) {
+		return PlotAccuracy(epochs, title)
+	}},
+	{LossPlot, PlotLoss},
+	{RatePlot, func(steps []StepRecord, _ []EpochRecord, title string) ([]byte, error) {
+		return PlotLearningRate(steps, title)
+	}},
+}
 
 // PlotAccuracy draws training and test accuracy against the epoch as a PNG, and
 // that of the test split among the five likeliest classes where it was measured.

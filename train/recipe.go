@@ -346,6 +346,16 @@ func (c *Config) Resolve() {
 	}
 }
 
+// DataOptions are how the settings, which must be resolved, have their data opened.
+func (c Config) DataOptions() dataset.Options {
+	o := dataset.Options{Size: c.size(), Fit: dataset.Fit(c.Fit), Channels: c.Channels, Labels: c.Labels,
+		Validation: c.ValFraction, SkipBroken: c.SkipBroken}
+	if a, err := dataset.ParseAugment(c.Augment); err == nil && a&dataset.AugmentCrop != 0 {
+		o.TrainSize = dataset.RoomToCrop(o.Size)
+	}
+	return o
+}
+
 // CheckModel says whether there is the network, and whether it takes the run's
 // images and has what is set for it: what can be told before the data is read
 // and the adapter opened. The settings must be resolved and valid. An unknown

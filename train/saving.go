@@ -117,7 +117,7 @@ func (l *loop) takeCheckpoint() error {
 	if err := l.run.flush(); err != nil {
 		return err
 	}
-	b, err := encodeCheckpoint(*t.position, l.net.Params(), state)
+	b, err := encodeCheckpoint(*t.position, l.about, l.net.Params(), state)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"runtime/debug"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -175,15 +174,5 @@ func (versionCommand) Run() error {
 	return nil
 }
 
-// version is the module's, with the revision it was built from where the build recorded one.
-func version() string {
-	v := "0.1.0"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-				v += "+" + s.Value[:12]
-			}
-		}
-	}
-	return v
-}
+// version is the program's.
+func version() string { return train.Version() }

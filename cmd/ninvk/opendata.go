@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,8 +16,6 @@ import (
 	"ninvk/dataset/idx"
 	"ninvk/dataset/packed"
 	"ninvk/gpu"
-	"ninvk/models"
-	"ninvk/train"
 )
 
 // formats are what --data takes, in the order in which they are tried.
@@ -27,16 +24,6 @@ var formats = withArchives([]dataset.Format{cifar10.Data, cifar.Binary100, cifar
 
 func withArchives(formats []dataset.Format) []dataset.Format {
 	return append(formats, archive.Format(formats))
-}
-
-// dataOptions are how a run's settings have its data opened.
-func dataOptions(c train.Config) dataset.Options {
-	o := dataset.Options{Size: cmp.Or(*c.Resize, models.Size(c.Model)), Fit: dataset.Fit(c.Fit), Channels: c.Channels,
-		Labels: c.Labels, Validation: c.ValFraction, SkipBroken: c.SkipBroken}
-	if a, err := dataset.ParseAugment(c.Augment); err == nil && a&dataset.AugmentCrop != 0 {
-		o.TrainSize = dataset.RoomToCrop(o.Size)
-	}
-	return o
 }
 
 // openDataAndDevice reads the data while it opens the adapter. What is wrong with the data is said first.

@@ -197,7 +197,7 @@ func (c trainCommand) Run(ctx context.Context) error {
 		}
 		fmt.Fprintf(os.Stderr, "the run is shown at %s\n", page.URL())
 	}
-	data, dev, err := openDataAndDevice(ctx, cfg.Data, cfg.Adapter, dataOptions(cfg))
+	data, dev, err := openDataAndDevice(ctx, cfg.Data, cfg.Adapter, cfg.DataOptions())
 	if stopped := (*interrupted)(nil); saved != nil && errors.As(err, &stopped) {
 		stopped.message += "; to go on: " + train.ResumeCommand(saved.Dir)
 	}
