@@ -44,7 +44,7 @@ type room struct {
 var rooms = map[string]room{
 	".": {floor: 0},
 	"cmd/ninvk": {floor: 0, mayImport: []string{"check", "bench", "tune", "serve", "train", "models", "golden",
-		"onnx", "nn", "ops", "gpu", "cifar10", "dataset", "dataset/archive", "dataset/cifar", "dataset/fetch",
+		"onnx", "nn", "ops", "gpu", "cifar10", "cifar10/published", "dataset", "dataset/archive", "dataset/cifar", "dataset/fetch",
 		"dataset/folder", "dataset/idx", "dataset/packed", "rng", "pth", "safetensors", "picture"}},
 	"serve":   {floor: 0, mayImport: []string{"train", "dataset", "picture"}},
 	"cmd/web": {floor: 0, mayImport: []string{"web/worker"}},
@@ -66,7 +66,9 @@ var rooms = map[string]room{
 	"shaders":                   {floor: 5, stdlibOnly: true},
 	"gpu":                       {floor: 5, mayImport: []string{seam}},
 	seam:                        {floor: 6},
-	"cifar10":                   {floor: 3, mayImport: []string{"dataset", "dataset/fetch"}},
+	"cifar10":                   {floor: 3, mayImport: []string{"dataset"}},
+	"cifar10/published":         {floor: 2, mayImport: []string{"cifar10", "dataset", "dataset/fetch"}},
+	"cifar10/cifartest":         {floor: 4, mayImport: []string{"dataset"}}, // for tests
 	"dataset/cifar":             {floor: 4, mayImport: []string{"dataset", "pth"}},
 	"dataset/packed":            {floor: 4, mayImport: []string{"dataset", "safetensors"}},
 	"dataset/fetch":             {floor: 4, mayImport: []string{"dataset"}},
@@ -76,7 +78,7 @@ var rooms = map[string]room{
 	"dataset":                   {floor: 5, mayImport: []string{"rng", "picture"}},
 	"ci/slowest":                {floor: 0, stdlibOnly: true},
 	"ci/slow":                   {floor: 8, stdlibOnly: true}, // for tests
-	"cifar10/internal/mksample": {floor: 3, mayImport: []string{"cifar10", "dataset"}},
+	"cifar10/internal/mksample": {floor: 2, mayImport: []string{"cifar10", "cifar10/published", "dataset"}},
 	"pth":                       {floor: 5, mayImport: []string{"safetensors"}},
 	"picture":                   {floor: 6, mayImport: []string{"codec"}},
 	"codec":                     {floor: 7},

@@ -1,4 +1,4 @@
-// Package cifar10 obtains, checks and decodes CIFAR-10 in its binary version, and holds a small sample of it.
+// Package cifar10 decodes CIFAR-10 in its binary version, and holds a small sample of it.
 //
 // A file of the binary version is a sequence of records without header or
 // separator: one byte of label, then the image as three planes (red, green,
@@ -95,16 +95,22 @@ const (
 
 const (
 	fetchHint  = "`ninvk data fetch` obtains CIFAR-10"
-	filesHint  = "data_batch_*.bin and " + testName + " are expected in it; " + fetchHint
+	filesHint  = "data_batch_*.bin and " + TestFile + " are expected in it; " + fetchHint
 	formatHint = "CIFAR-10's binary version is expected: records of 3073 bytes, a label and 3072 bytes of image; `ninvk " +
 		"data verify` checks the published files"
 
 	labelHint = "as many classes as " + ClassesFile + " in the folder names are expected, without it CIFAR-10's ten; " +
 		"" + formatHint
-
-	testName   = "test_batch.bin"
-	nestedName = "cifar-10-batches-bin" // the folder in the official archive
 )
+
+// Names of the published files.
+const (
+	TestFile       = "test_batch.bin"
+	OfficialFolder = "cifar-10-batches-bin" // in the official archive, around the files
+)
+
+// officialSHA256 is Dataset.SHA256 of these files.
+const officialSHA256 = "013ba16d14ecc4829da62bf2af648ca30f600491ecb3e7f329c827db0dd17522"
 
 // Open reads a folder of CIFAR-10 binary files: every data_batch_*.bin, in
 // numeric order, is training data, test_batch.bin the test split. The files may
@@ -181,8 +187,8 @@ func dataDir(dir string) (string, []string, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if slices.Contains(names, nestedName) && !slices.ContainsFunc(names, isData) {
-		dir = filepath.Join(dir, nestedName)
+	if slices.Contains(names, OfficialFolder) && !slices.ContainsFunc(names, isData) {
+		dir = filepath.Join(dir, OfficialFolder)
 		if names, err = list(dir); err != nil {
 			return "", nil, err
 		}
@@ -194,6 +200,16 @@ func dataDir(dir string) (string, []string, error) {
 	return dir, names, nil
 }
 
+// DataDir is the folder that holds files of the binary version: dir, or the folder of the official archive within it.
+// The error says what is there in their place.
+func DataDir(dir string) (string, error) {
+	dir, names, err := dataDir(dir)
+	if err == nil && !slices.ContainsFunc(names, isData) {
+		err = withoutData(dir)
+	}
+	return dir, err
+}
+
 func list(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	switch {
@@ -202,7 +218,7 @@ func list(dir string) ([]string, error) {
 			Hint: fetchHint, Err: err}
 	case err != nil:
 		if info, e := os.Stat(dir); e == nil && !info.IsDir() {
-			return nil, dataset.Unread(dir, "is a file, expected a folder with data_batch_*.bin and "+testName, "", err)
+			return nil, dataset.Unread(dir, "is a file, expected a folder with data_batch_*.bin and "+TestFile, "", err)
 		}
 		return nil, &dataset.FileError{Path: dir, Offset: -1, Problem: "cannot be read as a folder: " +
 			dataset.Cause(err), Err: err}
@@ -218,7 +234,7 @@ func isTrain(name string) bool {
 	return strings.HasPrefix(name, "data_batch_") && strings.HasSuffix(name, ".bin")
 }
 
-func isData(name string) bool { return isTrain(name) || name == testName }
+func isData(name string) bool { return isTrain(name) || name == TestFile }
 
 // batchNumber is the number in a training file's name; names without one sort
 // last.
@@ -249,8 +265,8 @@ func locate(dir string) (train []string, test string, err error) {
 	if len(train) == 0 {
 		return nil, "", withoutData(dir)
 	}
-	if !slices.Contains(names, testName) {
-		return nil, "", &dataset.FileError{Path: dir, Offset: -1, Problem: "the folder has no " + testName, Hint: filesHint,
+	if !slices.Contains(names, TestFile) {
+		return nil, "", &dataset.FileError{Path: dir, Offset: -1, Problem: "the folder has no " + TestFile, Hint: filesHint,
 			Err: fs.ErrNotExist}
 	}
 	slices.SortStableFunc(train, func(a, b string) int { // names come sorted
@@ -265,7 +281,7 @@ func locate(dir string) (train []string, test string, err error) {
 	for i := range train {
 		train[i] = filepath.Join(dir, train[i])
 	}
-	return train, filepath.Join(dir, testName), nil
+	return train, filepath.Join(dir, TestFile), nil
 }
 
 // readRecords reads files one after another and adds their bytes to sum.
@@ -354,13 +370,4 @@ func (r *batches) parse(path string, from int64, b []byte, classes int) error {
 		r.images = append(r.images, record[1:]...)
 	}
 	return nil
-}
-
-// readLimited reads all of r, or fails where it holds more than limit bytes.
-func readLimited(r io.Reader, limit int64) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err == nil && int64(len(data)) > limit {
-		err = fmt.Errorf("it holds more than %d bytes", limit)
-	}
-	return data, err
 }

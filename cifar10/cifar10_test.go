@@ -2,55 +2,23 @@ package cifar10
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"ninvk/cifar10/cifartest"
 	"ninvk/dataset"
 )
 
-// testRecords makes n records; their labels count up from label, and every byte
-// of an image depends on its place and on seed.
-func testRecords(n, label, seed int) []byte {
-	b := make([]byte, 0, n*RecordBytes)
-	for i := range n {
-		b = append(b, byte((label+i)%Classes))
-		for j := range ImageBytes {
-			b = append(b, byte(uint32(seed*100000+i*ImageBytes+j)*2654435761>>24))
-		}
-	}
-	return b
-}
-
-func hexSum(parts ...[]byte) string {
-	sum := sha256.Sum256(bytes.Join(parts, nil))
-	return hex.EncodeToString(sum[:])
-}
-
-func writeFiles(t *testing.T, dir string, files map[string][]byte) {
-	t.Helper()
-	for name, data := range files {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, data, 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 func TestOpen(t *testing.T) {
-	one, two, ten, odd := testRecords(3, 0, 1), testRecords(2, 4, 2), testRecords(1, 9, 3), testRecords(1, 5, 5)
-	test := testRecords(2, 7, 4)
+	one, two := cifartest.Records(3, 0, 1), cifartest.Records(2, 4, 2)
+	ten, odd := cifartest.Records(1, 9, 3), cifartest.Records(1, 5, 5)
+	test := cifartest.Records(2, 7, 4)
 	files := map[string][]byte{
 		"data_batch_10.bin":    ten,
 		"data_batch_2.bin":     two,
@@ -60,14 +28,14 @@ func TestOpen(t *testing.T) {
 		"readme.html":          []byte("passed over"),
 	}
 	train := bytes.Join([][]byte{one, two, ten, odd}, nil)
-	for _, nested := range []string{"", nestedName} {
+	for _, nested := range []string{"", OfficialFolder} {
 		dir := t.TempDir()
-		writeFiles(t, filepath.Join(dir, nested), files)
+		cifartest.WriteFiles(t, filepath.Join(dir, nested), files)
 		d, err := Open(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d.Name != dir || d.SHA256 != hexSum(train, test) {
+		if d.Name != dir || d.SHA256 != cifartest.HexSum(train, test) {
 			t.Errorf("name %q, SHA-256 %s", d.Name, d.SHA256)
 		}
 		if diff := cmp.Diff([]uint16{0, 1, 2, 4, 5, 9, 5}, d.Train.Labels); diff != "" {
@@ -92,13 +60,13 @@ func TestOpen(t *testing.T) {
 func TestOpenBlocks(t *testing.T) {
 	for _, n := range []int{blockRecords - 1, blockRecords, blockRecords + 1, 2 * blockRecords, 2*blockRecords + 3} {
 		dir := t.TempDir()
-		train, test := testRecords(n, 0, 1), testRecords(n, 1, 2)
-		writeFiles(t, dir, map[string][]byte{"data_batch_1.bin": train, testName: test})
+		train, test := cifartest.Records(n, 0, 1), cifartest.Records(n, 1, 2)
+		cifartest.WriteFiles(t, dir, map[string][]byte{"data_batch_1.bin": train, TestFile: test})
 		d, err := Open(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d.SHA256 != hexSum(train, test) || d.Train.Len() != n || d.Test.Len() != n {
+		if d.SHA256 != cifartest.HexSum(train, test) || d.Train.Len() != n || d.Test.Len() != n {
 			t.Fatalf("%d records: %d and %d images, SHA-256 %s", n, d.Train.Len(), d.Test.Len(), d.SHA256)
 		}
 		for i := range n {
@@ -108,14 +76,14 @@ func TestOpenBlocks(t *testing.T) {
 			}
 		}
 		test[(n-1)*RecordBytes] = 11
-		writeFiles(t, dir, map[string][]byte{testName: test})
+		cifartest.WriteFiles(t, dir, map[string][]byte{TestFile: test})
 		_, err = Open(dir)
-		checkFileError(t, err, testName, int64((n-1)*RecordBytes), fmt.Sprintf("record %d has label 11", n-1))
+		cifartest.CheckFileError(t, err, TestFile, int64((n-1)*RecordBytes), fmt.Sprintf("record %d has label 11", n-1))
 	}
 }
 
 func TestOpenErrors(t *testing.T) {
-	good := testRecords(3, 0, 1)
+	good := cifartest.Records(3, 0, 1)
 	bad := bytes.Clone(good)
 	bad[2*RecordBytes] = 10
 	for _, c := range []struct {
@@ -126,28 +94,28 @@ func TestOpenErrors(t *testing.T) {
 		text   []string
 	}{
 		{"empty folder", nil, "data", -1, []string{"the folder is empty", "data fetch"}},
-		{"no training file", map[string][]byte{testName: good}, "data", -1,
+		{"no training file", map[string][]byte{TestFile: good}, "data", -1,
 			[]string{"no data_batch_*.bin"}},
 		{"no test file", map[string][]byte{"data_batch_1.bin": good}, "data", -1,
 			[]string{"no test_batch.bin"}},
-		{"empty file", map[string][]byte{"data_batch_1.bin": good, "data_batch_2.bin": nil, testName: good},
+		{"empty file", map[string][]byte{"data_batch_1.bin": good, "data_batch_2.bin": nil, TestFile: good},
 			"data_batch_2.bin", 0,
 			[]string{"the file is empty"}},
-		{"empty test file", map[string][]byte{"data_batch_1.bin": good, testName: nil}, testName, 0,
+		{"empty test file", map[string][]byte{"data_batch_1.bin": good, TestFile: nil}, TestFile, 0,
 			[]string{"the file is empty"}},
-		{"cut off", map[string][]byte{"data_batch_1.bin": good[:len(good)-1], testName: good}, "data_batch_1.bin",
+		{"cut off", map[string][]byte{"data_batch_1.bin": good[:len(good)-1], TestFile: good}, "data_batch_1.bin",
 			2 * RecordBytes,
 			[]string{"9218 bytes", "3073", "3072 are left over after record 2"}},
-		{"a byte too many", map[string][]byte{"data_batch_1.bin": good, testName: append(bytes.Clone(good), 0)}, testName,
+		{"a byte too many", map[string][]byte{"data_batch_1.bin": good, TestFile: append(bytes.Clone(good), 0)}, TestFile,
 			3 * RecordBytes,
 			[]string{"1 are left over"}},
-		{"label", map[string][]byte{"data_batch_1.bin": bad, testName: good}, "data_batch_1.bin", 2 * RecordBytes,
+		{"label", map[string][]byte{"data_batch_1.bin": bad, TestFile: good}, "data_batch_1.bin", 2 * RecordBytes,
 			[]string{"record 2 has label 10, expected 0 to 9", "byte 6146"}},
-		{"test label", map[string][]byte{"data_batch_1.bin": good, testName: bad}, testName, 2 * RecordBytes,
+		{"test label", map[string][]byte{"data_batch_1.bin": good, TestFile: bad}, TestFile, 2 * RecordBytes,
 			[]string{"label 10"}},
-		{"folder for a file", map[string][]byte{"data_batch_1.bin/x": good, testName: good}, "data_batch_1.bin", -1,
+		{"folder for a file", map[string][]byte{"data_batch_1.bin/x": good, TestFile: good}, "data_batch_1.bin", -1,
 			[]string{"not a regular file"}},
-		{"empty inner folder", map[string][]byte{nestedName + "/x": nil}, nestedName, -1,
+		{"empty inner folder", map[string][]byte{OfficialFolder + "/x": nil}, OfficialFolder, -1,
 			[]string{"no data_batch_*.bin"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -155,42 +123,24 @@ func TestOpenErrors(t *testing.T) {
 			if err := os.Mkdir(dir, 0o777); err != nil {
 				t.Fatal(err)
 			}
-			writeFiles(t, dir, c.files)
+			cifartest.WriteFiles(t, dir, c.files)
 			_, err := Open(dir)
-			checkFileError(t, err, c.path, c.offset, c.text...)
+			cifartest.CheckFileError(t, err, c.path, c.offset, c.text...)
 		})
 	}
 	t.Run("missing folder", func(t *testing.T) {
 		_, err := Open(filepath.Join(t.TempDir(), "nowhere"))
-		checkFileError(t, err, "nowhere", -1, "no such data folder", "data fetch")
+		cifartest.CheckFileError(t, err, "nowhere", -1, "no such data folder", "data fetch")
 		if !errors.Is(err, fs.ErrNotExist) {
 			t.Error("not fs.ErrNotExist")
 		}
 	})
 	t.Run("file for a folder", func(t *testing.T) {
 		dir := t.TempDir()
-		writeFiles(t, dir, map[string][]byte{"f": nil})
+		cifartest.WriteFiles(t, dir, map[string][]byte{"f": nil})
 		_, err := Open(filepath.Join(dir, "f"))
-		checkFileError(t, err, "f", -1, "is a file, expected a folder")
+		cifartest.CheckFileError(t, err, "f", -1, "is a file, expected a folder")
 	})
-}
-
-// checkFileError checks that err is a *dataset.FileError about the path, at the offset,
-// and says the given words.
-func checkFileError(t *testing.T, err error, path string, offset int64, words ...string) {
-	t.Helper()
-	var e *dataset.FileError
-	if !errors.As(err, &e) {
-		t.Fatalf("error %v (%T), expected a *dataset.FileError", err, err)
-	}
-	if filepath.Base(e.Path) != path || e.Offset != offset {
-		t.Errorf("error about %s at %d, expected %s at %d", e.Path, e.Offset, path, offset)
-	}
-	for _, w := range append(words, e.Path) {
-		if !strings.Contains(err.Error(), w) {
-			t.Errorf("error %q lacks %q", err, w)
-		}
-	}
 }
 
 func TestSample(t *testing.T) {
@@ -234,7 +184,7 @@ func TestSample(t *testing.T) {
 }
 
 func FuzzRecords(f *testing.F) {
-	good := testRecords(2, 8, 1)
+	good := cifartest.Records(2, 8, 1)
 	f.Add(good)
 	f.Add(good[:len(good)-5])
 	f.Add([]byte{})
@@ -245,7 +195,7 @@ func FuzzRecords(f *testing.F) {
 		}
 		var s batches
 		if err := s.parse("file", 0, in, Classes); err != nil {
-			checkFileError(t, err, "file", err.(*dataset.FileError).Offset)
+			cifartest.CheckFileError(t, err, "file", err.(*dataset.FileError).Offset)
 			return
 		}
 		if len(s.labels) != len(in)/RecordBytes || len(s.images) != len(s.labels)*ImageBytes {

@@ -50,7 +50,7 @@ func Sample() (*dataset.Set, error) {
 		if err != nil {
 			return nil, fmt.Errorf("embedded %s: %w", part.name, err)
 		}
-		b, err := readLimited(z, int64(part.n)*RecordBytes)
+		b, err := dataset.ReadLimited(z, int64(part.n)*RecordBytes)
 		if err != nil {
 			return nil, fmt.Errorf("embedded %s: %w", part.name, err)
 		}

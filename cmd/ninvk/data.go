@@ -12,7 +12,7 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 
-	"ninvk/cifar10"
+	"ninvk/cifar10/published"
 	"ninvk/dataset/fetch"
 	"ninvk/dataset/packed"
 )
@@ -44,7 +44,7 @@ func (c fetchCommand) Run(ctx context.Context) error {
 		err = set.Fetch(ctx, fetch.Options{Out: out, Source: c.Source, Progress: show.progress})
 	} else {
 		out = cmp.Or(c.Out, "data")
-		err = cifar10.Fetch(ctx, cifar10.FetchOptions{Out: out, Source: c.Source, Progress: show.progress})
+		err = published.Fetch(ctx, published.FetchOptions{Out: out, Source: c.Source, Progress: show.progress})
 	}
 	show.end()
 	if err != nil {
@@ -120,7 +120,7 @@ func (c verifyCommand) Run() error {
 		fmt.Fprintln(stdout, "all images and labels are as they were packed")
 		return nil
 	}
-	files, err := cifar10.Verify(c.Dir)
+	files, err := published.Verify(c.Dir)
 	for _, f := range files {
 		verdict := "as published"
 		if !f.OK {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	"ninvk/cifar10"
+	"ninvk/cifar10/published"
 	"ninvk/dataset"
 )
 
@@ -26,7 +27,7 @@ func main() {
 }
 
 func run(dir, out string) error {
-	if _, err := cifar10.Verify(dir); err != nil {
+	if _, err := published.Verify(dir); err != nil {
 		return err
 	}
 	d, err := cifar10.Open(dir)

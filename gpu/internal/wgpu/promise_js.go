@@ -87,7 +87,7 @@ func (d *Device) Scoped(f func() js.Value) (js.Value, error) {
 	v, ends, err := d.scopes(invalid, f)
 	for _, end := range ends {
 		d.pending++
-		Then(end, func(e js.Value) { d.settle(e) }, func(string) { d.settle(js.Null()) }) // rejected: the device is lost
+		Then(end, d.settle, func(string) { d.settle(js.Null()) }) // rejected: the device is lost
 	}
 	if err != nil {
 		d.fail(err.Error())

@@ -1,4 +1,4 @@
-package cifar10
+package published
 
 import (
 	"archive/tar"
@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 
+	"ninvk/cifar10"
 	"ninvk/dataset"
 )
 
@@ -104,7 +105,7 @@ func unpack(ctx context.Context, archive io.Reader, name, dir string, files []fi
 		copyTo := func(w io.Writer) error { _, err := io.Copy(w, tr); return err }
 		if entry != f.Name {
 			pictures[f.Name] = true
-			copyTo = func(w io.Writer) error { return rebuild(w, tr, f.Size/RecordBytes) }
+			copyTo = func(w io.Writer) error { return rebuild(w, tr, f.Size/cifar10.RecordBytes) }
 		}
 		if err := writeNew(filepath.Join(dir, f.Name), copyTo); err != nil {
 			return damaged(entry+" in it: ", err)
@@ -119,7 +120,7 @@ func unpack(ctx context.Context, archive io.Reader, name, dir string, files []fi
 			continue
 		}
 		source := labelFile(f.Name)
-		n := f.Size / RecordBytes
+		n := f.Size / cifar10.RecordBytes
 		labels := labelsOf[source]
 		if labels == nil {
 			return damaged("holds no ", errors.New(source))
@@ -137,7 +138,7 @@ func pictureName(name string) string { return strings.TrimSuffix(name, ".bin") +
 
 // labelFile is the name of the JSON that has a file's labels.
 func labelFile(name string) string {
-	if name == testName {
+	if name == cifar10.TestFile {
 		return testLabels
 	}
 	return trainLabels
@@ -147,7 +148,7 @@ func labelFile(name string) string {
 func records(files []fileSum, labels string) (n int64) {
 	for _, f := range files {
 		if labelFile(f.Name) == labels {
-			n += f.Size / RecordBytes
+			n += f.Size / cifar10.RecordBytes
 		}
 	}
 	return n
@@ -155,7 +156,7 @@ func records(files []fileSum, labels string) (n int64) {
 
 // readLabels reads a JSON array of n labels.
 func readLabels(r io.Reader, n int64) ([]uint8, error) {
-	text, err := readLimited(r, 16*n+1024)
+	text, err := dataset.ReadLimited(r, 16*n+1024)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +169,7 @@ func readLabels(r io.Reader, n int64) ([]uint8, error) {
 	}
 	labels := make([]uint8, n)
 	for i, v := range numbers {
-		if v < 0 || v >= Classes {
+		if v < 0 || v >= cifar10.Classes {
 			return nil, fmt.Errorf("label %d is %d, expected 0 to 9", i, v)
 		}
 		labels[i] = uint8(v)
@@ -179,8 +180,8 @@ func readLabels(r io.Reader, n int64) ([]uint8, error) {
 // rebuild turns a PNG of n rows, each of them the pixels of one image, into n
 // records with label 0.
 func rebuild(w io.Writer, r io.Reader, n int64) error {
-	const pixels = Width * Height
-	data, err := readLimited(r, 2*n*RecordBytes+1<<16)
+	const pixels = cifar10.Width * cifar10.Height
+	data, err := dataset.ReadLimited(r, 2*n*cifar10.RecordBytes+1<<16)
 	if err != nil {
 		return err
 	}
@@ -200,11 +201,11 @@ func rebuild(w io.Writer, r io.Reader, n int64) error {
 	if !ok {
 		return errors.New("the picture is not 8-bit RGB without alpha")
 	}
-	var record [RecordBytes]byte
+	var record [cifar10.RecordBytes]byte
 	for y := range picture.Rect.Dy() {
 		row := picture.Pix[y*picture.Stride:][:4*pixels]
 		for x := range pixels {
-			for c := range Channels {
+			for c := range cifar10.Channels {
 				record[1+c*pixels+x] = row[4*x+c]
 			}
 		}
@@ -223,7 +224,7 @@ func setLabels(path string, labels []uint8) error {
 	}
 	defer f.Close()
 	for i := range labels {
-		if _, err := f.WriteAt(labels[i:i+1], int64(i)*RecordBytes); err != nil {
+		if _, err := f.WriteAt(labels[i:i+1], int64(i)*cifar10.RecordBytes); err != nil {
 			return err
 		}
 	}

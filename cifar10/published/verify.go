@@ -1,4 +1,4 @@
-package cifar10
+package published
 
 import (
 	"context"
@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"slices"
 
+	"ninvk/cifar10"
 	"ninvk/dataset"
 	"ninvk/dataset/fetch"
 )
@@ -28,12 +28,9 @@ var officialFiles = []fileSum{
 		SHA256: "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48"},
 	{Name: "data_batch_5.bin", Size: 30730000,
 		SHA256: "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add"},
-	{Name: testName, Size: 30730000,
+	{Name: cifar10.TestFile, Size: 30730000,
 		SHA256: "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"},
 }
-
-// officialSHA256 is Dataset.SHA256 of these files.
-const officialSHA256 = "013ba16d14ecc4829da62bf2af648ca30f600491ecb3e7f329c827db0dd17522"
 
 // FileStatus is the outcome of checking one of the six published files.
 type FileStatus struct {
@@ -54,12 +51,9 @@ func Verify(dir string) ([]FileStatus, error) {
 }
 
 func verify(ctx context.Context, dir string, files []fileSum, progress func(done, total int64)) ([]FileStatus, error) {
-	dir, names, err := dataDir(dir)
+	dir, err := cifar10.DataDir(dir)
 	if err != nil {
 		return nil, err
-	}
-	if !slices.ContainsFunc(names, isData) {
-		return nil, withoutData(dir)
 	}
 	var total, before int64
 	for _, f := range files {
