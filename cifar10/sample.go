@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
-	"embed"
 	"encoding/hex"
 	"fmt"
 
@@ -18,14 +17,15 @@ import (
 // and comes out the same, byte for byte, with the same release of Go.
 //
 //go:generate go run ./internal/mksample -data ../data -out sample
-//go:embed sample
-var sampleFiles embed.FS
 
 // Number of images in the sample; each class has a tenth.
 const (
 	SampleTrain = 1000
 	SampleTest  = 200
 )
+
+// SampleFiles are the files of the sample: the records of the training and of the test images, packed by gzip.
+var SampleFiles = []string{"sample/train.bin.gz", "sample/test.bin.gz"}
 
 // Sample returns the embedded sample of CIFAR-10: the first 100 training and
 // the first 20 test images of each class, in the order of the files.
@@ -39,10 +39,10 @@ func Sample() (*dataset.Set, error) {
 		split *dataset.Split
 		n     int
 	}{
-		{"sample/train.bin.gz", trainImage, &d.Train, SampleTrain},
-		{"sample/test.bin.gz", testImage, &d.Test, SampleTest},
+		{SampleFiles[0], trainImage, &d.Train, SampleTrain},
+		{SampleFiles[1], testImage, &d.Test, SampleTest},
 	} {
-		packed, err := sampleFiles.ReadFile(part.name)
+		packed, err := SampleFile(part.name)
 		if err != nil {
 			return nil, fmt.Errorf("embedded sample: %w", err)
 		}

@@ -3,7 +3,7 @@ package gpu
 import (
 	"syscall/js"
 
-	"ninvk/gpu/internal/wgpu"
+	"ninvk/promise"
 )
 
 // mapping is the state of one asynchronous map for reading.
@@ -25,7 +25,7 @@ func (m mapping) start(b *Buffer) {
 	const read = 1
 	*m.state = mapPending
 	end := func(s mapState) { *m.state = s; b.d.device.Wake() }
-	wgpu.Then(b.b.V.Call("mapAsync", read, 0, b.Size), func(js.Value) { end(mapDone) }, func(string) { end(mapFailed) })
+	promise.Then(b.b.V.Call("mapAsync", read, 0, b.Size), func(js.Value) { end(mapDone) }, func(string) { end(mapFailed) })
 }
 
 func (m mapping) pending() bool { return *m.state == mapPending }

@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"ninvk/gpu/internal/wgpu"
+	"ninvk/promise"
 )
 
 // handle is the address of an object of the browser's.
@@ -158,7 +159,7 @@ func (p *player) submit() {
 	p.submitted++
 	n := p.submitted
 	done := func() { p.finished = max(p.finished, n); p.d.Wake() }
-	wgpu.Then(p.queue.Call("onSubmittedWorkDone"), func(js.Value) { done() }, func(string) { done() })
+	promise.Then(p.queue.Call("onSubmittedWorkDone"), func(js.Value) { done() }, func(string) { done() })
 	p.submitting += time.Since(start)
 	for p.submitted-p.finished >= mostAhead && !p.lost() {
 		<-p.d.Woken
@@ -216,7 +217,7 @@ const mostScratch = 1 << 20
 // bytes are data where the browser can read them, at the beginning of an array, which the next call may overwrite.
 func (p *player) bytes(data []byte) js.Value {
 	if len(data) > mostScratch {
-		return wgpu.Bytes(data)
+		return promise.Bytes(data)
 	}
 	if len(data) > p.room {
 		p.room = max(4096, 2*len(data))
@@ -245,7 +246,7 @@ func newReel(commands []command) *reel {
 			words[i] = c.offset[0]
 		}
 	}
-	bytes := wgpu.Bytes(Bytes(words))
+	bytes := promise.Bytes(Bytes(words))
 	return &reel{commands, len(commands), js.Global().Get("Uint32Array").New(bytes.Get("buffer"))}
 }
 

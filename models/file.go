@@ -46,7 +46,11 @@ func (t tensor) String() string { return fmt.Sprintf("%s %v", shown(t.name), t.s
 // damaged the format's own error.
 func ReadFile(path string) (*File, error) {
 	if path == Embedded {
-		f, err := safetensors.Decode(pretrained)
+		b, err := pretrained()
+		if err != nil {
+			return nil, err
+		}
+		f, err := safetensors.Decode(b)
 		if err != nil {
 			return nil, &WeightsError{Path: PretrainedPath, Problem: err.Error()}
 		}

@@ -113,3 +113,21 @@ func byteToFloat32(b byte, fractionBits, bias int, nan bool) float32 {
 	}
 	return float32(v)
 }
+
+// float32ToHalf rounds to the nearest IEEE 754 binary16 number, of two equally near to the even one, and to infinity
+// beyond the largest.
+func float32ToHalf(v float32) uint16 {
+	b := math.Float32bits(v)
+	sign := uint16(b >> 16 & 0x8000)
+	b &= 0x7fffffff
+	switch {
+	case b > 0x7f800000:
+		return sign | 0x7e00 // NaN
+	case b >= 0x477ff000: // from 65520 on
+		return sign | 0x7c00
+	case b < 0x38800000: // below the smallest normal number, 2^-14: a multiple of 2^-24
+		return sign | uint16(math.RoundToEven(float64(math.Float32frombits(b))*(1<<24)))
+	}
+	b += 0xfff + b>>13&1 // rounds the 13 bits that go; a carry into the exponent is right
+	return sign | uint16(b>>13-(127-15)<<10)
+}

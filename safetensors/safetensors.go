@@ -132,6 +132,15 @@ func FromFloat32s(name string, shape []int, v []float32) Tensor {
 	return Tensor{Name: name, DType: "F32", Shape: append([]int{}, shape...), Data: data}
 }
 
+// FromFloat32sHalf is FromFloat32s in half the bytes: an F16 tensor of the nearest numbers.
+func FromFloat32sHalf(name string, shape []int, v []float32) Tensor {
+	data := make([]byte, 2*len(v))
+	for i, x := range v {
+		binary.LittleEndian.PutUint16(data[2*i:], float32ToHalf(x))
+	}
+	return Tensor{Name: name, DType: "F16", Shape: append([]int{}, shape...), Data: data}
+}
+
 // Int64 returns the value of a tensor with a single element that is a whole
 // number, such as batch normalisation's num_batches_tracked, whatever type a
 // conversion of all tensors has given it. The shape may be [] or all ones.

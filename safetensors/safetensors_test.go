@@ -435,3 +435,34 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// Every half number comes back as it is, and what lies between two goes to the nearest, of two equally near to the even.
+func TestHalf(t *testing.T) {
+	for h := range 1 << 16 {
+		v := halfToFloat32(uint16(h))
+		if got := float32ToHalf(v); v == v && got != uint16(h) {
+			t.Fatalf("%#04x is %v, which became %#04x", h, v, got)
+		}
+	}
+	if h := float32ToHalf(float32(math.NaN())); h&0x7c00 != 0x7c00 || h&0x3ff == 0 {
+		t.Errorf("NaN became %#04x", h)
+	}
+	for h := uint16(0); h < 0x7c00; h++ { // finite, positive
+		low, high := halfToFloat32(h), float32(65536) // where the next would be if there were one
+		if h+1 < 0x7c00 {
+			high = halfToFloat32(h + 1)
+		}
+		middle, even := (low+high)/2, h+h&1
+		for _, c := range []struct {
+			v    float32
+			want uint16
+		}{{math.Nextafter32(middle, low), h}, {middle, even}, {math.Nextafter32(middle, high), h + 1}} {
+			if got := float32ToHalf(c.v); got != c.want {
+				t.Fatalf("%v became %#04x, expected %#04x", c.v, got, c.want)
+			}
+			if got := float32ToHalf(-c.v); got != c.want|0x8000 {
+				t.Fatalf("%v became %#04x, expected %#04x", -c.v, got, c.want|0x8000)
+			}
+		}
+	}
+}

@@ -3,6 +3,8 @@ package wgpu
 import (
 	"strings"
 	"syscall/js"
+
+	"ninvk/promise"
 )
 
 // InstanceBackend is a set of drivers' interfaces; the browser chooses for itself.
@@ -44,7 +46,7 @@ func (i *Instance) EnumerateAdapters(*InstanceEnumerateAdapterOptons) []*Adapter
 	if !i.v.Truthy() {
 		return nil
 	}
-	a, err := Await(i.v.Call("requestAdapter", object{"powerPreference": "high-performance"}))
+	a, err := promise.Await(i.v.Call("requestAdapter", object{"powerPreference": "high-performance"}))
 	if err != nil || !a.Truthy() {
 		return nil
 	}
@@ -179,13 +181,13 @@ func (a *Adapter) RequestDevice(x *DeviceDescriptor) (*Device, error) {
 	limits := object{}
 	x.RequiredLimits.Limits.each(func(name string, v *uint32) { limits[name] = *v },
 		func(name string, v *uint64) { limits[name] = *v })
-	promise, err := try(func() js.Value {
+	made, err := promise.Try(func() js.Value {
 		return a.v.Call("requestDevice", object{"label": x.Label, "requiredLimits": limits})
 	})
 	if err != nil {
 		return nil, err
 	}
-	v, err := Await(promise)
+	v, err := promise.Await(made)
 	if err != nil {
 		return nil, err
 	}

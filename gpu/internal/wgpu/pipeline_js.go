@@ -1,6 +1,10 @@
 package wgpu
 
-import "syscall/js"
+import (
+	"syscall/js"
+
+	"ninvk/promise"
+)
 
 type (
 	ShaderModuleWGSLDescriptor struct{ Code string }
@@ -119,14 +123,14 @@ func (*ComputePipeline) Release() {}
 
 // CreateComputePipeline waits until the driver has compiled the module; several may be under way at a time.
 func (d *Device) CreateComputePipeline(x *ComputePipelineDescriptor) (*ComputePipeline, error) {
-	promise, err := try(func() js.Value {
+	made, err := promise.Try(func() js.Value {
 		return d.V.Call("createComputePipelineAsync", object{"label": x.Label, "layout": x.Layout.V,
 			"compute": object{"module": x.Compute.Module.V, "entryPoint": x.Compute.EntryPoint}})
 	})
 	if err != nil {
 		return nil, err
 	}
-	v, err := Await(promise)
+	v, err := promise.Await(made)
 	if err != nil {
 		return nil, err
 	}

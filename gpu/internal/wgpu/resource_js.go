@@ -1,6 +1,10 @@
 package wgpu
 
-import "syscall/js"
+import (
+	"syscall/js"
+
+	"ninvk/promise"
+)
 
 type BufferUsage uint32
 
@@ -97,7 +101,7 @@ type TextureViewDescriptor struct {
 type TextureView struct{ V js.Value }
 
 func (t *Texture) CreateView(x *TextureViewDescriptor) (*TextureView, error) {
-	v, err := try(func() js.Value {
+	v, err := promise.Try(func() js.Value {
 		return t.V.Call("createView", object{"format": string(x.Format), "dimension": string(x.Dimension),
 			"mipLevelCount": x.MipLevelCount, "arrayLayerCount": x.ArrayLayerCount, "aspect": string(x.Aspect)})
 	})

@@ -5,75 +5,12 @@ import (
 	"fmt"
 	"strings"
 	"syscall/js"
+
+	"ninvk/promise"
 )
 
 // object is an argument in JavaScript's form.
 type object = map[string]any
-
-// Then calls ok with what a promise gives, or no with the reason why it gives nothing, once. Both are called by the
-// event loop and must not wait.
-func Then(promise js.Value, ok func(js.Value), no func(reason string)) {
-	var resolved, rejected js.Func
-	settle := func(f func(js.Value)) func(js.Value, []js.Value) any {
-		return func(_ js.Value, a []js.Value) any {
-			resolved.Release()
-			rejected.Release()
-			if len(a) == 0 {
-				a = []js.Value{js.Undefined()}
-			}
-			f(a[0])
-			return nil
-		}
-	}
-	resolved = js.FuncOf(settle(ok))
-	rejected = js.FuncOf(settle(func(v js.Value) { no(text(v)) }))
-	promise.Call("then", resolved, rejected)
-}
-
-// Await waits for a promise. It must not be called by the event loop, which would wait for itself.
-func Await(promise js.Value) (js.Value, error) {
-	type settled struct {
-		value js.Value
-		err   error
-	}
-	done := make(chan settled, 1)
-	Then(promise, func(v js.Value) { done <- settled{v, nil} },
-		func(reason string) { done <- settled{js.Undefined(), errors.New(reason)} })
-	s := <-done
-	return s.value, s.err
-}
-
-// text is what an error of JavaScript says.
-func text(v js.Value) string {
-	if v.Type() != js.TypeObject {
-		return v.String()
-	}
-	if m := v.Get("message"); m.Type() == js.TypeString && m.String() != "" {
-		return m.String()
-	}
-	return v.Call("toString").String()
-}
-
-// try calls into the browser; what it throws is the error.
-func try(f func() js.Value) (v js.Value, err error) {
-	defer func() {
-		switch r := recover().(type) {
-		case nil:
-		case js.Error:
-			err = errors.New(text(r.Value))
-		default:
-			panic(r) // a bug of ours
-		}
-	}()
-	return f(), nil
-}
-
-// Bytes copies bytes into a new array of JavaScript's.
-func Bytes(data []byte) js.Value {
-	a := js.Global().Get("Uint8Array").New(len(data))
-	js.CopyBytesToJS(a, data)
-	return a
-}
 
 // Kinds of errors that scopes are for.
 var (
@@ -87,7 +24,7 @@ func (d *Device) Scoped(f func() js.Value) (js.Value, error) {
 	v, ends, err := d.scopes(invalid, f)
 	for _, end := range ends {
 		d.pending++
-		Then(end, d.settle, func(string) { d.settle(js.Null()) }) // rejected: the device is lost
+		promise.Then(end, d.settle, func(string) { d.settle(js.Null()) }) // rejected: the device is lost
 	}
 	if err != nil {
 		d.fail(err.Error())
@@ -100,8 +37,8 @@ func (d *Device) Scoped(f func() js.Value) (js.Value, error) {
 func (d *Device) made(f func() js.Value) (js.Value, error) {
 	v, ends, err := d.scopes(anyKind, f)
 	for _, end := range ends {
-		if e, rejected := Await(end); err == nil && rejected == nil && e.Truthy() {
-			err = errors.New(text(e))
+		if e, rejected := promise.Await(end); err == nil && rejected == nil && e.Truthy() {
+			err = errors.New(promise.Text(e))
 		}
 	}
 	return v, err
@@ -111,7 +48,7 @@ func (d *Device) scopes(filters []string, f func() js.Value) (v js.Value, ends [
 	for _, filter := range filters {
 		d.V.Call("pushErrorScope", filter)
 	}
-	v, err = try(f)
+	v, err = promise.Try(f)
 	for range filters { // the innermost first
 		ends = append(ends, d.V.Call("popErrorScope"))
 	}
@@ -121,7 +58,7 @@ func (d *Device) scopes(filters []string, f func() js.Value) (v js.Value, ends [
 func (d *Device) settle(problem js.Value) {
 	d.pending--
 	if problem.Truthy() {
-		d.fail(text(problem))
+		d.fail(promise.Text(problem))
 	}
 	d.Wake()
 }
@@ -157,12 +94,12 @@ func (d *Device) Wake() {
 func (d *Device) watch() {
 	d.uncaught = js.FuncOf(func(_ js.Value, a []js.Value) any {
 		a[0].Call("preventDefault")
-		d.fail(text(a[0].Get("error")))
+		d.fail(promise.Text(a[0].Get("error")))
 		return nil
 	})
 	d.V.Call("addEventListener", "uncapturederror", d.uncaught)
-	Then(d.V.Get("lost"), func(info js.Value) {
-		d.lost = fmt.Sprintf("%s (%s)", strings.TrimSuffix(text(info), "."), info.Get("reason").String())
+	promise.Then(d.V.Get("lost"), func(info js.Value) {
+		d.lost = fmt.Sprintf("%s (%s)", strings.TrimSuffix(promise.Text(info), "."), info.Get("reason").String())
 		d.V.Call("removeEventListener", "uncapturederror", d.uncaught)
 		d.uncaught.Release()
 		d.Wake()
