@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"ninvk/pth"
 	"ninvk/safetensors"
@@ -122,10 +123,38 @@ func unreadable(path string, err error) error {
 	return &WeightsError{Path: path, Problem: err.Error(), Err: err}
 }
 
+// A checkpoint of training is a safetensors file that has CheckpointKey among its metadata. Beside the weights it holds
+// the momenta under names behind MomentumPrefix, and where weights are averaged, the averages behind AveragePrefix.
+const (
+	CheckpointKey  = "ninvk.checkpoint"
+	MomentumPrefix = "momentum."
+	AveragePrefix  = "average."
+)
+
+// weightsOf are the tensors of a file that are a network's weights, of a checkpoint those that the run's weights file
+// would hold.
+func weightsOf(f *safetensors.File) []safetensors.Tensor {
+	if _, checkpoint := f.Metadata[CheckpointKey]; !checkpoint {
+		return f.Tensors
+	}
+	var weights []safetensors.Tensor
+	for _, t := range f.Tensors {
+		if strings.HasPrefix(t.Name, MomentumPrefix) || strings.HasPrefix(t.Name, AveragePrefix) {
+			continue
+		}
+		if a, averaged := f.Tensor(AveragePrefix + t.Name); averaged {
+			a.Name = t.Name
+			t = a
+		}
+		weights = append(weights, t)
+	}
+	return weights
+}
+
 // FileOf is the content of a safetensors file that was read from path.
 func FileOf(path string, f *safetensors.File) *File {
 	g := group{beside: func() []pth.Entry { return nil }}
-	for _, t := range f.Tensors {
+	for _, t := range weightsOf(f) {
 		g.tensors = append(g.tensors, tensor{t.Name, t.DType, t.Shape, func() (safetensors.Tensor, error) {
 			return t,
 				nil

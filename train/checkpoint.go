@@ -30,10 +30,10 @@ import (
 const CheckpointDir = "checkpoint"
 
 const (
-	positionKey    = "ninvk.checkpoint"
+	positionKey    = models.CheckpointKey
 	checksumKey    = "ninvk.sha256"
-	momentumPrefix = "momentum."
-	averagePrefix  = "average."
+	momentumPrefix = models.MomentumPrefix
+	averagePrefix  = models.AveragePrefix
 
 	checkpointFormat = 1
 )

@@ -48,7 +48,7 @@ type trainCommand struct {
 	Out         *string  `help:"Run folder to make (default runs/TIME-MODEL)." placeholder:"DIR"`
 	EvalEvery   *int     `help:"Epochs between evaluations of both splits."`
 	EvalTrain   *int     `help:"How many of the training images are evaluated; 0 for all."`
-	Resume      string   `help:"Run folder to go on with, exactly as if it had not been interrupted." placeholder:"DIR"`
+	Resume      string   `help:"Run folder to go on with, exactly as if it had not been interrupted; or the file of a run that was saved in the browser, for which a run folder is made (--out)." placeholder:"DIR|FILE"`
 
 	Fit         *string  `help:"How an image that is no square becomes one: crop (the largest square in its middle), stretch, or pad (with black)." placeholder:"crop|stretch|pad"`
 	Channels    *int     `help:"Channels of the images: 1 (grey) or 3; 0 for the data's own."`
@@ -166,12 +166,30 @@ func (c trainCommand) flags(cfg train.Config) (train.Config, error) {
 	return cfg, cfg.Validate()
 }
 
+// unpack makes a run folder of what is to be resumed where that is one file, as the page in a browser saves it.
+func (c *trainCommand) unpack() error {
+	if !train.Packed(c.Resume) {
+		return nil
+	}
+	dir := train.DefaultRunDir(time.Now(), "resumed")
+	set(&dir, c.Out)
+	if err := train.Unpack(c.Resume, dir); err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "%s is unpacked into the run folder %s\n", shown(c.Resume), shown(dir))
+	c.Resume, c.Out = dir, nil
+	return nil
+}
+
 // Run trains.
 func (c trainCommand) Run(ctx context.Context) error {
 	var saved *train.Saved
 	var cfg train.Config
 	var err error
 	if c.Resume != "" {
+		if err = c.unpack(); err != nil {
+			return err
+		}
 		if saved, err = train.OpenSaved(c.Resume); err != nil {
 			return err
 		}

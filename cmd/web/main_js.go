@@ -102,4 +102,3 @@ func fromJS(v js.Value) any {
 	}
 	return m
 }
-

@@ -375,4 +375,3 @@ func dataURL(img image.Image) string {
 	}
 	return "data:image/png;base64," + base64.StdEncoding.EncodeToString(b.Bytes())
 }
-
