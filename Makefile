@@ -169,8 +169,10 @@ pretrained: build
 	bin/ninvk filters --out docs/predict/filters.png
 	bin/ninvk activations docs/images/cat.png --layer classifier.1 --out docs/predict/activations.png
 
+# Also for the browser, for which all packages are built too.
 vet:
 	go vet ./...
+	GOOS=js GOARCH=wasm go vet ./...
 
 fmt:
 	gofmt -l -w .

@@ -681,7 +681,7 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 			v := dataset.Transform(c.Seed, epoch, i, l.augment, l.fit, l.Data.Train.Shape, size, grey)
 			entries = append(entries, ops.BatchEntry(places[k], uint32(l.Data.Train.Labels[i]), v.Map).Coloured(v.Colour))
 		}
-		rate := l.schedule.LR(c.LR, Moment{l.step, total, epoch - 1, c.Epochs, losses}) * l.rateFactor()
+		rate := l.schedule.LR(l.Config.LR, Moment{l.step, total, epoch - 1, c.Epochs, losses}) * l.rateFactor()
 		key := rng.New(c.Seed, "dropout", uint64(l.step), 0).Uint32()
 		l.pending = append(l.pending, pendingStep{StepRecord: StepRecord{Epoch: epoch, Step: l.step + 1, LearningRate: rate}, images: len(entries)})
 		start := time.Now()

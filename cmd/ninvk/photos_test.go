@@ -15,6 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ninvk/cifar10"
+	"ninvk/dataset"
 	"ninvk/rng"
 )
 
@@ -144,4 +146,20 @@ func TestPhotosToPredictions(t *testing.T) {
 	if !bytes.Contains(model, []byte(`["disks","rings"]`)) {
 		t.Error("the ONNX model does not name the classes")
 	}
+}
+
+// fileText is the content of a file, "" where there is none.
+func fileText(path string) string {
+	b, _ := os.ReadFile(path)
+	return string(b)
+}
+
+// recordsOf are those of a file with the images of a split.
+func recordsOf(t *testing.T, s dataset.Split) []byte {
+	t.Helper()
+	b, err := cifar10.Records(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }

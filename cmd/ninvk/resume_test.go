@@ -254,19 +254,3 @@ cp -r small/run resumed`
 	}
 	same(t, filepath.Join(dir, "whole"), filepath.Join(dir, "resumed"))
 }
-
-// fileText is the content of a file, "" where there is none.
-func fileText(path string) string {
-	b, _ := os.ReadFile(path)
-	return string(b)
-}
-
-// recordsOf are those of a file with the images of a split.
-func recordsOf(t *testing.T, s dataset.Split) []byte {
-	t.Helper()
-	b, err := cifar10.Records(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
