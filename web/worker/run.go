@@ -35,6 +35,7 @@ type run struct {
 	stop     context.CancelFunc
 	ended    chan struct{}
 	kept     time.Time // when the page got it last
+	step     int       // the last one
 }
 
 // train begins a run.
@@ -171,7 +172,7 @@ func (w *Worker) begin(m Message, fill func(dir string) (train.Config, *train.Sa
 		if err != nil {
 			w.fail(err, "")
 		}
-		r.state("ended", s.Steps)
+		r.state("ended", max(s.Steps, r.step))
 	}()
 	return nil
 }
@@ -310,12 +311,14 @@ func (r *run) Begin(_ *train.Run, info train.RunInfo, epochs, stepsPerEpoch, tot
 		"classes": list(r.data.Classes), "parameters": info.Parameters,
 		"settings": Message{"lr": c.LR, "augment": c.Augment, "batch": c.Batch, "epochs": c.Epochs, "seed": float64(c.Seed),
 			"size": *c.Resize}})
+	r.step = doneSteps
 	r.state("running", doneSteps)
 	r.kept = time.Now()
 }
 
 // Step tells of a step.
 func (r *run) Step(s train.StepRecord) {
+	r.step = s.Step
 	r.w.post(Message{"is": "step", "step": s.Step, "epoch": s.Epoch, "loss": measured(s.Loss),
 		"images_s": measured(s.ImagesPerSecond), "lr": s.LearningRate})
 	if time.Since(r.kept) >= keepEvery {
@@ -335,7 +338,7 @@ func (r *run) Reading(split string, done, total int) {
 
 // Epoch tells of an epoch.
 func (r *run) Epoch(e train.EpochRecord) {
-	r.w.post(Message{"is": "epoch", "epoch": e.Epoch, "step": e.Steps, "train_loss": measured(e.TrainLoss),
+	r.w.post(Message{"is": "epoch", "epoch": e.Epoch, "step": r.step, "train_loss": measured(e.TrainLoss),
 		"test_loss": measured(e.TestLoss), "train_accuracy": measured(e.TrainAccuracy),
 		"accuracy": measured(e.TestAccuracy), "images_s": measured(e.ImagesPerSecond), "seconds": e.Seconds,
 		"size": e.Size, "lr": e.LearningRate})
