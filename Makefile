@@ -18,7 +18,7 @@ FULL_TIMEOUT := 60m
 SHELL := /bin/bash
 
 .PHONY: help build setup setup-full quickstart test test-full test-adapters race soak windows
-.PHONY: vulnerabilities onnxruntime tint full-data bench-peers gpu-kit gpu-trial pretrained vet fmt
+.PHONY: vulnerabilities onnxruntime tint swiftshader full-data bench-peers gpu-kit gpu-trial pretrained vet fmt
 
 help:
 	@echo 'make quickstart    set up, build, and train on the embedded sample (about three minutes)'
@@ -59,7 +59,7 @@ test: setup
 test-full: export NINVK_FULL = 1
 test-full: TEST_TIMEOUT = $(FULL_TIMEOUT)
 test-full: TEST_PACKAGES = 1
-test-full: setup-full vulnerabilities onnxruntime tint full-data test race gpu-trial test-adapters
+test-full: setup-full vulnerabilities onnxruntime tint swiftshader full-data test race gpu-trial test-adapters
 
 setup-full:
 	@ci/setup.sh full
@@ -108,8 +108,12 @@ soak: setup
 # need.
 onnxruntime: onnx/testdata/node_modules/onnxruntime-node
 
-# Dawn for Node, whose compiler tries the shaders, for test-full alone.
+# Dawn for Node, whose compiler tries the shaders, and in which web/proof runs the program, for test-full alone.
 tint: bench/testdata/node_modules/webgpu
+
+# The driver within Chromium, on which web/proof runs the program natively and in Node, for test-full alone.
+swiftshader:
+	@ci/adapters.sh fetch swiftshader
 
 # Into a folder a package.
 define npm_install

@@ -50,6 +50,7 @@ var rooms = map[string]room{
 	"cmd/web": {floor: 0, mayImport: []string{"web/worker"}},
 	"web/worker": {floor: 0, mayImport: []string{"train", "tune", "models", "nn", "gpu", "cifar10", "dataset",
 		"dataset/folder", "pth", "safetensors", "picture"}},
+	"web/proof":  {floor: 0}, // tests alone
 	"web/assets": {floor: 1, mayImport: []string{"cifar10", "models", "nn", "safetensors"}},
 	"train": {floor: 1, mayImport: []string{"models", "nn", "ops", "gpu", "dataset", "rng",
 		"safetensors", "picture", "tensorboard"}},

@@ -2,6 +2,7 @@
 # Runs the tests on software drivers that differ in compiler and limits, whatever this machine has installed:
 #
 #   ci/adapters.sh [NAME...]
+#   ci/adapters.sh fetch [NAME...]    downloads the drivers, and runs nothing
 #
 #   lavapipe            Lavapipe of Mesa 22.3.6, Debian 12's own
 #   lavapipe-backports  Lavapipe of Mesa 25.0.7, of Debian 12's backports
@@ -21,6 +22,11 @@ fail() {
 	exit 1
 }
 
+only=test
+if [ "${1:-}" = fetch ]; then
+	only=fetch
+	shift
+fi
 names=("$@")
 [ $# -gt 0 ] || names=(lavapipe lavapipe-backports swiftshader)
 
@@ -111,11 +117,12 @@ prove() {
 	grep -Eo "$says" <<<"$adapters" || fail "this is not $1, whose line would match $says: $adapters"
 }
 
-[ -x bin/ninvk ] || fail "bin/ninvk is missing: make build"
+[ "$only" = fetch ] || [ -x bin/ninvk ] || fail "bin/ninvk is missing: make build"
 for name in "${names[@]}"; do
 	about "$name"
 	fetch "$name"
 done
+[ "$only" != fetch ] || exit 0
 mapfile -t packages < <(go list -f '{{range .Deps}}{{if eq . "ninvk/gpu"}}{{$.ImportPath}}{{end}}{{end}}' ./...)
 packages+=(ninvk/gpu)
 failed=()

@@ -1,0 +1,296 @@
+// Package proof runs the program natively, in Node with Dawn and in Chromium, each on SwiftShader, and compares what
+// comes out bit by bit. It is for make test-full, which gets what that takes.
+package proof
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ninvk/check"
+	"ninvk/ci/slow"
+	"ninvk/safetensors"
+	"ninvk/web/assets"
+)
+
+func TestMain(m *testing.M) {
+	code := slow.Run(m, "TestWeights", "TestChecks")
+	if built != "" {
+		_ = os.RemoveAll(built) // no test's fault
+	}
+	os.Exit(code)
+}
+
+// built is the folder of what prepare builds.
+var built string
+
+// limit is the time for one run of the program.
+const limit = 20 * time.Minute
+
+// places run the program with arguments; files are those that it leaves, by path, in the folder /tmp.
+var places = []struct {
+	name string
+	run  func(t *testing.T, p programs, files []string, args ...string) (stdout []byte, left map[string][]byte)
+}{{"native", native}, {"Node with Dawn", node}, {"Chromium", chromium}}
+
+// programs is where everything lies that the places need.
+type programs struct{ native, wasm, wasmExec, modules, assets, driver string }
+
+// prepare builds the program twice, and finds what it runs on.
+var prepare = sync.OnceValues(func() (p programs, err error) {
+	dir, err := os.MkdirTemp("", "ninvk-proof-")
+	if err != nil {
+		return p, err
+	}
+	built = dir
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return p, err
+	}
+	p = programs{native: filepath.Join(dir, "ninvk"), wasm: filepath.Join(dir, "ninvk.wasm"),
+		assets: filepath.Join(dir, "assets"), driver: filepath.Join(cache, "ninvk", "adapters", "swiftshader", "icd.json")}
+	if p.modules, err = filepath.Abs(filepath.Join("..", "..", "bench", "testdata", "node_modules")); err != nil {
+		return p, err
+	}
+	for path, how := range map[string]string{
+		p.driver: "make swiftshader", filepath.Join(p.modules, "webgpu"): "make tint",
+	} {
+		if _, err := os.Stat(path); err != nil {
+			return p, fmt.Errorf("%w: `%s` gets it", err, how)
+		}
+	}
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return p, err
+	}
+	p.wasmExec = filepath.Join(strings.TrimSpace(string(root)), "lib", "wasm", "wasm_exec.js")
+	for out, env := range map[string][]string{p.native: nil, p.wasm: {"GOOS=js", "GOARCH=wasm"}} {
+		c := exec.Command("go", "build", "-o", out, "../../cmd/ninvk")
+		c.Env = append(os.Environ(), env...)
+		if said, err := c.CombinedOutput(); err != nil {
+			return p, fmt.Errorf("go build: %w\n%s", err, said)
+		}
+	}
+	files, err := assets.Files()
+	for name, content := range files {
+		path := filepath.Join(p.assets, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return p, err
+		}
+		if err := os.WriteFile(path, content, 0o644); err != nil {
+			return p, err
+		}
+	}
+	return p, err
+})
+
+// environment is this process's, with SwiftShader as the only driver.
+func environment(p programs) []string {
+	return append(os.Environ(), "VK_DRIVER_FILES="+p.driver, "VK_ICD_FILENAMES=", "NINVK_ADAPTER=", "NINVK_FULL=",
+		"NINVK_LIMITS=", "NINVK_VARIANT=")
+}
+
+func command(t *testing.T, p programs, files []string, dir, name string, args []string) ([]byte, map[string][]byte) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	c := exec.CommandContext(ctx, name, args...)
+	c.Env = environment(p)
+	var stdout, stderr bytes.Buffer
+	c.Stdout, c.Stderr = &stdout, &stderr
+	if err := c.Run(); err != nil {
+		t.Fatalf("%s: %v\n%s", name, err, stderr.String())
+	}
+	left := map[string][]byte{}
+	for _, f := range files {
+		b, err := os.ReadFile(filepath.Join(dir, f))
+		if err != nil {
+			t.Fatal(err)
+		}
+		left[f] = b
+	}
+	return stdout.Bytes(), left
+}
+
+// in replaces the folder /tmp in arguments.
+func in(dir string, args []string) []string {
+	out := make([]string, len(args))
+	for i, a := range args {
+		out[i] = strings.ReplaceAll(a, "/tmp", dir)
+	}
+	return out
+}
+
+func native(t *testing.T, p programs, files []string, args ...string) ([]byte, map[string][]byte) {
+	dir := t.TempDir()
+	return command(t, p, files, dir, p.native, in(dir, args))
+}
+
+func node(t *testing.T, p programs, files []string, args ...string) ([]byte, map[string][]byte) {
+	dir := t.TempDir()
+	args = append([]string{filepath.Join("testdata", "node.cjs"), p.wasmExec, p.modules, p.assets, p.wasm},
+		in(dir, args)...)
+	return command(t, p, files, dir, "node", args)
+}
+
+// browser is the Chromium that is here.
+func browser(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	t.Fatal("there is no Chromium: make setup-full installs it")
+	return ""
+}
+
+func chromium(t *testing.T, p programs, files []string, args ...string) (stdout []byte, left map[string][]byte) {
+	stderr, left := "", map[string][]byte{}
+	ended := make(chan error, 1)
+	mux := http.NewServeMux()
+	mux.Handle("GET /", http.FileServer(http.Dir("testdata")))
+	mux.Handle("GET /sample/", http.FileServer(http.Dir(p.assets)))
+	for name, path := range map[string]string{"ninvk.wasm": p.wasm, "wasm_exec.js": p.wasmExec, "fs.js": "../site/fs.js",
+		"nin-bn-cifar10.safetensors": filepath.Join(p.assets, "nin-bn-cifar10.safetensors")} {
+		mux.HandleFunc("GET /"+name, func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, path) })
+	}
+	mux.HandleFunc("POST /{what}", func(w http.ResponseWriter, r *http.Request) {
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		switch r.PathValue("what") {
+		case "stdout":
+			stdout = b
+		case "stderr":
+			stderr = string(b)
+		case "file":
+			left[strings.TrimPrefix(r.FormValue("name"), "/tmp/")] = b
+		case "exit":
+			if code := r.FormValue("code"); code != "0" {
+				ended <- fmt.Errorf("exit code %s: %s\n%s", code, b, stderr)
+			} else {
+				ended <- nil
+			}
+		}
+	})
+	s := httptest.NewServer(mux)
+	defer s.Close()
+	query := url.Values{"arg": args}
+	for _, f := range files {
+		query.Add("file", "/tmp/"+f)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	c := exec.CommandContext(ctx, browser(t), "--headless", "--no-sandbox", "--enable-unsafe-webgpu",
+		"--use-webgpu-adapter=swiftshader", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+		"--disable-sync", "--disable-quic", "--user-data-dir="+t.TempDir(), s.URL+"/index.html?"+query.Encode())
+	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
+	c.WaitDelay = 10 * time.Second
+	var said bytes.Buffer
+	c.Stderr = &said
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	gone := make(chan error, 1)
+	go func() { gone <- c.Wait() }()
+	var err error
+	select {
+	case err = <-ended:
+		cancel()
+		<-gone
+	case err = <-gone:
+		err = errors.Join(errors.New("the browser has ended"), err)
+	}
+	if err != nil {
+		t.Fatalf("%v\n%.2000s", err, said.String())
+	}
+	return stdout, left
+}
+
+// Twenty steps of training end in the same weights everywhere, byte for byte.
+func TestWeights(t *testing.T) {
+	p, err := prepare()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, model := range []string{"nin-bn", "resnet20"} {
+		t.Run(model, func(t *testing.T) {
+			var first []byte
+			for i, place := range places {
+				begun := time.Now()
+				_, left := place.run(t, p, []string{"run/model.safetensors"}, "train", "--data", "sample", "--model", model,
+					"--batch", "16", "--resize", "16", "--augment", "flip-crop,color", "--max-steps", "20", "--eval-train", "16",
+					"--out", "/tmp/run")
+				b := left["run/model.safetensors"]
+				t.Logf("%s: %d bytes in %.0f s", place.name, len(b), time.Since(begun).Seconds())
+				if i == 0 {
+					first = b
+					f, err := safetensors.Decode(b)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if n := len(f.Tensors); n < 20 {
+						t.Fatalf("the weights are %d tensors", n)
+					}
+				} else if !bytes.Equal(b, first) {
+					t.Errorf("%s: other weights than native ones", place.name)
+				}
+			}
+		})
+	}
+}
+
+// What ninvk check compares is right everywhere, and the same.
+func TestChecks(t *testing.T) {
+	p, err := prepare()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first []check.Result
+	for i, place := range places {
+		begun := time.Now()
+		stdout, _ := place.run(t, p, nil, "check", "--child")
+		var results []check.Result
+		for d := json.NewDecoder(bytes.NewReader(stdout)); d.More(); {
+			var m check.Message
+			if err := d.Decode(&m); err != nil {
+				t.Fatalf("%s: %v", place.name, err)
+			}
+			if m.Pass != nil {
+				results = m.Pass.Results
+			}
+		}
+		if len(results) < 50 {
+			t.Fatalf("%s: only %d results", place.name, len(results))
+		}
+		t.Logf("%s: %d results in %.0f s", place.name, len(results), time.Since(begun).Seconds())
+		for _, r := range results {
+			if r.Problem != "" {
+				t.Errorf("%s: %s %s %s %s: %s", place.name, r.Operator, r.Pass, r.Variant, r.Shape, r.Problem)
+			}
+		}
+		if i == 0 {
+			first = results
+		} else if diff := cmp.Diff(first, results); diff != "" {
+			t.Errorf("%s (-native +%[1]s):\n%s", place.name, diff)
+		}
+	}
+}
