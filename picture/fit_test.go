@@ -149,3 +149,22 @@ func TestIsImage(t *testing.T) {
 		}
 	}
 }
+
+func TestRegion(t *testing.T) {
+	for _, c := range []struct {
+		fit        Fit
+		w, h, size int
+		want       [4]float64 // left, top, right, bottom
+	}{
+		{FitCrop, 100, 60, 32, [4]float64{20, 0, 80, 60}},
+		{FitStretch, 100, 60, 32, [4]float64{0, 0, 100, 60}},
+		{FitPad, 100, 60, 32, [4]float64{0, -20, 100, 80}},
+		{FitImageNet, 512, 256, 224, [4]float64{144, 16, 368, 240}},
+	} {
+		var got [4]float64
+		got[0], got[1], got[2], got[3] = c.fit.Region(c.w, c.h, c.size)
+		if got != c.want {
+			t.Errorf("%s of %d×%d: %v, expected %v", c.fit, c.w, c.h, got, c.want)
+		}
+	}
+}
