@@ -3,6 +3,7 @@ package gpu
 import (
 	"errors"
 	"maps"
+	"runtime"
 	"testing"
 )
 
@@ -83,7 +84,8 @@ func TestLowered(t *testing.T) {
 	if _, err := d.NewBuffer("large", 8192); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("error %v, want ErrTooLarge", err)
 	}
-	if _, err := d.Pipeline(double); err == nil { // 64 invocations
+	// 64 invocations; a browser never allows less than the 256 that WebGPU guarantees
+	if _, err := d.Pipeline(double); err == nil && runtime.GOOS != "js" {
 		t.Error("a kernel beyond the limit was compiled: the driver knows nothing of it")
 	}
 }

@@ -25,12 +25,13 @@ import (
 
 	"ninvk/check"
 	"ninvk/ci/slow"
+	"ninvk/models"
 	"ninvk/safetensors"
 	"ninvk/web/assets"
 )
 
 func TestMain(m *testing.M) {
-	code := slow.Run(m, "TestWeights", "TestChecks")
+	code := slow.Run(m, "TestWeights", "TestChecks", "TestStorage", "TestSeam")
 	if built != "" {
 		_ = os.RemoveAll(built) // no test's fault
 	}
@@ -161,14 +162,30 @@ func browser(t *testing.T) string {
 	return ""
 }
 
-func chromium(t *testing.T, p programs, files []string, args ...string) (stdout []byte, left map[string][]byte) {
-	stderr, left := "", map[string][]byte{}
-	ended := make(chan error, 1)
+func chromium(t *testing.T, p programs, files []string, args ...string) ([]byte, map[string][]byte) {
+	return newSite(t, p).run(files, args...)
+}
+
+// site is a server of pages that run the program, and a browser's profile.
+type site struct {
+	t       *testing.T
+	address string
+	profile string
+
+	// of the page that is open
+	stdout, stderr []byte
+	left           map[string][]byte
+	ended          chan error
+}
+
+func newSite(t *testing.T, p programs) *site {
+	t.Helper()
+	s := &site{t: t, profile: t.TempDir()}
 	mux := http.NewServeMux()
 	mux.Handle("GET /", http.FileServer(http.Dir("testdata")))
 	mux.Handle("GET /sample/", http.FileServer(http.Dir(p.assets)))
 	for name, path := range map[string]string{"ninvk.wasm": p.wasm, "wasm_exec.js": p.wasmExec, "fs.js": "../site/fs.js",
-		"nin-bn-cifar10.safetensors": filepath.Join(p.assets, "nin-bn-cifar10.safetensors")} {
+		models.EmbeddedAsset: filepath.Join(p.assets, models.EmbeddedAsset)} {
 		mux.HandleFunc("GET /"+name, func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, path) })
 	}
 	mux.HandleFunc("POST /{what}", func(w http.ResponseWriter, r *http.Request) {
@@ -178,51 +195,59 @@ func chromium(t *testing.T, p programs, files []string, args ...string) (stdout 
 		}
 		switch r.PathValue("what") {
 		case "stdout":
-			stdout = b
+			s.stdout = b
 		case "stderr":
-			stderr = string(b)
+			s.stderr = b
 		case "file":
-			left[strings.TrimPrefix(r.FormValue("name"), "/tmp/")] = b
+			s.left[strings.TrimPrefix(r.FormValue("name"), "/tmp/")] = b
 		case "exit":
 			if code := r.FormValue("code"); code != "0" {
-				ended <- fmt.Errorf("exit code %s: %s\n%s", code, b, stderr)
+				s.ended <- fmt.Errorf("exit code %s: %s\n%s", code, b, s.stderr)
 			} else {
-				ended <- nil
+				s.ended <- nil
 			}
 		}
 	})
-	s := httptest.NewServer(mux)
-	defer s.Close()
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	s.address = server.URL
+	return s
+}
+
+// run opens a page that runs the program with arguments, and waits for its end.
+func (s *site) run(files []string, args ...string) ([]byte, map[string][]byte) {
+	s.t.Helper()
+	s.stdout, s.stderr, s.left, s.ended = nil, nil, map[string][]byte{}, make(chan error, 1)
 	query := url.Values{"arg": args}
 	for _, f := range files {
 		query.Add("file", "/tmp/"+f)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	ctx, cancel := context.WithTimeout(s.t.Context(), limit)
 	defer cancel()
-	c := exec.CommandContext(ctx, browser(t), "--headless", "--no-sandbox", "--enable-unsafe-webgpu",
+	c := exec.CommandContext(ctx, browser(s.t), "--headless", "--no-sandbox", "--enable-unsafe-webgpu",
 		"--use-webgpu-adapter=swiftshader", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-		"--disable-sync", "--disable-quic", "--user-data-dir="+t.TempDir(), s.URL+"/index.html?"+query.Encode())
+		"--disable-sync", "--disable-quic", "--user-data-dir="+s.profile, s.address+"/index.html?"+query.Encode())
 	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
 	c.WaitDelay = 10 * time.Second
 	var said bytes.Buffer
 	c.Stderr = &said
 	if err := c.Start(); err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	gone := make(chan error, 1)
 	go func() { gone <- c.Wait() }()
 	var err error
 	select {
-	case err = <-ended:
+	case err = <-s.ended:
 		cancel()
 		<-gone
 	case err = <-gone:
 		err = errors.Join(errors.New("the browser has ended"), err)
 	}
 	if err != nil {
-		t.Fatalf("%v\n%.2000s", err, said.String())
+		s.t.Fatalf("%v\n%.2000s", err, said.String())
 	}
-	return stdout, left
+	return s.stdout, s.left
 }
 
 // Twenty steps of training end in the same weights everywhere, byte for byte.
@@ -292,5 +317,53 @@ func TestChecks(t *testing.T) {
 		} else if diff := cmp.Diff(first, results); diff != "" {
 			t.Errorf("%s (-native +%[1]s):\n%s", place.name, diff)
 		}
+	}
+}
+
+// What is written below the folder that is kept is there when the page is opened again, and all else is not.
+func TestStorage(t *testing.T) {
+	p, err := prepare()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSite(t, p)
+	for _, dir := range []string{"/kept", "/tmp"} {
+		s.run(nil, "train", "--data", "sample", "--model", "lenet5", "--batch", "8", "--max-steps", "1", "--eval-every", "9",
+			"--out", dir+"/run")
+	}
+	stdout, _ := s.run(nil, "runs", "/kept", "--json")
+	var runs []struct{ Dir string }
+	if err := json.Unmarshal(stdout, &runs); err != nil || len(runs) != 1 {
+		t.Errorf("runs that were kept: %s (%v)", stdout, err)
+	}
+	if stdout, _ = s.run(nil, "runs", "/tmp", "--json"); bytes.Contains(stdout, []byte("lenet5")) {
+		t.Errorf("runs that were not to be kept: %s", stdout)
+	}
+}
+
+// The tests of package gpu hold in Node as well: error scopes, loss of the device, mapping, textures, limits, and that
+// functions which JavaScript calls back are released.
+func TestSeam(t *testing.T) {
+	p, err := prepare()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(t.TempDir(), "gpu.wasm")
+	build := exec.Command("go", "test", "-c", "-o", program, "../../gpu")
+	build.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
+	if said, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go test -c: %v\n%s", err, said)
+	}
+	runner, err := filepath.Abs(filepath.Join("testdata", "node.cjs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	c := exec.CommandContext(ctx, "node", runner, p.wasmExec, p.modules, p.assets, program, "-test.v")
+	c.Dir, c.Env = filepath.Join("..", "..", "gpu"), environment(p)
+	said, err := c.CombinedOutput()
+	if passed := strings.Count(string(said), "\n--- PASS"); err != nil || passed < 20 {
+		t.Errorf("%v; %d tests passed\n%s", err, passed, said)
 	}
 }

@@ -35,6 +35,7 @@ function contents(name) {
   go.exit = (c) => {
     code = c;
   };
+  await restored;
   const {instance} = await WebAssembly.instantiateStreaming(fetch('ninvk.wasm'), go.importObject);
   await go.run(instance);
   await post('stdout', new Blob(printed[1]));
