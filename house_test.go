@@ -44,8 +44,8 @@ type room struct {
 var rooms = map[string]room{
 	".": {floor: 0},
 	"cmd/ninvk": {floor: 0, mayImport: []string{"check", "bench", "tune", "serve", "train", "models", "golden",
-		"onnx", "nn", "ops", "gpu", "cifar10", "cifar10/published", "dataset", "dataset/archive", "dataset/cifar", "dataset/fetch",
-		"dataset/folder", "dataset/idx", "dataset/packed", "rng", "pth", "safetensors", "picture"}},
+		"onnx", "nn", "ops", "gpu", "cifar10", "cifar10/published", "dataset", "dataset/archive", "dataset/cifar",
+		"dataset/fetch", "dataset/folder", "dataset/idx", "dataset/packed", "rng", "pth", "safetensors", "picture"}},
 	"serve":   {floor: 0, mayImport: []string{"train", "dataset", "picture"}},
 	"cmd/web": {floor: 0, mayImport: []string{"web/worker"}},
 	"web/worker": {floor: 0, mayImport: []string{"train", "tune", "models", "nn", "gpu", "cifar10", "dataset",

@@ -436,7 +436,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// Every half number comes back as it is, and what lies between two goes to the nearest, of two equally near to the even.
+// Every half number comes back as it is, and what lies between two goes to the nearest, of two equally near to the
+// even.
 func TestHalf(t *testing.T) {
 	for h := range 1 << 16 {
 		v := halfToFloat32(uint16(h))

@@ -452,7 +452,8 @@ func TestFetchBadDownload(t *testing.T) {
 	t.Run("wrong sum", func(t *testing.T) {
 		o := options(t, archive)
 		o.URL = (&site{archive: wrong}).serve(t)
-		cifartest.CheckFileError(t, Fetch(t.Context(), o), o.archive.Name, -1, cifartest.HexSum(wrong), cifartest.HexSum(archive), "it was deleted")
+		cifartest.CheckFileError(t, Fetch(t.Context(), o), o.archive.Name, -1, cifartest.HexSum(wrong),
+			cifartest.HexSum(archive), "it was deleted")
 		checkBeside(t, o)
 	})
 	t.Run("wrong start", func(t *testing.T) { // left by something else
@@ -674,7 +675,8 @@ func TestVerify(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := verify(t.Context(), dir, miniFiles, nil)
-	cifartest.CheckFileError(t, err, "data_batch_2.bin", -1, cifartest.HexSum(wrong), miniFiles[1].SHA256) // the first bad one
+	// the first bad one
+	cifartest.CheckFileError(t, err, "data_batch_2.bin", -1, cifartest.HexSum(wrong), miniFiles[1].SHA256)
 	if len(got) != 3 || !got[0].OK || got[1].OK || got[2].OK || !strings.Contains(got[2].Problem, "missing") {
 		t.Errorf("%+v", got)
 	}
@@ -694,7 +696,7 @@ func TestUnpackRefuses(t *testing.T) {
 	maxUnpacked = 1 << 20
 	defer func() { maxUnpacked = limit }()
 	name := "data_batch_1.bin"
-	good := miniData[name]
+	good, folder := miniData[name], cifar10.OfficialFolder+"/"
 	for _, c := range []struct {
 		name   string
 		header tar.Header
@@ -705,15 +707,15 @@ func TestUnpackRefuses(t *testing.T) {
 		{"path upwards inside", tar.Header{Name: "a/../../" + name}, good, "leads out of the folder"},
 		{"absolute path", tar.Header{Name: "/tmp/" + name}, good, "leads out of the folder"},
 		{"path upwards of something else", tar.Header{Name: "../../notes.txt"}, good, "leads out of the folder"},
-		{"symbolic link", tar.Header{Name: cifar10.OfficialFolder + "/" + name, Typeflag: tar.TypeSymlink, Linkname: "../../victim"}, nil,
+		{"symbolic link", tar.Header{Name: folder + name, Typeflag: tar.TypeSymlink, Linkname: "../../victim"}, nil,
 			"link"},
-		{"hard link", tar.Header{Name: cifar10.OfficialFolder + "/" + name, Typeflag: tar.TypeLink, Linkname: "../../victim"}, nil,
+		{"hard link", tar.Header{Name: folder + name, Typeflag: tar.TypeLink, Linkname: "../../victim"}, nil,
 			"link"},
 		{"link as folder", tar.Header{Name: cifar10.OfficialFolder, Typeflag: tar.TypeSymlink, Linkname: ".."}, nil, "link"},
-		{"device", tar.Header{Name: cifar10.OfficialFolder + "/" + name, Typeflag: tar.TypeChar}, nil, "device"},
-		{"file too large", tar.Header{Name: cifar10.OfficialFolder + "/" + name}, append(bytes.Clone(good), 0), "expected 9219 bytes"},
-		{"file too small", tar.Header{Name: cifar10.OfficialFolder + "/" + name}, good[1:], "expected 9219 bytes"},
-		{"other file too large", tar.Header{Name: cifar10.OfficialFolder + "/notes.txt"}, make([]byte, 2<<20), "more than 1048576 bytes"},
+		{"device", tar.Header{Name: folder + name, Typeflag: tar.TypeChar}, nil, "device"},
+		{"file too large", tar.Header{Name: folder + name}, append(bytes.Clone(good), 0), "expected 9219 bytes"},
+		{"file too small", tar.Header{Name: folder + name}, good[1:], "expected 9219 bytes"},
+		{"other file too large", tar.Header{Name: folder + "notes.txt"}, make([]byte, 2<<20), "more than 1048576 bytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var b bytes.Buffer

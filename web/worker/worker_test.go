@@ -140,7 +140,8 @@ func TestRefuses(t *testing.T) {
 		{Message{"do": "train", "model": "resnet20", "settings": Message{"batch": 1.5}}, "input", "a whole number"},
 		{Message{"do": "train", "model": "resnet20", "settings": Message{"epochs": -1.0}}, "input", "can't be below 0"},
 		{Message{"do": "train", "model": "resnet20", "settings": Message{"augment": "turn"}}, "input", "turn"},
-		{Message{"do": "train", "model": "resnet20", "data": Message{"classes": []any{"a/b"}}}, "input", "no folder can have"},
+		{Message{"do": "train", "model": "resnet20", "data": Message{"classes": []any{"a/b"}}}, "input",
+			"no folder can have"},
 		{Message{"do": "train", "model": "resnet20", "data": Message{"classes": []any{"a", "b"}, "images": []any{Message{
 			"class": 2.0}}}}, "input", "there are 2 classes"},
 		{Message{"do": "train", "model": "resnet20", "data": Message{"classes": []any{"a", "b"}, "images": []any{Message{

@@ -19,7 +19,8 @@ var (
 )
 
 // Scoped calls into the browser within an error scope of the device. What f throws, and what the device says of it once
-// it knows, becomes the device's problem, which Problem tells. f must not wait: others' scopes would lie within its own.
+// it knows, becomes the device's problem, which Problem tells. f must not wait: others' scopes would lie within its
+// own.
 func (d *Device) Scoped(f func() js.Value) (js.Value, error) {
 	v, ends, err := d.scopes(invalid, f)
 	for _, end := range ends {
