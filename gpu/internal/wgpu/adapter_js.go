@@ -212,5 +212,11 @@ type Queue struct{ V js.Value }
 func (d *Device) GetQueue() *Queue { return &Queue{d.V.Get("queue")} }
 func (q *Queue) Release()          {}
 
-// Release gives the device back; nothing may be asked of it afterwards.
-func (d *Device) Release() { d.V.Call("destroy") }
+// Release gives the device back; nothing may be asked of it afterwards. It waits until the browser has said so: nothing
+// of the device calls back then, which a program that has ended could not bear.
+func (d *Device) Release() {
+	d.V.Call("destroy")
+	for d.lost == "" {
+		<-d.Woken
+	}
+}
