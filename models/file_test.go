@@ -364,3 +364,42 @@ func FuzzReadFile(f *testing.F) {
 		}
 	})
 }
+
+// A checkpoint of training is a weights file: its averages are the weights where it has some, and its momenta none.
+func TestCheckpointAsWeights(t *testing.T) {
+	for _, averaged := range []bool{false, true} {
+		f := pretrained(t).Content()
+		f.Metadata[models.CheckpointKey] = "{}"
+		first := f.Tensors[0]
+		want, err := first.Float32s()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if averaged {
+			want = make([]float32, len(want))
+			for i := range want {
+				want[i] = float32(i % 7)
+			}
+		}
+		for _, x := range slices.Clone(f.Tensors) {
+			if x.DType == "I64" {
+				continue
+			}
+			x.Name = models.MomentumPrefix + x.Name
+			f.Tensors = append(f.Tensors, x)
+		}
+		if averaged {
+			f.Tensors = append(f.Tensors, safetensors.FromFloat32s(models.AveragePrefix+first.Name, first.Shape, want))
+		}
+		n, err := models.FileOf("checkpoint", f).Network(models.Given{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n.Model != "nin-bn" || len(n.Notes()) > 0 {
+			t.Errorf("%s; %q", n.Model, n.Notes())
+		}
+		if diff := cmp.Diff(want, n.Weights.Values()[0]); diff != "" {
+			t.Errorf("averaged %v: other weights than the checkpoint's", averaged)
+		}
+	}
+}

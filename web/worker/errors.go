@@ -8,6 +8,7 @@ import (
 	"ninvk/dataset"
 	"ninvk/gpu"
 	"ninvk/models"
+	"ninvk/nn"
 	"ninvk/pth"
 	"ninvk/safetensors"
 	"ninvk/train"
@@ -31,7 +32,7 @@ func kind(err error) string {
 	switch {
 	case is(new(*gpu.NoAdapterError)):
 		return "no-webgpu"
-	case is(new(*gpu.NoMemoryError)), errors.Is(err, gpu.ErrTooLarge):
+	case is(new(*gpu.NoMemoryError), new(*nn.MemoryError)), errors.Is(err, gpu.ErrTooLarge):
 		return "memory"
 	case is(new(*gpu.LostError)):
 		return "lost"

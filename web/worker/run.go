@@ -47,9 +47,15 @@ func (w *Worker) train(m Message) error {
 	}
 	return w.begin(m, func(dir string) (train.Config, *train.Saved, error) {
 		c.Out = dir
+		if c.Data = sample; m["data"] != nil && m["data"] != sample {
+			c.Data = "the images given to the page"
+		}
 		return c, nil, nil
 	})
 }
+
+// sample is what the embedded data are called, here and by the command line.
+const sample = "sample"
 
 // config is the settings of a message upon those of the recipe that the network learns by in few epochs.
 func config(model string, settings Message) (train.Config, error) {
@@ -192,9 +198,12 @@ func (r *run) state(state string, step int) {
 
 // data is what a message has a run train on.
 func (w *Worker) data(m Message, c train.Config) (*dataset.Set, error) {
+	if m["data"] == nil || m["data"] == sample {
+		return cifar10.Sample()
+	}
 	own, ok := m["data"].(Message)
 	if !ok {
-		return cifar10.Sample()
+		return nil, &inputError{fmt.Sprintf("data is %v, which are no images", m["data"])}
 	}
 	dir := filepath.Join(w.dir, "images")
 	if err := os.RemoveAll(dir); err != nil {
