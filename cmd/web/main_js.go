@@ -23,7 +23,11 @@ func main() {
 		if !ok {
 			m = worker.Message{}
 		}
-		messages <- m
+		if w.Steers(m) {
+			go w.Do(m)
+		} else {
+			messages <- m
+		}
 		return nil
 	}))
 	for m := range messages {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 
 	"ninvk/dataset"
 	"ninvk/gpu"
@@ -45,9 +46,26 @@ func kind(err error) string {
 	return "other"
 }
 
+// inPage is an error in words for a page, where there are neither flags nor folders of runs.
+func inPage(err error) string {
+	var stopped *train.StoppedError
+	var diverged *train.DivergedError
+	var usage *train.UsageError
+	switch {
+	case errors.As(err, &diverged):
+		return fmt.Sprintf("training diverged: step %d, loss %v: %s; start again with a lower learning rate, or from what "+
+			"was saved before", diverged.Step, diverged.Loss, diverged.Reason)
+	case errors.As(err, &stopped):
+		return stopped.Err.Error()
+	case errors.As(err, &usage):
+		return strings.TrimSpace(strings.TrimLeft(usage.Flag, "-")+" "+usage.Value) + ": " + usage.Problem
+	}
+	return err.Error()
+}
+
 // fail tells an error; of is what was asked for, "" for nothing.
 func (w *Worker) fail(err error, of string) {
-	m := Message{"is": "error", "kind": kind(err), "text": err.Error()}
+	m := Message{"is": "error", "kind": kind(err), "text": inPage(err)}
 	if of != "" {
 		m["of"] = of
 	}

@@ -57,7 +57,7 @@ func (w *Worker) train(m Message) error {
 // sample is what the embedded data are called, here and by the command line.
 const sample = "sample"
 
-// config is the settings of a message upon those of the recipe that the network learns by in few epochs.
+// config is the settings of a message, and else those of the recipe that the network learns by.
 func config(model string, settings Message) (train.Config, error) {
 	recipe := text(settings, "recipe")
 	c, err := train.LoadConfig(recipe, "", model)
@@ -122,7 +122,7 @@ func (w *Worker) resume(m Message) error {
 	})
 }
 
-// begin begins a run in an empty folder, which make may fill.
+// begin begins a run in a new folder, which fill may make, with the settings that fill gives.
 func (w *Worker) begin(m Message, fill func(dir string) (train.Config, *train.Saved, error)) error {
 	if w.run != nil && w.run.goesOn() {
 		return &inputError{"a run goes on; stop it before another begins"}

@@ -90,6 +90,16 @@ func (w *Worker) Do(m Message) {
 	}
 }
 
+// Steers says whether a message is for a run that goes on, and so need not wait until those before it are worked off.
+// It takes no time to do what it asks.
+func (w *Worker) Steers(m Message) bool {
+	switch text(m, "do") {
+	case "pause", "continue", "stop", "settings", "save":
+		return w.run != nil && w.run.goesOn()
+	}
+	return false
+}
+
 // Wait waits for the end of a run that goes on.
 func (w *Worker) Wait() {
 	if w.run != nil {

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"errors"
 	"image"
 	"image/color"
 	"math"
@@ -12,8 +13,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ninvk/gpu"
+	"ninvk/nn"
 	"ninvk/picture"
 	"ninvk/safetensors"
+	"ninvk/train"
 )
 
 // told is a worker with what it has said.
@@ -119,6 +123,31 @@ func TestClassify(t *testing.T) {
 	}
 	if left, err := os.ReadDir(filepath.Join(w.dir, "weights")); err != nil || len(left) > 0 {
 		t.Errorf("files stay: %v, %v", left, err)
+	}
+}
+
+func TestInPage(t *testing.T) {
+	lost := &gpu.LostError{During: "a step", Reason: "the device is lost: unplugged (unknown)"}
+	for _, c := range []struct {
+		err        error
+		kind, want string
+	}{
+		{&train.UsageError{Flag: "--batch", Value: "2000", Problem: "too many"}, "input", "batch 2000: too many"},
+		{&train.StoppedError{Err: lost, Dir: "/tmp/run", Path: "/tmp/run/x", Step: 3}, "lost", lost.Error()},
+		{&train.DivergedError{Step: 7, Loss: math.Inf(1), Reason: "the loss is +Inf", Dir: "/tmp/run"}, "input",
+			"training diverged: step 7, loss +Inf: the loss is +Inf; start again with a lower learning rate, or from what was " +
+				"saved before"},
+		{&gpu.NoMemoryError{LostError: lost}, "memory", lost.Error()},
+		{&nn.MemoryError{Batch: 64, Reason: "too large"}, "memory", ""},
+		{&gpu.NoAdapterError{}, "no-webgpu", ""},
+		{errors.New("what else there is"), "other", "what else there is"},
+	} {
+		if got := kind(c.err); got != c.kind {
+			t.Errorf("%v is of the kind %s, expected %s", c.err, got, c.kind)
+		}
+		if got := inPage(c.err); c.want != "" && got != c.want {
+			t.Errorf("%q, expected %q", got, c.want)
+		}
 	}
 }
 
