@@ -43,10 +43,12 @@ type room struct {
 // rooms is the house. A new folder with Go files is a line here.
 var rooms = map[string]room{
 	".": {floor: 0},
-	"cmd/ninvk": {floor: 0, mayImport: []string{"check", "bench", "tune", "serve", "train", "models", "golden",
+	"cmd/ninvk": {floor: 0, mayImport: []string{"check", "bench", "tune", "serve", "web", "train", "models", "golden",
 		"onnx", "nn", "ops", "gpu", "cifar10", "cifar10/published", "dataset", "dataset/archive", "dataset/cifar",
-		"dataset/fetch", "dataset/folder", "dataset/idx", "dataset/packed", "rng", "pth", "safetensors", "picture"}},
-	"serve":   {floor: 0, mayImport: []string{"train", "dataset", "picture"}},
+		"dataset/fetch", "dataset/folder", "dataset/idx", "dataset/packed", "page", "rng", "pth", "safetensors",
+		"picture"}},
+	"serve":   {floor: 0, mayImport: []string{"page", "train", "dataset", "picture"}},
+	"web":     {floor: 0, mayImport: []string{"page", "docs/images"}},
 	"cmd/web": {floor: 0, mayImport: []string{"web/worker"}},
 	"web/worker": {floor: 0, mayImport: []string{"train", "tune", "models", "nn", "gpu", "cifar10", "dataset",
 		"dataset/folder", "pth", "safetensors", "picture"}},
@@ -81,6 +83,9 @@ var rooms = map[string]room{
 	"dataset/archive":           {floor: 4, mayImport: []string{"dataset"}},
 	"dataset":                   {floor: 5, mayImport: []string{"rng", "picture"}},
 	"ci/slowest":                {floor: 0, stdlibOnly: true},
+	"page":                      {floor: 6, stdlibOnly: true},
+	"docs/images":               {floor: 7, stdlibOnly: true},
+	"ci/chromium":               {floor: 8}, // for tests
 	"ci/slow":                   {floor: 8, stdlibOnly: true}, // for tests
 	"cifar10/internal/mksample": {floor: 2, mayImport: []string{"cifar10", "cifar10/published", "dataset"}},
 	"pth":                       {floor: 5, mayImport: []string{"safetensors"}},

@@ -7,33 +7,28 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"log"
 	"log/slog"
 	"math"
-	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"ninvk/dataset"
+	"ninvk/page"
 	"ninvk/train"
 )
 
 //go:embed page
-var page embed.FS
+var own embed.FS
 
 // Server is a web server that shows one run. It is a train.Reporter; its methods only note what they are told, and each
 // browser is sent what it lacks by a goroutine of its own, so that none of them delays the run.
 type Server struct {
-	host     string // as given
-	listener net.Listener
-	http     http.Server
-	stopped  sync.Once
+	*page.Listener
+	http    http.Server
+	stopped sync.Once
 
 	mu      sync.Mutex
 	state                    // what is shown
@@ -42,49 +37,16 @@ type Server struct {
 	closed  bool
 }
 
-// parseAddress takes :PORT or HOST:PORT apart; the error says what is wrong.
-func parseAddress(address string) (host, port string, err error) {
-	if host, port, err = net.SplitHostPort(address); err != nil {
-		return "", "", errors.New("expected :PORT or HOST:PORT, such as :8080")
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return "", "", fmt.Errorf("the port is %q, expected a number from 0 to 65535, such as in :8080", port)
-	}
-	if strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || strings.ContainsRune(`/\?#@%"<>`, r) }) {
-		return "", "", fmt.Errorf("the host is %q, expected a name or address of this machine", host)
-	}
-	return host, port, nil
-}
-
 // Listen begins to serve on an address, :PORT or HOST:PORT; without a host on the loopback interface alone, and on any
 // free port where PORT is 0. What can't be is a *train.UsageError.
 func Listen(address string) (*Server, error) {
-	bad := func(problem string) (*Server, error) {
-		return nil, &train.UsageError{Flag: "--serve", Value: strconv.Quote(address), Problem: problem}
-	}
-	host, port, err := parseAddress(address)
+	l, err := page.Listen(address)
 	if err != nil {
-		return bad(err.Error())
+		return nil, &train.UsageError{Flag: "--serve", Value: strconv.Quote(address), Problem: err.Error()}
 	}
-	bound := host
-	if bound == "" {
-		bound = "127.0.0.1"
-	}
-	l, err := net.Listen("tcp", net.JoinHostPort(bound, port))
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return bad("the port is in use by another program; choose another, or 0 for any that is free")
-	case errors.Is(err, fs.ErrPermission):
-		return bad("the system does not let you use this port; choose one above 1023, such as 8080")
-	case err != nil:
-		return bad(fmt.Sprintf("can't serve there: %v", err))
-	}
-	s := &Server{host: host, listener: l, clients: map[*client]bool{}}
+	s := &Server{Listener: l, clients: map[*client]bool{}}
 	s.state.status.State = preparing
-	s.http = http.Server{
-		Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 1 << 14,
-		ErrorLog: log.New(io.Discard, "", 0), // of broken connections, which are the browsers' matter
-	}
+	s.http = page.Server(s.handler())
 	go func() {
 		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			slog.Warn("the page of the run is no longer served; training goes on", "error", err)
@@ -93,74 +55,18 @@ func Listen(address string) (*Server, error) {
 	return s, nil
 }
 
-// Local says whether only this machine can reach the server.
-func (s *Server) Local() bool { return s.listener.Addr().(*net.TCPAddr).IP.IsLoopback() }
-
-// URL is the page's address.
-func (s *Server) URL() string {
-	a := s.listener.Addr().(*net.TCPAddr)
-	host := s.host
-	switch {
-	case a.IP.IsUnspecified():
-		host = "localhost"
-	case host == "":
-		host = a.IP.String()
-	}
-	return "http://" + net.JoinHostPort(host, strconv.Itoa(a.Port)) + "/"
-}
-
-// handler answers GET for the page's four files and for the events.
+// handler answers GET for the page's files and for the events.
 func (s *Server) handler() http.Handler {
-	files := map[string][2]string{ // file and type by path
-		"/":         {"page.html", "text/html; charset=utf-8"},
-		"/page.css": {"page.css", "text/css; charset=utf-8"},
-		"/page.js":  {"page.js", "text/javascript; charset=utf-8"},
-		"/chart.js": {"chart.js", "text/javascript; charset=utf-8"},
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Cache-Control", "no-store")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; "+
-			"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-		file, known := files[r.URL.Path]
-		switch {
-		case !s.knows(r.Host):
-			http.Error(w, "this server answers to localhost only", http.StatusMisdirectedRequest)
-		case r.Method != http.MethodGet:
-			h.Set("Allow", http.MethodGet)
-			http.Error(w, "only GET is answered", http.StatusMethodNotAllowed)
-		case r.URL.Path == "/events":
-			s.events(w, r)
-		case !known:
-			http.NotFound(w, r)
-		default:
-			b, err := page.ReadFile("page/" + file[0])
-			if err != nil {
-				panic(err) // a file that is part of the program
-			}
-			h.Set("Content-Type", file[1])
-			h.Set("Content-Length", strconv.Itoa(len(b)))
-			w.Write(b) // an error is the browser's
-		}
+	h, err := s.Handler(page.Options{
+		Policy: "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; " +
+			"base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+		Files: []fs.FS{page.Parts(), page.Sub(own, "page")},
+		Also:  map[string]http.HandlerFunc{"/events": s.events},
 	})
-}
-
-// knows says whether a request's Host is one that the server goes by. A server for this machine alone must not answer
-// to other names: a page from elsewhere whose name is made to lead here (DNS rebinding) could read the run.
-func (s *Server) knows(host string) bool {
-	if !s.Local() {
-		return true
+	if err != nil {
+		panic(err) // of files that are part of the program
 	}
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	if ip := net.ParseIP(strings.Trim(host, "[]")); ip != nil {
-		return ip.IsLoopback()
-	}
-	return strings.EqualFold(host, "localhost") || strings.EqualFold(host, s.host)
+	return h
 }
 
 // Describe tells what is trained, before the run lets go of the images.

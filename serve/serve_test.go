@@ -60,18 +60,6 @@ func TestListenRefuses(t *testing.T) {
 	}
 }
 
-func FuzzAddress(f *testing.F) {
-	for _, a := range []string{":8080", "localhost:0", "[::1]:80", "a b:1", "http://x:1", "::", "[::1%lo]:1", "\x00:1"} {
-		f.Add(a)
-	}
-	f.Fuzz(func(t *testing.T, address string) {
-		host, port, err := parseAddress(address)
-		if err == nil && (port == "" || strings.ContainsAny(host, " \n/%<")) {
-			t.Errorf("%q is taken as host %q, port %q", address, host, port)
-		}
-	})
-}
-
 func TestWhereItListens(t *testing.T) {
 	for _, c := range []struct {
 		address, url string
@@ -457,7 +445,7 @@ func TestEnd(t *testing.T) {
 			a.next()
 			b.next()
 			// One that takes nothing does not keep the server.
-			idle, err := net.Dial("tcp", s.listener.Addr().String())
+			idle, err := net.Dial("tcp", s.Addr().String())
 			if err != nil {
 				t.Fatal(err)
 			}
