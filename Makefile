@@ -17,7 +17,7 @@ FULL_TIMEOUT := 60m
 # For pipefail.
 SHELL := /bin/bash
 
-.PHONY: help build setup setup-full quickstart test test-full test-adapters race soak windows
+.PHONY: help build web setup setup-full quickstart test test-full test-adapters race soak windows
 .PHONY: vulnerabilities onnxruntime tint swiftshader full-data bench-peers gpu-kit gpu-trial pretrained vet fmt
 
 help:
@@ -30,6 +30,7 @@ help:
 	@echo 'make soak          train 2,000 steps and look for leaks and drift (minutes)'
 	@echo 'make race          test with the race detector'
 	@echo 'make vulnerabilities see whether a dependency has a known vulnerability'
+	@echo 'make web           the page that runs in the browser, as plain files in web/dist'
 	@echo 'make windows       build bin/ninvk.exe by mingw-w64'
 	@echo 'make bench-peers   install PyTorch and TensorFlow.js, and compare the speed (an hour on two cores)'
 	@echo 'make gpu-kit       the folder bin/gpu-kit, to measure a GPU elsewhere: copy it there, run gpu.sh OUT'
@@ -41,8 +42,14 @@ help:
 setup:
 	@ci/setup.sh
 
+# The page's program is a part of ninvk, so it is built first.
 build:
+	go generate ./web
 	go build -o bin/ninvk ./cmd/ninvk
+
+# The page as plain files, for a host of static files.
+web: build
+	bin/ninvk web --out web/dist
 
 quickstart: setup
 	@$(MAKE) --no-print-directory build

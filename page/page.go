@@ -23,16 +23,37 @@ import (
 //go:embed parts
 var parts embed.FS
 
-// Parts are the files that all pages share, each under its name.
-func Parts() fs.FS { return Sub(parts, "parts") }
+// Files are those of a page, by their paths below its address; index.html is the page itself.
+type Files map[string][]byte
 
-// Sub is a folder of embedded files.
-func Sub(f fs.FS, folder string) fs.FS {
-	inside, err := fs.Sub(f, folder)
-	if err != nil {
-		panic(err) // only of a name that is no path
+// Parts are the files that all pages share, and those of a page's own folder, embedded under its name.
+func Parts(own embed.FS, folder string) Files {
+	f := Files{}
+	f.Add("", parts, "parts")
+	f.Add("", own, folder)
+	return f
+}
+
+// types are those of the files that pages have, by their names' ends.
+var types = map[string]string{
+	".html": "text/html; charset=utf-8",
+	".css":  "text/css; charset=utf-8",
+	".js":   "text/javascript; charset=utf-8",
+	".png":  "image/png",
+	".gz":   "application/gzip", // without Content-Encoding: pages unpack such files themselves
+}
+
+// Add adds the files of an embedded folder below a path; files of other types than pages have are passed over.
+func (f Files) Add(below string, from embed.FS, folder string) {
+	if err := fs.WalkDir(from, folder, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || types[path.Ext(name)] == "" {
+			return err
+		}
+		f[path.Join(below, strings.TrimPrefix(name, folder+"/"))], err = from.ReadFile(name)
+		return err
+	}); err != nil {
+		panic(err) // of files that are part of the program
 	}
-	return inside
 }
 
 // Listener is an address on which a page is served.
@@ -109,35 +130,12 @@ func (l *Listener) knows(host string) bool {
 	return strings.EqualFold(host, "localhost") || strings.EqualFold(host, l.host)
 }
 
-// types are those of the files that pages have, by their names' ends.
-var types = map[string]string{
-	".html": "text/html; charset=utf-8",
-	".css":  "text/css; charset=utf-8",
-	".js":   "text/javascript; charset=utf-8",
-	".png":  "image/png",
-	".gz":   "application/gzip", // without Content-Encoding: pages unpack such files themselves
-}
-
-// file is one of a page as it is answered.
-type file struct {
-	kind, tag string // Content-Type, ETag
-	content   []byte
-}
-
-// Options say what a page is made of.
-type Options struct {
-	Policy string                      // of Content-Security-Policy
-	Files  []fs.FS                     // each file under its path, index.html under /
-	Also   map[string]http.HandlerFunc // what is answered beside files, by path
-}
-
-// Handler answers GET. Browsers keep the files, and ask whether they are still the same.
-func (l *Listener) Handler(o Options) (http.Handler, error) {
-	files := map[string]file{}
-	for _, f := range o.Files {
-		if err := read(f, files); err != nil {
-			return nil, err
-		}
+// Handler answers GET for the files, and for what is given beside them, by paths. Browsers keep the files, and ask
+// whether they are still the same. The policy is for Content-Security-Policy.
+func (l *Listener) Handler(policy string, files Files, also map[string]http.HandlerFunc) http.Handler {
+	tags := map[string]string{}
+	for name, content := range files {
+		tags[name] = fmt.Sprintf(`"%x"`, sha256.Sum256(content))
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -145,47 +143,35 @@ func (l *Listener) Handler(o Options) (http.Handler, error) {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Content-Security-Policy", o.Policy)
-		f, known := files[r.URL.Path]
-		also := o.Also[r.URL.Path]
+		h.Set("Content-Security-Policy", policy+"; frame-ancestors 'none'")
+		name := strings.TrimPrefix(r.URL.Path, "/")
+		if name == "" {
+			name = index
+		} else if name == index {
+			name = "" // it has one address
+		}
+		content, known := files[name]
 		switch {
 		case !l.knows(r.Host):
 			http.Error(w, "this server answers to localhost only", http.StatusMisdirectedRequest)
 		case r.Method != http.MethodGet:
 			h.Set("Allow", http.MethodGet)
 			http.Error(w, "only GET is answered", http.StatusMethodNotAllowed)
-		case also != nil:
-			also(w, r)
+		case also[r.URL.Path] != nil:
+			also[r.URL.Path](w, r)
 		case !known:
 			http.NotFound(w, r)
 		default:
 			h.Set("Cache-Control", "no-cache")
-			h.Set("Content-Type", f.kind)
-			h.Set("ETag", f.tag)
-			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.content))
+			h.Set("Content-Type", types[path.Ext(name)])
+			h.Set("ETag", tags[name])
+			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 		}
-	}), nil
-}
-
-// read adds the files of a file system whose type is known.
-func read(f fs.FS, to map[string]file) error {
-	return fs.WalkDir(f, ".", func(name string, d fs.DirEntry, err error) error {
-		kind := types[path.Ext(name)]
-		if err != nil || d.IsDir() || kind == "" {
-			return err
-		}
-		b, err := fs.ReadFile(f, name)
-		if err != nil {
-			return err
-		}
-		place := "/" + name
-		if name == "index.html" {
-			place = "/"
-		}
-		to[place] = file{kind, fmt.Sprintf(`"%x"`, sha256.Sum256(b)), b}
-		return nil
 	})
 }
+
+// index is the file that is the page itself.
+const index = "index.html"
 
 // Server is an HTTP server with limits fit for a page; it says nothing of broken connections, which are the browsers'
 // matter.

@@ -7,7 +7,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"math"
 	"net/http"
@@ -57,16 +56,9 @@ func Listen(address string) (*Server, error) {
 
 // handler answers GET for the page's files and for the events.
 func (s *Server) handler() http.Handler {
-	h, err := s.Handler(page.Options{
-		Policy: "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; " +
-			"base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-		Files: []fs.FS{page.Parts(), page.Sub(own, "page")},
-		Also:  map[string]http.HandlerFunc{"/events": s.events},
-	})
-	if err != nil {
-		panic(err) // of files that are part of the program
-	}
-	return h
+	const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; " +
+		"base-uri 'none'; form-action 'none'"
+	return s.Handler(policy, page.Parts(own, "page"), map[string]http.HandlerFunc{"/events": s.events})
 }
 
 // Describe tells what is trained, before the run lets go of the images.

@@ -52,6 +52,7 @@ type cli struct {
 	Check       checkCommand       `cmd:"" help:"Tell whether an adapter computes rightly."`
 	Export      exportCommand      `cmd:"" help:"Write trained weights for other programs, as ONNX or safetensors."`
 	Import      importCommand      `cmd:"" help:"Take weights from PyTorch's own .pth files."`
+	Web         webCommand         `cmd:"" help:"Serve a page that classifies and trains in the browser, on the visitor's GPU."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
 

@@ -1,0 +1,73 @@
+// Command build makes the program that the page runs: cmd/web as WebAssembly, packed by gzip, and beside it the script
+// of the Go distribution that starts such programs. It is run by go generate ./web, which leaves what is up to date.
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// Where things lie, seen from the folder web.
+const (
+	source  = "../cmd/web"
+	built   = "built"
+	program = "ninvk.wasm" // beside its packed form, so that the next build finds whether it is up to date
+	starter = "wasm_exec.js"
+)
+
+func main() {
+	if err := build(); err != nil {
+		fmt.Fprintln(os.Stderr, "building the page's program:", err)
+		os.Exit(1)
+	}
+}
+
+func build() error {
+	plain := filepath.Join(built, program)
+	c := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", plain, source)
+	c.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm", "GOFLAGS="+os.Getenv("GOFLAGS"))
+	c.Stdout, c.Stderr = os.Stderr, os.Stderr
+	if err := c.Run(); err != nil {
+		return err
+	}
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return fmt.Errorf("go env GOROOT: %w", err)
+	}
+	script, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(root)), "lib", "wasm", starter))
+	if err != nil {
+		return err
+	}
+	if err := replace(filepath.Join(built, starter), script); err != nil {
+		return err
+	}
+	b, err := os.ReadFile(plain)
+	if err != nil {
+		return err
+	}
+	var packed bytes.Buffer
+	z, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	if err != nil {
+		return err
+	}
+	if _, err := z.Write(b); err != nil {
+		return err
+	}
+	if err := z.Close(); err != nil {
+		return err
+	}
+	return replace(plain+".gz", packed.Bytes())
+}
+
+// replace writes a file unless it has that content: the program that holds it is then up to date too.
+func replace(path string, content []byte) error {
+	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, content) {
+		return nil
+	}
+	return os.WriteFile(path, content, 0o644)
+}
