@@ -103,6 +103,7 @@ windows: export CGO_ENABLED = 1
 windows: export CC = x86_64-w64-mingw32-gcc
 windows:
 	@command -v $(CC) >/dev/null || { echo 'make windows needs $(CC) (Debian: gcc-mingw-w64-x86-64)' >&2; exit 1; }
+	env -u GOOS -u GOARCH -u CGO_ENABLED -u CC go generate ./web
 	go build -o bin/ninvk.exe ./cmd/ninvk
 	go vet ./...
 

@@ -82,10 +82,11 @@ var rooms = map[string]room{
 	"dataset/folder":            {floor: 4, mayImport: []string{"dataset", "picture"}},
 	"dataset/archive":           {floor: 4, mayImport: []string{"dataset"}},
 	"dataset":                   {floor: 5, mayImport: []string{"rng", "picture"}},
+	"web/build":                 {floor: 0, stdlibOnly: true},
 	"ci/slowest":                {floor: 0, stdlibOnly: true},
 	"page":                      {floor: 6, stdlibOnly: true},
 	"docs/images":               {floor: 7, stdlibOnly: true},
-	"ci/chromium":               {floor: 8}, // for tests
+	"ci/chromium":               {floor: 8},                   // for tests
 	"ci/slow":                   {floor: 8, stdlibOnly: true}, // for tests
 	"cifar10/internal/mksample": {floor: 2, mayImport: []string{"cifar10", "cifar10/published", "dataset"}},
 	"pth":                       {floor: 5, mayImport: []string{"safetensors"}},
@@ -371,11 +372,11 @@ func exists(t *testing.T, of, file string) {
 	}
 }
 
-func TestWorkflowIsCarried(t *testing.T) {
-	if diff := cmp.Diff(string(read(t, "ci/lavapipe.yml")),
-		string(read(t, ".github/workflows/lavapipe.yml"))); diff != "" {
-		t.Errorf("ci/lavapipe.yml and .github/workflows/lavapipe.yml differ; copy the one over the other (-ci +.github):\n%s",
-			diff)
+func TestWorkflowsAreCarried(t *testing.T) {
+	for _, name := range []string{"lavapipe.yml", "pages.yml"} {
+		if diff := cmp.Diff(string(read(t, "ci/"+name)), string(read(t, ".github/workflows/"+name))); diff != "" {
+			t.Errorf("ci/%s and .github/workflows/%[1]s differ; copy the one over the other (-ci +.github):\n%[2]s", name, diff)
+		}
 	}
 }
 

@@ -143,6 +143,28 @@ func (b *Browser) Text(selector string) string {
 	return Eval[string](b, fmt.Sprintf("document.querySelector(%q).textContent", selector))
 }
 
+// Says waits until elements of the page say something: selectors, each with a text that must be in its element's.
+func (b *Browser) Says(selectorsAndTexts ...string) {
+	b.t.Helper()
+	for i := 0; i < len(selectorsAndTexts); i += 2 {
+		b.Until(fmt.Sprintf("document.querySelector(%q)?.textContent.includes(%q)", selectorsAndTexts[i],
+			selectorsAndTexts[i+1]))
+	}
+}
+
+// Click clicks an element of the page.
+func (b *Browser) Click(selector string) {
+	b.t.Helper()
+	b.Run(fmt.Sprintf("document.querySelector(%q).click()", selector))
+}
+
+// Key presses a key on an element of the page, which gets the focus.
+func (b *Browser) Key(selector, key string) {
+	b.t.Helper()
+	b.Run(fmt.Sprintf(`const e = document.querySelector(%q); e.focus();
+		e.dispatchEvent(new KeyboardEvent("keydown", {key: %q, bubbles: true}))`, selector, key))
+}
+
 // Until waits for a JavaScript expression to be true.
 func (b *Browser) Until(expression string) {
 	b.t.Helper()
@@ -187,7 +209,8 @@ func (b *Browser) Faint() []string {
 		};
 		const own = (e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
 		const all = [...document.querySelectorAll("body *")];
-		return all.filter((e) => own(e) && e.checkVisibility() && !e.closest("script, noscript, [disabled]")).filter((e) => {
+		const counts = (e) => own(e) && e.checkVisibility() && !e.closest("script, noscript, [disabled]");
+		return all.filter(counts).filter((e) => {
 			const s = getComputedStyle(e);
 			const [a, b] = [light(e instanceof SVGElement ? s.fill : s.color), light(behind(e))].sort((x, y) => y - x);
 			return (a + 0.05) / (b + 0.05) < 4.5;

@@ -30,7 +30,7 @@ func main() {
 func build() error {
 	plain := filepath.Join(built, program)
 	c := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", plain, source)
-	c.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm", "GOFLAGS="+os.Getenv("GOFLAGS"))
+	c.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
 	c.Stdout, c.Stderr = os.Stderr, os.Stderr
 	if err := c.Run(); err != nil {
 		return err

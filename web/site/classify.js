@@ -104,9 +104,12 @@ export class Classify {
   // open opens a file of weights.
   async open(file) {
     this.message('');
-    const before = this.weights;
-    this.weights = {name: file.name, bytes: await file.arrayBuffer()};
-    this.refused = before; // where they can't be opened
+    this.openBytes(file.name, await file.arrayBuffer());
+  }
+
+  openBytes(name, bytes) {
+    this.before = this.weights; // where these can't be opened
+    this.weights = {name, bytes};
     this.openNetwork();
   }
 
@@ -131,8 +134,8 @@ export class Classify {
   // failed takes note of a message that could not be done.
   failed(of) {
     if (of === 'open' && this.weights) {
-      this.weights = this.refused ?? null;
-      this.refused = null;
+      this.weights = this.before;
+      this.before = null;
       this.openNetwork();
     }
   }
@@ -226,8 +229,10 @@ export class Classify {
     if (on) {
       const name = this.classes.find((k) => k.index === map.class)?.name;
       const [left, top, right, bottom] = map.region.map((v) => v * scale);
-      c.fillStyle = 'rgb(0 0 0 / 0.35)';
+      c.globalCompositeOperation = 'saturation'; // grey, so that the map alone has colours
+      c.fillStyle = '#888';
       c.fillRect(left, top, right - left, bottom - top);
+      c.globalCompositeOperation = 'source-over';
       c.imageSmoothingEnabled = true;
       c.drawImage(heat(map), left, top, right - left, bottom - top);
       $('map-note').textContent = `Yellow to red speaks for ${name}, blue against it.`;

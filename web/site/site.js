@@ -51,7 +51,7 @@ function unavailable({title, text, list}) {
 
 const shared = {backend, message, loading, pill, show: select};
 const classify = new Classify(shared);
-const train = new Train(shared);
+const train = new Train({...shared, classify});
 const tabs = ['classify', 'train'];
 
 // select shows a tab.
@@ -130,6 +130,7 @@ const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
 backend.on('loading', ({done, of}) => loading(of
   ? `Loading the program: ${megabytes(Math.min(done, of))} of ${megabytes(of)} MB` : `Loading the program: ${megabytes(done)} MB`, done, of));
 backend.on('compiling', ({done, of}) => loading(`Preparing kernels for this adapter: ${whole(done)} of ${whole(of)}`, done, of));
+for (const is of ['answer', 'step', 'epoch']) backend.on(is, () => loading(''));
 backend.on('adapter', (a) => {
   $('adapter').textContent = `Adapter: ${a.name}${a.software ? ' (software)' : ''}.`;
   $('software').hidden = !a.software;

@@ -29,13 +29,13 @@ function thinned(steps) {
 const plural = (n, what) => `${whole(n)} ${what}${n === 1 ? '' : 's'}`;
 
 export class Train {
-  constructor({backend, message, pill, show}) {
-    Object.assign(this, {backend, message, pill, show});
-    this.view = new Run($('run'));
+  constructor({backend, message, pill, show, classify}) {
+    Object.assign(this, {backend, message, pill, classify});
+    this.view = new Run($('run'), ['test']);
     this.form = $('settings');
     this.state = 'none'; // none, starting, running, paused, ended
     this.data = null; // own images: {classes, images}
-    this.kept = null; // the newest checkpoint, for a device that is lost
+    this.kept = null; // {safetensors, step}: the newest checkpoint, for a device that is lost
     this.forget();
 
     backend.on('begun', (b) => this.begun(b));
@@ -55,6 +55,10 @@ export class Train {
     for (const name of ['lr', 'augment']) this.form.elements[name].addEventListener('change', () => this.settings());
     $('pause').addEventListener('click', () => backend.send(this.state === 'paused' ? {do: 'continue'} : {do: 'pause'}));
     $('stop').addEventListener('click', () => backend.send({do: 'stop'}));
+    $('try').addEventListener('click', () => {
+      show('classify');
+      this.classify.openBytes(`the network in training, step ${whole(this.kept.step)}`, this.kept.safetensors);
+    });
     $('save').addEventListener('click', () => backend.send({do: 'save'}));
     $('resume').addEventListener('click', () => $('checkpoint-file').click());
     $('checkpoint-file').addEventListener('change', (e) => this.chose(e.target, ([f]) => this.resume(f)));
@@ -104,6 +108,7 @@ export class Train {
     $('pause').disabled = !['running', 'paused'].includes(this.state);
     $('pause').textContent = this.state === 'paused' ? 'Continue' : 'Pause';
     $('stop').disabled = !on;
+    $('try').disabled = !this.kept;
     $('save').disabled = !this.run || this.state === 'starting';
   }
 
@@ -238,10 +243,11 @@ export class Train {
     this.run = b;
     this.view.run = {classes: b.classes, samples: [], settings: {}};
     const e = this.form.elements;
-    e.model.value = b.model;
-    for (const name of ['lr', 'batch', 'epochs', 'seed', 'size']) e[name].value = b.settings[name];
-    if ([...e.augment.options].every((o) => o.value !== b.settings.augment)) e.augment.add(new Option(b.settings.augment));
-    e.augment.value = b.settings.augment;
+    for (const [name, value] of Object.entries({model: b.model, ...b.settings})) {
+      const field = e[name];
+      if (field?.options && [...field.options].every((o) => o.value !== String(value))) field.add(new Option(value));
+      if (field) field.value = value;
+    }
     if (resumed) {
       this.steps = this.steps.filter((s) => s[0] <= b.step);
       this.epochs = this.epochs.filter((x) => x.step <= b.step);
@@ -320,7 +326,8 @@ export class Train {
 
   saved({safetensors, name, kept}) {
     if (kept) {
-      this.kept = safetensors;
+      this.kept = {safetensors, step: this.last()};
+      this.controls();
       return;
     }
     const url = URL.createObjectURL(new Blob([safetensors], {type: 'application/octet-stream'}));
@@ -350,7 +357,7 @@ export class Train {
 
   // lost goes on with the newest checkpoint once a new worker is there.
   lost(text) {
-    const checkpoint = this.kept;
+    const checkpoint = this.kept?.safetensors;
     if (!checkpoint) {
       this.is('none');
       this.say(`The graphics device was lost (${text}) before there was anything to go on from. Start again.`);
