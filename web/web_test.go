@@ -21,7 +21,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(slow.Run(m, "TestPageInChromium", "TestStatesInChromium", "TestWithoutWebGPUInChromium"))
+	os.Exit(slow.Run(m, "TestPageInChromium", "TestStatesInChromium", "TestWithoutWebGPUInChromium",
+		"TestBesideTensorFlowInChromium NINVK_TFJS"))
 }
 
 // scripts are the page's own scripts by name.

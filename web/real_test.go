@@ -1,0 +1,177 @@
+package web
+
+import (
+	"fmt"
+	"image"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"ninvk/ci/chromium"
+	"ninvk/docs/images"
+	"ninvk/models"
+	"ninvk/picture"
+	"ninvk/train"
+)
+
+// The page with its program in a real browser: it sees in images what the program sees natively, and trains; what it
+// saves goes on natively.
+func TestPageInChromium(t *testing.T) {
+	f, err := Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := chromium.Start(t, webgpu)
+	address := serve(t, f)
+	b.Open(address)
+	b.Run(`window.longest = 0; // task of the page's own thread, in milliseconds
+		new PerformanceObserver((list) => {
+			for (const e of list.getEntries()) window.longest = Math.max(window.longest, e.duration);
+		}).observe({type: "longtask", buffered: true})`)
+	b.Says("#state", "Ready", "#software", "not on a GPU", "#network", "nin-bn, 10 classes")
+	t.Run("examples", func(t *testing.T) { seesAsNatively(t, b) })
+	t.Run("photo", func(t *testing.T) { seesPhoto(t, b) })
+	looks(t, b, "classify")
+	t.Run("own images", func(t *testing.T) { learns(t, b) })
+	t.Run("sample", func(t *testing.T) { goesOnNatively(t, b) })
+	sound(t, b, address)
+	t.Logf("the longest task of the page took %.0f ms", chromium.Eval[float64](b, "longest"))
+}
+
+// seesAsNatively compares what is said of the examples, and where it is seen, with the same network on this machine's
+// adapter.
+func seesAsNatively(t *testing.T, b *chromium.Browser) {
+	entries, err := images.Files.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []image.Image
+	for _, e := range entries {
+		raw, err := images.Files.ReadFile(e.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		img, err := picture.DecodeBytes(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, img)
+	}
+	native, err := models.Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer native.Close()
+	want, err := native.Explain(all, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, e := range entries {
+		name := strings.TrimSuffix(e.Name(), ".png")
+		b.Click(fmt.Sprintf("#examples li:nth-child(%d) button", i+1))
+		b.Says("#image-note", name+", 32×32 pixels", "#map-note", "speaks for", "#answer-title", name)
+		var class string
+		var percent float64
+		if _, err := fmt.Sscanf(strings.ReplaceAll(b.Text("#answer-title"), ",", ""), "%s %f", &class, &percent); err != nil {
+			t.Fatal(b.Text("#answer-title"), err)
+		}
+		if top := want[i].Predictions[0]; class != top.Class || math.Abs(percent-100*top.Probability) > 0.051 {
+			t.Errorf("%s: the page says %s with %.1f %%, natively %s with %.2f %%", name, class, percent, top.Class,
+				100*top.Probability)
+		}
+		label := chromium.Eval[string](b, `document.querySelector("#image").ariaLabel`)
+		if place := where(want[i].Map); !strings.Contains(label, "sees "+name+" most "+place) {
+			t.Errorf("%s: the page's map is told as %q, natively it is %s", name, label, place)
+		}
+	}
+}
+
+// where says where a map is largest, as the page does.
+func where(m models.ClassMap) string {
+	at := 0
+	for i, v := range m.Values {
+		if v > m.Values[at] {
+			at = i
+		}
+	}
+	third := func(i, n int, names ...string) string { return names[min(2, (6*i+3)/(2*n))] }
+	row, column := third(at/m.W, m.H, "top", "middle", "bottom"), third(at%m.W, m.W, "left", "centre", "right")
+	if row == "middle" && column == "centre" {
+		return "in the middle"
+	}
+	return "at the " + row + " " + column
+}
+
+// seesPhoto drops a large JPEG that is wider than high.
+func seesPhoto(t *testing.T, b *chromium.Browser) {
+	drop(b, `(async () => {
+		const ship = await createImageBitmap(document.querySelector("#examples img[alt=ship]"));
+		const c = new OffscreenCanvas(4000, 3000);
+		const x = c.getContext("2d");
+		x.imageSmoothingQuality = "high";
+		x.fillRect(0, 0, 4000, 3000);
+		x.drawImage(ship, 500, 0, 3000, 3000);
+		return [["ship.jpg", "image/jpeg", await (await c.convertToBlob({type: "image/jpeg", quality: 0.9})).arrayBuffer()]];
+	})()`)
+	b.Says("#image-note", "ship.jpg, 4000×3000 pixels", "#answer-title", "ship", "#map-note", "speaks for ship")
+}
+
+// learns trains three epochs on a dropped folder.
+func learns(t *testing.T, b *chromium.Browser) {
+	drop(b, folder(9, "red", "rgb(20, 30, 220)"))
+	b.Says("#data-note", "18 images of 2 classes")
+	start(b, `{model: "nin-bn", size: "16", epochs: 3, batch: 8, lr: 0.02}`)
+	b.Says("#train-message", "The run is complete")
+	losses := chromium.Eval[[]float64](b,
+		`[...document.querySelectorAll("#epochs tr td:nth-child(3)")].reverse().map((e) => Number(e.textContent))`)
+	if len(losses) != 3 || !(losses[2] < losses[0]) {
+		t.Errorf("the losses of three epochs are %v", losses)
+	}
+	b.Says("#samples-note", "right", "#filters-note", "192 filters of classifier.0", "#figure-test", "%")
+	looks(t, b, "train")
+}
+
+// goesOnNatively begins a run on the sample, pauses it, saves it, and has the program go on with it.
+func goesOnNatively(t *testing.T, b *chromium.Browser) {
+	b.Click("input[value=sample]")
+	start(b, `{model: "nin-bn", size: "16", epochs: 1, batch: 16, lr: 0.02}`)
+	b.Says("#train-text", "Step 2 of 63")
+	b.Click("#pause")
+	b.Says("#state", "Paused")
+	file := save(t, b)
+	b.Click("#pause")
+	b.Says("#state", "Training")
+	b.Click("#stop")
+	b.Says("#train-message", "The run was stopped after step")
+
+	run := filepath.Join(t.TempDir(), "run")
+	c := exec.Command("go", "run", "ninvk/cmd/ninvk", "train", "--resume", file, "--out", run, "--max-steps", "6")
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("ninvk train --resume: %v\n%s", err, out)
+	}
+	m, err := train.ReadMetrics(filepath.Join(run, train.MetricsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(m.Steps) != 6 {
+		t.Fatalf("after the native steps the run has %d", len(m.Steps))
+	}
+	for i, s := range m.Steps {
+		if s.Step != i+1 || !(s.Loss > 0 && s.Loss < 10) {
+			t.Errorf("step %d of the run is %+v", i+1, s)
+		}
+	}
+	// And here again, from the same file.
+	b.Do(chromedp.SetUploadFiles(chromedp.CSS("#checkpoint-file"), []string{file}))
+	b.Says("#state", "Training", "#train-text", "Step ")
+	b.Click("#stop")
+	b.Says("#state", "Ended")
+	if info, err := os.Stat(file); err != nil || info.Size() < 1e6 {
+		t.Errorf("what was saved: %v, %v", info, err)
+	}
+}
