@@ -150,10 +150,10 @@ func TestStatesInChromium(t *testing.T) {
 	address := serve(t, standIn(t))
 	b.Open(address)
 	b.Says("#state", "Ready", "#software", "(Stand-in), not on a GPU")
-	t.Run("classify", func(t *testing.T) { classifyStates(t, b) })
-	t.Run("weights", func(t *testing.T) { weightsStates(t, b) })
-	t.Run("own images", func(t *testing.T) { ownImages(t, b) })
-	t.Run("run", func(t *testing.T) { runStates(t, b) })
+	t.Run("classify", func(t *testing.T) { classifyStates(t, b.In(t)) })
+	t.Run("weights", func(t *testing.T) { weightsStates(t, b.In(t)) })
+	t.Run("own images", func(t *testing.T) { ownImages(t, b.In(t)) })
+	t.Run("run", func(t *testing.T) { runStates(t, b.In(t)) })
 	sound(t, b, address)
 }
 

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"image/png"
 	"os"
@@ -25,16 +26,22 @@ import (
 
 // Browser is a Chromium with one page, until the test's end.
 type Browser struct {
-	t   *testing.T
+	t *testing.T
+	*heard
 	ctx context.Context
+}
 
+// heard is what the page's console and its network told.
+type heard struct {
 	mu       sync.Mutex
-	faults   []string // exceptions and errors that the page's console told
-	requests []string // addresses that the page and its workers asked for
+	faults   []string // exceptions and errors
+	requests []string // addresses that were asked for
 }
 
 // limit is for all that a test does with a browser.
 const limit = 45 * time.Minute
+
+var patience = flag.Duration("patience", 15*time.Minute, "how long tests in Chromium wait for what they expect")
 
 // Start starts the browser; flags such as "--enable-unsafe-webgpu" are added to its own.
 func Start(t *testing.T, flags ...string) *Browser {
@@ -53,14 +60,17 @@ func Start(t *testing.T, flags ...string) *Browser {
 	t.Cleanup(stop)
 	ctx, closed := chromedp.NewContext(allocator)
 	t.Cleanup(closed)
-	b := &Browser{t: t, ctx: ctx}
+	b := &Browser{t, &heard{}, ctx}
 	if err := chromedp.Listen(ctx, b.hear); err != nil {
 		t.Fatalf("this test needs Chromium (apt-get install chromium): %v", err)
 	}
 	return b
 }
 
-func (b *Browser) hear(event any) {
+// In is the browser for a part of its test.
+func (b *Browser) In(t *testing.T) *Browser { return &Browser{t, b.heard, b.ctx} }
+
+func (b *heard) hear(event any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch e := event.(type) {
@@ -82,14 +92,14 @@ func (b *Browser) hear(event any) {
 }
 
 // Faults are the errors of the page's console so far.
-func (b *Browser) Faults() []string {
+func (b *heard) Faults() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return append([]string(nil), b.faults...)
 }
 
 // Requests are the addresses that the page asked for so far, also those of data within it (data: and blob:).
-func (b *Browser) Requests() []string {
+func (b *heard) Requests() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return append([]string(nil), b.requests...)
@@ -168,10 +178,10 @@ func (b *Browser) Key(selector, key string) {
 // Until waits for a JavaScript expression to be true.
 func (b *Browser) Until(expression string) {
 	b.t.Helper()
-	for deadline := time.Now().Add(15 * time.Minute); !Eval[bool](b, expression); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(*patience); !Eval[bool](b, expression); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			b.t.Fatalf("in vain waited for %s; the page says\n%s\nand its console %q", expression,
-				Eval[string](b, "document.body.innerText"), b.Faults())
+			b.t.Fatalf("in vain waited for %s; the page says\n%s\nits console %q", expression,
+				Eval[string](b, `document.body.textContent.replace(/\s+/g, " ")`), b.Faults())
 		}
 	}
 }

@@ -9,7 +9,7 @@ const curves = [['loss', 'Loss'], ['accuracy', 'Accuracy'], ['pace', 'Throughput
 const columns = [
   'Epoch', 'Learning rate', 'Training loss', 'Test loss', 'Training accuracy', 'Test accuracy', 'Test, top 5', 'Images/s', 'Pixels', 'Time',
 ];
-const marked = {4: 'of-train', 6: 'top5'}; // columns that are not always there, by class
+const top5 = 6; // among the columns
 
 // make is an element with attributes and children: elements, or texts.
 export function make(name, attributes = {}, ...children) {
@@ -45,16 +45,12 @@ const best = (list, key) => list.reduce((b, e) => (e[key] !== null && (b === nul
 const named = (name) => make('span', {title: name}, `is ${name}`);
 
 export class Run {
-  // The run is shown in a container; within the page, ids of its parts are loss, accuracy, samples and so on. Accuracies
-  // are those of the splits that are evaluated.
-  constructor(container, splits = ['test', 'train']) {
+  // The run is shown in a container; within the page, ids of its parts are loss, accuracy, samples and so on.
+  constructor(container) {
     this.container = container;
-    this.splits = splits;
     this.clear();
-    const shown = figures.filter(([id]) => splits.includes(id) || !['test', 'train'].includes(id));
-    container.classList.toggle('without-train', !splits.includes('train'));
     container.append(
-      make('dl', {class: 'figures', 'aria-label': 'Figures of now'}, ...shown.map(([id, title]) => make('div', {},
+      make('dl', {class: 'figures', 'aria-label': 'Figures of now'}, ...figures.map(([id, title]) => make('div', {},
         make('dt', {}, title), make('dd', {id: `figure-${id}`}, '–'), make('dd', {class: 'note', id: `figure-${id}-note`}, '\u00a0')))),
       make('div', {class: 'grid'},
         ...curves.map(([id, title]) => card(id, title, false, make('div', {class: 'chart', id}))),
@@ -62,7 +58,7 @@ export class Run {
         card('filters', 'First-layer filters', false, make('p', {class: 'note', id: 'filters-note'}), make('img', {class: 'filters', id: 'filters', alt: '', hidden: ''})),
         card('epochs', 'Epochs', true, make('div', {class: 'scroll', tabindex: '0', role: 'region', 'aria-labelledby': 'epochs-title'},
           make('table', {},
-            make('thead', {}, make('tr', {}, ...columns.map((text, i) => make('th', {scope: 'col', class: marked[i] ?? ''}, text)))),
+            make('thead', {}, make('tr', {}, ...columns.map((text, i) => make('th', i === top5 ? {scope: 'col', class: 'top5'} : {scope: 'col'}, text)))),
             make('tbody', {id: 'epochs'}))))));
     const axis = (write) => (v, step) => (step ? v.toFixed(decimals(step)) : write(v));
     const byStep = {xLabel: 'step', unit: 'step', x: whole, empty: 'After the first step'};
@@ -127,7 +123,7 @@ export class Run {
       {name: 'training, smoothed', color: 'blue', points: smoothed},
       {name: 'test', color: 'orange', points: epochs.map((e) => [e.step, e.test_loss]), dots: true},
     ]);
-    const accuracies = this.splits.toReversed().map((split) => ({
+    const accuracies = ['train', 'test'].map((split) => ({
       name: split === 'train' ? 'training' : 'test', color: split === 'train' ? 'blue' : 'orange', points: epochs.map((e) => [e.epoch, e[`${split}_accuracy`]]), dots: true,
     }));
     if (this.hasTop5()) accuracies.push({name: 'test, top 5', color: 'green', points: epochs.map((e) => [e.epoch, e.test_top5]), dots: true});
@@ -146,7 +142,7 @@ export class Run {
 
   showEpochs() {
     const {epochs} = this;
-    for (const split of this.splits) {
+    for (const split of ['test', 'train']) {
       const now = this.newest(`${split}_accuracy`);
       const top = best(epochs, `${split}_accuracy`);
       this.part(`figure-${split}`).textContent = now ? percent(now[`${split}_accuracy`]) : '–';
@@ -161,7 +157,7 @@ export class Run {
       const row = make('tr');
       const cells = [e.epoch, e.learning_rate === null ? '–' : significant(e.learning_rate), fixed(e.train_loss, 4), fixed(e.test_loss, 4), percent(e.train_accuracy), percent(e.test_accuracy), percent(e.test_top5), pace(e.images_per_second), `${e.size}×${e.size}`, duration(e.seconds)];
       for (const text of cells) row.insertCell().textContent = text;
-      for (const [i, name] of Object.entries(marked)) row.cells[i].className = name;
+      row.cells[top5].className = 'top5';
       return row;
     }) : [none()]));
     this.container.classList.toggle('with-top5', this.hasTop5());

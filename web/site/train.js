@@ -9,6 +9,9 @@ const $ = (id) => document.getElementById(id);
 const times = 3;
 const mostImages = 20000;
 
+const names = {train: 'training', test: 'test'}; // of splits, for people
+const evaluated = 200; // training images that are evaluated after each epoch
+
 const mostPoints = 2000; // of a curve
 const pause = 250; // milliseconds between two drawings
 
@@ -31,7 +34,7 @@ const plural = (n, what) => `${whole(n)} ${what}${n === 1 ? '' : 's'}`;
 export class Train {
   constructor({backend, message, pill, show, classify}) {
     Object.assign(this, {backend, message, pill, classify});
-    this.view = new Run($('run'), ['test']);
+    this.view = new Run($('run'));
     this.form = $('settings');
     this.state = 'none'; // none, starting, running, paused, ended
     this.data = null; // own images: {classes, images}
@@ -41,12 +44,11 @@ export class Train {
     backend.on('begun', (b) => this.begun(b));
     backend.on('step', (s) => this.stepped(s));
     backend.on('epoch', (e) => this.epoch(e));
+    backend.on('reading', ({split, done, of}) => this.busy(`Reading the ${names[split]} images: ${whole(done)} of ${whole(of)}`));
+    backend.on('evaluating', ({split, done, of}) => this.busy(`Evaluating on the ${names[split]} images: ${whole(done)} of ${whole(of)}`));
     backend.on('pictures', (p) => this.pictures(p));
     backend.on('state', (s) => this.is(s.state));
     backend.on('saved', (s) => this.saved(s));
-    backend.on('compiling', ({done, of}) => {
-      if (this.state === 'starting') $('train-text').textContent = `Preparing kernels: ${whole(done)} of ${whole(of)}`;
-    });
 
     this.form.addEventListener('submit', (e) => {
       e.preventDefault();
@@ -80,6 +82,11 @@ export class Train {
     const files = [...input.files];
     input.value = '';
     if (files.length) f(files);
+  }
+
+  // busy tells what the worker does beside steps.
+  busy(text) {
+    if (this.goesOn()) $('train-text').textContent = text;
   }
 
   // forget forgets the run before.
@@ -122,7 +129,7 @@ export class Train {
     const e = this.form.elements;
     return {
       lr: Number(e.lr.value), augment: e.augment.value, batch: Number(e.batch.value), epochs: Number(e.epochs.value),
-      seed: Number(e.seed.value), size: Number(e.size.value),
+      seed: Number(e.seed.value), size: Number(e.size.value), evaluated,
     };
   }
 
@@ -225,6 +232,7 @@ export class Train {
     this.first = null;
     const told = {starting: ['Starting', ''], running: ['Training', 'busy'], paused: ['Paused', ''], ended: ['Ended', 'good'], none: ['Ready', 'good']}[state];
     this.pill(...told);
+    if (state !== 'running') this.draw();
     if (state === 'ended' && before !== 'ended' && this.run) {
       const done = this.last() >= this.run.steps;
       this.say(done ? 'The run is complete. Save keeps its weights.' : `The run was stopped after step ${whole(this.last())}. Save keeps it, to go on later.`);
@@ -268,9 +276,9 @@ export class Train {
 
   epoch(e) {
     this.epochs.push({
-      epoch: e.epoch, step: e.step ?? this.last(), learning_rate: this.steps.at(-1)?.[2] ?? null, train_loss: e.train_loss ?? null, train_accuracy: null,
-      test_loss: e.test_loss ?? null, test_accuracy: e.accuracy ?? null, images_per_second: e.images_s ?? null,
-      seconds: e.seconds ?? 0, size: e.size ?? Number(this.form.elements.size.value), train_top5: null, test_top5: null,
+      epoch: e.epoch, step: this.last(), learning_rate: e.lr, train_loss: e.train_loss, train_accuracy: e.train_accuracy,
+      test_loss: e.test_loss, test_accuracy: e.accuracy, images_per_second: e.images_s,
+      seconds: e.seconds, size: e.size, train_top5: null, test_top5: null,
     });
     this.changed('epochs');
   }
@@ -287,16 +295,19 @@ export class Train {
   changed(what) {
     if (!this.dirty) {
       this.dirty = {};
-      setTimeout(() => {
-        const {dirty} = this;
-        this.dirty = null;
-        this.view.steps = thinned(this.steps);
-        this.view.epochs = this.epochs;
-        this.view.show(dirty);
-        this.showProgress();
-      }, pause);
+      setTimeout(() => this.draw(), pause);
     }
     this.dirty[what] = true;
+  }
+
+  draw() {
+    const {dirty} = this;
+    if (!dirty) return;
+    this.dirty = null;
+    this.view.steps = thinned(this.steps);
+    this.view.epochs = this.epochs;
+    this.view.show(dirty);
+    this.showProgress();
   }
 
   showProgress() {

@@ -1,5 +1,5 @@
 // Fetches the WebAssembly program, tells how much of it has come, and starts it; from then on the program answers.
-importScripts('wasm_exec.js');
+importScripts('fs.js', 'wasm_exec.js'); // files, then what starts programs of Go
 
 const file = 'ninvk.wasm.gz';
 const fail = (kind, text) => postMessage({is: 'error', kind, text});
@@ -48,6 +48,8 @@ async function start() {
   }));
   const headers = {'Content-Type': 'application/wasm'};
   const go = new Go();
+  Object.assign(go.env, surroundings);
+  await restored;
   const {instance} = await WebAssembly.instantiateStreaming(new Response(await unpacked(counted), {headers}), go.importObject);
   let code = 0;
   go.exit = (c) => {

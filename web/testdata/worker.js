@@ -20,6 +20,7 @@ function begin() {
   const perEpoch = Math.ceil(count / settings.batch);
   run.steps = perEpoch * settings.epochs;
   run.perEpoch = perEpoch;
+  tell({is: 'reading', split: 'train', done: 1, of: 2});
   tell({is: 'compiling', done: 1, of: 2});
   tell({is: 'begun', model, step, steps: run.steps, epochs: settings.epochs, steps_per_epoch: perEpoch, train_images: count, test_images: 4, classes: names, settings});
   tell({is: 'state', state: 'running', step});
@@ -39,7 +40,8 @@ function go() {
     if (step % perEpoch === 0) {
       tell({is: 'pictures', epoch: step / perEpoch, samples: [{image: picture, true: 0}, {image: picture, true: 1}], verdicts: [{predicted: 0, probability: 0.75}, {predicted: 0, probability: 0.5}],
         filters: {layer: 'classifier.0', count: 192, size: 5, image: picture}});
-      tell({is: 'epoch', epoch: step / perEpoch, step, train_loss: 1, test_loss: 1.5, accuracy: 0.5, images_s: 90, seconds: 1, size: settings.size});
+      tell({is: 'evaluating', split: 'test', done: 2, of: 4});
+      tell({is: 'epoch', epoch: step / perEpoch, lr: settings.lr, train_loss: 1, train_accuracy: 0.6, test_loss: 1.5, accuracy: 0.5, images_s: 90, seconds: 1, size: settings.size});
       save(true);
     }
     if (step >= steps) stop();
