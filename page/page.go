@@ -4,6 +4,7 @@ package page
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"errors"
@@ -40,7 +41,23 @@ var types = map[string]string{
 	".css":  "text/css; charset=utf-8",
 	".js":   "text/javascript; charset=utf-8",
 	".png":  "image/png",
-	".gz":   "application/gzip", // without Content-Encoding: pages unpack such files themselves
+	".gz":   "application/gzip", // without Content-Encoding, see Pack
+}
+
+// Pack packs a file by gzip, so that any host can have it: pages unpack such files themselves.
+func Pack(content []byte) []byte {
+	var b bytes.Buffer
+	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err == nil {
+		_, err = z.Write(content)
+	}
+	if err == nil {
+		err = z.Close()
+	}
+	if err != nil {
+		panic(err) // memory takes everything
+	}
+	return b.Bytes()
 }
 
 // Add adds the files of an embedded folder below a path; files of other types than pages have are passed over.

@@ -39,7 +39,7 @@ func TestBesideTensorFlowInChromium(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f["nin.safetensors.gz"] = weights // of a type that pages have
+	f["nin.gz"] = weights // of a type that pages have
 	b := chromium.Start(t, webgpu)
 	b.Open(serve(t, f))
 	b.Run(fmt.Sprintf(`
@@ -57,7 +57,7 @@ func TestBesideTensorFlowInChromium(t *testing.T) {
 		};
 		const median = (list) => list.sort((a, b) => a - b)[Math.floor(list.length / 2)];
 		await next("adapter");
-		const weights = await (await fetch("nin.safetensors.gz")).arrayBuffer();
+		const weights = await (await fetch("nin.gz")).arrayBuffer();
 		await ask({do: "open", weights, name: "nin.safetensors"}, "opened");
 		const classify = () => ask({do: "classify", id: 1, width: 32, height: 32, rgba: new ArrayBuffer(4096)}, "answer");
 		await classify(); // compiles

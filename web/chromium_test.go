@@ -66,6 +66,14 @@ func sound(t *testing.T, b *chromium.Browser, address string) {
 	}
 }
 
+// watchTasks notes the longest task of the page's own thread from now on, in milliseconds, where it is longer than 50.
+func watchTasks(b *chromium.Browser) {
+	b.Run(`window.longest = 0;
+		new PerformanceObserver((list) => {
+			for (const e of list.getEntries()) window.longest = Math.max(window.longest, e.duration);
+		}).observe({type: "longtask"})`)
+}
+
 // looks looks at the page on a desk, in the dark and on a phone.
 func looks(t *testing.T, b *chromium.Browser, name string) {
 	t.Helper()
@@ -150,10 +158,12 @@ func TestStatesInChromium(t *testing.T) {
 	address := serve(t, standIn(t))
 	b.Open(address)
 	b.Says("#state", "Ready", "#software", "(Stand-in), not on a GPU")
+	watchTasks(b)
 	t.Run("classify", func(t *testing.T) { classifyStates(t, b.In(t)) })
 	t.Run("weights", func(t *testing.T) { weightsStates(t, b.In(t)) })
 	t.Run("own images", func(t *testing.T) { ownImages(t, b.In(t)) })
 	t.Run("run", func(t *testing.T) { runStates(t, b.In(t)) })
+	t.Logf("the longest task of the page took %.0f ms", chromium.Eval[float64](b, "longest"))
 	sound(t, b, address)
 }
 

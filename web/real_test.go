@@ -26,13 +26,20 @@ func TestPageInChromium(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	first := 0 // what is loaded before the first answer
+	for name, content := range f {
+		if !strings.HasPrefix(name, "sample/") {
+			first += len(content)
+		}
+	}
+	t.Logf("before the first answer %d bytes are loaded", first)
+	if first > 6e6 {
+		t.Errorf("before the first answer %d bytes are loaded, at most 6 MB are promised", first)
+	}
 	b := chromium.Start(t, webgpu)
 	address := serve(t, f)
 	b.Open(address)
-	b.Run(`window.longest = 0; // task of the page's own thread, in milliseconds
-		new PerformanceObserver((list) => {
-			for (const e of list.getEntries()) window.longest = Math.max(window.longest, e.duration);
-		}).observe({type: "longtask", buffered: true})`)
+	watchTasks(b)
 	b.Says("#state", "Ready", "#software", "not on a GPU", "#network", "nin-bn, 10 classes")
 	t.Run("examples", func(t *testing.T) { seesAsNatively(t, b.In(t)) })
 	t.Run("photo", func(t *testing.T) { seesPhoto(t, b.In(t)) })
@@ -44,7 +51,7 @@ func TestPageInChromium(t *testing.T) {
 }
 
 // seesAsNatively compares what is said of the examples, and where it is seen, with the same network on this machine's
-// adapter.
+// adapter, whose weights are in full precision.
 func seesAsNatively(t *testing.T, b *chromium.Browser) {
 	entries, err := images.Files.ReadDir(".")
 	if err != nil {
@@ -80,7 +87,7 @@ func seesAsNatively(t *testing.T, b *chromium.Browser) {
 		if _, err := fmt.Sscanf(strings.ReplaceAll(b.Text("#answer-title"), ",", ""), "%s %f", &class, &percent); err != nil {
 			t.Fatal(b.Text("#answer-title"), err)
 		}
-		if top := want[i].Predictions[0]; class != top.Class || math.Abs(percent-100*top.Probability) > 0.051 {
+		if top := want[i].Predictions[0]; class != top.Class || math.Abs(percent-100*top.Probability) > 0.25 {
 			t.Errorf("%s: the page says %s with %.1f %%, natively %s with %.2f %%", name, class, percent, top.Class,
 				100*top.Probability)
 		}

@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 
 	"ninvk/docs/images"
 	"ninvk/page"
+	"ninvk/web/assets"
 )
 
 //go:generate go run ./build
@@ -37,14 +39,26 @@ const policy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker
 var ErrNotBuilt = errors.New("this ninvk was built without the program that the page runs; build it by `make build`, " +
 	"or by `go generate ./web` and then `go build -o bin/ninvk ./cmd/ninvk`")
 
-// Files are all files of the page, by their paths below its address.
+// Files are all files of the page, by their paths below its address. What the program loads is packed by gzip.
 func Files() (page.Files, error) {
 	f := files()
 	if f[Program] == nil {
 		return nil, ErrNotBuilt
 	}
+	more, err := assets.Files()
+	if err != nil {
+		return nil, fmt.Errorf("the page's weights and images: %w", err)
+	}
+	for name, content := range more {
+		if path.Ext(name) != ".gz" {
+			name, content = name+".gz", page.Pack(content)
+		}
+		f[name] = content
+	}
 	return f, nil
 }
+
+// files are those that are embedded as they are.
 
 func files() page.Files {
 	f := page.Parts(site, "site")
@@ -56,11 +70,11 @@ func files() page.Files {
 // Write puts the page into a folder as plain files, for a host of static files; an address may have it in any place.
 func Write(dir string, f page.Files) error {
 	for name, content := range f {
-		path := filepath.Join(dir, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		to := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			return fmt.Errorf("writing the page: %w", err)
 		}
-		if err := os.WriteFile(path, content, 0o644); err != nil {
+		if err := os.WriteFile(to, content, 0o644); err != nil {
 			return fmt.Errorf("writing the page: %w", err)
 		}
 	}

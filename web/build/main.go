@@ -4,12 +4,13 @@ package main
 
 import (
 	"bytes"
-	"compress/gzip"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"ninvk/page"
 )
 
 // Where things lie, seen from the folder web.
@@ -50,18 +51,7 @@ func build() error {
 	if err != nil {
 		return err
 	}
-	var packed bytes.Buffer
-	z, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
-	if err != nil {
-		return err
-	}
-	if _, err := z.Write(b); err != nil {
-		return err
-	}
-	if err := z.Close(); err != nil {
-		return err
-	}
-	return replace(plain+".gz", packed.Bytes())
+	return replace(plain+".gz", page.Pack(b))
 }
 
 // replace writes a file unless it has that content: the program that holds it is then up to date too.

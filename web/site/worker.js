@@ -30,9 +30,21 @@ async function unpacked(stream) {
   return packed ? rest.pipeThrough(new DecompressionStream('gzip')) : rest;
 }
 
+async function load(name) {
+  const answer = await fetch(name);
+  if (!answer.ok) throw new Error(`${name}: the server answers ${answer.status} ${answer.statusText}`);
+  return answer;
+}
+
+// readAsset is what the program loads when it needs it, an ArrayBuffer. Files that the program unpacks itself have their
+// name; others lie packed.
+globalThis.readAsset = async (name) => {
+  if (name.endsWith('.gz')) return (await load(name)).arrayBuffer();
+  return new Response(await unpacked((await load(`${name}.gz`)).body)).arrayBuffer();
+};
+
 async function start() {
-  const answer = await fetch(file);
-  if (!answer.ok) throw new Error(`the server answers ${answer.status} ${answer.statusText}`);
+  const answer = await load(file);
   const of = Number(answer.headers.get('Content-Length'));
   let done = 0;
   let told = 0;
