@@ -154,13 +154,15 @@ func folder(n int, colours ...string) string {
 
 // What the page makes of all that a worker may tell it, with a stand-in for the worker.
 func TestStatesInChromium(t *testing.T) {
-	b := chromium.Start(t, webgpu)
+	b := chromium.Start(t, webgpu, "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 	address := serve(t, standIn(t))
 	b.Open(address)
 	b.Says("#state", "Ready", "#software", "(Stand-in), not on a GPU")
 	watchTasks(b)
+	t.Run("camera", func(t *testing.T) { camera(t, b.In(t)) })
 	t.Run("classify", func(t *testing.T) { classifyStates(t, b.In(t)) })
 	t.Run("weights", func(t *testing.T) { weightsStates(t, b.In(t)) })
+	t.Run("folders", func(t *testing.T) { classesOfFolders(t, b.In(t)) })
 	t.Run("own images", func(t *testing.T) { ownImages(t, b.In(t)) })
 	t.Run("run", func(t *testing.T) { runStates(t, b.In(t)) })
 	t.Logf("the longest task of the page took %.0f ms", chromium.Eval[float64](b, "longest"))
@@ -218,6 +220,26 @@ func classifyStates(t *testing.T, b *chromium.Browser) {
 	b.Key("#tab-train", "ArrowLeft")
 }
 
+// A photo by a camera, which is used from the press of the button to that of the next one.
+func camera(t *testing.T, b *chromium.Browser) {
+	b.Run(`window.asked = 0;
+		const get = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+		navigator.mediaDevices.getUserMedia = async (...a) => {
+			window.asked += 1;
+			return window.stream = await get(...a);
+		}`)
+	b.Click("#examples button")
+	b.Says("#image-note", "airplane")
+	if n := chromium.Eval[int](b, "asked"); n != 0 {
+		t.Errorf("the camera was asked for %d times before its button was pressed", n)
+	}
+	b.Click("#camera")
+	b.Until(`document.querySelector("#camera-view").videoWidth > 0`)
+	b.Click("#camera-take")
+	b.Says("#image-note", "photo, ", "#map-note", "speaks for")
+	b.Until(`!document.querySelector("#camera-dialog").open && stream.getTracks().every((t) => t.readyState === "ended")`)
+}
+
 // Weights of the visitor, right and wrong.
 func weightsStates(t *testing.T, b *chromium.Browser) {
 	drop(b, `[["net.pth", "", "x"]]`)
@@ -250,6 +272,30 @@ func ownImages(t *testing.T, b *chromium.Browser) {
 	b.Click("#try")
 	b.Says("#network", "resnet20, 2 classes", "#network", "the network in training, step 6")
 	b.Click("#tab-train")
+}
+
+// What the class of an image in a folder is.
+func classesOfFolders(t *testing.T, b *chromium.Browser) {
+	for _, c := range []struct{ paths, want string }{
+		{"d/cat/1.png d/dog/2.png", "cat dog: cat/1.png dog/2.png"},
+		{"cat/1.png dog/2.png", "cat dog: cat/1.png dog/2.png"}, // two folders at once
+		{"d/cat/a/1.png d/cat/2.png d/dog/b/c/3.png", "cat dog: cat/1.png cat/2.png dog/3.png"},
+		{"d/train/cat/1.png d/val/cat/2.png d/val/dog/3.png", "cat dog: cat/1.png cat/2.png dog/3.png"},
+		{"train/cat/1.png test/dog/2.png", "cat dog: cat/1.png dog/2.png"},
+		{"d/cat/1.png d/.git/x d/cat/.DS_Store d/read.me d/dog/2.png", "cat dog: cat/1.png dog/2.png -.git/x -.DS_Store -read.me"},
+		{"d/1.png d/2.png", ": -1.png -2.png"},
+	} {
+		got := chromium.Eval[string](b, fmt.Sprintf(`(async () => {
+			const {byClass} = await import("/images.js");
+			const {classes, files, left} = byClass(%q.split(" ").map((path) => ({path})));
+			const short = (path) => path.split("/").at(-1);
+			return classes.join(" ") + ":" + files.map((f) => " " + classes[f.class] + "/" + short(f.path)).join("")
+				+ left.map((p) => " -" + p.split("/").slice(p.includes(".git") ? -2 : -1).join("/")).join("");
+		})()`, c.paths))
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", c.paths, got, c.want)
+		}
+	}
 }
 
 // start fills in the settings, and starts a run.

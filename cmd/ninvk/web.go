@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
+	"net"
 	"os"
 	"strconv"
 
@@ -14,17 +14,17 @@ import (
 )
 
 type webCommand struct {
-	Listen string `help:"Address of the page; for this machine alone unless a host is given (0.0.0.0:8081: all that can reach it); :0 takes any free port." default:":8081" placeholder:"[HOST]:PORT"`
+	Listen string `help:"Where the page is; on this machine alone unless a host is given; :0 takes any free port." default:":8081" placeholder:"[HOST]:PORT"`
 	Out    string `help:"Write the page's files into this folder instead, for a host of static files." placeholder:"DIR"`
 }
 
 // Run serves the page until it is interrupted, or writes it.
 func (c webCommand) Run(ctx context.Context) error {
-	files, err := web.Files()
-	if err != nil {
-		return err
-	}
 	if c.Out != "" {
+		files, err := web.Files()
+		if err != nil {
+			return err
+		}
 		if err := web.Write(c.Out, files); err != nil {
 			return err
 		}
@@ -35,9 +35,14 @@ func (c webCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return &train.UsageError{Flag: "--listen", Value: strconv.Quote(c.Listen), Problem: err.Error()}
 	}
+	defer l.Close()
+	files, err := web.Files()
+	if err != nil {
+		return err
+	}
 	if !l.Local() {
-		fmt.Fprintf(os.Stderr, "warning: --listen %s serves the page to everyone who can reach this machine; browsers have "+
-			"WebGPU there only behind an https address, so that others need a proxy that has one\n", c.Listen)
+		fmt.Fprintf(os.Stderr, "warning: --listen %s serves the page to everyone who can reach this machine; browsers "+
+			"elsewhere have WebGPU only behind an https address, which needs a proxy that has one\n", c.Listen)
 	}
 	fmt.Fprintf(os.Stderr, "the page is at %s (Ctrl-C ends it)\n", l.URL())
 	s := page.Server(web.Handler(l, files))
@@ -48,7 +53,7 @@ func (c webCommand) Run(ctx context.Context) error {
 		return fmt.Errorf("the page is no longer served: %w", err)
 	case <-ctx.Done():
 	}
-	if err := s.Close(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+	if err := s.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("closing the page: %w", err)
 	}
 	return nil
