@@ -42,7 +42,6 @@ func TestPageInChromium(t *testing.T) {
 	b := chromium.Start(t, webgpu)
 	address := serve(t, f)
 	b.Open(address)
-	watchTasks(b)
 	b.Says("#state", "Ready", "#software", "not on a GPU", "#network", "nin-bn, 10 classes")
 	t.Run("examples", func(t *testing.T) { seesAsNatively(t, b.In(t)) })
 	b.Click("#examples li:nth-child(4) button")
@@ -52,7 +51,6 @@ func TestPageInChromium(t *testing.T) {
 	t.Run("own images", func(t *testing.T) { learns(t, b.In(t)) })
 	t.Run("sample", func(t *testing.T) { goesOnNatively(t, b.In(t)) })
 	sound(t, b, address)
-	t.Logf("the longest task of the page took %.0f ms", chromium.Eval[float64](b, "longest"))
 }
 
 // seesAsNatively compares what is said of the examples, and where it is seen, with the same network on this machine's

@@ -16,11 +16,13 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/tracing"
 	"github.com/chromedp/chromedp"
 )
 
@@ -36,6 +38,8 @@ type heard struct {
 	mu       sync.Mutex
 	faults   []string // exceptions and errors
 	requests []string // addresses that were asked for
+	trace    []jsonv2.Value
+	traced   chan struct{} // closed at the end of a trace
 }
 
 // limit is for all that a test does with a browser.
@@ -60,7 +64,7 @@ func Start(t *testing.T, flags ...string) *Browser {
 	t.Cleanup(stop)
 	ctx, closed := chromedp.NewContext(allocator)
 	t.Cleanup(closed)
-	b := &Browser{t, &heard{}, ctx}
+	b := &Browser{t, &heard{traced: make(chan struct{})}, ctx}
 	if err := chromedp.Listen(ctx, b.hear); err != nil {
 		t.Fatalf("this test needs Chromium (apt-get install chromium): %v", err)
 	}
@@ -88,6 +92,10 @@ func (b *heard) hear(event any) {
 		}
 	case *network.EventRequestWillBeSent:
 		b.requests = append(b.requests, e.Request.URL)
+	case *tracing.EventDataCollected:
+		b.trace = append(b.trace, e.Value...)
+	case *tracing.EventTracingComplete:
+		close(b.traced)
 	}
 }
 
@@ -151,6 +159,48 @@ func (b *Browser) Run(statements string) {
 func (b *Browser) Text(selector string) string {
 	b.t.Helper()
 	return Eval[string](b, fmt.Sprintf("document.querySelector(%q).textContent", selector))
+}
+
+// LongestTask is the longest time that the page's own thread computes in one go, and so answers nothing, while f does
+// something. It is the processor's time: other processes that have it meanwhile don't count. It can be asked for once.
+func (b *Browser) LongestTask(f func()) time.Duration {
+	b.t.Helper()
+	Call(b, tracing.Start, tracing.StartParams{TraceConfig: &tracing.TraceConfig{IncludedCategories: []string{"toplevel"}}})
+	f()
+	Call(b, tracing.End, cdp.Empty{})
+	<-b.traced
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	type thread struct{ PID, TID int }
+	type event struct {
+		thread
+		Name string
+		Args struct{ Name string }
+		TDur int // microseconds of the processor
+	}
+	pages, longest := map[thread]bool{}, map[thread]int{}
+	for _, text := range b.trace {
+		var e event
+		if err := json.Unmarshal(text, &e); err != nil {
+			b.t.Fatalf("event %.200s: %v", text, err)
+		}
+		switch {
+		case e.Name == "thread_name" && e.Args.Name == "CrRendererMain":
+			pages[e.thread] = true
+		case e.Name == "ThreadControllerImpl::RunTask":
+			longest[e.thread] = max(longest[e.thread], e.TDur)
+		}
+	}
+	most := 0
+	for t, d := range longest {
+		if pages[t] {
+			most = max(most, d)
+		}
+	}
+	if most == 0 {
+		b.t.Fatalf("of %d events none is a task of the page", len(b.trace))
+	}
+	return time.Duration(most) * time.Microsecond
 }
 
 // Says waits until elements of the page say something: selectors, each with a text that must be in its element's.
