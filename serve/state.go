@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"image"
-	"image/draw"
 	"image/png"
 	"log/slog"
 	"math"
@@ -312,29 +311,9 @@ func newFilters(o train.Observation) *filters {
 		weights: append([]float32(nil), o.Filters[:o.Conv.M*one]...)}
 }
 
-// filterColumns is how many filters stand side by side; the networks have multiples of it.
-const filterColumns = 16
-
-// draw lays the filters out in rows on nothing, so that the page's own colour shows between them.
-func (f *filters) draw() *image.NRGBA {
-	const gap = 3
-	factor := max(1, 30/f.k)
-	cell := f.k*factor + gap
-	columns := min(filterColumns, f.m)
-	rows := (f.m + columns - 1) / columns
-	out := image.NewNRGBA(image.Rect(0, 0, columns*cell-gap, rows*cell-gap))
-	one := f.c * f.k * f.k
-	for i := range f.m {
-		img := picture.Filter(f.c, f.k, f.weights[i*one:(i+1)*one], factor)
-		at := image.Pt(i%columns*cell, i/columns*cell)
-		draw.Draw(out, img.Bounds().Add(at), img, image.Point{}, draw.Src)
-	}
-	return out
-}
-
 // MarshalJSON draws the picture, once.
 func (f *filters) MarshalJSON() ([]byte, error) {
-	f.drawn.Do(func() { f.url = dataURL(f.draw()) })
+	f.drawn.Do(func() { f.url = dataURL(picture.FilterRows(f.m, f.c, f.k, f.weights)) })
 	return json.Marshal(map[string]any{"epoch": f.epoch, "layer": f.layer, "count": f.m, "size": f.k, "image": f.url})
 }
 

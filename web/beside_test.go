@@ -12,8 +12,8 @@ import (
 	"ninvk/ci/chromium"
 )
 
-// TestBesideTensorFlowInChromium measures how fast nin classifies single images and trains on batches of 32, here and in
-// TensorFlow.js, in the same browser, one after the other. NINVK_TFJS names a folder whose node_modules have
+// TestBesideTensorFlowInChromium measures how fast nin classifies single images and trains on batches of 32, here and
+// in TensorFlow.js, in the same browser, one after the other. NINVK_TFJS names a folder whose node_modules has
 // @tensorflow/tfjs and @tensorflow/tfjs-backend-webgpu.
 func TestBesideTensorFlowInChromium(t *testing.T) {
 	const batch, seconds = 32, 20
@@ -28,8 +28,8 @@ func TestBesideTensorFlowInChromium(t *testing.T) {
 	}
 	network := ninvk("models", "nin", "--json")
 	run := filepath.Join(t.TempDir(), "run")
-	ninvk("train", "--data", "sample", "--model", "nin", "--batch", "2", "--max-steps", "1", "--eval-every", "100", "--no-tune",
-		"--out", run)
+	ninvk("train", "--data", "sample", "--model", "nin", "--batch", "2", "--max-steps", "1", "--eval-every", "100",
+		"--no-tune", "--out", run)
 
 	f, err := Files()
 	if err != nil {
@@ -105,7 +105,7 @@ func TestBesideTensorFlowInChromium(t *testing.T) {
 		window.rates = {infer, train};
 	`, seconds, batch))
 	theirs := chromium.Eval[rates](b, "rates")
-	t.Logf("images/s of nin: classifying one by one %.2f here, %.2f in TensorFlow.js (%.1f times); training %.2f, %.2f (%.1f)",
+	t.Logf("images/s of nin: classifying one by one %.2f, TensorFlow.js %.2f (%.1f times); training %.2f, %.2f (%.1f)",
 		ours.Infer, theirs.Infer, ours.Infer/theirs.Infer, ours.Train, theirs.Train, ours.Train/theirs.Train)
 	if !(ours.Infer > theirs.Infer && ours.Train > theirs.Train) {
 		t.Errorf("TensorFlow.js is the faster one")

@@ -286,7 +286,8 @@ func classesOfFolders(t *testing.T, b *chromium.Browser) {
 		{"d/cat/a/1.png d/cat/2.png d/dog/b/c/3.png", "cat dog: cat/1.png cat/2.png dog/3.png"},
 		{"d/train/cat/1.png d/val/cat/2.png d/val/dog/3.png", "cat dog: cat/1.png cat/2.png dog/3.png"},
 		{"train/cat/1.png test/dog/2.png", "cat dog: cat/1.png dog/2.png"},
-		{"d/cat/1.png d/.git/x d/cat/.DS_Store d/read.me d/dog/2.png", "cat dog: cat/1.png dog/2.png -.git/x -.DS_Store -read.me"},
+		{"d/cat/1.png d/.git/x d/cat/.DS_Store d/read.me d/dog/2.png",
+			"cat dog: cat/1.png dog/2.png -.git/x -.DS_Store -read.me"},
 		{"d/1.png d/2.png", ": -1.png -2.png"},
 	} {
 		got := chromium.Eval[string](b, fmt.Sprintf(`(async () => {

@@ -39,7 +39,8 @@ func scripts() map[string]string {
 // Whatever a file of the page asks for is a file of the page, or made by the build.
 func TestFilesAreThere(t *testing.T) {
 	f := files()
-	asks := regexp.MustCompile(`(?:from |importScripts\(|import |Worker\(|fetch\(|(?:src|href)=|const file = )["']([^"']+)["']`)
+	asks := regexp.MustCompile(
+		`(?:from |importScripts\(|import |Worker\(|fetch\(|(?:src|href)=|const file = )["']([^"']+)["']`)
 	n := 0
 	for name, content := range f {
 		if !slices.Contains([]string{".js", ".html"}, path.Ext(name)) || name == "wasm_exec.js" {

@@ -165,7 +165,8 @@ func (b *Browser) Text(selector string) string {
 // something. It is the processor's time: other processes that have it meanwhile don't count. It can be asked for once.
 func (b *Browser) LongestTask(f func()) time.Duration {
 	b.t.Helper()
-	Call(b, tracing.Start, tracing.StartParams{TraceConfig: &tracing.TraceConfig{IncludedCategories: []string{"toplevel"}}})
+	Call(b, tracing.Start, tracing.StartParams{
+		TraceConfig: &tracing.TraceConfig{IncludedCategories: []string{"toplevel"}}})
 	f()
 	Call(b, tracing.End, cdp.Empty{})
 	<-b.traced

@@ -18,7 +18,7 @@ function ticks(low, high, n, whole) {
   let step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough * 0.999);
   if (whole) step = Math.max(1, Math.round(step));
   const out = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) out.push(i * step);
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) out.push(i * step + 0); // 0 rather than -0
   return out;
 }
 

@@ -43,7 +43,7 @@ export class Classify {
   constructor({backend, message, loading, pill}) {
     Object.assign(this, {backend, message, loading, pill});
     this.id = 0; // of the newest image
-    this.picture = null; // {name, bitmap, width, height}
+    this.picture = null; // {name, file, bitmap, width, height, rgba, shrunk}
     this.waiting = null; // an image until a network is ready
     this.weights = null; // {name, bytes} of the visitor's own
     this.classes = []; // of the newest answer
@@ -150,23 +150,24 @@ export class Classify {
     this.message('');
     let image;
     try {
-      image = await decode(file);
+      image = await decode(file, {show: true});
     } catch (e) {
       this.message(`${name} can’t be read as an image: ${e.message} This browser reads PNG, JPEG, GIF, WebP and BMP, `
         + 'some read AVIF or HEIC too; ninvk predict reads them all.');
       return;
     }
-    const bitmap = await createImageBitmap(new ImageData(new Uint8ClampedArray(image.rgba), image.width, image.height));
-    this.ask({name, bitmap, ...image});
+    await this.ask({name, file, ...image});
   }
 
-  ask(picture) {
+  // ask shows an image, and has the network look at it.
+  async ask(picture) {
     this.id += 1;
     this.picture = picture;
     this.map = null;
     this.chosen = null;
     this.classes = [];
     this.list();
+    const {id} = this;
     const {width, height} = picture;
     $('image-note').textContent = `${picture.name}, ${width}×${height} pixels${picture.shrunk ? ', shrunk' : ''}`;
     this.draw();
@@ -177,7 +178,9 @@ export class Classify {
     }
     $('answer-title').textContent = 'Looking…';
     $('answer-note').textContent = '\u00a0';
-    this.backend.send({do: 'classify', id: this.id, width, height, rgba: picture.rgba.slice(0)});
+    const rgba = picture.rgba ?? (await decode(picture.file)).rgba; // it is handed over, as it may be large
+    picture.rgba = null;
+    if (id === this.id) this.backend.send({do: 'classify', id, width, height, rgba}, [rgba]);
   }
 
   answered({id, classes, ms}) {
@@ -216,7 +219,7 @@ export class Classify {
     const {picture, map} = this;
     if (!picture) return;
     const canvas = $('image');
-    const scale = Math.min(16, 640 / Math.max(picture.width, picture.height));
+    const scale = Math.min(16, 640 / Math.max(picture.width, picture.height)); // of the image, to what is shown
     canvas.width = Math.max(1, Math.round(picture.width * scale));
     canvas.height = Math.max(1, Math.round(picture.height * scale));
     const c = canvas.getContext('2d');

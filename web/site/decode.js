@@ -1,31 +1,32 @@
 // A worker that decodes images, so that a large photo does not hold up the page.
 
-// Sides of an image in pixels: beyond mostPixels in all an image is shrunk while it is read.
+// An image of more pixels than mostPixels is shrunk while it is read; what is shown has at most shownSide a side.
 const mostPixels = 16e6;
+const shownSide = 1024;
 
-// read decodes a file. With shorter, an image whose shorter side is longer is shrunk to that.
-async function read({file, shorter}) {
-  const whole = await createImageBitmap(file, {premultiplyAlpha: 'none'});
-  const {width, height} = whole;
-  let scale = Math.min(1, Math.sqrt(mostPixels / (width * height)));
-  if (shorter) scale = Math.min(scale, shorter / Math.min(width, height));
-  const w = Math.max(1, Math.round(width * scale));
-  const h = Math.max(1, Math.round(height * scale));
-  let image = whole;
-  if (scale < 1) {
-    image = await createImageBitmap(whole, {resizeWidth: w, resizeHeight: h, resizeQuality: 'high', premultiplyAlpha: 'none'});
-    whole.close();
-  }
-  const context = new OffscreenCanvas(w, h).getContext('2d', {willReadFrequently: true});
+const scaled = (image, scale) => createImageBitmap(image, {
+  resizeWidth: Math.max(1, Math.round(image.width * scale)), resizeHeight: Math.max(1, Math.round(image.height * scale)),
+  resizeQuality: 'high', premultiplyAlpha: 'none',
+});
+
+// read decodes a file. With shorter, an image whose shorter side is longer is shrunk to that. With show, there is a
+// picture to show, too.
+async function read({file, shorter, show}) {
+  let image = await createImageBitmap(file, {premultiplyAlpha: 'none'});
+  let scale = Math.min(1, Math.sqrt(mostPixels / (image.width * image.height)));
+  if (shorter) scale = Math.min(scale, shorter / Math.min(image.width, image.height));
+  if (scale < 1) image = await scaled(image, scale);
+  const {width, height} = image;
+  const context = new OffscreenCanvas(width, height).getContext('2d', {willReadFrequently: true});
   context.drawImage(image, 0, 0);
-  image.close();
-  return {width: w, height: h, rgba: context.getImageData(0, 0, w, h).data.buffer, shrunk: scale < 1};
+  const bitmap = show ? await scaled(image, Math.min(1, shownSide / Math.max(width, height))) : null;
+  return {width, height, rgba: context.getImageData(0, 0, width, height).data.buffer, bitmap, shrunk: scale < 1};
 }
 
 onmessage = async ({data}) => {
   try {
     const image = await read(data);
-    postMessage({id: data.id, image}, [image.rgba]);
+    postMessage({id: data.id, image}, image.bitmap ? [image.rgba, image.bitmap] : [image.rgba]);
   } catch (e) {
     postMessage({id: data.id, problem: e.message});
   }

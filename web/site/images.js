@@ -11,13 +11,13 @@ decoder.addEventListener('message', ({data}) => {
   else reject(new Error(data.problem));
 });
 
-// decode gives a file's image as {width, height, rgba, shrunk}; with shorter, shrunk to that length of its shorter side
-// where it is longer.
-export function decode(file, shorter) {
+// decode gives a file's image as {width, height, rgba, bitmap, shrunk}. With shorter it is shrunk to that length of its
+// shorter side where it is longer; with show the bitmap is there, a picture to show, of no more pixels than a screen has.
+export function decode(file, {shorter, show} = {}) {
   return new Promise((resolve, reject) => {
     last += 1;
     waiting.set(last, {resolve, reject});
-    decoder.postMessage({id: last, file, shorter});
+    decoder.postMessage({id: last, file, shorter, show});
   });
 }
 

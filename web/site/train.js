@@ -29,6 +29,29 @@ function thinned(steps) {
   return out;
 }
 
+// history is what a saved run holds of the steps and epochs before it: safetensors' header has the lines of its
+// metrics.jsonl.
+function history(checkpoint) {
+  const steps = [];
+  const epochs = [];
+  try {
+    const size = Number(new DataView(checkpoint).getBigUint64(0, true));
+    const header = JSON.parse(new TextDecoder().decode(new Uint8Array(checkpoint, 8, size)));
+    for (const line of header.__metadata__['ninvk.metrics'].trim().split('\n').map((text) => JSON.parse(text))) {
+      if (line.type === 'step') {
+        steps.push([line.step, line.loss, line.learning_rate, line.images_per_second]);
+      } else if (line.type === 'epoch') {
+        epochs.push({...line, step: steps.at(-1)?.[0] ?? 0, train_top5: null, test_top5: null});
+      } else if (line.type === 'rollback') {
+        steps.splice(steps.findIndex((s) => s[0] > line.to_step) >>> 0);
+      }
+    }
+  } catch {
+    return {steps: [], epochs: []}; // the worker says what is wrong with the file
+  }
+  return {steps, epochs};
+}
+
 const plural = (n, what) => `${whole(n)} ${what}${n === 1 ? '' : 's'}`;
 
 export class Train {
@@ -163,7 +186,9 @@ export class Train {
       return;
     }
     const checkpoint = await file.arrayBuffer();
+    const before = history(checkpoint);
     this.begin({do: 'resume', checkpoint, data: this.source()}, [checkpoint]);
+    Object.assign(this, before);
   }
 
   // own takes the visitor's images, files with their paths.
@@ -189,7 +214,7 @@ export class Train {
     for (const [i, f] of files.entries()) {
       if (i % 10 === 0) $('data-note').textContent = `Reading image ${whole(i + 1)} of ${whole(files.length)}`;
       try {
-        const {width, height, rgba} = await decode(f.file, shorter);
+        const {width, height, rgba} = await decode(f.file, {shorter});
         images.push({class: f.class, width, height, rgba});
       } catch {
         broken.push(f.path);
@@ -247,7 +272,6 @@ export class Train {
   }
 
   begun(b) {
-    const resumed = this.run !== null; // after a lost device the curves stay
     this.run = b;
     this.view.run = {classes: b.classes, samples: [], settings: {}};
     const e = this.form.elements;
@@ -256,12 +280,12 @@ export class Train {
       if (field?.options && [...field.options].every((o) => o.value !== String(value))) field.add(new Option(value));
       if (field) field.value = value;
     }
-    if (resumed) {
-      this.steps = this.steps.filter((s) => s[0] <= b.step);
-      this.epochs = this.epochs.filter((x) => x.step <= b.step);
-    }
+    this.steps = this.steps.filter((s) => s[0] <= b.step); // after a lost device there may be more
+    this.epochs = this.epochs.filter((x) => x.step <= b.step);
     $('train-text').textContent = 'The first step waits for the browser to compile the kernels.';
     this.changed('run');
+    this.changed('steps');
+    this.changed('epochs');
     this.controls();
   }
 

@@ -363,7 +363,7 @@ func (r *run) observe(o train.Observation) {
 	c := o.Conv
 	r.w.post(Message{"is": "pictures", "epoch": o.Epoch, "samples": r.samples, "verdicts": list(verdicts),
 		"filters": Message{"layer": o.Layer, "count": c.M, "size": c.K,
-			"image": dataURL(picture.Filters(c.M, c.C, c.K, o.Filters))}})
+			"image": dataURL(picture.FilterRows(c.M, c.C, c.K, o.Filters))}})
 }
 
 // samples are the first test images as the page shows them.
