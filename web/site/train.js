@@ -7,7 +7,7 @@ const $ = (id) => document.getElementById(id);
 
 // Own images are shrunk to so many times the network's size, of their shorter side, so that thousands fit into memory.
 const times = 3;
-const mostImages = 20000;
+const mostImages = 10000;
 
 const names = {train: 'training', test: 'test'}; // of splits, for people
 const evaluated = 200; // training images that are evaluated after each epoch
@@ -52,7 +52,7 @@ function history(checkpoint) {
   return {steps, epochs};
 }
 
-const plural = (n, what) => `${whole(n)} ${what}${n === 1 ? '' : 's'}`;
+const plural = (n, one, many = `${one}s`) => `${whole(n)} ${n === 1 ? one : many}`;
 
 export class Train {
   constructor({backend, message, pill, show, classify}) {
@@ -60,7 +60,8 @@ export class Train {
     this.view = new Run($('run'));
     this.form = $('settings');
     this.state = 'none'; // none, starting, running, paused, ended
-    this.data = null; // own images: {classes, images}
+    this.data = null; // own images: {classes, images: [{class, width, height, pixels: Blob}…]}
+    this.reading = 0; // folders that were begun to be read
     this.kept = null; // {safetensors, step}: the newest checkpoint, for a device that is lost
     this.forget();
 
@@ -162,21 +163,30 @@ export class Train {
       this.say('Choose a folder first, or take the sample.');
       return;
     }
-    this.begin({do: 'train', model: e.model.value, settings: this.values(), data: this.source()});
+    this.begin({do: 'train', model: e.model.value, settings: this.values()});
   }
 
-  source() {
-    return this.form.elements.data.value === 'own' && this.data ? this.data : 'sample';
-  }
-
-  begin(message, give) {
+  begin(message) {
     this.message('');
     this.say('');
     this.forget();
     this.kept = null;
     this.is('starting');
     $('train-text').textContent = 'Starting';
-    this.backend.send(message, give);
+    this.send(message);
+  }
+
+  // send sends a message that begins a run, with the images that it is about; what is large is handed over.
+  async send(message) {
+    const give = message.checkpoint ? [message.checkpoint] : [];
+    let data = 'sample';
+    if (this.form.elements.data.value === 'own' && this.data) {
+      const images = [];
+      for (const {pixels, ...rest} of this.data.images) images.push({...rest, rgba: await pixels.arrayBuffer()});
+      give.push(...images.map((i) => i.rgba));
+      data = {classes: this.data.classes, images};
+    }
+    this.backend.send({...message, data}, give);
   }
 
   // resume goes on with a saved run.
@@ -187,7 +197,7 @@ export class Train {
     }
     const checkpoint = await file.arrayBuffer();
     const before = history(checkpoint);
-    this.begin({do: 'resume', checkpoint, data: this.source()}, [checkpoint]);
+    this.begin({do: 'resume', checkpoint});
     Object.assign(this, before);
   }
 
@@ -199,8 +209,8 @@ export class Train {
     }
     const {classes, files, left} = byClass(list);
     if (classes.length < 2) {
-      this.say(`Found ${plural(classes.length, 'class')}`.replace('classs', 'classes') + ' in this folder. Choose one that has a folder of images for each class: '
-        + 'photos/cat/1.jpg, photos/dog/1.jpg.');
+      this.say(`Found ${plural(classes.length, 'class', 'classes')} in this folder. Choose one that has a folder of images for each `
+        + 'class: photos/cat/1.jpg, photos/dog/1.jpg.');
       return;
     }
     if (files.length > mostImages) {
@@ -211,16 +221,20 @@ export class Train {
     const shorter = times * Number(this.form.elements.size.value);
     const images = [];
     const broken = [];
+    const counts = classes.map(() => 0);
+    this.reading += 1;
+    const reading = this.reading;
     for (const [i, f] of files.entries()) {
       if (i % 10 === 0) $('data-note').textContent = `Reading image ${whole(i + 1)} of ${whole(files.length)}`;
       try {
         const {width, height, rgba} = await decode(f.file, {shorter});
-        images.push({class: f.class, width, height, rgba});
+        images.push({class: f.class, width, height, pixels: new Blob([rgba])}); // which the browser keeps where it likes
+        counts[f.class] += 1;
       } catch {
         broken.push(f.path);
       }
+      if (reading !== this.reading) return; // another folder was given meanwhile
     }
-    const counts = classes.map((_, i) => images.filter((x) => x.class === i).length);
     const empty = classes.filter((_, i) => !counts[i]);
     let text = `${plural(images.length, 'image')} of ${whole(classes.length)} classes: `
       + classes.slice(0, 12).map((c, i) => `${c} ${whole(counts[i])}`).join(', ') + (classes.length > 12 ? ' …' : '') + '.';
@@ -258,6 +272,7 @@ export class Train {
     const told = {starting: ['Starting', ''], running: ['Training', 'busy'], paused: ['Paused', ''], ended: ['Ended', 'good'], none: ['Ready', 'good']}[state];
     this.pill(...told);
     if (state !== 'running') this.draw();
+    if (state === 'ended' && !this.run) $('train-text').textContent = 'Stopped before it began.';
     if (state === 'ended' && before !== 'ended' && this.run) {
       const done = this.last() >= this.run.steps;
       this.say(done ? 'The run is complete. Save keeps its weights.' : `The run was stopped after step ${whole(this.last())}. Save keeps it, to go on later.`);
@@ -400,7 +415,7 @@ export class Train {
     }
     this.is('starting');
     this.say(`The graphics device was lost (${text}). The run goes on from its newest checkpoint.`);
-    this.backend.addEventListener('opened', () => this.backend.send({do: 'resume', checkpoint: checkpoint.slice(0), data: this.source()}), {once: true});
+    this.backend.addEventListener('opened', () => this.send({do: 'resume', checkpoint: checkpoint.slice(0)}), {once: true});
   }
 
   // seen says what a tab in the background costs.
