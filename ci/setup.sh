@@ -2,7 +2,7 @@
 # Makes a machine ready to build, run and test ninvk: Go, a C compiler (for cgo), a Vulkan loader and a Vulkan driver.
 # On Debian and Ubuntu it installs what is missing, says what that is, and asks nothing; elsewhere it says what is
 # needed. Where nothing is missing it prints one line and changes nothing. With the word full: for make test-full, which
-# has a browser open train's page, OpenCV read exported models, torchvision save weights, and trains on Fashion-MNIST.
+# has a browser open the pages, OpenCV read exported models, torchvision save weights, and trains on Fashion-MNIST.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 shopt -s nullglob

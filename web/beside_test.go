@@ -28,7 +28,7 @@ func TestBesideTensorFlowInChromium(t *testing.T) {
 	}
 	network := ninvk("models", "nin", "--json")
 	run := filepath.Join(t.TempDir(), "run")
-	ninvk("train", "--data", "sample", "--model", "nin", "--batch", "2", "--max-steps", "1", "--eval-every", "100",
+	ninvk("train", "--data", "sample", "--model", "nin", "--batch", "2", "--max-steps", "1", "--eval-train", "1",
 		"--no-tune", "--out", run)
 
 	f, err := Files()

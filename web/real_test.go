@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -41,8 +42,10 @@ func TestPageInChromium(t *testing.T) {
 	}
 	b := chromium.Start(t, webgpu)
 	address := serve(t, f)
+	begun := time.Now()
 	b.Open(address)
 	b.Says("#state", "Ready", "#software", "not on a GPU", "#network", "nin-bn, 10 classes")
+	t.Logf("ready after %.1f s", time.Since(begun).Seconds())
 	t.Run("examples", func(t *testing.T) { seesAsNatively(t, b.In(t)) })
 	b.Click("#examples li:nth-child(4) button")
 	b.Says("#answer-title", "cat", "#map-note", "speaks for cat")
@@ -88,8 +91,10 @@ func seesAsNatively(t *testing.T, b *chromium.Browser) {
 	}
 	for i, e := range entries {
 		name := strings.TrimSuffix(e.Name(), ".png")
+		begun := time.Now()
 		b.Click(fmt.Sprintf("#examples li:nth-child(%d) button", i+1))
 		b.Says("#image-note", name+", 32×32 pixels", "#map-note", "speaks for", "#answer-title", name)
+		t.Logf("%s: answer and map after %.1f s, %s", name, time.Since(begun).Seconds(), b.Text("#answer-note"))
 		var class string
 		var percent float64
 		if _, err := fmt.Sscanf(strings.ReplaceAll(b.Text("#answer-title"), ",", ""), "%s %f", &class, &percent); err != nil {
@@ -144,6 +149,7 @@ func learns(t *testing.T, b *chromium.Browser) {
 	b.Says("#data-note", "18 images of 2 classes")
 	start(b, `{model: "nin-bn", size: "16", epochs: 3, batch: 8, lr: 0.02}`)
 	b.Says("#train-message", "The run is complete")
+	t.Logf("%s, %s images/s at the end", b.Text("#time-text"), b.Text("#figure-pace"))
 	losses := chromium.Eval[[]float64](b,
 		`[...document.querySelectorAll("#epochs tr td:nth-child(3)")].reverse().map((e) => Number(e.textContent))`)
 	if len(losses) != 3 || !(losses[2] < losses[0]) {
@@ -194,6 +200,7 @@ func goesOnNatively(t *testing.T, b *chromium.Browser) {
 	if *epochs == 1 {
 		b.Says("#figure-train-note", "epoch 1, the best so far")
 	}
+	t.Logf("%s, %s images/s at the end", b.Text("#time-text"), b.Text("#figure-pace"))
 	looks(t, b, "train")
 	if info, err := os.Stat(file); err != nil || info.Size() < 1e6 {
 		t.Errorf("what was saved: %v, %v", info, err)
