@@ -331,6 +331,14 @@ func runStates(t *testing.T, b *chromium.Browser) {
 		e.dispatchEvent(new Event("change"))`)
 	b.Click("#pause")
 	b.Says("#state", "Training", "#figure-rate", "0.0123")
+	b.Run(`const seen = () => document.dispatchEvent(new Event("visibilitychange"));
+		Object.defineProperty(document, "hidden", {configurable: true, value: true});
+		seen();
+		const now = performance.now.bind(performance);
+		performance.now = () => now() + 60000;
+		delete document.hidden;
+		seen();`)
+	b.Says("#train-message", "While this tab was in the background", "#train-message", "in 1 min 0 s")
 	saved := save(t, b)
 	b.Click("#stop")
 	b.Says("#train-message", "The run was stopped after step")
@@ -369,6 +377,23 @@ func save(t *testing.T, b *chromium.Browser) string {
 	}
 	t.Fatal("nothing was downloaded")
 	return ""
+}
+
+// A program that does not come, or is none, is told of.
+func TestBrokenProgramInChromium(t *testing.T) {
+	b := chromium.Start(t, webgpu)
+	for content, want := range map[string]string{
+		"": "ninvk.wasm.gz: the server answers 404", "no program": "The program can’t be started: ",
+	} {
+		f := files()
+		delete(f, Program)
+		f["wasm_exec.js"] = []byte("class Go { importObject = {}; env = {}; }") // which a build leaves
+		if content != "" {
+			f[Program] = page.Pack([]byte(content))
+		}
+		b.Open(serve(t, f))
+		b.Says("#message-text", want, "#state", "Stopped by an error")
+	}
 }
 
 // Without WebGPU the page says what to do, and does nothing else.

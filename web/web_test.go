@@ -22,6 +22,7 @@ import (
 
 func TestMain(m *testing.M) {
 	os.Exit(slow.Run(m, "TestPageInChromium", "TestStatesInChromium", "TestWithoutWebGPUInChromium",
+		"TestBrokenProgramInChromium",
 		"TestBesideTensorFlowInChromium NINVK_TFJS"))
 }
 
