@@ -94,6 +94,7 @@ var rooms = map[string]room{
 	"codec":                     {floor: 7},
 	"memory":                    {floor: 6, stdlibOnly: true},
 	"rng":                       {floor: 6, stdlibOnly: true},
+	"dist":                      {floor: 6, stdlibOnly: true},
 	"safetensors":               {floor: 6},
 	"tensorboard":               {floor: 6},
 	"tensorboard/tbtest":        {floor: 6},
