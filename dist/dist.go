@@ -2,7 +2,10 @@
 // nor networks.
 package dist
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // Group is the processes that train one network together, or goroutines that stand for them. All calls are made by all
 // ranks in the same order, and by one goroutine of a rank at a time.
@@ -17,8 +20,8 @@ type Group interface {
 	// the group until the sum has been waited for. Several sums may be under way; they are waited for in the order in
 	// which they began.
 	//
-	// The order of the float32 additions is that of a binary tree over the ranks, ((r0+r1)+(r2+r3))+((r4+r5)+(r6+r7)), so
-	// that the sum has the same bits at all ranks and each time.
+	// The order of the float32 additions is that of a binary tree over the ranks, ((r0+r1)+(r2+r3))+((r4+r5)+(r6+r7)), and
+	// each is as Tree makes it, so that the sum has the same bits at all ranks and each time.
 	Begin(v []float32) (Pending, error)
 	// Gather is every rank's bytes, of any length, in the order of ranks, at every rank. No sum is under way.
 	Gather(b []byte) ([][]byte, error)
@@ -57,15 +60,26 @@ func Sum(g Group, v []float32) error {
 
 // Tree adds the parts of all ranks in the order of Group.Begin: parts[0] then holds the sum, the others hold sums of
 // their own parts of the tree. They are as many as a power of two and of one length.
+//
+// Terms and sums too small for a normal number (below 2⁻¹²⁶) count as 0: adapters differ in whether they add such, and
+// what is added here and what there must not differ.
 func Tree(parts [][]float32) {
 	for step := 1; step < len(parts); step *= 2 {
 		for i := 0; i < len(parts); i += 2 * step {
 			to, from := parts[i], parts[i+step][:len(parts[i])]
 			for j, v := range from {
-				to[j] += v
+				to[j] = normal(normal(to[j]) + normal(v))
 			}
 		}
 	}
+}
+
+// normal is v, or 0 where v is 0, -0 or subnormal.
+func normal(v float32) float32 {
+	if math.Float32bits(v)&0x7f800000 == 0 {
+		return 0
+	}
+	return v
 }
 
 // PowerOfTwo says whether so many ranks or shards make a whole binary tree.

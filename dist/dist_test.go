@@ -79,6 +79,25 @@ func TestSumIsTheTree(t *testing.T) {
 	}
 }
 
+// What is no normal number counts as 0, before and after an addition; what is no number stays visible.
+func TestTreeIsWithoutSubnormals(t *testing.T) {
+	small, least := math.Float32frombits(0x00400000), math.Float32frombits(0x00800000)
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	a := []float32{small, least, 1.5 * least, float32(math.Copysign(0, -1)), inf, nan, 1}
+	b := []float32{small, small, -least, float32(math.Copysign(0, -1)), -inf, 1, 2}
+	Tree([][]float32{a, b})
+	want := []uint32{0, 0x00800000, 0, 0, 0x7fc00000, 0x7fc00000, math.Float32bits(3)}
+	for i, v := range a {
+		bits := math.Float32bits(v)
+		if v != v {
+			bits = 0x7fc00000
+		}
+		if bits != want[i] {
+			t.Errorf("sum %d is %#x, want %#x", i, bits, want[i])
+		}
+	}
+}
+
 func TestSeveralSumsUnderWay(t *testing.T) {
 	each(4, func(g Group) {
 		var under []Pending
