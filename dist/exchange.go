@@ -1,0 +1,567 @@
+package dist
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"runtime"
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+// wire carries bytes from rank to rank. All calls of one are made by the same goroutine, locked to its thread.
+type wire interface {
+	// send and receive begin to carry all of b, as request number slot; b is not touched before test says that it is done.
+	// What one rank sends another under one tag arrives in the order of sending.
+	send(slot, to, tag int, b []byte) error
+	receive(slot, from, tag int, b []byte) error
+	// test says whether the request is done, and of a receipt how many bytes came. What is under way goes on meanwhile.
+	test(slot int) (done bool, bytes int, err error)
+	// memory is n bytes that belong to the wire, for as long as it is open.
+	memory(n int) []byte
+	// rest waits without work for the processor.
+	rest(time.Duration)
+	// idle lets go on what ranks may still wait for after test said that it is done.
+	idle()
+	// abort ends the processes of all ranks, this one included.
+	abort(code int)
+	close() error
+}
+
+const (
+	// atATime is how many numbers of a sum go together. Their exchange takes as many messages one after the other as the
+	// tree has levels, twice.
+	atATime = 1 << 18
+	// together is how many such pieces are under way at most: so many that a line of 1 Gbit/s and 10 ms has always
+	// something to carry.
+	together = 16
+	// tags bounds the tags, of which any library has 32,768.
+	tags = 1 << 14
+	// idleEvery is the pause between two looks while nothing is under way.
+	idleEvery = 10 * time.Millisecond
+	// leastRest and mostRest bound the pauses between looks at what is under way. Between them a pause is restShare of the
+	// time without news: what takes longer may be noticed later.
+	leastRest = 20 * time.Microsecond
+	mostRest  = 2 * time.Millisecond
+	restShare = 16
+	// abortWithin is how long a thread that is busy elsewhere may take to end all ranks, before this process just ends.
+	abortWithin = 5 * time.Second
+)
+
+// exchange is a group whose ranks are joined by a wire.
+//
+// A sum is made by halves: at level k of the tree a rank and the one whose number differs in bit k have the same stretch
+// of the numbers; each gives one half away and adds the other's to the half it keeps. After the last level each rank has
+// the sums of its own stretch, and gives them back the same way. So each rank sends and receives 2(R-1)/R times the
+// numbers, as little as any way does, and the order of additions is that of the tree, whatever a library would do.
+type exchange struct {
+	wire                      wire
+	rank, size, local, levels int
+	limit                     time.Duration
+	exit                      func(code int) // ends this process
+
+	commands chan *work
+	aborts   chan int
+	closing  chan chan error
+	stuck    chan struct{} // closed when the wire's thread doesn't come back
+	over     chan struct{} // closed when the wire's goroutine has ended
+	beat     atomic.Int64  // when it was last seen to go on, in ns
+	free     chan *work    // unused ones
+
+	// What follows is the wire's goroutine's.
+	failed error
+	lost   []*work // which failed; the wire may still touch their memory
+	queue  []*work // not all of whose pieces are under way
+	pieces [together]piece
+	active int // pieces under way
+	next   int // tag of the next piece
+	news   time.Time
+}
+
+// work is a call of all ranks: a sum, or bytes to be gathered.
+type work struct {
+	group  *exchange
+	sum    []float32
+	bytes  []byte         // to be gathered: room for all
+	bounds []int          // of the places in bytes; nil of a sum
+	begun  int            // numbers of the sum, or bytes, that are in a piece already
+	left   int            // pieces under way
+	pinned runtime.Pinner // the memory, while a library has its address
+	done   chan error
+}
+
+// piece is a part of a work that is exchanged as a whole.
+type piece struct {
+	work               *work // nil: unused
+	bytes              []byte
+	tag                int
+	step               int // of 2×levels: down the tree, then back
+	posted             bool
+	sending, receiving bool
+	scratch            []byte // for what is to be added
+}
+
+// newExchange opens the wire in a goroutine of its own, and finds this rank among those of its machine where the launcher
+// didn't tell it (local < 0) by the machines' names.
+func newExchange(open func() (w wire, rank, size int, err error), local int, machine string, limit time.Duration,
+	exit func(int)) (*exchange, error) {
+	e := &exchange{local: local, limit: limit, exit: exit, commands: make(chan *work, together), aborts: make(chan int),
+		closing: make(chan chan error), stuck: make(chan struct{}), over: make(chan struct{}),
+		free: make(chan *work, 4*together)}
+	opened := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // for good: the thread belongs to the wire
+		defer close(e.over)
+		var err error
+		e.wire, e.rank, e.size, err = open()
+		e.levels = bits.Len(uint(e.size)) - 1
+		e.beat.Store(time.Now().UnixNano())
+		opened <- err
+		if err == nil {
+			e.run()
+		}
+	}()
+	select {
+	case err := <-opened:
+		if err != nil {
+			return nil, err
+		}
+	case <-time.After(limit):
+		return nil, &Failure{LostCode, fmt.Sprintf("the ranks have not found each other within %v; did all of them start?",
+			limit)}
+	}
+	go e.watch()
+	if e.local < 0 {
+		machines, err := e.Gather([]byte(machine))
+		if err != nil {
+			return nil, err
+		}
+		e.local = 0
+		for _, m := range machines[:e.rank] {
+			if string(m) == machine {
+				e.local++
+			}
+		}
+	}
+	return e, nil
+}
+
+func (e *exchange) Rank() int  { return e.rank }
+func (e *exchange) Size() int  { return e.size }
+func (e *exchange) Local() int { return e.local }
+
+// Begin hands the vector to the wire's goroutine. Where the wire is a library's, that reads and writes the vector itself;
+// let it be the same each time, as networks whose adapters do so keep it registered.
+func (e *exchange) Begin(v []float32) (Pending, error) {
+	return e.submit(v, nil, nil)
+}
+
+// submit hands over a work.
+func (e *exchange) submit(sum []float32, bytes []byte, bounds []int) (*work, error) {
+	select {
+	case <-e.stuck:
+		return nil, e.stuckFailure()
+	default:
+	}
+	var w *work
+	select {
+	case w = <-e.free:
+	default:
+		w = &work{group: e, done: make(chan error, 1)}
+	}
+	w.sum, w.bytes, w.bounds, w.begun, w.left = sum, bytes, bounds, 0, 0
+	select {
+	case e.commands <- w:
+		return w, nil
+	case <-e.stuck:
+		return nil, e.stuckFailure()
+	case <-e.over:
+		return nil, errClosed
+	}
+}
+
+var errClosed = errors.New("the group has been left")
+
+func (e *exchange) stuckFailure() error {
+	return &Failure{LostCode, fmt.Sprintf("the library that joins the ranks has not come back for more than %v", e.limit)}
+}
+
+// Wait waits for all pieces of it.
+func (w *work) Wait() error {
+	select {
+	case err := <-w.done:
+		if err == nil {
+			w.sum, w.bytes = nil, nil
+			select {
+			case w.group.free <- w:
+			default:
+			}
+		}
+		return err
+	case <-w.group.stuck:
+		return w.group.stuckFailure()
+	}
+}
+
+// Gather has two rounds: how long all ranks' bytes are, then these.
+func (e *exchange) Gather(b []byte) ([][]byte, error) {
+	lengths := make([]uint64, e.size) // by place
+	mine, _ := e.stretch(e.rank, e.levels)
+	lengths[mine] = uint64(len(b))
+	even, bounds := make([]int, e.size+1), make([]int, e.size+1)
+	for i := range even {
+		even[i] = 8 * i
+	}
+	if err := e.fill(unsafe.Slice((*byte)(unsafe.Pointer(&lengths[0])), 8*e.size), even); err != nil {
+		return nil, err
+	}
+	const most = 1 << 30 // libraries count a message's bytes by 32 bits
+	for i, n := range lengths {
+		if n > most-uint64(bounds[i]) {
+			return nil, fmt.Errorf("the ranks gather more than %d bytes", most)
+		}
+		bounds[i+1] = bounds[i] + int(n)
+	}
+	all := make([]byte, bounds[e.size])
+	copy(all[bounds[mine]:], b)
+	if err := e.fill(all, bounds); err != nil {
+		return nil, err
+	}
+	out := make([][]byte, e.size)
+	for rank := range out {
+		p, _ := e.stretch(rank, e.levels)
+		out[rank] = all[bounds[p]:bounds[p+1]:bounds[p+1]]
+	}
+	return out, nil
+}
+
+// fill completes bytes of which each rank has those of its own place.
+func (e *exchange) fill(bytes []byte, bounds []int) error {
+	w, err := e.submit(nil, bytes, bounds)
+	if err != nil {
+		return err
+	}
+	return w.Wait()
+}
+
+// Abort ends the processes of all ranks, this one too, with the exit code.
+func (e *exchange) Abort(code int) {
+	late := time.After(abortWithin)
+	select {
+	case e.aborts <- code:
+		select {
+		case <-e.over: // though it should have ended this process
+		case <-late:
+		}
+	case <-e.over:
+	case <-late:
+	}
+	e.exit(code) // which a launcher takes for the end of all
+}
+
+// Close waits until all ranks have come so far, so that none ends while another still has something to write.
+func (e *exchange) Close() error {
+	if _, err := e.Gather(nil); err != nil {
+		return err // there is nobody to take leave of
+	}
+	done := make(chan error, 1)
+	select {
+	case e.closing <- done:
+	case <-e.stuck:
+		return e.stuckFailure()
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-e.stuck:
+		return e.stuckFailure()
+	}
+}
+
+// watch closes stuck where a call of the wire doesn't come back.
+func (e *exchange) watch() {
+	tick := time.NewTicker(max(e.limit/16, idleEvery))
+	defer tick.Stop()
+	for {
+		select {
+		case <-e.over:
+			return
+		case <-tick.C:
+			if time.Duration(time.Now().UnixNano()-e.beat.Load()) > e.limit+e.limit/8 {
+				close(e.stuck)
+				return
+			}
+		}
+	}
+}
+
+// run is the wire's goroutine.
+func (e *exchange) run() {
+	idle := time.NewTicker(idleEvery)
+	defer idle.Stop()
+	defer e.release()
+	for {
+		now := time.Now()
+		e.beat.Store(now.UnixNano())
+		if e.active == 0 && len(e.queue) == 0 {
+			select {
+			case w := <-e.commands:
+				e.accept(w)
+			case code := <-e.aborts:
+				e.wire.abort(code)
+				return
+			case done := <-e.closing:
+				done <- e.wire.close()
+				return
+			case <-idle.C:
+				if e.failed == nil {
+					e.wire.idle()
+				}
+			}
+			continue
+		}
+		select {
+		case w := <-e.commands:
+			e.accept(w)
+			continue
+		case code := <-e.aborts:
+			e.wire.abort(code)
+			return
+		default:
+		}
+		moved, err := e.move()
+		switch quiet := now.Sub(e.news); {
+		case err != nil:
+			e.fail(err)
+		case moved:
+			e.news = now
+		case quiet > e.limit:
+			e.fail(e.late())
+		default:
+			e.wire.rest(min(max(quiet/restShare, leastRest), mostRest))
+		}
+	}
+}
+
+// accept puts a work in the queue.
+func (e *exchange) accept(w *work) {
+	if e.failed != nil {
+		w.done <- e.failed
+		return
+	}
+	if e.active == 0 && len(e.queue) == 0 {
+		e.news = time.Now()
+	}
+	switch {
+	case len(w.sum) > 0:
+		w.pinned.Pin(unsafe.SliceData(w.sum))
+	case len(w.bytes) > 0:
+		w.pinned.Pin(unsafe.SliceData(w.bytes))
+	}
+	e.queue = append(e.queue, w)
+}
+
+// move does what can be done without waiting, and says whether that was anything.
+func (e *exchange) move() (moved bool, err error) {
+	for i := range e.pieces {
+		p := &e.pieces[i]
+		if p.work == nil && !e.start(p) {
+			continue
+		}
+		went, err := e.advance(i, p)
+		if err != nil {
+			return true, err
+		}
+		moved = moved || went
+	}
+	return moved, nil
+}
+
+// start makes p the next piece that is to be exchanged, and says whether there is one.
+func (e *exchange) start(p *piece) bool {
+	for len(e.queue) > 0 {
+		w := e.queue[0]
+		whole := len(w.sum)
+		if w.bounds != nil {
+			whole = len(w.bytes)
+		}
+		if whole == 0 {
+			e.queue = append(e.queue[:0], e.queue[1:]...)
+			w.done <- nil
+			continue
+		}
+		p.work, p.tag, p.step, p.posted = w, e.next, 0, false
+		e.next = (e.next + 1) % tags
+		if w.bounds != nil {
+			p.bytes, p.step, w.begun = w.bytes, e.levels, whole
+		} else {
+			to := min(w.begun+atATime, whole)
+			p.bytes, w.begun = asBytes(w.sum[w.begun:to]), to
+		}
+		w.left++
+		e.active++
+		if w.begun == whole {
+			e.queue = append(e.queue[:0], e.queue[1:]...)
+		}
+		return true
+	}
+	return false
+}
+
+// advance goes on with a piece as far as it can, and says whether that was anywhere.
+func (e *exchange) advance(i int, p *piece) (moved bool, err error) {
+	sends, receives := 2*i, 2*i+1 // requests
+	for {
+		if p.posted {
+			if p.sending {
+				done, _, err := e.wire.test(sends)
+				if err != nil {
+					return moved, err
+				}
+				p.sending = !done
+			}
+			if p.receiving {
+				done, n, err := e.wire.test(receives)
+				if err != nil {
+					return moved, err
+				}
+				if want := len(e.message(p).in); done && n != want {
+					return moved, fmt.Errorf("rank %d sent %d bytes where rank %d expected %d: the ranks do not make the same calls",
+						e.message(p).partner, n, e.rank, want)
+				}
+				p.receiving = !done
+			}
+			if p.sending || p.receiving {
+				return moved, nil
+			}
+			if p.step < e.levels {
+				m := e.message(p)
+				Tree([][]float32{asFloats(m.mine), asFloats(m.in)})
+			}
+			p.step++
+			p.posted, moved = false, true
+		}
+		if p.step == 2*e.levels {
+			e.finish(p)
+			return true, nil
+		}
+		if p.step < e.levels && p.scratch == nil {
+			p.scratch = e.wire.memory(4 * (atATime + 1) / 2)
+		}
+		m := e.message(p)
+		if len(m.in) > 0 {
+			if err := e.wire.receive(receives, m.partner, p.tag, m.in); err != nil {
+				return moved, err
+			}
+		}
+		if len(m.out) > 0 {
+			if err := e.wire.send(sends, m.partner, p.tag, m.out); err != nil {
+				return moved, err
+			}
+		}
+		p.posted, p.receiving, p.sending = true, len(m.in) > 0, len(m.out) > 0
+	}
+}
+
+// message is what a step of a piece exchanges.
+type message struct {
+	partner       int
+	out, in, mine []byte // what is sent, where what comes goes, what of the piece this rank keeps or has
+}
+
+func (e *exchange) message(p *piece) message {
+	down := p.step < e.levels
+	level := p.step
+	if !down {
+		level = 2*e.levels - 1 - p.step
+	}
+	m := message{partner: e.rank ^ 1<<level}
+	m.mine = e.bytesOf(p, e.rank, level+1)
+	theirs := e.bytesOf(p, m.partner, level+1)
+	if down {
+		m.out, m.in = theirs, p.scratch[:len(m.mine)]
+	} else {
+		m.out, m.in = m.mine, theirs
+	}
+	return m
+}
+
+// stretch is the places, from lo to before hi, that a rank has after so many halvings; after all of them, its own.
+func (e *exchange) stretch(rank, halvings int) (lo, hi int) {
+	for k := range halvings {
+		lo += rank >> k & 1 * (e.size >> (k + 1))
+	}
+	return lo, lo + e.size>>halvings
+}
+
+// bytesOf are those of a piece's stretch.
+func (e *exchange) bytesOf(p *piece, rank, halvings int) []byte {
+	lo, hi := e.stretch(rank, halvings)
+	if b := p.work.bounds; b != nil {
+		return p.bytes[b[lo]:b[hi]]
+	}
+	n := len(p.bytes) / 4
+	return p.bytes[4*(n*lo/e.size) : 4*(n*hi/e.size)]
+}
+
+// finish ends a piece, and its work with the last one.
+func (e *exchange) finish(p *piece) {
+	w := p.work
+	p.work = nil
+	e.active--
+	w.left--
+	if w.left > 0 || len(e.queue) > 0 && e.queue[0] == w {
+		return
+	}
+	w.pinned.Unpin()
+	w.done <- nil
+}
+
+// fail ends all works, and those to come.
+func (e *exchange) fail(err error) {
+	e.failed = err
+	for i := range e.pieces {
+		if w := e.pieces[i].work; w != nil {
+			e.lost = append(e.lost, w)
+		}
+		e.pieces[i].work = nil
+	}
+	e.lost = append(e.lost, e.queue...)
+	e.queue, e.active = nil, 0
+	for _, w := range e.lost {
+		select {
+		case w.done <- err:
+		default: // told by another of its pieces
+		}
+	}
+}
+
+// release lets go of the memory of what the wire, which is closed, did not end.
+func (e *exchange) release() {
+	e.fail(errClosed)
+	for _, w := range e.lost {
+		w.pinned.Unpin()
+	}
+}
+
+// late is the failure of a group in which nothing has come for too long.
+func (e *exchange) late() error {
+	whom := "a rank"
+	for i := range e.pieces {
+		if p := &e.pieces[i]; p.work != nil && p.posted {
+			whom = fmt.Sprintf("rank %d", e.message(p).partner)
+			break
+		}
+	}
+	return &Failure{LostCode, fmt.Sprintf("%s has not answered rank %d for %v: it hangs, or waits for another that does",
+		whom, e.rank, e.limit)}
+}
+
+func asBytes(v []float32) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 4*len(v))
+}
+
+func asFloats(b []byte) []float32 {
+	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
+}

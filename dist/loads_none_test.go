@@ -1,0 +1,8 @@
+//go:build !cgo || !(linux || darwin)
+
+package dist
+
+const (
+	loads         = false
+	systemLibrary = ""
+)
