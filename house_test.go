@@ -95,6 +95,7 @@ var rooms = map[string]room{
 	"memory":                    {floor: 6, stdlibOnly: true},
 	"rng":                       {floor: 6, stdlibOnly: true},
 	"dist":                      {floor: 6, stdlibOnly: true},
+	"dist/mpitest":              {floor: 8, stdlibOnly: true}, // for tests
 	"safetensors":               {floor: 6},
 	"tensorboard":               {floor: 6},
 	"tensorboard/tbtest":        {floor: 6},

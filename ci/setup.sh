@@ -2,7 +2,8 @@
 # Makes a machine ready to build, run and test ninvk: Go, a C compiler (for cgo), a Vulkan loader and a Vulkan driver.
 # On Debian and Ubuntu it installs what is missing, says what that is, and asks nothing; elsewhere it says what is
 # needed. Where nothing is missing it prints one line and changes nothing. With the word full: for make test-full, which
-# has a browser open the pages, OpenCV read exported models, torchvision save weights, and trains on Fashion-MNIST.
+# has a browser open the pages, OpenCV read exported models, torchvision save weights, trains on Fashion-MNIST, and
+# trains by several processes that Open MPI or MPICH started, on one machine and as on two.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 shopt -s nullglob
@@ -73,9 +74,42 @@ if [ "${1:-}" = full ] && [ ! -d /usr/share/datasets/fashion-mnist ]; then
 	packages+=(dataset-fashion-mnist)
 fi
 
+if [ "${1:-}" = full ]; then
+	command -v mpirun.openmpi >/dev/null || packages+=(openmpi-bin)
+	command -v tc >/dev/null || packages+=(iproute2)
+fi
+
+# Beside Open MPI, whose packages it would take the place of, MPICH is unpacked where the tests look for it
+# (dist/mpitest); the libraries that it needs are those of Open MPI, but for some of its launcher.
+mpich=${XDG_CACHE_HOME:-$HOME/.cache}/ninvk/mpich
+unpack_mpich() {
+	[ ! -d "$mpich" ] || return 0
+	command -v apt-get >/dev/null || return 0
+	local new=$mpich.new lacking
+	echo "setup: unpacking MPICH into $mpich"
+	rm -rf "$new"
+	mkdir -p "$new"
+	unpack_package() {
+		(cd "$new" && apt-get -qq -o APT::Sandbox::User="$(id -un)" download "$1") ||
+			fail "apt-get could not download $1 (its message is above)"
+		dpkg-deb --extract "$new/$1"_*.deb "$new"
+	}
+	unpack_package mpich
+	unpack_package libmpich12
+	# Debian names the package of a library after it: libslurm38 has libslurm.so.38.
+	lacking=$(LD_LIBRARY_PATH=$(echo "$new"/usr/lib/*-linux-gnu) ldd "$new/usr/bin/mpiexec.hydra" |
+		sed -n 's/^\s*\(lib.*\)\.so\.\(.*\) => not found/\1\2/p')
+	for p in $lacking; do
+		unpack_package "$p"
+	done
+	rm "$new"/*.deb
+	mv "$new" "$mpich"
+}
+
 if [ ${#packages[@]} -eq 0 ]; then
+	[ "${1:-}" != full ] || unpack_mpich
 	echo "setup: $(go env GOVERSION), a C compiler, the Vulkan loader and a Vulkan" \
-		"driver${1:+, a browser, OpenCV, torchvision, Fashion-MNIST} are here; nothing to install"
+		"driver${1:+, a browser, OpenCV, torchvision, Fashion-MNIST, Open MPI, MPICH} are here; nothing to install"
 	exit 0
 fi
 if ! command -v apt-get >/dev/null; then
@@ -109,4 +143,5 @@ if ! apt install --no-install-recommends "${packages[@]}"; then
 	fail "apt-get could not install ${missing[*]:-${packages[*]}} (its message is above);" \
 		"put that right and run this again, or install by hand${by_hand:+, $by_hand}"
 fi
+[ "${1:-}" != full ] || unpack_mpich
 echo "setup: done"

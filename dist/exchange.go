@@ -47,6 +47,8 @@ const (
 	restShare = 16
 	// abortWithin is how long a thread that is busy elsewhere may take to end all ranks, before this process just ends.
 	abortWithin = 5 * time.Second
+	// heard is how long launchers have to pass on what was said before all ended; MPICH's drops what it has not read.
+	heard = 200 * time.Millisecond
 )
 
 // exchange is a group whose ranks are joined by a wire.
@@ -247,6 +249,7 @@ func (e *exchange) fill(bytes []byte, bounds []int) error {
 
 // Abort ends the processes of all ranks, this one too, with the exit code.
 func (e *exchange) Abort(code int) {
+	time.Sleep(heard)
 	late := time.After(abortWithin)
 	select {
 	case e.aborts <- code:

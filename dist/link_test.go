@@ -25,13 +25,13 @@ func TestLinkSum(t *testing.T) {
 	}
 }
 
-// slow is a group whose sums take a time that is known.
-type slow struct {
+// delayed is a group whose sums take a time that is known.
+type delayed struct {
 	Group
 	link Link
 }
 
-func (s slow) Begin(v []float32) (Pending, error) {
+func (s delayed) Begin(v []float32) (Pending, error) {
 	time.Sleep(s.link.Sum(4*len(v), s.Size()))
 	return s.Group.Begin(v)
 }
@@ -44,7 +44,7 @@ func TestMeasure(t *testing.T) {
 	links := make([]Link, 4)
 	each(4, func(g Group) {
 		var err error
-		if links[g.Rank()], err = Measure(slow{g, want}, 1e6, time.Millisecond); err != nil {
+		if links[g.Rank()], err = Measure(delayed{g, want}, 1e6, time.Millisecond); err != nil {
 			t.Error(err)
 		}
 	})

@@ -62,8 +62,26 @@ static const struct {
 	{"MPI_Iprobe", &mpi.iprobe},
 };
 
+// Libraries, and what they load, put handlers of faults in the place of Go's, which turns some faults into panics.
+enum { signals = 65 };
+static struct sigaction handlers[signals];
+static int kept[signals];
+
+static void keep_handlers(void) {
+	for (int s = 1; s < signals; s++)
+		kept[s] = sigaction(s, NULL, &handlers[s]) == 0;
+}
+
+static void restore_handlers(void) {
+	for (int s = 1; s < signals; s++)
+		if (kept[s])
+			sigaction(s, &handlers[s], NULL);
+}
+
 int dist_load(const char *path, const char **why) {
+	keep_handlers();
 	mpi.library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	restore_handlers();
 	if (!mpi.library) {
 		*why = dlerror();
 		return dist_missing;
@@ -119,15 +137,9 @@ int dist_use(const char *path, const char **why) {
 void dist_unload(void) { dlclose(mpi.library); }
 
 int dist_init(int *rank, int *size) {
-	// Libraries and what they load put handlers of faults in the place of Go's, which turns some into panics.
-	struct sigaction before[65];
-	int known[65];
-	for (int s = 1; s < 65; s++)
-		known[s] = sigaction(s, NULL, &before[s]) == 0;
+	keep_handlers();
 	int level, e = mpi.init_thread(NULL, NULL, mpi.funneled, &level);
-	for (int s = 1; s < 65; s++)
-		if (known[s])
-			sigaction(s, &before[s], NULL);
+	restore_handlers();
 #ifdef __linux__
 	prctl(PR_SET_TIMERSLACK, 1000); // ns by which this thread's pauses may be longer; 50,000 without it
 #endif

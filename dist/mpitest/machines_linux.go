@@ -1,0 +1,45 @@
+package mpitest
+
+import (
+	_ "embed"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The addresses of the two machines that StartOnTwo makes.
+const (
+	hostA = "10.77.0.1"
+	hostB = "10.77.0.2"
+)
+
+//go:embed machines.sh
+var machines []byte
+
+// Line is what joins the two machines, as tc limits it where the kernel has what that needs.
+type Line struct {
+	Rate  string // as 1gbit; "" for no limit
+	Delay string // one way, as 10ms
+}
+
+// StartOnTwo starts two ranks of a program as on two machines: network namespaces with names of their own, joined by a
+// line. The machines are there as long as the job. What the line is really like is a line "line: ..." that the job says.
+func (l Launcher) StartOnTwo(t testing.TB, line Line, dir string, env []string, program string, args ...string) *Job {
+	t.Helper()
+	if out, err := exec.Command("unshare", "-Urn", "true").CombinedOutput(); err != nil {
+		t.Fatalf("this test makes network namespaces; allow user namespaces (sysctl kernel.unprivileged_userns_clone=1), "+
+			"or run make test-full as root: %v: %s", err, out)
+	}
+	script := filepath.Join(t.TempDir(), "machines.sh")
+	if err := os.WriteFile(script, machines, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	all := []string{"-Urn", "--uts", script, hostA, hostB, line.Rate, line.Delay, l.command[0]}
+	for _, f := range l.hosts {
+		all = append(all, strings.ReplaceAll(f, "AGENT", script+".agent"))
+	}
+	all = append(all, append(append(l.command[1:len(l.command):len(l.command)], "2", program), args...)...)
+	return l.start(t, dir, append(l.line[:len(l.line):len(l.line)], env...), program, exec.Command("unshare", all...))
+}
