@@ -10,6 +10,7 @@ import (
 // MemoryError says that a batch does not fit the adapter.
 type MemoryError struct {
 	Batch   int // images computed at a time
+	Shards  int // that batches are cut into
 	Largest int // the largest batch that fits, 0 if none
 	Micro   int // in training, the most images at a time that fit, 0 if none
 	Reason  string
@@ -17,6 +18,10 @@ type MemoryError struct {
 
 func (e *MemoryError) Error() string {
 	s := fmt.Sprintf("a batch of %d images does not fit the adapter: %s", e.Batch, e.Reason)
+	if e.Shards > 1 {
+		s = fmt.Sprintf("a shard of %d images, one of the %d of a batch, does not fit the adapter: %s", e.Batch, e.Shards,
+			e.Reason)
+	}
 	if e.Largest > 0 {
 		s += fmt.Sprintf("; the largest that fits is --batch %d", e.Largest)
 	}
@@ -29,10 +34,11 @@ func (e *MemoryError) Error() string {
 // tooLarge is the error for a reason; fits tells of a network, which may differ in Options, whether it fits with so many
 // images computed at a time.
 func (n *Net) tooLarge(reason string, fits func(n *Net, part int) bool) error {
-	e := &MemoryError{Batch: n.Options.part(), Reason: reason}
+	e := &MemoryError{Batch: n.Options.part(), Shards: n.Options.shards(), Reason: reason}
 	other := *n
 	other.Options.Micro = 0
-	if e.Largest = largest(e.Batch, func(b int) bool { return fits(&other, b) }); n.Options.Train && n.Options.Batch > 1 {
+	e.Largest = e.Shards * largest(e.Batch, func(b int) bool { return fits(&other, b) })
+	if n.Options.Train && n.Options.shard() > 1 {
 		other.Options.Micro, other.Options.Batch = 1, math.MaxInt // for the memory of sums
 		e.Micro = largest(e.Batch, func(b int) bool { return fits(&other, b) })
 	}
@@ -132,7 +138,7 @@ func (n *Net) plannedBytes(p *plan, need ops.Need) uint64 {
 			changes++
 		}
 	}
-	floats := values*(all+n.placed.running) + changes*trained
+	floats := values*(all+n.placed.running) + changes*trained + n.shardFloats(trained)
 	return p.bytes() + 4*uint64(floats) + need.Scratch.Bytes() + need.Unfolded + need.Partial
 }
 

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"ninvk/dist"
 	"ninvk/gpu"
 	"ninvk/ops"
 )
@@ -31,6 +32,10 @@ type Options struct {
 	// the images of the first half.
 	Pairs bool
 	Keep  []*Node // layers whose outputs Activation reads after a step; their memory is not shared
+	// Shards has training cut each batch into so many, a power of two, see Cut; 0 stands for 1. Each is computed as if it
+	// were a batch, and Group's processes share them out. A nil Group is of this process alone.
+	Shards int
+	Group  dist.Group
 }
 
 // Net is a network on an adapter: weights, momenta, gradients and activations are allocated once, and the tapes of its
@@ -56,6 +61,8 @@ type Net struct {
 	tracked   int64       // training batches seen by the batch normalisations
 
 	averageState *gpu.Buffer // of the running statistics; nil without averaging
+
+	tree *tree // of the sums over shards; nil where a batch is one
 
 	scratch  *ops.Scratch
 	partial  *gpu.Buffer
@@ -86,16 +93,25 @@ const (
 	training        // of a whole batch
 	beginning       // of a batch in parts: sets sums to 0
 	partial         // of a batch in parts: adds its gradients to the sums
-	update          // of a batch in parts: what comes after the last one
+	update          // of a batch in parts or shards: what comes after the last one
+	sharded         // of a shard of a batch: its passes
+	keeping         // of a batch in shards: keeps the running statistics of before
+	restoring       // which another shard begins with
+	resting         // what is added up beside a shard's gradients
+	emptying        // that a shard has no image
+	joining         // adds what a shard gives to the sums
 )
 
-var kinds = []string{"evaluation step", "training step", "beginning of a step", "part of a step", "update of a step"}
+var kinds = []string{"evaluation step", "training step", "beginning of a step", "part of a step", "update of a step",
+	"shard of a step", "keeping of statistics", "return of statistics", "statistics of a shard", "empty shard",
+	"sum of shards"}
 
 type tapeKey struct {
 	images *ops.Images
-	n      int // images computed
+	n      int // images computed; of a sum of shards: the shard
 	of     int // images of the batch that they are part of
 	kind   kind
+	bucket int // see tree
 }
 
 // part is the number of images computed at a time.
@@ -103,11 +119,11 @@ func (o Options) part() int {
 	if o.inParts() {
 		return o.Micro
 	}
-	return o.Batch
+	return o.shard()
 }
 
-// inParts says whether a batch is computed in parts.
-func (o Options) inParts() bool { return o.Micro > 0 && o.Micro < o.Batch }
+// inParts says whether a batch, or a shard of it, is computed in parts.
+func (o Options) inParts() bool { return o.Micro > 0 && o.Micro < o.shard() }
 
 // Build allocates the network on d. It checks everything that can be checked before any work of the adapter.
 func Build(d *gpu.Device, g *Graph, out *Node, o Options) (*Net, error) {
@@ -149,6 +165,9 @@ func planned(d *gpu.Device, g *Graph, out *Node, o Options) (*Net, error) {
 	}
 	if o.Pairs && o.Batch < 2 {
 		return nil, fmt.Errorf("batch size %d: pairs of views need at least 2", o.Batch)
+	}
+	if err := o.checkShards(); err != nil {
+		return nil, err
 	}
 	if err := o.Augment.Check(g.nodes[0].Shape.C); err != nil {
 		return nil, err
@@ -257,6 +276,9 @@ func (n *Net) allocate() (err error) {
 	if n.averaging() {
 		n.averageState = buffer("average running statistics", running)
 	}
+	if n.Options.sharded() {
+		n.plant(buffer)
+	}
 	n.partial = buffer("partial sums", n.need.Partial)
 	n.unfolded = buffer("unfolded activation", n.need.Unfolded)
 	n.step = buffer("step", 256)
@@ -285,6 +307,11 @@ func (n *Net) allocate() (err error) {
 			return err
 		}
 	}
+	if n.tree != nil {
+		if err := n.connect(); err != nil {
+			return err
+		}
+	}
 	for range ringSlots {
 		r, err := n.dev.NewReadback("batch metrics", 16)
 		if err != nil {
@@ -299,7 +326,7 @@ func (n *Net) allocate() (err error) {
 func (n *Net) Release() {
 	// After an error something may still be on its way into the read-back slots.
 	busy := slices.ContainsFunc(n.ring, func(s *slot) bool { return s.readback.Busy() }) ||
-		slices.ContainsFunc(n.copies, (*gpu.Readback).Busy)
+		slices.ContainsFunc(n.copies, (*gpu.Readback).Busy) || n.tree.busy()
 	if busy {
 		_ = n.dev.Wait("the last steps")
 	}
@@ -315,6 +342,7 @@ func (n *Net) Release() {
 	for _, r := range n.copies {
 		r.Release()
 	}
+	n.tree.release()
 	if n.scratch != nil {
 		n.scratch.Release()
 	}

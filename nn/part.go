@@ -53,7 +53,7 @@ func (r *recorder) weight(p ops.Param) ops.Tensor {
 // TrainStep and EvalStep submit steps.
 func (n *Net) Tape(images *ops.Images, entries []Entry, train bool) (*gpu.Tape, error) {
 	n.stepWords = stepWords{5: n.balance(entries)}
-	if train && n.Options.inParts() {
+	if train && (n.Options.inParts() || n.tree != nil) {
 		return nil, errors.New("a step whose batch is computed in parts is no single tape")
 	}
 	return n.prepare(n.key(images, len(entries), train), entries)

@@ -29,6 +29,7 @@ type part struct {
 	layout
 	weights, average      *gpu.Buffer
 	grads, sums, velocity *gpu.Buffer // of those trained; sums are of gradients, where a batch is computed in parts
+	total                 *gpu.Buffer // sum of the gradients of all shards; one of the tree's. Nil where there are none
 }
 
 // layout is how the parameters of a part lie: first those that are trained, run by run.
@@ -302,6 +303,14 @@ func (n *Net) ReadGrads() ([][]float32, error) {
 
 // summed is the buffer with the gradients of the whole batch.
 func (p *part) summed() *gpu.Buffer {
+	if p.total != nil {
+		return p.total
+	}
+	return p.ofShard()
+}
+
+// ofShard is the buffer with the gradients of a shard.
+func (p *part) ofShard() *gpu.Buffer {
 	if p.sums != nil {
 		return p.sums
 	}

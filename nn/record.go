@@ -86,19 +86,30 @@ func (n *Net) Record(images *ops.Images, b int, train bool) error {
 
 // Kernels lists the kernels of the step over b images, without compiling them.
 func (n *Net) Kernels(images *ops.Images, b int, train bool) ([]gpu.Kernel, error) {
-	t, err := n.record(n.key(images, b, train))
+	tapes, err := n.record(n.key(images, b, train))
 	if err != nil {
 		return nil, err
 	}
-	return t.Kernels(), nil
+	var kernels []gpu.Kernel
+	for _, t := range tapes {
+		kernels = append(kernels, t.Kernels()...)
+	}
+	return kernels, nil
 }
 
 // key is the tape of a step over b images, where those are computed at once.
 func (n *Net) key(images *ops.Images, b int, train bool) tapeKey {
-	k := tapeKey{images, min(b, n.Options.part()), b, evaluation}
+	own := b
+	if train && n.tree != nil {
+		from, to := Cut(b, n.Options.shards(), n.tree.first)
+		own = to - from
+	}
+	k := tapeKey{images: images, n: min(own, n.Options.part()), of: b, kind: evaluation}
 	switch {
 	case train && n.Options.inParts():
 		k.kind = partial
+	case train && n.tree != nil:
+		k.kind = sharded
 	case train:
 		k.kind = training
 	}
@@ -145,48 +156,80 @@ func (n *Net) tape(key tapeKey) (*gpu.Tape, error) {
 	if t := n.tapes[key]; t != nil {
 		return t, nil
 	}
-	t, err := n.record(key)
+	tapes, err := n.record(key)
 	if err != nil {
 		return nil, err
 	}
-	n.tapes[key] = t
-	return t, nil
+	if len(tapes) == 1 {
+		n.tapes[key] = tapes[0]
+		return tapes[0], nil
+	}
+	one := key
+	for i, t := range tapes {
+		one.bucket = i
+		n.tapes[one] = t
+	}
+	return n.tapes[key], nil
 }
 
-// record records a new tape.
-func (n *Net) record(key tapeKey) (*gpu.Tape, error) {
+// record records a new tape, or those of all buckets of a shard.
+func (n *Net) record(key tapeKey) ([]*gpu.Tape, error) {
 	r := &recorder{Recorder: n.recorder(n.Options.part()), step: n.step, state: n.state, net: n}
 	r.Tape = n.dev.NewTape(kinds[key.kind])
 	if key.kind == evaluation && n.averaging() {
 		r.averaged, r.state = true, n.averageState
 	}
+	if key.kind == sharded {
+		return n.recordShard(r, key)
+	}
+	return []*gpu.Tape{r.Tape}, n.recordKind(r, key)
+}
+
+// recordKind records what a tape does.
+func (n *Net) recordKind(r *recorder, key tapeKey) error {
+	moving := uint64(4 * n.placed.moving)
 	switch key.kind {
 	case beginning:
 		for _, p := range n.trainedParts() {
 			r.Tape.Clear(p.sums, 0, p.sums.Size)
 		}
 		r.Tape.Clear(n.metrics, 0, n.metrics.Size)
-		return r.Tape, nil
+		return nil
+	case keeping:
+		r.Tape.Copy(n.state, 0, n.tree.before, 0, moving)
+		return nil
+	case restoring:
+		r.Tape.Copy(n.tree.before, 0, n.state, 0, moving)
+		return nil
+	case resting:
+		return n.recordRest(r)
+	case emptying:
+		for _, v := range n.tree.vectors {
+			r.Tape.Clear(v.leaf, 0, v.leaf.Size)
+		}
+		return nil
+	case joining:
+		return n.recordJoin(r, key.n, key.bucket)
 	case update:
-		return r.Tape, n.recordUpdate(r)
+		return n.recordUpdate(r)
 	}
 	if err := n.recordForward(r, key); err != nil || key.kind == evaluation {
-		return r.Tape, err
+		return err
 	}
-	if err := n.recordBackward(r, key.n); err != nil {
-		return r.Tape, err
+	if err := n.recordBackward(r, key.n, func(*Node) {}); err != nil {
+		return err
 	}
 	if key.kind == training {
-		return r.Tape, n.recordUpdate(r)
+		return n.recordUpdate(r)
 	}
 	for _, p := range n.trainedParts() {
 		r.begin(Part{Layer: "update", Operator: "sum of gradients", Pass: updatePass, Shape: fmt.Sprint(p.trained),
 			Flops: float64(p.trained), Bytes: 12 * float64(p.trained)})
 		if err := ops.AddFloats(r.Recorder, p.trained, p.grads, p.sums); err != nil {
-			return r.Tape, err
+			return err
 		}
 	}
-	return r.Tape, nil
+	return nil
 }
 
 // recordForward records augmentation, the layers and the losses.
@@ -256,6 +299,9 @@ func (n *Net) recordLoss(r *recorder, key tapeKey) error {
 
 // recordUpdate records what is done with the gradients of a batch.
 func (n *Net) recordUpdate(r *recorder) error {
+	if n.tree != nil {
+		n.recordTaken(r)
+	}
 	var all []ops.Vector
 	for _, p := range n.trainedParts() {
 		all = append(all, ops.Vector{N: p.trained, Weights: p.weights, Grads: p.summed()})
@@ -309,7 +355,8 @@ func (n *Net) recordAverage(r *recorder, floats int, values, averages *gpu.Buffe
 	return n.Options.Average.Update(r.Recorder, n.step, floats, values, averages, statistics)
 }
 
-func (n *Net) recordBackward(r *recorder, b int) error {
+// recordBackward records the backward pass, and tells of each node when its is recorded, or there is none.
+func (n *Net) recordBackward(r *recorder, b int, recorded func(*Node)) error {
 	written := map[*Node]bool{}
 	for _, x := range n.ends() {
 		written[x] = true
@@ -318,6 +365,7 @@ func (n *Net) recordBackward(r *recorder, b int) error {
 	for i := len(n.Graph.nodes) - 1; i >= 0; i-- {
 		x := n.Graph.nodes[i]
 		if !written[x] || !n.learning.reached[x.id] {
+			recorded(x)
 			continue
 		}
 		w := n.bind(x, b)
@@ -383,6 +431,7 @@ func (n *Net) recordBackward(r *recorder, b int) error {
 				return err
 			}
 		}
+		recorded(x)
 	}
 	return nil
 }

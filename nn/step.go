@@ -17,10 +17,15 @@ type Entry = ops.Entry
 const ringSlots = 3
 
 // stepWords is what the adapter's step holds: learning rate, key of the dropout, rates of the averages of weights and of
-// statistics, the first image of a part of a batch, and the balance of the classes (see ops.Balance).
-type stepWords [6]uint32
+// statistics, the first image of a part of a batch, the balance of the classes (see ops.Balance), and the share that a
+// shard's images have in the batch.
+type stepWords [7]uint32
 
-const fromImage = 4
+const (
+	dropoutKey = 1
+	fromImage  = 4
+	shareAt    = 6
+)
 
 // balance is that of a batch's labels.
 func (n *Net) balance(entries []Entry) uint32 {
@@ -45,9 +50,12 @@ type StepResult struct {
 	NotFinite    int
 }
 
-// TrainStep submits one training step over the given images; key seeds its dropout. It waits only when the adapter is ringSlots steps behind, and
-// returns the results, in order, of the earlier steps that have become ready. They are valid until the next call.
-func (n *Net) TrainStep(images *ops.Images, entries []Entry, step int, learningRate float64, key uint32) ([]StepResult, error) {
+// TrainStep submits one training step over the given images; keys seed its dropout, one for each shard that this process
+// computes. Of the images of other processes' shards the labels alone are looked at. It waits only when the adapter is
+// ringSlots steps behind, and in a group for the other processes, and returns the results, in order, of the earlier
+// steps that have become ready. They are valid until the next call.
+func (n *Net) TrainStep(images *ops.Images, entries []Entry, step int, learningRate float64, keys ...uint32) (
+	[]StepResult, error) {
 	done := n.done[:0]
 	defer func() { n.done = done }()
 	s := n.ring[n.next]
@@ -60,9 +68,9 @@ func (n *Net) TrainStep(images *ops.Images, entries []Entry, step int, learningR
 	}
 	rate := func(step int) uint32 { return math.Float32bits(float32(n.Options.Average.Rate(step))) }
 	n.stepWords = stepWords{
-		math.Float32bits(float32(learningRate)), key, rate(step), rate(step - n.Options.Since), 0, n.balance(entries),
+		math.Float32bits(float32(learningRate)), 0, rate(step), rate(step - n.Options.Since), 0, n.balance(entries), 0,
 	}
-	if err := n.trainStep(images, entries, s.readback); err != nil {
+	if err := n.trainStep(images, entries, keys, s.readback); err != nil {
 		return done, err
 	}
 	s.step = step
@@ -129,26 +137,50 @@ func (n *Net) EvalStep(images *ops.Images, entries []Entry) error {
 }
 
 // trainStep submits a training step, at once or in parts.
-func (n *Net) trainStep(images *ops.Images, entries []Entry, into *gpu.Readback) error {
+func (n *Net) trainStep(images *ops.Images, entries []Entry, keys []uint32, into *gpu.Readback) error {
 	if err := n.checkBatch(len(entries), n.Options.Batch); err != nil {
 		return err
 	}
+	if own := n.Options.ownShards(); len(keys) != own {
+		return fmt.Errorf("%d keys for the dropout of %d shards", len(keys), own)
+	}
+	if n.tree != nil {
+		return n.shardStep(images, entries, keys, into)
+	}
+	n.stepWords[dropoutKey] = keys[0]
+	n.tracked += n.batchesSeen(len(entries))
 	if !n.Options.inParts() {
-		n.tracked++
 		return n.submitRead(n.key(images, len(entries), true), entries, into)
 	}
+	if err := n.submitParts(images, entries, len(entries)); err != nil {
+		return err
+	}
+	return n.submitRead(tapeKey{kind: update}, nil, into)
+}
+
+// submitParts submits images of a batch of so many in parts, whose gradients are added up.
+func (n *Net) submitParts(images *ops.Images, entries []Entry, whole int) error {
 	if err := n.submit(tapeKey{kind: beginning}, nil); err != nil {
 		return err
 	}
 	for from := 0; from < len(entries); from += n.Options.Micro {
 		one := entries[from:min(from+n.Options.Micro, len(entries))]
 		n.stepWords[fromImage] = uint32(from)
-		if err := n.submit(tapeKey{images, len(one), len(entries), partial}, one); err != nil {
+		if err := n.submit(tapeKey{images: images, n: len(one), of: whole, kind: partial}, one); err != nil {
 			return err
 		}
-		n.tracked++
 	}
-	return n.submitRead(tapeKey{kind: update}, nil, into)
+	return nil
+}
+
+// batchesSeen is the number of batches that a normalisation sees in a step over so many images: of several shards that
+// of the largest.
+func (n *Net) batchesSeen(images int) int64 {
+	if !n.Options.inParts() {
+		return 1
+	}
+	_, largest := Cut(images, n.Options.shards(), 0)
+	return int64((largest + n.Options.Micro - 1) / n.Options.Micro)
 }
 
 func (n *Net) checkBatch(images, most int) error {
