@@ -58,7 +58,7 @@ type shardRun struct {
 	shards, ranks int
 	change        func(*Options)
 	batches       []int
-	stop          int // the step with which rank 1 raises Stop; 0: none
+	stop          int  // the step with which rank 1 raises Stop; 0: none
 	plain         bool // without what depends on the shards: dropout and normalisation
 }
 

@@ -2,6 +2,7 @@ package train
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -315,6 +316,7 @@ type Saved struct {
 	Config     Config      // the run's settings
 	Checkpoint *Checkpoint // nil where the run was stopped before the first one: it then starts over
 	Run        RunInfo     // what the run said of itself; empty where it was stopped before
+	metrics    *Metrics    // up to the checkpoint; nil where they are in the folder
 	lock       *folderLock
 }
 
@@ -349,6 +351,7 @@ func (s *Saved) read() error {
 			return err
 		}
 		s.Config.Resolve()
+		s.Config.Shards = cmp.Or(s.Config.Shards, 1) // a run of before there were shards
 		return s.Config.Validate()
 	}
 	s.Checkpoint, err = readCheckpoint(all[len(all)-1])
@@ -363,6 +366,7 @@ func (s *Saved) read() error {
 	}
 	s.Config = s.Checkpoint.Config
 	s.Config.Resolve()
+	s.Config.Shards = cmp.Or(s.Config.Shards, 1)                                                             // a run of before there were shards
 	if m, err := readMetricsUpTo(filepath.Join(s.Dir, MetricsFile), s.Checkpoint.MetricsBytes); err == nil { // what is wrong with it is told when the run goes on
 		s.Run = m.Run
 	}
@@ -381,6 +385,7 @@ func (s *Saved) Check(c Config) error {
 		was, now any
 	}{
 		{"model", was.Model, c.Model}, {"batch", was.Batch, c.Batch}, {"micro-batch", was.Micro, c.Micro},
+		{"shards", was.Shards, c.Shards},
 		{"aux", was.Aux, c.Aux}, {"seed", was.Seed, c.Seed}, {"recipe", was.Recipe, c.Recipe},
 		{"lr", was.LR, c.LR}, {"momentum", was.Momentum, c.Momentum}, {"nesterov", was.Nesterov, c.Nesterov}, {"weight-decay", was.WeightDecay, c.WeightDecay},
 		{"schedule", was.Schedule, c.Schedule}, {"dropout", *was.Dropout, *c.Dropout}, {"label-smoothing", was.LabelSmoothing, c.LabelSmoothing},

@@ -25,7 +25,7 @@ const MostCurves = 12
 // take as long as some epoch on a fast adapter. While earlier ones are still being drawn it leaves these out, unless
 // they are the last.
 func (l *loop) draw(last bool) error {
-	if l.drawing != nil && !last && len(l.drawing) == 0 {
+	if !l.leads() || l.drawing != nil && !last && len(l.drawing) == 0 {
 		return nil
 	}
 	if err := l.waitDrawing(); err != nil {

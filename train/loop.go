@@ -23,12 +23,12 @@ import (
 	"github.com/go-gl/mathgl/mgl32"
 
 	"ninvk/dataset"
+	"ninvk/dist"
 	"ninvk/gpu"
 	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/ops"
 	"ninvk/picture"
-	"ninvk/rng"
 	"ninvk/safetensors"
 )
 
@@ -54,6 +54,10 @@ type Job struct {
 	// Note is told what a reader should know of the run and of the weights to start from, a sentence at a time; nil:
 	// nobody wants to know.
 	Note func(string)
+
+	// Group is the processes that train together, each of which runs the same job but for Device; nil: this one alone. Only
+	// rank 0 has a run folder, chooses kernels, and needs a Report, an Observe and a Note of its own.
+	Group dist.Group
 
 	disk disk // nil: the real one
 }
@@ -130,9 +134,13 @@ type StoppedError struct {
 	Dir  string
 	Path string // of the last checkpoint, "" if there is none
 	Step int    // its step
+	Rank int    // of the process, of which only the first knows of checkpoints
 }
 
 func (e *StoppedError) Error() string {
+	if e.Rank > 0 {
+		return fmt.Sprintf("%v; to go on from the last checkpoint: %s", e.Err, ResumeCommand(e.Dir))
+	}
 	if e.Path == "" {
 		return fmt.Sprintf("%v; no checkpoint was saved yet; to start over: %s", e.Err, ResumeCommand(e.Dir))
 	}
@@ -158,6 +166,12 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 		return Summary{}, err
 	}
 	if err := j.Config.TakeSize(j.Data.Train.Shape); err != nil {
+		return Summary{}, err
+	}
+	if err := j.Config.TakeShards(j.group().Size()); err != nil {
+		return Summary{}, err
+	}
+	if err := j.agree(); err != nil {
 		return Summary{}, err
 	}
 	c := j.Config
@@ -234,7 +248,7 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 			return Summary{}, &UsageError{x.flag, models.Values(*x.given), err.Error()}
 		}
 	}
-	if err := l.chooseKernels(); err != nil {
+	if err := l.agreeOnKernels(); err != nil {
 		return Summary{}, err
 	}
 	done := 0
@@ -245,7 +259,7 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if augment&dataset.AugmentColor != 0 || j.Controls != nil { // which may ask for it later
 		training, l.greys = training.Measured()
 	}
-	if l.trainFeed, err = l.feed("training", training, c.Batch); err == nil {
+	if l.trainFeed, err = l.feed("training", training, l.mostRead()); err == nil {
 		l.testFeed, err = l.feed("test", j.Data.Test, c.Part())
 	}
 	l.dropImages()  // before there is more on the adapter
@@ -261,7 +275,10 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if err == nil && initial != nil {
 		err = (<-initial).Load(l.net)
 	}
-	if broken := j.Data.Broken; err == nil && len(broken) > 0 {
+	if err == nil {
+		err = l.agreeOnWeights()
+	}
+	if broken := j.Data.Broken; err == nil && len(broken) > 0 && l.leads() {
 		err = l.run.writeFile(BrokenFile, []byte(strings.Join(broken, "\n")+"\n"))
 	}
 	if err != nil {
@@ -285,10 +302,20 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if e := l.run.Close(); err == nil {
 		err = e
 	}
+	if l.grouped() && (err == nil || errors.As(err, new(*DivergedError))) { // all have come to this
+		_, e := l.group().Gather(nil) // once rank 0 has saved: the end of a process may be that of all
+		err = cmp.Or(err, e)
+	}
 	if err != nil && !errors.As(err, new(*DivergedError)) {
-		err = &StoppedError{err, l.run.Dir(), l.good.path, l.good.step}
+		err = &StoppedError{err, l.run.Dir(), l.good.path, l.good.step, l.group().Rank()}
 	}
 	return l.summary, err
+}
+
+// mostRead is the most training images that a batch is read of.
+func (l *loop) mostRead() int {
+	from, to := l.own(l.Config.Batch)
+	return max(to-from, l.Config.Part()) // evaluations read parts
 }
 
 // readInit reads the weights to start from, for the graph that is trained.
@@ -345,8 +372,12 @@ func (l *loop) tellParts(g *nn.Graph) {
 		return ok
 	})
 	if l.Note != nil && normalises && c.Part() < c.Batch {
-		l.Note(fmt.Sprintf("batch normalisation takes its statistics from %d images at a time, as --micro-batch has it, "+
-			"rather than from all %d of a batch", c.Micro, c.Batch))
+		flag := "--shards"
+		if c.Part() == c.Micro {
+			flag = "--micro-batch"
+		}
+		l.Note(fmt.Sprintf("batch normalisation takes its statistics from %d images at a time, as %s has it, "+
+			"rather than from all %d of a batch", c.Part(), flag, c.Batch))
 	}
 }
 
@@ -383,7 +414,7 @@ func (l *loop) build(step int) (*nn.Net, error) {
 func (l *loop) options(size, since int) nn.Options {
 	c := l.Config
 	return nn.Options{
-		Batch: c.Batch, Micro: c.Micro, Train: true,
+		Batch: c.Batch, Micro: c.Micro, Train: true, Shards: c.Shards, Group: l.Group,
 		Loss:      ops.CrossEntropy{Smoothing: c.LabelSmoothing},
 		Clip:      ops.GradNorm{Clip: c.ClipNorm},
 		Optimiser: ops.SGD{Momentum: c.Momentum, WeightDecay: c.WeightDecay, Nesterov: c.Nesterov},
@@ -436,15 +467,11 @@ func (l *loop) open() (err error) {
 	if d == nil {
 		d = osDisk{}
 	}
-	if l.Resume == nil {
-		l.run, err = newRun(d, l.Config.Out, l.Config)
+	if l.Resume == nil || l.Resume.Checkpoint == nil {
+		l.run, err = l.folder(d)
 		return err
 	}
 	c := l.Resume.Checkpoint
-	if c == nil {
-		l.run, err = resumeRun(d, l.Resume, l.Config)
-		return err
-	}
 	if c.DataSHA256 != l.Data.SHA256 {
 		return &UsageError{"--data", l.Config.Data, fmt.Sprintf("the data have the SHA-256 %s; the run in %s was begun with those of %s, which have %s", l.Data.SHA256, l.Resume.Dir, c.DataSet, c.DataSHA256)}
 	}
@@ -454,7 +481,7 @@ func (l *loop) open() (err error) {
 	for _, x := range []struct{ what, was, now string }{
 		{"adapter", c.Adapter, l.Device.Adapter.Name}, {"driver", c.Driver, l.Device.Adapter.Driver}, {"version of ninvk", c.Version, l.Version},
 	} {
-		if x.was != x.now {
+		if x.was != x.now && l.leads() {
 			slog.Warn(fmt.Sprintf("the run was begun with another %s: from here on it may differ in the last bits from one that was never interrupted", x.what), "then", x.was, "now", x.now)
 		}
 	}
@@ -462,9 +489,11 @@ func (l *loop) open() (err error) {
 	if err != nil {
 		return err
 	}
-	m, err := readMetricsUpTo(filepath.Join(l.Resume.Dir, MetricsFile), c.MetricsBytes)
-	if err != nil {
-		return err
+	m := l.Resume.metrics
+	if m == nil {
+		if m, err = readMetricsUpTo(filepath.Join(l.Resume.Dir, MetricsFile), c.MetricsBytes); err != nil {
+			return err
+		}
 	}
 	if len(m.Steps) != c.Step || len(m.Epochs) != c.Epochs {
 		return &CheckpointError{c.Path, fmt.Sprintf("it stands at step %d with %d epochs done, but %s has %d steps and %d epochs up to there", c.Step, c.Epochs, MetricsFile, len(m.Steps), len(m.Epochs))}
@@ -473,7 +502,7 @@ func (l *loop) open() (err error) {
 	if err != nil {
 		return err
 	}
-	if l.run, err = resumeRun(d, l.Resume, l.Config); err != nil {
+	if l.run, err = l.folder(d); err != nil {
 		return err
 	}
 	l.steps, l.epochs, l.rollbacks = m.Steps, m.Epochs, c.Rollbacks
@@ -490,9 +519,23 @@ func (l *loop) open() (err error) {
 	return nil
 }
 
+// folder makes the run folder, or opens that of a saved run.
+func (l *loop) folder(d disk) (*Run, error) {
+	switch {
+	case !l.leads():
+		return followRun(l.Config.Out), nil
+	case l.Resume == nil:
+		return newRun(d, l.Config.Out, l.Config)
+	}
+	return resumeRun(d, l.Resume, l.Config)
+}
+
 // evaluated is the record of an evaluation of the state that a checkpoint holds, where the run has kept its weights as the best; else nil. The checkpoint is of before the
 // evaluation and knows of neither.
 func (l *loop) evaluated(c *Checkpoint, state *nn.State) (*EpochRecord, error) {
+	if !l.leads() { // it keeps none
+		return nil, nil
+	}
 	m, err := ReadMetrics(filepath.Join(l.Resume.Dir, MetricsFile))
 	if err != nil || len(m.Steps) != c.Step || len(m.Epochs) <= c.Epochs {
 		return nil, nil
@@ -572,6 +615,8 @@ type loop struct {
 	before     time.Duration // spent on the epoch by earlier processes
 	stuck      int           // steps in a row with the loss of a dead network
 	rollbacks  int
+	stopped    bool     // all processes of a group know that one is to stop
+	keys       []uint32 // of a step
 	summary    Summary
 	drawing    chan error // gives one value when the plots being drawn are written; nil where none are
 
@@ -621,7 +666,7 @@ func (l *loop) train(ctx context.Context) error {
 	}
 	for (l.step < total || len(l.epochs)*l.stepsPerEpoch < total) && !l.stalled() {
 		err := l.epoch(ctx, len(l.epochs)+1, total)
-		if err == nil && ctx.Err() != nil {
+		if err == nil && l.stopping(ctx) {
 			if err = l.interrupt(); err == nil {
 				l.summary.Interrupted = true
 				break
@@ -656,11 +701,11 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 	l.last = time.Now()
 	losses := testLosses(l.epochs, l.size)
 	entries := make([]nn.Entry, 0, c.Batch)
-	for ; len(order) > 0 && l.step < total && ctx.Err() == nil; order = order[min(c.Batch, len(order)):] {
+	for ; len(order) > 0 && l.step < total && !l.stopping(ctx); order = order[min(c.Batch, len(order)):] {
 		if err := l.steer(ctx); err != nil {
 			return err
 		}
-		if ctx.Err() != nil {
+		if l.stopping(ctx) {
 			break
 		}
 		if err := l.resize(l.step); err != nil {
@@ -669,23 +714,32 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 		size := l.net.Options.Augment.Size
 		entries = entries[:0]
 		batch := order[:min(c.Batch, len(order))]
-		places, err := l.trainFeed.Batch(batch)
-		if err != nil {
-			return err
+		from, to := l.own(len(batch))
+		var places []uint32
+		if from < to {
+			var err error
+			if places, err = l.trainFeed.Batch(batch[from:to]); err != nil {
+				return err
+			}
 		}
 		for k, i := range batch {
+			if k < from || k >= to { // another process's
+				entries = append(entries, ops.BatchEntry(0, uint32(l.Data.Train.Labels[i]), mgl32.Ident3()))
+				continue
+			}
 			var grey float32
 			if l.greys != nil {
 				grey = l.greys[i]
 			}
 			v := dataset.Transform(c.Seed, epoch, i, l.augment, l.fit, l.Data.Train.Shape, size, grey)
-			entries = append(entries, ops.BatchEntry(places[k], uint32(l.Data.Train.Labels[i]), v.Map).Coloured(v.Colour))
+			entries = append(entries,
+				ops.BatchEntry(places[k-from], uint32(l.Data.Train.Labels[i]), v.Map).Coloured(v.Colour))
 		}
 		rate := l.schedule.LR(l.Config.LR, Moment{l.step, total, epoch - 1, c.Epochs, losses}) * l.rateFactor()
-		key := rng.New(c.Seed, "dropout", uint64(l.step), 0).Uint32()
+		l.ask(ctx)
 		l.pending = append(l.pending, pendingStep{StepRecord: StepRecord{Epoch: epoch, Step: l.step + 1, LearningRate: rate}, images: len(entries)})
 		start := time.Now()
-		done, err := l.net.TrainStep(l.trainFeed.Images, entries, l.step+1, rate, key)
+		done, err := l.net.TrainStep(l.trainFeed.Images, entries, l.step+1, rate, l.dropoutKeys()...)
 		l.pending[len(l.pending)-1].submitting = time.Since(start)
 		l.step++
 		if err := l.collect(done, err); err != nil {
@@ -698,7 +752,7 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 	if err := l.collect(l.net.Drain()); err != nil {
 		return err
 	}
-	if ctx.Err() != nil {
+	if l.stopping(ctx) {
 		return nil
 	}
 	seconds, waited := time.Since(l.epochStart).Seconds(), l.trainFeed.Waited()-l.waited
@@ -726,7 +780,7 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 		if err := l.resize(l.step - 1); err != nil { // a run that was interrupted here has the next step's already
 			return err
 		}
-		if verdicts, err = l.evaluate(ctx, &e); err != nil || ctx.Err() != nil {
+		if verdicts, err = l.evaluate(ctx, &e); err != nil || l.stopping(ctx) {
 			return err
 		}
 		if broken(e.TestLoss) {
@@ -750,7 +804,16 @@ func (l *loop) readAhead(epoch, step int) {
 	c := l.Config
 	order := dataset.Order(c.Seed, epoch, l.Data.Train.Len(), c.Shuffle)
 	order = order[min(step*c.Batch, len(order)):]
-	l.trainFeed.Begin(order, c.Batch)
+	own := order
+	if l.grouped() {
+		own = nil
+		for batch := range slices.Chunk(order, c.Batch) {
+			from, to := l.own(len(batch))
+			own = append(own, batch[from:to]...)
+		}
+	}
+	from, to := l.own(c.Batch) // of the last batch it may be fewer
+	l.trainFeed.Begin(own, to-from)
 	l.reading = reading{epoch, step, order}
 }
 
@@ -825,14 +888,18 @@ func (l *loop) evaluate(ctx context.Context, e *EpochRecord) ([]Verdict, error) 
 	if n := l.Config.EvalTrain; n > 0 {
 		images = min(images, n)
 	}
-	train, err := evaluate(ctx, l.net, l.trainFeed, images, func(done, total int) {
+	d := division{l.group(), l.Config.Shards}
+	train, stopped, err := evaluate(ctx, d, l.net, l.trainFeed, images, func(done, total int) {
 		l.Report.Evaluating("train", done, total)
 	}, func(int, int) error { return nil })
-	if err != nil {
-		return nil, err
+	var test Evaluation
+	var verdicts []Verdict
+	if err == nil && !stopped {
+		test, verdicts, stopped, err = judge(ctx, d, l.net, l.testFeed, ObservedImages, func(done, total int) {
+			l.Report.Evaluating("test", done, total)
+		})
 	}
-	test, verdicts, err := judge(ctx, l.net, l.testFeed, ObservedImages, func(done, total int) { l.Report.Evaluating("test", done, total) })
-	if err != nil || ctx.Err() != nil { // then only part of the split was seen
+	if l.stopped = l.stopped || stopped; err != nil || l.stopping(ctx) { // then only part of the splits was seen
 		return nil, err
 	}
 	e.TrainAccuracy, e.TestAccuracy = train.Accuracy, test.Accuracy
@@ -849,7 +916,7 @@ func (l *loop) finish(e EpochRecord, state *nn.State, verdicts []Verdict) error 
 	l.epochStart = time.Now()
 	last := l.step >= l.total || l.stalled()
 	o := l.observation(e.Epoch, state, verdicts)
-	if picturesDue(e.Epoch, l.Config.Epochs, last) {
+	if l.leads() && picturesDue(e.Epoch, l.Config.Epochs, last) {
 		if err := l.run.writePictures(o, l.samples, l.Data.Classes); err != nil {
 			return err
 		}
@@ -890,6 +957,9 @@ func (l *loop) weights(state *nn.State) ([]byte, error) {
 
 // save writes the weights, also as the best ones where they are.
 func (l *loop) save(state *nn.State, best bool) error {
+	if !l.leads() {
+		return nil
+	}
 	weights, err := l.weights(state)
 	if err != nil {
 		return err
@@ -930,48 +1000,65 @@ type Evaluation struct {
 // Evaluate runs the network over a whole split, dropout off, batch normalisation with its running statistics. When ctx ends it stops early with the figures
 // so far. Where the network takes pairs, each image is seen together with its mirror image.
 func Evaluate(ctx context.Context, net *nn.Net, f *Feed, progress func(done, total int)) (Evaluation, error) {
-	return evaluate(ctx, net, f, f.Split.Len(), progress, func(int, int) error { return nil })
+	e, _, err := evaluate(ctx, undivided, net, f, f.Split.Len(), progress, func(int, int) error { return nil })
+	return e, err
 }
 
-// evaluate is Evaluate of the split's first images, with each called after every batch: the n images of the split from
-// its image from on.
-func evaluate(ctx context.Context, net *nn.Net, f *Feed, images int, progress func(done, total int),
-	each func(from, n int) error) (Evaluation, error) {
-	if err := net.ResetTotals(); err != nil {
-		return Evaluation{}, err
-	}
+// evaluate is Evaluate of the split's first images, with each called after every batch that this process has: the n
+// images of the split from its image from on. The work is divided, and all processes return the same. When ctx ends at
+// any of them, they stop early.
+func evaluate(ctx context.Context, d division, net *nn.Net, f *Feed, images int, progress func(done, total int),
+	each func(from, n int) error) (e Evaluation, stopped bool, err error) {
 	size := net.Options.Augment.Size
 	views := []mgl32.Mat3{dataset.Plain(f.Fit, f.Split.Shape, size)}
 	if net.Options.Pairs {
 		views = append(views, dataset.Mirror(f.Fit, f.Split.Shape, size))
 	}
 	batch := net.EvalBatch() / len(views)
+	batches := (images + batch - 1) / batch
 	entries := make([]nn.Entry, 0, net.EvalBatch())
 	order := dataset.Order(0, 0, images, false)
-	f.Begin(order, batch)
-	for from := 0; from < images && ctx.Err() == nil; from += batch {
-		entries = entries[:0]
-		places, err := f.Batch(order[from:min(from+batch, images)])
-		if err != nil {
-			return Evaluation{}, err
+	begin, end := shareOf(batches, d.shards, d.group)
+	f.Begin(order[begin*batch:min(end*batch, images)], batch)
+	own, pause := portion{}, pauses{division: d, ctx: ctx, stopped: d.group.Size() == 1 && ctx.Err() != nil}
+	for shard := range d.shards / d.group.Size() {
+		if err := net.ResetTotals(); err != nil {
+			return e, false, err
 		}
-		for _, m := range views {
-			for k, at := range places {
-				entries = append(entries, ops.BatchEntry(at, uint32(f.Split.Labels[from+k]), m))
+		from, to := nn.Cut(batches, d.shards, d.group.Rank()*d.shards/d.group.Size()+shard)
+		for at := from * batch; at < min(to*batch, images) && !pause.stopped; at += batch {
+			entries = entries[:0]
+			places, err := f.Batch(order[at:min(at+batch, images)])
+			if err != nil {
+				return e, false, err
 			}
+			for _, m := range views {
+				for k, place := range places {
+					entries = append(entries, ops.BatchEntry(place, uint32(f.Split.Labels[at+k]), m))
+				}
+			}
+			if err = net.EvalStep(f.Images, entries); err == nil {
+				err = each(at, len(places))
+			}
+			if err == nil {
+				err = pause.next()
+			}
+			if err != nil {
+				return e, false, err
+			}
+			progress(min((at-begin*batch+batch)*d.group.Size(), images), images)
 		}
-		if err = net.EvalStep(f.Images, entries); err == nil {
-			err = each(from, len(entries)/len(views))
-		}
+		t, err := net.Totals()
 		if err != nil {
-			return Evaluation{}, err
+			return e, false, err
 		}
-		progress(min(from+batch, images), images)
+		own.Totals = append(own.Totals, t)
 	}
-	t, err := net.Totals()
-	if err != nil || t.Images == 0 {
-		return Evaluation{}, err
+	_, most := nn.Cut(batches, d.shards, d.shards/d.group.Size()-1) // of rank 0, which has no fewer than others
+	for pause.done < most && !pause.stopped {
+		if err := pause.next(); err != nil {
+			return e, false, err
+		}
 	}
-	n := float64(t.Images)
-	return Evaluation{t.Images, t.Loss / n, float64(t.Correct) / n, float64(t.Top5) / n}, nil
+	return d.join(own, pause.stopped)
 }

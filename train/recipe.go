@@ -18,6 +18,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"ninvk/dataset"
+	"ninvk/dist"
 	"ninvk/models"
 	"ninvk/nn"
 )
@@ -58,6 +59,7 @@ type Config struct {
 	MaxSteps       *int     `toml:"max-steps" json:"max_steps,omitempty" comment:"the run stops after so many steps"` // nil: no limit
 	Batch          int      `toml:"batch" json:"batch" comment:"images a step"`
 	Micro          int      `toml:"micro-batch" json:"micro_batch" comment:"most images of a step computed at a time, whose gradients are added up; 0: all"`
+	Shards         int      `toml:"shards" json:"shards" comment:"parts of a batch that are computed each as a batch of its own, and whose gradients are added up; a power of two; 0: as many as processes"`
 	LR             float64  `toml:"lr" json:"lr" comment:"learning rate that the schedule scales"`
 	Momentum       float64  `toml:"momentum" json:"momentum"`
 	Nesterov       bool     `toml:"nesterov" json:"nesterov"`
@@ -443,10 +445,11 @@ func balanced(labels []uint16, classes int) []float64 {
 
 // Part is the most images of a step that are computed at a time.
 func (c Config) Part() int {
+	_, part := nn.Cut(c.Batch, max(1, c.Shards), 0)
 	if c.Micro > 0 {
-		return min(c.Micro, c.Batch)
+		part = min(c.Micro, part)
 	}
-	return c.Batch
+	return part
 }
 
 // given is what the settings say of the weights to start from.
@@ -568,6 +571,10 @@ func (c Config) Validate() error {
 		return usage("eval-train", c.EvalTrain, "must be a number of images, or 0 for all")
 	case c.Micro < 0:
 		return usage("micro-batch", c.Micro, "must be at least 1 image, or 0 for the whole batch at once")
+	case c.Shards != 0 && !dist.PowerOfTwo(c.Shards):
+		return usage("shards", c.Shards, "must be a power of two, or 0 for as many as there are processes")
+	case c.Shards > c.Batch:
+		return usage("shards", c.Shards, fmt.Sprintf("a batch of %d images can't be cut into so many", c.Batch))
 	case !(c.Aux >= 0) || math.IsInf(c.Aux, 0):
 		return usage("aux", c.Aux, "must be a finite number above 0, or 0 for no auxiliary heads")
 	case c.CheckpointEvery < 0:

@@ -1,9 +1,12 @@
 package train
 
 import (
+	"bytes"
+	"encoding/gob"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"ninvk/nn"
@@ -48,7 +51,14 @@ func (l *loop) beginCheckpoint() error {
 	if len(l.pending) == 0 {
 		l.markCheckpoint(l.step)
 	}
-	return nil
+	if !l.grouped() {
+		return nil
+	}
+	// All processes look at once at what they have got, so that all find the same in it.
+	if err := l.collect(l.net.Drain()); err != nil {
+		return err
+	}
+	return l.takeCheckpoint()
 }
 
 // markCheckpoint notes the run's position for a checkpoint taken after this step, whose result has just been recorded.
@@ -93,10 +103,20 @@ func (l *loop) tendCheckpoint() error {
 		}
 		return l.beginCheckpoint()
 	}
-	if l.taking == nil && l.writing == nil && time.Since(l.began) >= checkpointPause {
+	due := l.checkpointDue()
+	if l.grouped() { // by the clock of rank 0
+		due = l.net.Raised(nn.Save)
+	}
+	if due {
 		return l.beginCheckpoint()
 	}
 	return nil
+}
+
+// checkpointDue says whether it is time for a checkpoint where no number of steps between them is given.
+func (l *loop) checkpointDue() bool {
+	return l.Config.CheckpointEvery == 0 && l.taking == nil && l.writing == nil &&
+		time.Since(l.began) >= checkpointPause
 }
 
 // takeCheckpoint waits for the state of the checkpoint under way and hands it to a goroutine that writes it. Its position must be known.
@@ -111,6 +131,9 @@ func (l *loop) takeCheckpoint() error {
 		return l.diverged(t.step, what)
 	}
 	l.kept, l.at = state, t.position
+	if !l.leads() {
+		return nil
+	}
 	if err := l.waitWriting(); err != nil {
 		return err
 	}
@@ -202,17 +225,14 @@ func (l *loop) rollBack(d *DivergedError) error {
 	if err := l.waitDrawing(); err != nil { // of steps that are taken back
 		return err
 	}
-	good, later, err := checkpointBefore(l.run.Dir(), d.weights)
+	wanted := l.Config.OnDivergence == RollbackOnDivergence && l.rollbacks < maxRollbacks
+	good, c, later, err := l.earlier(d.weights, wanted)
 	if err != nil {
 		return err
 	}
 	d.Good, d.GoodStep, d.Rollbacks, d.Dir = good.path, good.step, l.rollbacks, l.run.Dir()
-	if l.Config.OnDivergence != RollbackOnDivergence || l.rollbacks == maxRollbacks || good.path == "" {
+	if c == nil {
 		return d
-	}
-	c, err := readCheckpoint(good.path)
-	if err != nil {
-		return err
 	}
 	state, err := c.state(l.net.Params())
 	if err != nil {
@@ -223,8 +243,10 @@ func (l *loop) rollBack(d *DivergedError) error {
 			return fmt.Errorf("removing the checkpoint %s: %w", path, err)
 		}
 	}
-	if err := l.run.goBack(c.Position); err != nil {
-		return err
+	if l.leads() {
+		if err := l.run.goBack(c.Position); err != nil {
+			return err
+		}
 	}
 	l.good = good
 	epoch := l.steps[len(l.steps)-1].Epoch
@@ -234,7 +256,7 @@ func (l *loop) rollBack(d *DivergedError) error {
 	}
 	l.epochStart = time.Now().Add(-l.before)
 	l.rollbacks++
-	slog.Warn(fmt.Sprintf("training diverged: step %d, loss %v: %s; going back to the checkpoint of step %d, with %v of the schedule's learning rate (rollback %d of at most %d)",
+	l.warn(fmt.Sprintf("training diverged: step %d, loss %v: %s; going back to the checkpoint of step %d, with %v of the schedule's learning rate (rollback %d of at most %d)",
 		d.Step, d.Loss, d.Reason, c.Step, l.rateFactor(), l.rollbacks, maxRollbacks))
 	if err := l.run.WriteRollback(RollbackRecord{epoch, d.Step, d.Loss, d.Reason, c.Step, l.rateFactor()}); err != nil {
 		return err
@@ -245,6 +267,57 @@ func (l *loop) rollBack(d *DivergedError) error {
 		return err
 	}
 	return l.waitWriting()
+}
+
+// earlier finds the newest checkpoint of weights from before a step, and the files of later ones. It is read, where that
+// is wanted and there is one, else nil. All processes get it from rank 0, which has the run folder.
+func (l *loop) earlier(step int, wanted bool) (good written, c *Checkpoint, later []string, err error) {
+	type message struct {
+		Path string
+		Step int
+		File []byte
+	}
+	b, err := ofFirst(l.group(), func() ([]byte, error) {
+		if good, later, err = checkpointBefore(l.run.Dir(), step); err != nil {
+			return nil, err
+		}
+		m := message{Path: good.path, Step: good.step}
+		if good.path != "" && wanted {
+			if c, err = readCheckpoint(good.path); err != nil {
+				return nil, err
+			}
+			if !l.grouped() {
+				return nil, nil
+			}
+			if m.File, err = os.ReadFile(good.path); err != nil {
+				return nil, fmt.Errorf("reading a checkpoint: %w", err)
+			}
+		}
+		var out bytes.Buffer
+		err := gob.NewEncoder(&out).Encode(m)
+		return out.Bytes(), err
+	})
+	if err != nil || l.leads() {
+		return good, c, later, err
+	}
+	var m message
+	if err := gob.NewDecoder(bytes.NewReader(b)).Decode(&m); err != nil {
+		return good, nil, nil, fmt.Errorf("the checkpoint that rank 0 sent can't be read: %w", err)
+	}
+	if good = (written{path: m.Path, step: m.Step}); len(m.File) == 0 {
+		return good, nil, nil, nil
+	}
+	if c, err = decodeCheckpoint(m.File); err != nil {
+		return good, nil, nil, &CheckpointError{m.Path, err.Error()}
+	}
+	return good, c, nil, nil
+}
+
+// warn warns, once for all processes.
+func (l *loop) warn(message string) {
+	if l.leads() {
+		slog.Warn(message)
+	}
 }
 
 // restore puts the state of a checkpoint back, but for the records of steps and epochs.

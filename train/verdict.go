@@ -20,14 +20,15 @@ type Verdict struct {
 
 // Judge is Evaluate with a verdict on every image, in the split's order.
 func Judge(ctx context.Context, net *nn.Net, f *Feed, progress func(done, total int)) (Evaluation, []Verdict, error) {
-	return judge(ctx, net, f, f.Split.Len(), progress)
+	e, verdicts, _, err := judge(ctx, undivided, net, f, f.Split.Len(), progress)
+	return e, verdicts, err
 }
 
-// judge is Judge with verdicts on the split's first images only.
-func judge(ctx context.Context, net *nn.Net, f *Feed, first int, progress func(done, total int)) (Evaluation,
-	[]Verdict, error) {
-	var verdicts []Verdict
-	e, err := evaluate(ctx, net, f, f.Split.Len(), progress, func(from, n int) error {
+// judge is Judge with verdicts on the split's first images only. The work is divided, and all processes return the same.
+// When ctx ends at any of them, they stop early.
+func judge(ctx context.Context, d division, net *nn.Net, f *Feed, first int, progress func(done, total int)) (
+	e Evaluation, verdicts []Verdict, stopped bool, err error) {
+	e, stopped, err = evaluate(ctx, d, net, f, f.Split.Len(), progress, func(from, n int) error {
 		if from >= first {
 			return nil
 		}
@@ -45,7 +46,11 @@ func judge(ctx context.Context, net *nn.Net, f *Feed, first int, progress func(d
 		}
 		return nil
 	})
-	return e, verdicts, err
+	if err != nil {
+		return e, nil, false, err
+	}
+	all, err := gather(d.group, verdicts)
+	return e, slices.Concat(all...), stopped, err
 }
 
 func verdict(image, label int, logits []float32) Verdict {

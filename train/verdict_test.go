@@ -89,7 +89,7 @@ func TestPairs(t *testing.T) {
 				t.Fatal(err)
 			}
 			var logits [][]float64
-			if _, err := evaluate(context.Background(), net, images, split.Len(), func(int, int) {}, func(_, n int) error {
+			if _, _, err := evaluate(context.Background(), undivided, net, images, split.Len(), func(int, int) {}, func(_, n int) error {
 				entries := n
 				if pairs {
 					entries = 2 * n
