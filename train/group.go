@@ -223,6 +223,7 @@ func (l *loop) agreeOnWeights() error {
 	return agree(l.group(), []fact{
 		{What: "step to begin after", Value: strconv.Itoa(l.step)},
 		{What: "value of the weights to begin with (SHA-256)", Value: hex.EncodeToString(h.Sum(nil))},
+		{What: "normalisation of the images", Value: fmt.Sprint(l.about.Mean, l.about.Std)},
 	})
 }
 

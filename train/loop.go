@@ -742,6 +742,7 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 		done, err := l.net.TrainStep(l.trainFeed.Images, entries, l.step+1, rate, l.dropoutKeys()...)
 		l.pending[len(l.pending)-1].submitting = time.Since(start)
 		l.step++
+		l.stopped = l.stopped || l.net.Raised(nn.Stop)
 		if err := l.collect(done, err); err != nil {
 			return err
 		}

@@ -173,8 +173,10 @@ func (l *loop) checkpoint() (*nn.State, error) {
 		if err := l.beginCheckpoint(); err != nil {
 			return nil, err
 		}
-		if err := l.takeCheckpoint(); err != nil {
-			return nil, err
+		if l.taking != nil {
+			if err := l.takeCheckpoint(); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return l.kept, nil
