@@ -2,18 +2,21 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 
 	"github.com/alecthomas/kong"
 
 	"ninvk/bench"
 	"ninvk/check"
 	"ninvk/dataset"
+	"ninvk/dist"
 	"ninvk/gpu"
 	"ninvk/models"
 	"ninvk/nn"
@@ -108,7 +111,9 @@ func main() {
 		err = fmt.Errorf("writing the results to stdout: %w", stdout.err)
 	}
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "ninvk: %v\n", err)
+		if !errors.As(err, new(reported)) {
+			fmt.Fprintf(os.Stderr, "ninvk: %v\n", err)
+		}
 		os.Exit(exitCode(err))
 	}
 }
@@ -129,12 +134,20 @@ func (r *results) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// watchSignals ends the context at the first Ctrl-C, SIGTERM or SIGHUP and the process at the second.
+// silent says that another process speaks for this one.
+var silent atomic.Bool
+
+// watchSignals ends the context at the first signal and the process at the second, but for those that launchers may pass
+// on more than once.
 func watchSignals(signals <-chan os.Signal, stop func()) {
 	<-signals
-	fmt.Fprintln(clearing{openScreen(os.Stderr)}, "stopping as soon as what is under way is saved; once more to leave at once")
+	if !silent.Load() {
+		fmt.Fprintln(clearing{openScreen(os.Stderr)},
+			"stopping as soon as what is under way is saved; once more to leave at once")
+	}
 	stop()
-	<-signals
+	for patient(<-signals) {
+	}
 	os.Exit(exitInterrupted)
 }
 
@@ -143,14 +156,21 @@ func exitCode(err error) int {
 	is := func(target any) bool { return errors.As(err, target) }
 	var measuring *bench.ChildError
 	var checking *check.ChildError
+	var elsewhere *foreign
+	var group *dist.Failure
 	switch {
+	case is(&elsewhere):
+		return elsewhere.code
+	case is(&group):
+		return cmp.Or(group.Code, exitLost)
 	case is(&measuring):
 		return measuring.Code
 	case is(&checking):
 		return checking.Code
 	case is(new(*interrupted)):
 		return exitInterrupted
-	case is(new(*usageError)), is(new(*train.UsageError)), is(new(*models.UnknownModelError)), is(new(*models.ClassesError)), is(new(*models.ValuesError)),
+	case is(new(*usageError)), is(new(*train.UsageError)), is(new(*train.MismatchError)), is(new(*dist.LaunchError)),
+		is(new(*models.UnknownModelError)), is(new(*models.ClassesError)), is(new(*models.ValuesError)),
 		is(new(*models.SizeError)),
 		is(new(*models.UnknownLayerError)), is(new(*ops.VariantError)), is(new(*gpu.LimitsError)):
 		return exitUsage

@@ -10,7 +10,7 @@ import (
 
 // stopOn has sent to signals what asks the program to end.
 func stopOn(signals chan os.Signal) {
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, stopSignals...)
 	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
 		signal.Notify(signals, syscall.SIGHUP) // the terminal is gone
 	}

@@ -11,6 +11,9 @@ import (
 	"strconv"
 	"time"
 
+	"ninvk/dataset"
+	"ninvk/dist"
+	"ninvk/gpu"
 	"ninvk/nn"
 	"ninvk/serve"
 	"ninvk/train"
@@ -25,6 +28,7 @@ type trainCommand struct {
 	Epochs      *int     `help:"Passes over the training images."`
 	MaxSteps    *int     `help:"Stop after so many steps."`
 	Batch       *int     `help:"Images a step."`
+	Shards      *int     `help:"Parts of a batch, each computed as a batch of its own, whose gradients are added up; a power of two, which the number of processes must divide (default: that number, 1 for one alone)."`
 	MicroBatch  *int     `help:"Most images of a step computed at a time, for an adapter with little memory: their gradients are added up; 0 for all at once."`
 	LR          *float64 `name:"lr" help:"Learning rate, which the schedule scales."`
 	Momentum    *float64 `help:"Momentum."`
@@ -42,7 +46,7 @@ type trainCommand struct {
 	EMA         *float64 `name:"ema" help:"Decay a step of averaged weights, which are then evaluated and kept; 0 for no averaging."`
 	NoShuffle   bool     `help:"Take images in file order."`
 	Seed        *uint64  `help:"Seed of all random numbers."`
-	Adapter     *string  `help:"Index, part of the name or driver, or type (cpu, discrete, integrated)."`
+	Adapter     *string  `help:"Index, part of the name or driver, or type (cpu, discrete, integrated); a list with commas between them for several processes on a machine."`
 	Init        *string  `help:"Weights to start from; 'embedded' for those that are part of the program." placeholder:"FILE"`
 	Initial     *string  `help:"How first weights are drawn: own, as the network's definition has it, or lecun, which suits deep networks without normalisation." placeholder:"own|lecun"`
 	Out         *string  `help:"Run folder to make (default runs/TIME-MODEL)." placeholder:"DIR"`
@@ -67,7 +71,8 @@ type trainCommand struct {
 	CheckpointEvery *int     `help:"Steps between checkpoints, besides those of each epoch (default: every five minutes)."`
 	Serve           string   `help:"Show the run on a web page while it goes on, as :8080; on this machine alone unless a host is given (0.0.0.0:8080: all that can reach it)." placeholder:"[HOST]:PORT"`
 	NoTune          bool     `help:"Take the usual kernels rather than the measured choice, and measure none."`
-	OnDivergence    *string  `help:"What to do when loss, gradient or weights are no longer numbers: stop, or rollback (to the last good checkpoint, with half the learning rate, three times at most)." placeholder:"stop|rollback"`
+	groupFlags
+	OnDivergence *string `help:"What to do when loss, gradient or weights are no longer numbers: stop, or rollback (to the last good checkpoint, with half the learning rate, three times at most)." placeholder:"stop|rollback"`
 }
 
 // set copies a flag that was given.
@@ -124,6 +129,7 @@ func (c trainCommand) flags(cfg train.Config) (train.Config, error) {
 	set(&cfg.LabelSmoothing, c.Smoothing)
 	set(&cfg.Schedule, c.Schedule)
 	set(&cfg.Micro, c.MicroBatch)
+	set(&cfg.Shards, c.Shards)
 	set(&cfg.Aux, c.Aux)
 	set(&cfg.Augment, c.Augment)
 	set(&cfg.Seed, c.Seed)
@@ -183,57 +189,56 @@ func (c *trainCommand) unpack() error {
 
 // Run trains.
 func (c trainCommand) Run(ctx context.Context) error {
+	return c.groupFlags.run(func(g dist.Group) error { return c.train(ctx, g) })
+}
+
+// train trains as one process of a group.
+func (c trainCommand) train(ctx context.Context, g dist.Group) error {
 	var saved *train.Saved
-	var cfg train.Config
 	var err error
 	if c.Resume != "" {
-		if err = c.unpack(); err != nil {
+		if g.Rank() > 0 {
+			c.Out = nil // only the first process has a folder
+		} else if err = c.unpack(); err == nil {
+			saved, err = train.OpenSaved(c.Resume)
+		}
+		if err = together(g, err); err != nil {
 			return err
 		}
-		if saved, err = train.OpenSaved(c.Resume); err != nil {
+		defer func() {
+			if saved != nil {
+				saved.Close()
+			}
+		}()
+		if saved, err = train.ShareSaved(g, saved); err != nil {
 			return err
 		}
-		defer saved.Close()
-		cfg, err = c.resumed(saved)
-	} else {
-		cfg, err = c.config()
 	}
-	if err != nil {
+	p, err := c.prepare(ctx, g, saved)
+	if err == nil {
+		defer p.close()
+	}
+	if err = together(g, err); err != nil {
 		return err
 	}
-	if err := cfg.CheckModel(); err != nil { // before the data is read and the adapter opened
-		return err
-	}
-	var page *serve.Server
-	if c.Serve != "" {
-		if page, err = serve.Listen(c.Serve); err != nil {
-			return err
-		}
-		defer page.Close()
-		if !page.Local() {
-			fmt.Fprintf(os.Stderr, "warning: --serve %s shows this run, without a password, to everyone who can reach this machine; --serve :PORT shows it to this machine alone\n", c.Serve)
-		}
-		fmt.Fprintf(os.Stderr, "the run is shown at %s\n", page.URL())
-	}
-	data, dev, err := openDataAndDevice(ctx, cfg.Data, cfg.Adapter, cfg.DataOptions())
-	if stopped := (*interrupted)(nil); saved != nil && errors.As(err, &stopped) {
-		stopped.message += "; to go on: " + train.ResumeCommand(saved.Dir)
-	}
-	if err != nil {
-		return err
-	}
-	defer dev.Close()
+	cfg, data, dev := p.cfg, p.data, p.dev
 	if cfg.Out == "" {
 		cfg.Out = train.DefaultRunDir(time.Now(), cfg.Model)
 	}
 	debug.SetGCPercent(50) // steps allocate nothing: a smaller heap costs no time
 	outliveReaders()
+	job := train.Job{Config: cfg, Data: data, Device: dev, Version: version(), Report: quiet{}, Resume: saved, Group: g}
+	if g.Rank() > 0 {
+		s, err := job.Run(ctx)
+		return ended(s, err)
+	}
+	tellGroup(g, cfg.Shards)
 	report := newTrainReport()
-	job := train.Job{Config: cfg, Data: data, Device: dev, Version: version(), Report: report, Resume: saved}
+	job.Report = report
 	job.Note = func(s string) { fmt.Fprintln(os.Stderr, s) }
-	if page != nil {
-		page.Describe(cfg, data)
-		job.Report, job.Observe = reporters{report, page}, page.Observe
+	if p.page != nil {
+		p.page.Describe(cfg, data)
+		job.Report, job.Observe = reporters{report, p.page}, p.page.Observe
 	}
 	job.Kernels = func(g *nn.Graph) (map[string]string, error) {
 		if saved != nil && len(saved.Run.Variants) > 0 && saved.Run.Adapter == dev.Adapter.Name {
@@ -243,17 +248,81 @@ func (c trainCommand) Run(ctx context.Context) error {
 	}
 	s, err := job.Run(ctx)
 	report.end()
-	if page != nil {
-		page.End(s, err)
+	if p.page != nil {
+		p.page.End(s, err)
+	}
+	if err == nil {
+		report.summary(s)
+	}
+	return ended(s, err)
+}
+
+// ended is what a run comes to as the end of a command.
+func ended(s train.Summary, err error) error {
+	if err == nil && s.Interrupted {
+		return shared{&interrupted{fmt.Sprintf("interrupted after step %d; to go on: %s", s.Steps,
+			train.ResumeCommand(s.Dir))}}
+	}
+	return err
+}
+
+// prepared is what a run needs.
+type prepared struct {
+	cfg  train.Config
+	data *dataset.Set
+	dev  *gpu.Device
+	page *serve.Server // nil: none, as at all ranks but the first
+}
+
+func (p prepared) close() {
+	if p.dev != nil {
+		p.dev.Close()
+	}
+	if p.page != nil {
+		p.page.Close()
+	}
+}
+
+// prepare reads settings and data, and opens the adapter. On an error nothing is left open.
+func (c trainCommand) prepare(ctx context.Context, g dist.Group, saved *train.Saved) (p prepared, err error) {
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
+	if saved != nil {
+		p.cfg, err = c.resumed(saved)
+	} else {
+		p.cfg, err = c.config()
 	}
 	if err != nil {
-		return err
+		return p, err
 	}
-	report.summary(s)
-	if s.Interrupted {
-		return &interrupted{fmt.Sprintf("interrupted after step %d; to go on: %s", s.Steps, train.ResumeCommand(s.Dir))}
+	if err := p.cfg.CheckModel(); err != nil { // before the data is read and the adapter opened
+		return p, err
 	}
-	return nil
+	if err := p.cfg.TakeShards(g.Size()); err != nil {
+		return p, err
+	}
+	if c.Serve != "" && g.Rank() == 0 {
+		if p.page, err = serve.Listen(c.Serve); err != nil {
+			return p, err
+		}
+		if !p.page.Local() {
+			fmt.Fprintf(os.Stderr, "warning: --serve %s shows this run, without a password, to everyone who can reach this "+
+				"machine; --serve :PORT shows it to this machine alone\n", c.Serve)
+		}
+		fmt.Fprintf(os.Stderr, "the run is shown at %s\n", p.page.URL())
+	}
+	adapter, err := adapterOf(p.cfg.Adapter, g)
+	if err != nil {
+		return p, err
+	}
+	p.data, p.dev, err = openDataAndDevice(ctx, p.cfg.Data, adapter, p.cfg.DataOptions())
+	if stopped := (*interrupted)(nil); saved != nil && errors.As(err, &stopped) {
+		stopped.message += "; to go on: " + train.ResumeCommand(saved.Dir)
+	}
+	return p, err
 }
 
 func percent(v float64) string {
