@@ -27,14 +27,14 @@ func traffic(bytes, ranks int) float64 { return 2 * float64(ranks-1) / float64(r
 // Measure times sums of a few and of so many bytes, each several times after a rest as long as a step's computing: what
 // joins machines begins slowly after one. All ranks call it, and get the same.
 func Measure(g Group, bytes int, rest time.Duration) (Link, error) {
-	const tries = 9
+	const tries, first = 15, 3 // the first ones find the way, and how much it holds
 	if g.Size() == 1 {
 		return Link{0, math.Inf(1)}, nil
 	}
 	took := func(n int) (time.Duration, error) {
 		v := make([]float32, n)
 		var all []time.Duration
-		for range tries {
+		for i := range first + tries {
 			if _, err := g.Gather(nil); err != nil { // so that none waits for another in what follows
 				return 0, err
 			}
@@ -43,7 +43,9 @@ func Measure(g Group, bytes int, rest time.Duration) (Link, error) {
 			if err := Sum(g, v); err != nil {
 				return 0, err
 			}
-			all = append(all, time.Since(begun))
+			if i >= first {
+				all = append(all, time.Since(begun))
+			}
 		}
 		slices.Sort(all)
 		return all[tries/2], nil

@@ -1,43 +1,69 @@
 #!/usr/bin/env bash
-# In network and UTS namespaces of its own, which are machine a, makes another beside them, b, and runs a command on a:
+# In network, UTS and mount namespaces of its own, which are machine a, makes another beside them, b, and runs a command
+# on a:
 #
 #   machines.sh ADDRESS-A ADDRESS-B RATE DELAY COMMAND...
 #
-# The program $0.agent ADDRESS COMMAND... runs a command on the other, as ssh would. RATE and DELAY ("" for none) are of
-# the line between them, each way.
+# The program $0.agent ADDRESS COMMAND... runs a command on the other, as ssh would. RATE, in Mbit/s, and DELAY, in ms,
+# are of the line between them, each way; 0 for none. Where tc can't delay, as where the kernel lacks netem, RELAY, a
+# program that carries packets (relay_linux.go), does.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin # ip, tc
 
 a=$1 b=$2 rate=$3 delay=$4
 shift 4
 
+# Some libraries look for network devices in /sys, which shows those of the namespace it was mounted in.
+mount -t sysfs none /sys
 hostname a
-unshare --net --uts sleep infinity &
+unshare --net --uts --mount bash -c 'mount -t sysfs none /sys && hostname b && exec sleep infinity' &
 other=$!
-trap 'kill $other' EXIT
-on_b() { nsenter --target $other --net --uts "$@"; }
-until [ "$(readlink /proc/$other/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.01; done
+helpers=()
+trap 'kill $other ${helpers[@]+"${helpers[@]}"} 2>/dev/null || true' EXIT
+on_b() { nsenter --target $other --net --uts --mount "$@"; }
+until [ "$(on_b hostname 2>/dev/null)" = b ]; do sleep 0.02; done
 
-on_b hostname b
+address() {
+	ip address add "$a/24" dev line
+	on_b ip address add "$b/24" dev line
+	ip link set line up
+	on_b ip link set line up
+	local on
+	for on in "" on_b; do
+		until [ "$($on cat /sys/class/net/line/carrier 2>/dev/null)" = 1 ]; do sleep 0.02; done
+	done
+}
+
 ip link set lo up
 on_b ip link set lo up
+# Without this a line that nothing was sent on for a while begins slowly anew (docs/distributed.md).
+for on in "" on_b; do
+	$on sh -c 'echo 0 >/proc/sys/net/ipv4/tcp_slow_start_after_idle'
+done
 ip link add line type veth peer name line netns $other
-ip address add "$a/24" dev line
-on_b ip address add "$b/24" dev line
-ip link set line up
-on_b ip link set line up
-
-# Both ends alike; without netem the rate alone, by tbf.
 limited=none
-if [ -n "$rate$delay" ]; then
-	netem=(tc qdisc add dev line root netem ${delay:+delay "$delay"} ${rate:+rate "$rate"} limit 20000)
-	tbf=(tc qdisc add dev line root tbf rate "$rate" burst 128kb latency 50ms)
+if [ "$rate$delay" != 00 ]; then
+	netem=(tc qdisc add dev line root netem delay "${delay}ms" rate "${rate}mbit" limit 20000)
+	tbf=(tc qdisc add dev line root tbf rate "${rate}mbit" burst 128kb latency 50ms)
 	if "${netem[@]}" 2>/dev/null && on_b "${netem[@]}" 2>/dev/null; then
-		limited="rate ${rate:-any} delay ${delay:-0}"
-	elif [ -n "$rate" ] && "${tbf[@]}" 2>/dev/null && on_b "${tbf[@]}" 2>/dev/null; then
-		limited="rate $rate"
+		limited="$rate Mbit/s, $delay ms, by netem"
+	elif ip link delete line && mkfifo "$0.there" "$0.back" &&
+		ip tuntap add line mode tun && on_b ip tuntap add line mode tun; then
+		ip link set line mtu 9000 txqueuelen 10000
+		on_b ip link set line mtu 9000 txqueuelen 10000
+		"$RELAY" "$rate" "$delay" <"$0.back" >"$0.there" &
+		helpers+=($!)
+		on_b "$RELAY" "$rate" "$delay" >"$0.back" <"$0.there" & # in the order in which pipes can be opened
+		helpers+=($!)
+		limited="$rate Mbit/s, $delay ms, by a relay"
+	else # no way to delay
+		ip link add line type veth peer name line netns $other
+		if "${tbf[@]}" 2>/dev/null && on_b "${tbf[@]}" 2>/dev/null; then
+			limited="$rate Mbit/s, by tbf"
+		fi
 	fi
 fi
+address
 echo "line: $limited"
 
 # Launchers of some kinds put ssh's flags before the address.
@@ -46,7 +72,7 @@ cat >"$0.agent" <<END
 while [ "\${1#-}" != "\$1" ]; do shift; done
 [ "\$1" = "$b" ] || { echo "agent: no machine \$1" >&2; exit 1; }
 shift
-exec nsenter --target $other --net --uts bash -c "\$*"
+exec nsenter --target $other --net --uts --mount bash -c "\$*"
 END
 chmod +x "$0.agent"
 "$@"

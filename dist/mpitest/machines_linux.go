@@ -2,9 +2,11 @@ package mpitest
 
 import (
 	_ "embed"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -18,17 +20,17 @@ const (
 //go:embed machines.sh
 var machines []byte
 
-// Line is what joins the two machines, as tc limits it where the kernel has what that needs.
+// Line is what joins the two machines.
 type Line struct {
-	Rate  string // as 1gbit; "" for no limit
-	Delay string // one way, as 10ms
+	Rate  int // Mbit/s each way; 0 for no limit
+	Delay int // ms each way
 }
 
 // StartOnTwo starts two ranks of a program as on two machines: network namespaces with names of their own, joined by a
 // line. The machines are there as long as the job. What the line is really like is a line "line: ..." that the job says.
 func (l Launcher) StartOnTwo(t testing.TB, line Line, dir string, env []string, program string, args ...string) *Job {
 	t.Helper()
-	if out, err := exec.Command("unshare", "-Urn", "true").CombinedOutput(); err != nil {
+	if out, err := exec.Command("unshare", "-Urnm", "true").CombinedOutput(); err != nil {
 		t.Fatalf("this test makes network namespaces; allow user namespaces (sysctl kernel.unprivileged_userns_clone=1), "+
 			"or run make test-full as root: %v: %s", err, out)
 	}
@@ -36,10 +38,20 @@ func (l Launcher) StartOnTwo(t testing.TB, line Line, dir string, env []string, 
 	if err := os.WriteFile(script, machines, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	all := []string{"-Urn", "--uts", script, hostA, hostB, line.Rate, line.Delay, l.command[0]}
+	test, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	relay := filepath.Join(filepath.Dir(script), "relay")
+	if err := os.WriteFile(relay, fmt.Appendf(nil, "#!/bin/sh\nexec env %s=1 %s \"$@\"\n", relayVariable, test),
+		0o755); err != nil {
+		t.Fatal(err)
+	}
+	all := []string{"-Urnm", "--uts", script, hostA, hostB, strconv.Itoa(line.Rate), strconv.Itoa(line.Delay),
+		l.command[0]}
 	for _, f := range l.hosts {
 		all = append(all, strings.ReplaceAll(f, "AGENT", script+".agent"))
 	}
 	all = append(all, append(append(l.command[1:len(l.command):len(l.command)], "2", program), args...)...)
-	return l.start(t, dir, append(l.line[:len(l.line):len(l.line)], env...), program, exec.Command("unshare", all...))
+	return l.start(t, dir, append(append(l.line[:len(l.line):len(l.line)], "RELAY="+relay), env...), program, exec.Command("unshare", all...))
 }
