@@ -44,7 +44,8 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	code := slow.Run(m, "TestPretrainedAccuracy", "TestFullFileSystem", "TestPageInChromium",
-		"TestPageOfManyClassesInChromium", "TestAccuracyOfGreyImages", "TestFineTuningOfPhotos NINVK_PHOTOS")
+		"TestPageOfManyClassesInChromium", "TestAccuracyOfGreyImages", "TestFineTuningOfPhotos NINVK_PHOTOS",
+		"TestRanks", "TestFaultsOfRanks", "TestFullDiskOfRanks", "TestOtherDataOfARank", "TestRanksOnTwoMachines")
 	os.RemoveAll(dir)
 	os.Exit(code)
 }

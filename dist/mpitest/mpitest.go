@@ -106,6 +106,14 @@ func (l Launcher) Start(t testing.TB, ranks int, dir string, env []string, progr
 	return l.start(t, dir, env, program, exec.Command(l.command[0], all...))
 }
 
+// StartBy starts a program whose arguments are followed by the launcher's, with the number of ranks: a script may launch
+// as "$@" PROGRAM.
+func (l Launcher) StartBy(t testing.TB, by []string, ranks int, dir string, env []string) *Job {
+	t.Helper()
+	all := append(append(by[1:len(by):len(by)], l.command...), strconv.Itoa(ranks))
+	return l.start(t, dir, env, "", exec.Command(by[0], all...))
+}
+
 func (l Launcher) start(t testing.TB, dir string, env []string, program string, c *exec.Cmd) *Job {
 	t.Helper()
 	jobs.Lock()

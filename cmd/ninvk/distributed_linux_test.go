@@ -1,0 +1,251 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"ninvk/dist/mpitest"
+	"ninvk/train"
+)
+
+// How often each fault comes, and the limit within which a rank that hangs is given up.
+const (
+	faults     = 10
+	faultLimit = 5 * time.Second
+)
+
+// ranksEnvironment has each rank's driver compute by one thread: ranks that share cores would only wait for each other.
+var ranksEnvironment = []string{"LP_NUM_THREADS=1"}
+
+func launchersHere(t *testing.T) []mpitest.Launcher {
+	t.Helper()
+	return []mpitest.Launcher{mpitest.OpenMPI(t), mpitest.MPICH(t)}
+}
+
+// shardedRun is the flags of a run of so many epochs of three steps, the last of an epoch of half a batch.
+func shardedRun(data string, epochs int) []string {
+	return strings.Fields(fmt.Sprintf("train --data %s --model resnet20 --recipe fast --batch 8 --resize 8 --shards 4 "+
+		"--eval-every %d --epochs %d --checkpoint-every 1 --no-tune --distributed-timeout %v", data, epochs, epochs,
+		faultLimit))
+}
+
+// wholeRun is the folder of a run by one process, which those of several must equal.
+func wholeRun(t *testing.T, dir string, epochs int) string {
+	t.Helper()
+	writeData(t, dir)
+	if code, _, stderr := run(t, dir, append(shardedRun("data", epochs), "--out", "whole")...); code != 0 {
+		t.Fatalf("exit code %d\n%s", code, stderr)
+	}
+	return filepath.Join(dir, "whole")
+}
+
+// lastStep is that of the newest checkpoint.
+func lastStep(t *testing.T, folder string) int {
+	t.Helper()
+	step := -1
+	for n := 0; reached(folder, n)(); n++ {
+		step = n
+	}
+	return step
+}
+
+// TestRanks trains by one, two and four processes of either launcher, also in turns: weights and metrics are those of one
+// process.
+func TestRanks(t *testing.T) {
+	const epochs = 3
+	dir := t.TempDir()
+	whole := wholeRun(t, dir, epochs)
+	for _, l := range launchersHere(t) {
+		for _, ranks := range []int{1, 2, 4} {
+			t.Run(fmt.Sprint(l.Name, ranks), func(t *testing.T) {
+				out := filepath.Join(t.TempDir(), "run")
+				begun := time.Now()
+				code, said := l.Start(t, ranks, dir, ranksEnvironment, binary,
+					append(shardedRun("data", epochs), "--out", out)...).End(5 * time.Minute)
+				if code != 0 {
+					t.Fatalf("exit code %d\n%s", code, said)
+				}
+				if n := strings.Count(said, "finished "); n != 1 {
+					t.Errorf("%d ranks say what the run came to:\n%s", n, said)
+				}
+				t.Logf("%v with start-up", time.Since(begun).Round(100*time.Millisecond))
+				same(t, whole, out)
+			})
+		}
+	}
+	t.Run("in turns", func(t *testing.T) {
+		l, out := mpitest.OpenMPI(t), filepath.Join(t.TempDir(), "run")
+		args := append(shardedRun("data", epochs), "--out", out)
+		for i, ranks := range []int{2, 1, 4, 2} {
+			if i == 1 {
+				args = []string{"train", "--resume", out}
+			}
+			now := args
+			if i < 3 {
+				now = append(slices.Clone(args), "--max-steps", fmt.Sprint(2*(i+1)))
+			} else {
+				now = append(slices.Clone(args), "--max-steps", "0")
+			}
+			if code, said := l.Start(t, ranks, dir, ranksEnvironment, binary, now...).End(5 * time.Minute); code != 0 {
+				t.Fatalf("%d ranks: exit code %d\n%s", ranks, code, said)
+			}
+		}
+	})
+}
+
+// fault is something that comes upon a run of two ranks.
+type fault struct {
+	name   string
+	do     func(t *testing.T, j *mpitest.Job, n int)
+	codes  []int         // of which the launcher gives one
+	within time.Duration // until all has ended
+	says   []string
+	saves  bool // the step under way is finished and saved
+}
+
+// TestFaultsOfRanks has each fault come upon a run, again and again: all ranks end in time, no step that was said to be
+// saved is lost, nothing goes on, and in the end the run equals that of one process that was left alone.
+func TestFaultsOfRanks(t *testing.T) {
+	const epochs = 3*faults/2 + 3 // each goes on for a few steps
+	dir := t.TempDir()
+	whole := wholeRun(t, dir, epochs)
+	signal := func(pid func(j *mpitest.Job, n int) int, s syscall.Signal) func(*testing.T, *mpitest.Job, int) {
+		return func(t *testing.T, j *mpitest.Job, n int) {
+			if err := syscall.Kill(pid(j, n), s); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	rank := func(j *mpitest.Job, n int) int { return j.Rank(n % 2) }
+	launcher := func(j *mpitest.Job, n int) int { return j.Process.Pid }
+	const resume = "train --resume"
+	for _, l := range launchersHere(t) {
+		for _, f := range []fault{
+			{"rank killed", signal(rank, syscall.SIGKILL), []int{137, 9}, 10 * time.Second, []string{resume}, false},
+			{"rank stopped", signal(rank, syscall.SIGSTOP), []int{exitLost}, faultLimit + 10*time.Second,
+				[]string{"has not answered rank", resume}, false},
+			{"SIGUSR1 to the launcher", signal(launcher, syscall.SIGUSR1), []int{exitInterrupted}, 30 * time.Second,
+				[]string{"interrupted after step", resume}, true},
+			{"SIGTERM to the launcher", signal(launcher, syscall.SIGTERM), []int{exitInterrupted, 1, 143, 15},
+				30 * time.Second, []string{resume}, false},
+			{"SIGTERM to a rank", signal(rank, syscall.SIGTERM), []int{exitInterrupted}, 30 * time.Second,
+				[]string{"interrupted after step", resume}, true},
+		} {
+			t.Run(l.Name+" "+f.name, func(t *testing.T) {
+				out := filepath.Join(t.TempDir(), "run")
+				args := append(shardedRun("data", epochs), "--out", out)
+				var took []time.Duration
+				for n := range faults {
+					j := l.Start(t, 2, dir, ranksEnvironment, binary, args...)
+					target := max(lastStep(t, out)+1, 1)
+					j.Until("it got on", reached(out, target))
+					saved := lastStep(t, out)
+					begun := time.Now()
+					f.do(t, j, n)
+					code, said := j.End(f.within)
+					took = append(took, time.Since(begun).Round(time.Millisecond))
+					if !slices.Contains(f.codes, code) {
+						t.Fatalf("exit code %d\n%s", code, said)
+					}
+					for _, s := range f.says {
+						if !strings.Contains(said, s) {
+							t.Fatalf("%q is missing in:\n%s", s, said)
+						}
+					}
+					now := lastStep(t, out)
+					if now < saved {
+						t.Fatalf("step %d was saved, the newest checkpoint is of step %d", saved, now)
+					}
+					if m := regexp.MustCompile(`interrupted after step (\d+)`).FindStringSubmatch(said); f.saves &&
+						(m == nil || m[1] != fmt.Sprint(now)) {
+						t.Fatalf("the newest checkpoint is of step %d:\n%s", now, said)
+					}
+					args = []string{"train", "--resume", out, "--distributed-timeout", fmt.Sprint(faultLimit)}
+				}
+				code, said := l.Start(t, 2, dir, ranksEnvironment, binary, args...).End(5 * time.Minute)
+				if code != 0 {
+					t.Fatalf("the last resume: exit code %d\n%s", code, said)
+				}
+				same(t, whole, out)
+				slices.Sort(took)
+				t.Logf("%d times; over after %v to %v, median %v", faults, took[0], took[faults-1], took[faults/2])
+			})
+		}
+	}
+}
+
+// TestFullDiskOfRanks fills the disk of rank 0 at ten moments of a run. It needs mounts of its own.
+func TestFullDiskOfRanks(t *testing.T) {
+	if out, err := exec.Command("unshare", "-Urm", "sh", "-c", "mount -t tmpfs -o size=1m none /mnt").
+		CombinedOutput(); err != nil {
+		t.Fatalf("this test mounts file systems of its own; allow user namespaces (sysctl "+
+			"kernel.unprivileged_userns_clone=1), or run make test-full as root: %v: %s", err, out)
+	}
+	const epochs = 4
+	dir := t.TempDir()
+	whole := wholeRun(t, dir, epochs)
+	for _, name := range []string{"small", "resumed"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := mpitest.OpenMPI(t)
+	flags := strings.Join(shardedRun("data", epochs), " ")
+	for n := range faults {
+		// What the run may take grows from less than two checkpoints and a plot on.
+		script := fmt.Sprintf(`mount -t tmpfs -o size=%dk none small || exit 90
+"$@" %s %s --out small/run
+test $? = 1 || exit 91
+mount -o remount,size=200m small || exit 92
+"$@" %s train --resume small/run || exit 93
+rm -rf resumed && cp -r small/run resumed`, 4600+350*n, binary, flags, binary)
+		j := l.StartBy(t, []string{"unshare", "-Urm", "sh", "-c", script, "sh"}, 2, dir, ranksEnvironment)
+		code, said := j.End(5 * time.Minute)
+		if code != 0 || !strings.Contains(said, "no space left on device; the last checkpoint is ") {
+			t.Fatalf("run %d: exit code %d\n%s", n, code, said)
+		}
+		same(t, whole, filepath.Join(dir, "resumed"))
+	}
+}
+
+// TestOtherDataOfARank gives rank 1 other data, as a machine may have whose copy is old.
+func TestOtherDataOfARank(t *testing.T) {
+	dir := t.TempDir()
+	writeData(t, dir)
+	if err := os.CopyFS(filepath.Join(dir, "data1"), os.DirFS(filepath.Join(dir, "data"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(dir, "data"), filepath.Join(dir, "data0")); err != nil {
+		t.Fatal(err)
+	}
+	batch := filepath.Join(dir, "data1", "data_batch_1.bin")
+	b, err := os.ReadFile(batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range launchersHere(t) {
+		for n := range faults {
+			b[100+n]++ // of the first image
+			if err := os.WriteFile(batch, b, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			args := []string{"-c", `exec "$0" "$@" --data data${OMPI_COMM_WORLD_RANK-$PMI_RANK}`, binary}
+			code, said := l.Start(t, 2, dir, ranksEnvironment, "sh", append(append(args, shardedRun("none", 2)...),
+				"--out", "run")...).End(time.Minute)
+			if code != exitUsage || !strings.Contains(said, "rank 1 has another data (SHA-256) than rank 0") {
+				t.Fatalf("%s: exit code %d\n%s", l.Name, code, said)
+			}
+			if _, err := os.Stat(filepath.Join(dir, "run", train.MetricsFile)); err == nil {
+				t.Fatalf("%s: the run has begun", l.Name)
+			}
+		}
+	}
+}
