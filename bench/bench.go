@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ninvk/dataset"
+	"ninvk/dist"
 	"ninvk/gpu"
 	"ninvk/models"
 	"ninvk/nn"
@@ -112,6 +113,11 @@ type subject struct {
 
 // build sets a network up as ninvk train does by default.
 func (b *Bench) build(ctx context.Context, batch int, train bool) (*subject, error) {
+	return b.buildIn(ctx, batch, train, dist.Alone)
+}
+
+// buildIn is build of what the processes of a group share out, in as many shards.
+func (b *Bench) buildIn(ctx context.Context, batch int, train bool, g dist.Group) (*subject, error) {
 	size := b.Size
 	graph, out, err := models.Build(models.Config{Model: b.Model, Classes: len(b.data.Classes), Size: size, Dropout: -1})
 	if err != nil {
@@ -119,7 +125,10 @@ func (b *Bench) build(ctx context.Context, batch int, train bool) (*subject, err
 	}
 	s := &subject{Bench: b, train: train}
 	start := time.Now()
-	tuned, err := tune.Choose(ctx, b.dev, tune.Calls(graph, batch, train), b.Tune)
+	_, part := nn.Cut(batch, g.Size(), 0)
+	tuned, err := dist.First(g, func() (map[string]string, error) {
+		return tune.Choose(ctx, b.dev, tune.Calls(graph, part, train), b.Tune)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -129,6 +138,7 @@ func (b *Bench) build(ctx context.Context, batch int, train bool) (*subject, err
 	s.net, err = nn.Build(b.dev, graph, out, nn.Options{
 		Batch: batch, Train: train, Optimiser: ops.SGD{Momentum: 0.9, WeightDecay: 0.0005},
 		Augment: ops.Augment{Size: size, Mean: models.Mean[:], Std: models.Std[:]}, Tuned: tuned,
+		Shards: g.Size(), Group: g,
 	})
 	if err != nil {
 		return nil, err

@@ -18,11 +18,11 @@ type Link struct {
 // messages one after the other, and 2(R-1)/R times the bytes from and to each rank.
 func (l Link) Sum(bytes, ranks int) time.Duration {
 	levels := bits.Len(uint(ranks)) - 1
-	return time.Duration(2*levels)*l.Latency + time.Duration(traffic(bytes, ranks)/l.Bandwidth*float64(time.Second))
+	return time.Duration(2*levels)*l.Latency + time.Duration(Traffic(bytes, ranks)/l.Bandwidth*float64(time.Second))
 }
 
-// traffic is the bytes that a rank sends for a sum.
-func traffic(bytes, ranks int) float64 { return 2 * float64(ranks-1) / float64(ranks) * float64(bytes) }
+// Traffic is the bytes that a rank sends for a sum.
+func Traffic(bytes, ranks int) float64 { return 2 * float64(ranks-1) / float64(ranks) * float64(bytes) }
 
 // Measure times sums of a few and of so many bytes, each several times after a rest as long as a step's computing: what
 // joins machines begins slowly after one. All ranks call it, and get the same.
@@ -71,7 +71,7 @@ func Measure(g Group, bytes int, rest time.Duration) (Link, error) {
 	levels := bits.Len(uint(g.Size())) - 1
 	link := Link{Latency: few / time.Duration(2*levels), Bandwidth: math.Inf(1)}
 	if many > few {
-		link.Bandwidth = traffic(bytes, g.Size()) / (many - few).Seconds()
+		link.Bandwidth = Traffic(bytes, g.Size()) / (many - few).Seconds()
 	}
 	return link, nil
 }

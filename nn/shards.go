@@ -56,7 +56,8 @@ type tree struct {
 	raised  [flags]bool // for the next step
 	known   [flags]bool // after the last step
 
-	computing, exchanging time.Duration // of the last step
+	begun  time.Time     // the last step
+	summed time.Duration // how long it took until all sums were there
 }
 
 // vector is floats of the tree.
@@ -80,6 +81,7 @@ type bucket struct {
 	floats   int
 	at       int // in tree.host
 	readback *gpu.Readback
+	left     time.Duration // when the last step's left for the other processes, from the step's beginning
 }
 
 // span is a run of floats of a vector, in fours.
@@ -344,7 +346,7 @@ func (n *Net) recordTaken(r *recorder) {
 // shardStep submits a training step whose batch is cut into shards; keys are of the dropout of those of this process.
 func (n *Net) shardStep(images *ops.Images, entries []Entry, keys []uint32, into *gpu.Readback) error {
 	t := n.tree
-	begun := time.Now()
+	t.begun = time.Now()
 	t.pending = t.pending[:0]
 	left := 0 // buckets that have left for the host
 	for k := range t.own {
@@ -399,11 +401,10 @@ func (n *Net) shardStep(images *ops.Images, entries []Entry, keys []uint32, into
 				return err
 			}
 		}
-		t.computing = time.Since(begun)
 		if err := n.arrive(); err != nil {
 			return err
 		}
-		t.exchanging = time.Since(begun) - t.computing
+		t.summed = time.Since(t.begun)
 	}
 	t.raised = [flags]bool{}
 	return n.submitRead(tapeKey{kind: update}, nil, into)
@@ -443,6 +444,7 @@ func (t *tree) leave(number int) error {
 			}
 		}
 	}
+	b.left = time.Since(t.begun)
 	p, err := t.group.Begin(floats)
 	t.pending = append(t.pending, p)
 	return err
@@ -478,19 +480,20 @@ func (n *Net) Raise(f Flag) { n.tree.raised[f] = true }
 // Raised says whether any process asked for it with the last step.
 func (n *Net) Raised(f Flag) bool { return n.tree != nil && n.tree.known[f] }
 
-// Exchange is what the processes of a group send each other.
-type Exchange struct {
-	Floats    int // a step
-	Messages  int // that they go in
-	Computing time.Duration
-	Summing   time.Duration // of the last step: from its beginning until this process's sums were there, and from then on
+// Message is a part of what a step sends to the other processes of a group.
+type Message struct {
+	Bytes int
+	After time.Duration // when it left in the last step, from the step's beginning
 }
 
-// Exchange is what a step sends, and how long its last one took.
-func (n *Net) Exchange() Exchange {
-	t := n.tree
-	if t == nil || t.host == nil {
-		return Exchange{}
+// Messages are those of a step, in the order in which they leave, and how long the last one took until the sums of all
+// were there; none where there are no other processes.
+func (n *Net) Messages() (all []Message, summed time.Duration) {
+	if n.tree == nil || n.tree.host == nil {
+		return nil, 0
 	}
-	return Exchange{Floats: len(t.host), Messages: len(t.buckets), Computing: t.computing, Summing: t.exchanging}
+	for _, b := range n.tree.buckets {
+		all = append(all, Message{4 * b.floats, b.left})
+	}
+	return all, n.tree.summed
 }

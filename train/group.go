@@ -1,10 +1,8 @@
 package train
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/gob"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -64,44 +62,6 @@ func (c *Config) TakeShards(ranks int) error {
 	return nil
 }
 
-// ofFirst is what rank 0 says, at all ranks. Only rank 0 is asked.
-func ofFirst(g dist.Group, say func() ([]byte, error)) ([]byte, error) {
-	var b []byte
-	if g.Rank() == 0 {
-		var err error
-		if b, err = say(); err != nil {
-			return nil, err
-		}
-	}
-	all, err := g.Gather(b)
-	if err != nil {
-		return nil, err
-	}
-	return all[0], nil
-}
-
-// gather is every rank's value, by rank.
-func gather[T any](g dist.Group, own T) ([]T, error) {
-	if g.Size() == 1 {
-		return []T{own}, nil
-	}
-	var b bytes.Buffer
-	if err := gob.NewEncoder(&b).Encode(own); err != nil {
-		return nil, err
-	}
-	texts, err := g.Gather(b.Bytes())
-	if err != nil {
-		return nil, err
-	}
-	all := make([]T, len(texts))
-	for i, text := range texts {
-		if err := gob.NewDecoder(bytes.NewReader(text)).Decode(&all[i]); err != nil {
-			return nil, fmt.Errorf("what rank %d sent can't be read: %w", i, err)
-		}
-	}
-	return all, nil
-}
-
 // MismatchError says that a process of a group has been started with something else than rank 0. All processes return
 // it.
 type MismatchError struct {
@@ -123,7 +83,7 @@ type fact struct {
 
 // agree compares facts, and warns of or refuses what differs.
 func agree(g dist.Group, facts []fact) error {
-	all, err := gather(g, facts)
+	all, err := dist.Values(g, facts)
 	if err != nil {
 		return err
 	}
@@ -185,8 +145,7 @@ func (j *Job) agree() error {
 	if err := agree(j.group(), append(facts, settings...)); err != nil {
 		return err
 	}
-	out, err := ofFirst(j.group(), func() ([]byte, error) { return []byte(j.Config.Out), nil })
-	j.Config.Out = string(out)
+	j.Config.Out, err = dist.First(j.group(), func() (string, error) { return j.Config.Out, nil })
 	return err
 }
 
@@ -229,16 +188,14 @@ func (l *loop) agreeOnWeights() error {
 
 // agreeOnKernels has all processes take the variants that rank 0 has chosen.
 func (l *loop) agreeOnKernels() error {
-	b, err := ofFirst(l.group(), func() ([]byte, error) {
-		if err := l.chooseKernels(); err != nil {
-			return nil, err
-		}
-		return json.Marshal(l.tuned)
+	tuned, err := dist.First(l.group(), func() (map[string]string, error) {
+		err := l.chooseKernels()
+		return l.tuned, err
 	})
-	if err != nil || l.leads() {
-		return err
+	if tuned != nil {
+		l.tuned = tuned
 	}
-	return json.Unmarshal(b, &l.tuned)
+	return err
 }
 
 // savedMessage is a Saved on its way.
@@ -254,13 +211,9 @@ func ShareSaved(g dist.Group, s *Saved) (*Saved, error) {
 	if g.Size() == 1 {
 		return s, nil
 	}
-	b, err := ofFirst(g, s.message)
+	m, err := dist.First(g, s.message)
 	if err != nil || g.Rank() == 0 {
 		return s, err
-	}
-	var m savedMessage
-	if err := gob.NewDecoder(bytes.NewReader(b)).Decode(&m); err != nil {
-		return nil, fmt.Errorf("the run that rank 0 sent can't be read: %w", err)
 	}
 	s = &Saved{Dir: m.Dir}
 	if err := json.Unmarshal(m.Config, &s.Config); err != nil {
@@ -281,27 +234,25 @@ func ShareSaved(g dist.Group, s *Saved) (*Saved, error) {
 	return s, nil
 }
 
-func (s *Saved) message() (b []byte, err error) {
-	m := savedMessage{Dir: s.Dir}
+func (s *Saved) message() (m savedMessage, err error) {
+	m.Dir = s.Dir
 	if m.Config, err = json.Marshal(s.Config); err != nil {
-		return nil, err
+		return m, err
 	}
 	if m.Run, err = json.Marshal(s.Run); err != nil {
-		return nil, err
+		return m, err
 	}
 	if c := s.Checkpoint; c != nil {
 		m.Path = c.Path
 		if m.Checkpoint, err = os.ReadFile(c.Path); err != nil {
-			return nil, fmt.Errorf("reading a checkpoint: %w", err)
+			return m, fmt.Errorf("reading a checkpoint: %w", err)
 		}
 		if m.Metrics, err = os.ReadFile(filepath.Join(s.Dir, MetricsFile)); err != nil {
-			return nil, fmt.Errorf("reading metrics: %w", err)
+			return m, fmt.Errorf("reading metrics: %w", err)
 		}
 		m.Metrics = m.Metrics[:min(int64(len(m.Metrics)), c.MetricsBytes)]
 	}
-	var out bytes.Buffer
-	err = gob.NewEncoder(&out).Encode(m)
-	return out.Bytes(), err
+	return m, nil
 }
 
 // own are the images of a batch that this process computes: from, below to.
@@ -419,7 +370,7 @@ type portion struct {
 // join adds up what all processes have evaluated.
 func (d division) join(own portion, stopped bool) (e Evaluation, any bool, err error) {
 	own.Stopped = stopped
-	all, err := gather(d.group, own)
+	all, err := dist.Values(d.group, own)
 	if err != nil {
 		return e, false, err
 	}

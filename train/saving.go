@@ -1,14 +1,13 @@
 package train
 
 import (
-	"bytes"
-	"encoding/gob"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"time"
 
+	"ninvk/dist"
 	"ninvk/nn"
 )
 
@@ -279,32 +278,18 @@ func (l *loop) earlier(step int, wanted bool) (good written, c *Checkpoint, late
 		Step int
 		File []byte
 	}
-	b, err := ofFirst(l.group(), func() ([]byte, error) {
-		if good, later, err = checkpointBefore(l.run.Dir(), step); err != nil {
-			return nil, err
+	m, err := dist.First(l.group(), func() (m message, err error) {
+		if good, later, err = checkpointBefore(l.run.Dir(), step); err != nil || good.path == "" || !wanted {
+			return message{Path: good.path, Step: good.step}, err
 		}
-		m := message{Path: good.path, Step: good.step}
-		if good.path != "" && wanted {
-			if c, err = readCheckpoint(good.path); err != nil {
-				return nil, err
-			}
-			if !l.grouped() {
-				return nil, nil
-			}
-			if m.File, err = os.ReadFile(good.path); err != nil {
-				return nil, fmt.Errorf("reading a checkpoint: %w", err)
-			}
+		if c, err = readCheckpoint(good.path); err == nil && l.grouped() {
+			m.File, err = os.ReadFile(good.path)
 		}
-		var out bytes.Buffer
-		err := gob.NewEncoder(&out).Encode(m)
-		return out.Bytes(), err
+		m.Path, m.Step = good.path, good.step
+		return m, err
 	})
 	if err != nil || l.leads() {
 		return good, c, later, err
-	}
-	var m message
-	if err := gob.NewDecoder(bytes.NewReader(b)).Decode(&m); err != nil {
-		return good, nil, nil, fmt.Errorf("the checkpoint that rank 0 sent can't be read: %w", err)
 	}
 	if good = (written{path: m.Path, step: m.Step}); len(m.File) == 0 {
 		return good, nil, nil, nil

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"ninvk/dist"
 	"ninvk/nn"
 )
 
@@ -49,7 +50,7 @@ func judge(ctx context.Context, d division, net *nn.Net, f *Feed, first int, pro
 	if err != nil {
 		return e, nil, false, err
 	}
-	all, err := gather(d.group, verdicts)
+	all, err := dist.Values(d.group, verdicts)
 	return e, slices.Concat(all...), stopped, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strconv"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"ninvk/bench"
 	"ninvk/cifar10"
+	"ninvk/dist"
 	"ninvk/gpu"
 	"ninvk/models"
 	"ninvk/train"
@@ -28,6 +30,10 @@ type benchCommand struct {
 	Go        bool   `help:"Print lines as Go's benchmarks do, which benchstat compares."`
 	Plot      string `help:"Draw the operators' times and the roofline." placeholder:"OUT.png"`
 	Compare   string `help:"Print what got faster or slower than a run saved with --json." placeholder:"FILE.json"`
+
+	Distributed bool          `help:"Measure instead how the processes that mpirun or its like has started share out a training step of --batch images in all: computing, waiting, exchange, and a forecast for 2 to 64 processes."`
+	Latency     time.Duration `help:"With --distributed and --bandwidth: forecast for processes that a message takes so long between, rather than for those measured; a process alone needs it." placeholder:"TIME"`
+	Bandwidth   float64       `help:"Likewise, with so many MB a second between them." placeholder:"MB/S"`
 
 	Child string `hidden:"" help:"Measure this process's own start-up (start), or that and the network (network), and print a report for the measuring process."`
 }
@@ -51,6 +57,12 @@ func (c benchCommand) Run(ctx context.Context) error {
 		if n < 1 {
 			return &train.UsageError{Flag: "--batches", Value: fmt.Sprint(n), Problem: "must be at least 1"}
 		}
+	}
+	if c.Distributed {
+		return c.distributed(ctx, size)
+	}
+	if c.Latency != 0 || c.Bandwidth != 0 {
+		return &usageError{"--latency and --bandwidth go with --distributed"}
 	}
 	if c.JSON && c.Go {
 		return &usageError{"--json and --go exclude each other"}
@@ -158,6 +170,71 @@ func (c benchCommand) measure(ctx context.Context, o bench.Options, a gpu.Adapte
 	r.Operators, r.Steps, err = b.Operators(ctx, r.Limits)
 	r.Notes = append(r.Notes, b.Notes()...)
 	return r, err
+}
+
+// distributed measures what several processes share out.
+func (c benchCommand) distributed(ctx context.Context, size int) error {
+	if c.Go || c.Plot != "" || c.Compare != "" || c.Operators {
+		return &usageError{"--distributed goes with --model, --size, --batch, --latency, --bandwidth, --adapter and --json " +
+			"alone"}
+	}
+	var link *dist.Link
+	if c.Latency != 0 || c.Bandwidth != 0 {
+		if !(c.Bandwidth > 0) || math.IsInf(c.Bandwidth, 0) || c.Latency < 0 {
+			return &usageError{"--latency and --bandwidth must be given together, as --latency 50us --bandwidth 1000"}
+		}
+		link = &dist.Link{Latency: c.Latency, Bandwidth: 1e6 * c.Bandwidth}
+	}
+	return mpiFlags.run(func(g dist.Group) error {
+		ranks := max(2, g.Size())
+		if g.Size() == 1 && link == nil {
+			return &usageError{"--distributed measures what processes exchange, and this one is alone: start two by " +
+				"mpirun -n 2, or give --latency and --bandwidth to forecast by"}
+		}
+		if c.Batch < ranks {
+			return &train.UsageError{Flag: "--batch", Value: fmt.Sprint(c.Batch),
+				Problem: fmt.Sprintf("must be at least %d, an image for each process", ranks)}
+		}
+		e, err := c.exchanged(ctx, g, size, link)
+		if err == nil && g.Rank() == 0 {
+			if c.JSON {
+				return printJSON(e)
+			}
+			err = e.WriteTable(stdout)
+		}
+		return err
+	})
+}
+
+// mpiFlags are what train has by default.
+var mpiFlags = groupFlags{Distributed: "auto", DistributedTimeout: 5 * time.Minute}
+
+func (c benchCommand) exchanged(ctx context.Context, g dist.Group, size int, link *dist.Link) (e bench.Exchanged,
+	err error) {
+	adapter, err := adapterOf(c.Adapter, g)
+	if err != nil {
+		return e, err
+	}
+	data, err := cifar10.Sample()
+	if err != nil {
+		return e, err
+	}
+	dev, err := openDevice(adapter)
+	if err != nil {
+		return e, err
+	}
+	defer dev.Close()
+	report := &benchReport{terminal: onTerminal()}
+	defer report.end()
+	options := bench.Options{Model: c.Model, Size: size, Batch: c.Batch, Progress: report.progress}
+	var end func()
+	options.Tune, end = tuneOptions()
+	defer end()
+	e, err = bench.New(dev, data, options).Distributed(ctx, g, link)
+	if ctx.Err() != nil {
+		return e, &interrupted{"interrupted; no figures, as only part was measured"}
+	}
+	return e, err
 }
 
 // benchReport shows the stages of a measurement.
