@@ -94,7 +94,7 @@ race: setup
 	env -u NINVK_FULL go test -race -p 1 -count 1 -timeout $(FULL_TIMEOUT) $(RACE_PACKAGES)
 
 RACE_PACKAGES := ./rng ./safetensors ./pth ./tensorboard ./shaders ./cifar10
-RACE_PACKAGES += ./dataset/... ./gpu ./nn ./onnx ./tune ./bench ./serve ./train
+RACE_PACKAGES += ./dataset/... ./dist ./gpu ./nn ./onnx ./tune ./bench ./serve ./train
 
 # The program for Windows, by the compiler of the package gcc-mingw-w64-x86-64: it must link, and vet must find nothing.
 windows: export GOOS = windows

@@ -209,10 +209,10 @@ func (quiet) Evaluating(string, int, int)                         {}
 func (quiet) Reading(string, int, int)                            {}
 func (quiet) Epoch(train.EpochRecord)                             {}
 
-// tellGroup says how the work is shared out.
-func tellGroup(g dist.Group, shards int) {
+// tellGroup says how the work is shared out, and how it goes on if a process is lost: the others may have no time to.
+func tellGroup(g dist.Group, shards int, dir string) {
 	if g.Size() > 1 {
-		fmt.Fprintf(os.Stderr, "%d processes train together, each %d of the %d shards of a batch\n", g.Size(),
-			shards/g.Size(), shards)
+		fmt.Fprintf(os.Stderr, "%d processes train together, each %d of the %d shards of a batch; if one is lost, all end; "+
+			"to go on then, by the same launcher: %s\n", g.Size(), shards/g.Size(), shards, train.ResumeCommand(dir))
 	}
 }

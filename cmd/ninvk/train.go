@@ -232,7 +232,7 @@ func (c trainCommand) train(ctx context.Context, g dist.Group) error {
 		s, err := job.Run(ctx)
 		return ended(s, err)
 	}
-	tellGroup(g, cfg.Shards)
+	tellGroup(g, cfg.Shards, cfg.Out)
 	report := newTrainReport()
 	job.Report = report
 	job.Note = func(s string) { fmt.Fprintln(os.Stderr, s) }
