@@ -1,11 +1,11 @@
 package dist
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/bits"
 	"runtime"
-	"slices"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -38,7 +38,7 @@ const (
 	// something to carry.
 	together = 16
 	// gatherBytes is how many bytes of all ranks are gathered at a time.
-	gatherBytes = 1 << 28
+	gatherBytes = 1 << 22
 	// tags bounds the tags, of which any library has 32,768.
 	tags = 1 << 14
 	// idleEvery is the pause between two looks while nothing is under way.
@@ -75,6 +75,7 @@ type exchange struct {
 	over     chan struct{} // closed when the wire's goroutine has ended
 	beat     atomic.Int64  // when it was last seen to go on, in ns
 	free     chan *work    // unused ones
+	room     []byte        // for what is gathered
 
 	// What follows is the wire's goroutine's.
 	failed error
@@ -90,11 +91,11 @@ type exchange struct {
 type work struct {
 	group  *exchange
 	sum    []float32
-	bytes  []byte         // to be gathered: room for all
+	bytes  []byte         // to be gathered: room for all, of the wire's memory
 	bounds []int          // of the places in bytes; nil of a sum
 	begun  int            // numbers of the sum, or bytes, that are in a piece already
 	left   int            // pieces under way
-	pinned runtime.Pinner // the memory, while a library has its address
+	pinned runtime.Pinner // the numbers, while a library has their address
 	done   chan error
 }
 
@@ -122,7 +123,10 @@ func newExchange(open func() (w wire, rank, size int, err error), local int, mac
 		defer close(e.over)
 		var err error
 		e.wire, e.rank, e.size, err = open()
-		e.levels = bits.Len(uint(e.size)) - 1
+		if err == nil {
+			e.levels = bits.Len(uint(e.size)) - 1
+			e.room = e.wire.memory(gatherBytes)
+		}
 		e.beat.Store(time.Now().UnixNano())
 		opened <- err
 		if err == nil {
@@ -211,42 +215,41 @@ func (w *work) Wait() error {
 	}
 }
 
-// Gather has rounds: one for how long all ranks' bytes are, then some of these in each.
+// Gather has rounds: one for how long all ranks' bytes are, then some of these in each, as many as there is room for.
 func (e *exchange) Gather(b []byte) ([][]byte, error) {
-	places := make([]int, e.size) // by rank
-	for rank := range places {
-		places[rank], _ = e.stretch(rank, e.levels)
+	ranks := make([]int, e.size) // by place
+	for rank := range ranks {
+		place, _ := e.stretch(rank, e.levels)
+		ranks[place] = rank
 	}
-	lengths := make([]uint64, e.size) // by place
-	lengths[places[e.rank]] = uint64(len(b))
 	bounds := make([]int, e.size+1)
 	for i := range bounds {
 		bounds[i] = 8 * i
 	}
-	if err := e.fill(unsafe.Slice((*byte)(unsafe.Pointer(&lengths[0])), 8*e.size), bounds); err != nil {
+	mine, _ := e.stretch(e.rank, e.levels)
+	binary.NativeEndian.PutUint64(e.room[8*mine:], uint64(len(b)))
+	if err := e.fill(e.room[:8*e.size], bounds); err != nil {
 		return nil, err
 	}
-	out := make([][]byte, e.size)
-	for rank := range out {
-		out[rank] = make([]byte, 0, lengths[places[rank]])
+	out, left := make([][]byte, e.size), 0
+	for place, rank := range ranks {
+		n := int(binary.NativeEndian.Uint64(e.room[8*place:]))
+		out[rank] = make([]byte, 0, n)
+		left += n
 	}
-	most := max(gatherBytes/e.size, 1) // of a rank in a round: libraries count a message's bytes by 32 bits
-	all := make([]byte, 0)
-	for from := 0; from < int(slices.Max(lengths)); from += most {
-		bounds[0] = 0
-		for i, n := range lengths {
-			bounds[i+1] = bounds[i] + min(max(int(n)-from, 0), most)
+	for left > 0 {
+		for place, rank := range ranks {
+			o := out[rank]
+			bounds[place+1] = bounds[place] + min(cap(o)-len(o), len(e.room)-bounds[place])
 		}
-		all = slices.Grow(all[:0], bounds[e.size])[:bounds[e.size]]
-		if from < len(b) {
-			copy(all[bounds[places[e.rank]]:], b[from:min(from+most, len(b))])
-		}
-		if err := e.fill(all, bounds); err != nil {
+		copy(e.room[bounds[mine]:bounds[mine+1]], b[len(out[e.rank]):])
+		if err := e.fill(e.room[:bounds[e.size]], bounds); err != nil {
 			return nil, err
 		}
-		for rank, place := range places {
-			out[rank] = append(out[rank], all[bounds[place]:bounds[place+1]]...)
+		for place, rank := range ranks {
+			out[rank] = append(out[rank], e.room[bounds[place]:bounds[place+1]]...)
 		}
+		left -= bounds[e.size]
 	}
 	return out, nil
 }
@@ -371,11 +374,8 @@ func (e *exchange) accept(w *work) {
 	if e.active == 0 && len(e.queue) == 0 {
 		e.news = time.Now()
 	}
-	switch {
-	case len(w.sum) > 0:
+	if len(w.sum) > 0 {
 		w.pinned.Pin(unsafe.SliceData(w.sum))
-	case len(w.bytes) > 0:
-		w.pinned.Pin(unsafe.SliceData(w.bytes))
 	}
 	e.queue = append(e.queue, w)
 }

@@ -1,6 +1,7 @@
 package dist
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -196,12 +197,16 @@ func TestExchangeGathers(t *testing.T) {
 				for r := range n {
 					want = append(want, []byte(strings.Repeat(fmt.Sprint(r), r*round)))
 				}
+				if round == 2 && n == 4 { // in several rounds, the last ranks' alone
+					want[1] = bytes.Repeat([]byte("0123456789"), gatherBytes/10+3)
+					want[2] = bytes.Repeat([]byte("abcdefghij"), gatherBytes/5)
+				}
 				got, err := e.Gather(want[e.rank])
 				if err != nil {
 					t.Error(err)
 				}
-				if diff := cmp.Diff(want, got); diff != "" {
-					t.Errorf("rank %d of %d (-want +got):\n%s", e.rank, n, diff)
+				if !slices.EqualFunc(want, got, bytes.Equal) {
+					t.Errorf("rank %d of %d got %.100q, want %.100q", e.rank, n, got, want)
 				}
 			}
 		})
