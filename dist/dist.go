@@ -95,7 +95,7 @@ func (alone) Size() int                          { return 1 }
 func (alone) Local() int                         { return 0 }
 func (alone) Begin(v []float32) (Pending, error) { return done{}, nil }
 func (alone) Gather(b []byte) ([][]byte, error)  { return [][]byte{b}, nil }
-func (alone) Abort(code int)                     { panic(fmt.Sprintf("dist: a process alone was aborted with %d", code)) }
+func (alone) Abort(code int)                     { panic(fmt.Sprint("dist: a process alone is aborted with ", code)) }
 func (alone) Close() error                       { return nil }
 
 // done is a sum of one.

@@ -58,10 +58,11 @@ const (
 
 // exchange is a group whose ranks are joined by a wire.
 //
-// A sum is made by halves: at level k of the tree a rank and the one whose number differs in bit k have the same stretch
-// of the numbers; each gives one half away and adds the other's to the half it keeps. After the last level each rank has
-// the sums of its own stretch, and gives them back the same way. So each rank sends and receives 2(R-1)/R times the
-// numbers, as little as any way does, and the order of additions is that of the tree, whatever a library would do.
+// A sum is made by halves: at level k of the tree a rank and the one whose number differs in bit k have the same
+// stretch of the numbers; each gives one half away and adds the other's to the half it keeps. After the last level each
+// rank has the sums of its own stretch, and gives them back the same way. So each rank sends and receives 2(R-1)/R
+// times the numbers, as little as any way does, and the order of additions is that of the tree, whatever a library
+// would do.
 type exchange struct {
 	wire                      wire
 	rank, size, local, levels int
@@ -110,8 +111,8 @@ type piece struct {
 	scratch            []byte // for what is to be added
 }
 
-// newExchange opens the wire in a goroutine of its own, and finds this rank among those of its machine where the launcher
-// didn't tell it (local < 0) by the machines' names.
+// newExchange opens the wire in a goroutine of its own, and finds this rank among those of its machine where the
+// launcher didn't tell it (local < 0) by the machines' names.
 func newExchange(open func() (w wire, rank, size int, err error), local int, machine string, limit time.Duration,
 	exit func(int)) (*exchange, error) {
 	e := &exchange{local: local, limit: limit, exit: exit, commands: make(chan *work, together), aborts: make(chan int),
@@ -162,8 +163,8 @@ func (e *exchange) Rank() int  { return e.rank }
 func (e *exchange) Size() int  { return e.size }
 func (e *exchange) Local() int { return e.local }
 
-// Begin hands the vector to the wire's goroutine. Where the wire is a library's, that reads and writes the vector itself;
-// let it be the same each time, as networks whose adapters do so keep it registered.
+// Begin hands the vector to the wire's goroutine. Where the wire is a library's, that reads and writes the vector
+// itself; let it be the same each time, as networks whose adapters do so keep it registered.
 func (e *exchange) Begin(v []float32) (Pending, error) {
 	return e.submit(v, nil, nil)
 }
@@ -279,8 +280,8 @@ func (e *exchange) Abort(code int) {
 	e.exit(code) // which a launcher takes for the end of all
 }
 
-// Close waits until all ranks have come so far, so that none ends while another still has something to write. The library
-// is then given a while to end: over slow lines MPICH's may wait for ever in that, which is no matter any more.
+// Close waits until all ranks have come so far, so that none ends while another still has something to write. The
+// library is then given a while to end: over slow lines MPICH's may wait for ever in that, which is no matter any more.
 func (e *exchange) Close() error {
 	if _, err := e.Gather(nil); err != nil {
 		return err // there is nobody to take leave of

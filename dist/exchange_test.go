@@ -15,8 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// air is wires without a library: what is sent is there when the receiver looks, in the order of sending, but looks find
-// out late now and then.
+// air is wires without a library: what is sent is there when the receiver looks, in the order of sending, but looks
+// find out late now and then.
 type air struct {
 	sync.Mutex
 	sent  [][][]letter // by sender and receiver, in the order of sending

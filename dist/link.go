@@ -11,7 +11,7 @@ import (
 // Link is how fast the ranks of a group exchange.
 type Link struct {
 	Latency   time.Duration // of a message of a few bytes from one rank to another
-	Bandwidth float64       // bytes a second that a rank sends while it receives as many, with all that is between; +Inf alone
+	Bandwidth float64       // bytes a second that a rank sends while it receives as many; +Inf alone
 }
 
 // Sum is how long a sum of so many bytes takes among ranks that are a power of two: at each level of the tree two

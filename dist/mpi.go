@@ -9,12 +9,12 @@ import (
 )
 
 // MPI is the group of the processes that a launcher of MPI started. Its library is looked for while the program runs:
-// Open MPI's, MPICH's or one of its kin, or one with the ABI of the standard. NINVK_MPI names it, or the argument, which
-// wins; without either it is the launcher's.
+// Open MPI's, MPICH's or one of its kin, or one with the ABI of the standard. NINVK_MPI names it, or the argument,
+// which wins; without either it is the launcher's.
 //
-// What takes longer than the limit fails with a *Failure: finding each other, and every call that other ranks don't come
-// to. An error of another kind is a *LaunchError. After the group was made, the process has to leave it, by Close or
-// Abort.
+// What takes longer than the limit fails with a *Failure: finding each other, and every call that other ranks don't
+// come to. An error of another kind is a *LaunchError. After the group was made, the process has to leave it, by Close
+// or Abort.
 func MPI(library string, limit time.Duration) (Group, error) {
 	launcher, err := FindLauncher(os.LookupEnv)
 	if err != nil {

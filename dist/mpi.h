@@ -1,5 +1,5 @@
-// MPI without its headers: the few functions that are used, looked up in a library that is loaded while the program runs.
-// All calls are made by one thread, but for the first two.
+// MPI without its headers: the few functions that are used, looked up in a library that is loaded while the program
+// runs. All calls are made by one thread, but for the first two.
 #ifndef DIST_MPI_H
 #define DIST_MPI_H
 
@@ -7,8 +7,8 @@
 // none; or none that has the functions.
 enum { dist_open_mpi, dist_mpich, dist_standard, dist_draft, dist_missing = -1, dist_lacking = -2 };
 
-// Loads a library so that nothing else sees it, and says what it is; why says what is wrong, in memory of the system's or
-// of this file's. dist_use makes the loaded library visible to its own plugins; dist_unload forgets it.
+// Loads a library so that nothing else sees it, and says what it is; why says what is wrong, in memory of the system's
+// or of this file's. dist_use makes the loaded library visible to its own plugins; dist_unload forgets it.
 int dist_load(const char *path, const char **why);
 int dist_use(const char *path, const char **why);
 void dist_unload(void);

@@ -179,7 +179,8 @@ func launchersHere(t *testing.T) []mpitest.Launcher {
 	return []mpitest.Launcher{mpitest.OpenMPI(t), mpitest.MPICH(t)}
 }
 
-// Sums have the bits of the tree, whichever the library and the number of ranks, and nobody need say which library it is.
+// Sums have the bits of the tree, whichever the library and the number of ranks, and nobody need say which library it
+// is.
 func TestSumsByMPI(t *testing.T) {
 	for _, l := range launchersHere(t) {
 		for _, ranks := range []int{1, 2, 4} {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"ninvk/bench"
 	"ninvk/dist/mpitest"
 	"ninvk/train"
 )
@@ -56,8 +59,8 @@ func lastStep(t *testing.T, folder string) int {
 	return step
 }
 
-// TestRanks trains by one, two and four processes of either launcher, also in turns: weights and metrics are those of one
-// process.
+// TestRanks trains by one, two and four processes of either launcher, also in turns: weights and metrics are those of
+// one process.
 func TestRanks(t *testing.T) {
 	const epochs = 7
 	dir := t.TempDir()
@@ -252,8 +255,8 @@ func TestOtherDataOfARank(t *testing.T) {
 	}
 }
 
-// TestRanksOnTwoMachines trains by two ranks, each with a machine's name and address of its own, over a line of 1 Gbit/s
-// and 10 ms: weights and metrics are those of one process.
+// TestRanksOnTwoMachines trains by two ranks, each with a machine's name and address of its own, over a line of 1
+// Gbit/s and 10 ms: weights and metrics are those of one process.
 func TestRanksOnTwoMachines(t *testing.T) {
 	dir := t.TempDir()
 	writeData(t, dir)
@@ -270,6 +273,42 @@ func TestRanksOnTwoMachines(t *testing.T) {
 			t.Fatalf("%s: exit code %d\n%s", l.Name, code, said)
 		}
 		same(t, filepath.Join(dir, "whole"), out)
-		t.Logf("%s: %s", l.Name, said)
+	}
+}
+
+// TestForecast compares what bench forecasts of two ranks, each on a machine of its own, with what they take. The
+// machine below both is one, and others use it: one of three tries has to be right.
+func TestForecast(t *testing.T) {
+	for _, l := range launchersHere(t) {
+		for _, line := range []mpitest.Line{{}, {Rate: 1000, Delay: 10}} {
+			t.Run(fmt.Sprint(l.Name, line.Rate), func(t *testing.T) {
+				const tries, allowed = 3, 0.3
+				for range tries {
+					code, said := l.StartOnTwo(t, line, t.TempDir(), ranksEnvironment, binary, "bench", "--distributed",
+						"--model", "nin-bn", "--size", "8", "--batch", "8", "--json").End(5 * time.Minute)
+					begin, end := strings.Index(said, "{"), strings.LastIndex(said, "}")
+					if code != 0 || begin < 0 {
+						t.Fatalf("exit code %d\n%s", code, said)
+					}
+					var got bench.Exchanged
+					if err := json.Unmarshal([]byte(said[begin:end+1]), &got); err != nil {
+						t.Fatalf("%v\n%s", err, said)
+					}
+					if got.Ranks != 2 || len(got.Forecasts) == 0 || got.Forecasts[0].Ranks != 2 {
+						t.Fatalf("%+v", got)
+					}
+					two := got.Forecasts[0]
+					off := two.Step/got.Step - 1
+					t.Logf("%s computing %.1f ms, waiting %.1f, exchange %.1f (forecast %.1f), step %.1f (forecast %.1f: %+.0f %%), "+
+						"%.1f images/s; latency %.2f ms, %.0f MB/s", said[:max(strings.Index(said, "\n"), 0)], got.Computing,
+						got.Waiting, got.Exchange, two.Exchange, got.Step, two.Step, 100*off, got.Images, got.Latency,
+						got.Bandwidth/1e6)
+					if math.Abs(off) <= allowed {
+						return
+					}
+				}
+				t.Errorf("%d forecasts are off by more than %.0f %%", tries, 100*allowed)
+			})
+		}
 	}
 }

@@ -64,8 +64,8 @@ func isShared(err error) bool {
 		errors.As(err, new(*train.MismatchError))
 }
 
-// run does work in the group that the flags ask for, and leaves it. Rank 0 speaks for all, but for what another alone has
-// met.
+// run does work in the group that the flags ask for, and leaves it. Rank 0 speaks for all, but for what another alone
+// has met.
 func (f groupFlags) run(work func(dist.Group) error) error {
 	g, err := f.open()
 	if err != nil {

@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 	}
 	code := slow.Run(m, "TestPretrainedAccuracy", "TestFullFileSystem", "TestPageInChromium",
 		"TestPageOfManyClassesInChromium", "TestAccuracyOfGreyImages", "TestFineTuningOfPhotos NINVK_PHOTOS",
-		"TestRanks", "TestFaultsOfRanks", "TestFullDiskOfRanks", "TestOtherDataOfARank", "TestRanksOnTwoMachines")
+		"TestRanks", "TestFaultsOfRanks", "TestFullDiskOfRanks", "TestOtherDataOfARank", "TestRanksOnTwoMachines", "TestForecast")
 	os.RemoveAll(dir)
 	os.Exit(code)
 }

@@ -27,7 +27,8 @@ type Line struct {
 }
 
 // StartOnTwo starts two ranks of a program as on two machines: network namespaces with names of their own, joined by a
-// line. The machines are there as long as the job. What the line is really like is a line "line: ..." that the job says.
+// line. The machines are there as long as the job. What the line is really like is a line "line: ..." that the job
+// says.
 func (l Launcher) StartOnTwo(t testing.TB, line Line, dir string, env []string, program string, args ...string) *Job {
 	t.Helper()
 	if out, err := exec.Command("unshare", "-Urnm", "true").CombinedOutput(); err != nil {
@@ -53,5 +54,6 @@ func (l Launcher) StartOnTwo(t testing.TB, line Line, dir string, env []string, 
 		all = append(all, strings.ReplaceAll(f, "AGENT", script+".agent"))
 	}
 	all = append(all, append(append(l.command[1:len(l.command):len(l.command)], "2", program), args...)...)
-	return l.start(t, dir, append(append(l.line[:len(l.line):len(l.line)], "RELAY="+relay), env...), program, exec.Command("unshare", all...))
+	env = append(append(l.line[:len(l.line):len(l.line)], "RELAY="+relay), env...)
+	return l.start(t, dir, env, program, exec.Command("unshare", all...))
 }

@@ -106,8 +106,8 @@ func (l Launcher) Start(t testing.TB, ranks int, dir string, env []string, progr
 	return l.start(t, dir, env, program, exec.Command(l.command[0], all...))
 }
 
-// StartBy starts a program whose arguments are followed by the launcher's, with the number of ranks: a script may launch
-// as "$@" PROGRAM.
+// StartBy starts a program whose arguments are followed by the launcher's, with the number of ranks: a script may
+// launch as "$@" PROGRAM.
 func (l Launcher) StartBy(t testing.TB, by []string, ranks int, dir string, env []string) *Job {
 	t.Helper()
 	all := append(append(by[1:len(by):len(by)], l.command...), strconv.Itoa(ranks))
@@ -218,7 +218,8 @@ func (j *Job) processes() map[int]process {
 	}
 	for _, f := range folders {
 		env, err := os.ReadFile(filepath.Join(f, "environ"))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ESRCH) && !errors.Is(err, fs.ErrPermission) {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ESRCH) && // gone, or
+			!errors.Is(err, fs.ErrPermission) { // somebody else's
 			j.t.Fatal(err)
 		}
 		var p process
