@@ -248,9 +248,14 @@ func (n *Net) connect() error {
 	return nil
 }
 
+// grouped says whether other processes are waited for.
+func (n *Net) grouped() bool { return n.tree != nil && n.tree.host != nil }
+
 // busy says whether something is on its way to the host.
 func (t *tree) busy() bool {
-	return t != nil && slices.ContainsFunc(t.buckets, func(b bucket) bool { return b.readback != nil && b.readback.Busy() })
+	return t != nil && slices.ContainsFunc(t.buckets, func(b bucket) bool {
+		return b.readback != nil && b.readback.Busy()
+	})
 }
 
 func (t *tree) release() {
@@ -489,7 +494,7 @@ type Message struct {
 // Messages are those of a step, in the order in which they leave, and how long the last one took until the sums of all
 // were there; none where there are no other processes.
 func (n *Net) Messages() (all []Message, summed time.Duration) {
-	if n.tree == nil || n.tree.host == nil {
+	if !n.grouped() {
 		return nil, 0
 	}
 	for _, b := range n.tree.buckets {

@@ -50,10 +50,10 @@ type StepResult struct {
 	NotFinite    int
 }
 
-// TrainStep submits one training step over the given images; keys seed its dropout, one for each shard that this process
-// computes. Of the images of other processes' shards the labels alone are looked at. It waits only when the adapter is
-// ringSlots steps behind, and in a group for the other processes, and returns the results, in order, of the earlier
-// steps that have become ready. They are valid until the next call.
+// TrainStep submits one training step over the given images; keys seed its dropout, one for each shard that this
+// process computes. Of the images of other processes' shards the labels alone are looked at. It waits only when the
+// adapter is ringSlots steps behind, and in a group for the other processes, and returns the results, in order, of the
+// earlier steps that have become ready, in a group of all of them. They are valid until the next call.
 func (n *Net) TrainStep(images *ops.Images, entries []Entry, step int, learningRate float64, keys ...uint32) (
 	[]StepResult, error) {
 	done := n.done[:0]
@@ -80,7 +80,8 @@ func (n *Net) TrainStep(images *ops.Images, entries []Entry, step int, learningR
 		if !o.readback.Busy() {
 			continue
 		}
-		if !o.readback.Ready() {
+		// In a group all processes have those of the same steps: what they do next depends on it.
+		if n.grouped() && o == s || !n.grouped() && !o.readback.Ready() {
 			break
 		}
 		r, err := o.collect()

@@ -10,8 +10,8 @@ func AddFloats(r *Recorder, n int, x, sum *gpu.Buffer) error {
 	return r.sum("add floats", "", 0, n, gpu.All(x), gpu.All(sum))
 }
 
-// AddTree records sum = sum + x for n floats, rounded up to 4, from the one numbered from on, a multiple of four. The bits
-// are those of dist.Tree on any adapter, where no sum is NaN.
+// AddTree records sum = sum + x for n floats, rounded up to 4, from the one numbered from on, a multiple of four. The
+// bits are those of dist.Tree on any adapter, where no sum is NaN.
 func AddTree(r *Recorder, from, n int, x, sum *gpu.Buffer) error {
 	return r.sum("add floats, tree", "tree", from, n, gpu.All(x), gpu.All(sum))
 }

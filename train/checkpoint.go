@@ -351,7 +351,8 @@ func (s *Saved) read() error {
 			return err
 		}
 		s.Config.Resolve()
-		s.Config.Shards = cmp.Or(s.Config.Shards, 1) // a run of before there were shards
+		// A run of before there were shards has one.
+		s.Config.Shards = cmp.Or(s.Config.Shards, 1)
 		return s.Config.Validate()
 	}
 	s.Checkpoint, err = readCheckpoint(all[len(all)-1])
@@ -366,7 +367,8 @@ func (s *Saved) read() error {
 	}
 	s.Config = s.Checkpoint.Config
 	s.Config.Resolve()
-	s.Config.Shards = cmp.Or(s.Config.Shards, 1)                                                             // a run of before there were shards
+	// A run of before there were shards has one.
+	s.Config.Shards = cmp.Or(s.Config.Shards, 1)
 	if m, err := readMetricsUpTo(filepath.Join(s.Dir, MetricsFile), s.Checkpoint.MetricsBytes); err == nil { // what is wrong with it is told when the run goes on
 		s.Run = m.Run
 	}

@@ -23,9 +23,9 @@ import (
 )
 
 // Processes that train one network together (Job.Group) do the same steps on the same data in the same order, each with
-// its shards of a batch. What they decide by, all of them know: losses, norms and evaluations are sums over all. What one
-// alone knows, that somebody wants to stop or that it is time for a checkpoint, it tells with a step. Only the first
-// process, rank 0, has the run folder.
+// its shards of a batch. What they decide by, all of them know: losses, norms and evaluations are sums over all. What
+// one alone knows, that somebody wants to stop or that it is time for a checkpoint, it tells with a step. Only the
+// first process, rank 0, has the run folder.
 
 // group is that of the job.
 func (j *Job) group() dist.Group {
@@ -71,8 +71,8 @@ type MismatchError struct {
 }
 
 func (e *MismatchError) Error() string {
-	return fmt.Sprintf("rank %d has another %s than rank 0: %s, not %s; all ranks need the same program, data and settings",
-		e.Rank, e.What, e.Own, e.First)
+	return fmt.Sprintf("rank %d has another %s than rank 0: %s, not %s; all ranks need the same program, data and "+
+		"settings", e.Rank, e.What, e.Own, e.First)
 }
 
 // fact is something that must be the same at all ranks, or is warned of where it is not.

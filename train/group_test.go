@@ -62,8 +62,8 @@ type ended struct {
 	err error
 }
 
-// run begins a run in a folder, or goes on with the one that is there, in a group of one or two. stop is a step at whose
-// result the last rank is interrupted; 0 for none, and below that before it begins.
+// run begins a run in a folder, or goes on with the one that is there, in a group of one or two. stop is a step at
+// whose result the last rank is interrupted; 0 for none, and below that before it begins.
 func (tr trainer) run(t *testing.T, dir string, ranks, stop int) []ended {
 	t.Helper()
 	out := make([]ended, ranks)
@@ -129,9 +129,9 @@ func (tr trainer) rank(dir string, g dist.Group, stop int) (Summary, error) {
 	return j.Run(ctx)
 }
 
-// TestGroupIsExact: a run in shards ends the same, bit for bit, whoever computes them, also where it is stopped and goes
-// on with another number of processes: here each has a step of four, and the last one the others. One process that saves
-// after each step is a step ahead of the results that it is stopped by.
+// TestGroupIsExact: a run in shards ends the same, bit for bit, whoever computes them, also where it is stopped and
+// goes on with another number of processes: here each has a step of four, and the last one the others. One process that
+// saves after each step is a step ahead of the results that it is stopped by.
 func TestGroupIsExact(t *testing.T) {
 	type part struct{ ranks, stop int }
 	parts := []part{{2, -1}, {1, 2}, {2, 0}}

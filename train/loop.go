@@ -55,8 +55,8 @@ type Job struct {
 	// nobody wants to know.
 	Note func(string)
 
-	// Group is the processes that train together, each of which runs the same job but for Device; nil: this one alone. Only
-	// rank 0 has a run folder, chooses kernels, and needs a Report, an Observe and a Note of its own.
+	// Group is the processes that train together, each of which runs the same job but for Device; nil: this one alone.
+	// Only rank 0 has a run folder, chooses kernels, and needs a Report, an Observe and a Note of its own.
 	Group dist.Group
 
 	disk disk // nil: the real one

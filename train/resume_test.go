@@ -252,6 +252,7 @@ func TestResumeRefusals(t *testing.T) {
 		"--lr":          {func(c *Config) { c.LR = 0.123 }, []string{"0.123"}},
 		"--dropout":     {func(c *Config) { c.Dropout = floatPtr(0.25) }, []string{"0.25", "0.5"}},
 		"--micro-batch": {func(c *Config) { c.Micro = 4 }, []string{"4", "0"}},
+		"--shards":      {func(c *Config) { c.Shards = 2 }, []string{"2", "1"}},
 		"--aux":         {func(c *Config) { c.Aux = 0.3 }, []string{"0.3", "0"}},
 		"--epochs":      {func(c *Config) { c.Epochs = 2 }, []string{"2", "3"}},
 	} {

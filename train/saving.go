@@ -270,8 +270,8 @@ func (l *loop) rollBack(d *DivergedError) error {
 	return l.waitWriting()
 }
 
-// earlier finds the newest checkpoint of weights from before a step, and the files of later ones. It is read, where that
-// is wanted and there is one, else nil. All processes get it from rank 0, which has the run folder.
+// earlier finds the newest checkpoint of weights from before a step, and the files of later ones. It is read, where
+// that is wanted and there is one, else nil. All processes get it from rank 0, which has the run folder.
 func (l *loop) earlier(step int, wanted bool) (good written, c *Checkpoint, later []string, err error) {
 	type message struct {
 		Path string

@@ -25,8 +25,8 @@ func Judge(ctx context.Context, net *nn.Net, f *Feed, progress func(done, total 
 	return e, verdicts, err
 }
 
-// judge is Judge with verdicts on the split's first images only. The work is divided, and all processes return the same.
-// When ctx ends at any of them, they stop early.
+// judge is Judge with verdicts on the split's first images only. The work is divided, and all processes return the
+// same. When ctx ends at any of them, they stop early.
 func judge(ctx context.Context, d division, net *nn.Net, f *Feed, first int, progress func(done, total int)) (
 	e Evaluation, verdicts []Verdict, stopped bool, err error) {
 	e, stopped, err = evaluate(ctx, d, net, f, f.Split.Len(), progress, func(from, n int) error {

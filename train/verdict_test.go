@@ -89,7 +89,7 @@ func TestPairs(t *testing.T) {
 				t.Fatal(err)
 			}
 			var logits [][]float64
-			if _, _, err := evaluate(context.Background(), undivided, net, images, split.Len(), func(int, int) {}, func(_, n int) error {
+			each := func(_, n int) error {
 				entries := n
 				if pairs {
 					entries = 2 * n
@@ -103,7 +103,9 @@ func TestPairs(t *testing.T) {
 					logits = append(logits, one)
 				}
 				return err
-			}); err != nil {
+			}
+			if _, _, err := evaluate(context.Background(), undivided, net, images, split.Len(), func(int, int) {},
+				each); err != nil {
 				t.Fatal(err)
 			}
 			return e, verdicts, logits

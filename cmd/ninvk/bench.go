@@ -185,7 +185,7 @@ func (c benchCommand) distributed(ctx context.Context, size int) error {
 		}
 		link = &dist.Link{Latency: c.Latency, Bandwidth: 1e6 * c.Bandwidth}
 	}
-	return mpiFlags.run(func(g dist.Group) error {
+	return groupFlags{"auto", groupWait}.run(func(g dist.Group) error {
 		ranks := max(2, g.Size())
 		if g.Size() == 1 && link == nil {
 			return &usageError{"--distributed measures what processes exchange, and this one is alone: start two by " +
@@ -205,9 +205,6 @@ func (c benchCommand) distributed(ctx context.Context, size int) error {
 		return err
 	})
 }
-
-// mpiFlags are what train has by default.
-var mpiFlags = groupFlags{Distributed: "auto", DistributedTimeout: 5 * time.Minute}
 
 func (c benchCommand) exchanged(ctx context.Context, g dist.Group, size int, link *dist.Link) (e bench.Exchanged,
 	err error) {

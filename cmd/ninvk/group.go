@@ -16,10 +16,13 @@ import (
 	"ninvk/train"
 )
 
+// groupWait is how long processes wait for each other where nothing else is said.
+const groupWait = 5 * time.Minute
+
 // groupFlags say which processes work together.
 type groupFlags struct {
 	Distributed        string        `default:"auto" enum:"auto,mpi,off" help:"Train with the other processes that a launcher of MPI, as mpirun or srun, has started: auto (where one has), mpi or off." placeholder:"auto|mpi|off"`
-	DistributedTimeout time.Duration `default:"5m" help:"How long one process waits for the others before all are ended." placeholder:"TIME"`
+	DistributedTimeout time.Duration `default:"${wait}" help:"How long one process waits for the others before all are ended." placeholder:"TIME"`
 }
 
 // open is the group that the flags ask for.

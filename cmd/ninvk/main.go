@@ -86,7 +86,7 @@ func main() {
 		kong.Description("Image classifiers trained on any GPU."),
 		kong.Vars{
 			"models": strings.Join(models.Names(), ", "), "recipes": strings.Join(train.Recipes(), ", "), "sets": sets(),
-			"fraction": fmt.Sprint(dataset.DefaultValidation),
+			"fraction": fmt.Sprint(dataset.DefaultValidation), "wait": groupWait.String(),
 		}, kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		panic(err) // the declarations above contradict each other
@@ -137,8 +137,8 @@ func (r *results) Write(b []byte) (int, error) {
 // silent says that another process speaks for this one.
 var silent atomic.Bool
 
-// watchSignals ends the context at the first signal and the process at the second, but for those that launchers may pass
-// on more than once.
+// watchSignals ends the context at the first signal and the process at the second, but for those that launchers may
+// pass on more than once.
 func watchSignals(signals <-chan os.Signal, stop func()) {
 	<-signals
 	if !silent.Load() {
