@@ -98,9 +98,13 @@ func (s *shaderSet) networks(t *testing.T, dev *gpu.Device, images *ops.Images, 
 					}
 				}
 				t.Setenv(ops.VariantEnv, strings.Join(forced, ","))
-				for _, train := range []bool{true, false} {
+				for _, shards := range []int{0, 1, 2} { // 0: of an evaluation
+					train := shards > 0
+					if shards > batch {
+						continue
+					}
 					net, err := nn.Build(dev, graph, out, nn.Options{
-						Batch: batch, Train: train, Optimiser: ops.SGD{Momentum: 0.9, Nesterov: variant == "naive"},
+						Batch: batch, Train: train, Shards: shards, Optimiser: ops.SGD{Momentum: 0.9, Nesterov: variant == "naive"},
 						Clip:    ops.GradNorm{Clip: 1},
 						Augment: ops.Augment{Size: size, Mean: models.Mean[:], Std: models.Std[:]},
 					})

@@ -86,13 +86,19 @@ func (n *Net) Record(images *ops.Images, b int, train bool) error {
 
 // Kernels lists the kernels of the step over b images, without compiling them.
 func (n *Net) Kernels(images *ops.Images, b int, train bool) ([]gpu.Kernel, error) {
-	tapes, err := n.record(n.key(images, b, train))
-	if err != nil {
-		return nil, err
+	keys := []tapeKey{n.key(images, b, train)}
+	if train && n.tree != nil {
+		keys = append(keys, n.summing()...)
 	}
 	var kernels []gpu.Kernel
-	for _, t := range tapes {
-		kernels = append(kernels, t.Kernels()...)
+	for _, key := range keys {
+		tapes, err := n.record(key)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range tapes {
+			kernels = append(kernels, t.Kernels()...)
+		}
 	}
 	return kernels, nil
 }

@@ -339,6 +339,17 @@ func (n *Net) recordJoin(r *recorder, shard, number int) error {
 	return nil
 }
 
+// summing are the tapes of a step beside the passes of its shards.
+func (n *Net) summing() []tapeKey {
+	keys := []tapeKey{{kind: resting}, {kind: update}}
+	for shard := range n.tree.own {
+		for i := range n.tree.buckets {
+			keys = append(keys, tapeKey{n: shard, kind: joining, bucket: i})
+		}
+	}
+	return keys
+}
+
 // recordTaken records that statistics, loss and number right of the step are the sums.
 func (n *Net) recordTaken(r *recorder) {
 	rest := n.tree.vectors[len(n.tree.vectors)-1].result()

@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -241,17 +242,31 @@ func TestRaise(t *testing.T) {
 // Each gradient, and what is added up beside them, leaves once.
 func TestBucketsHoldAll(t *testing.T) {
 	defer func(before int) { leastBucket = before }(leastBucket)
-	d, err := devices()
+	all, err := devices()
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Setenv(gpu.LimitsEnv, "maxStorageBufferBindingSize=2560") // so that there are several parts
+	lower, err := gpu.Open("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lower.Close()
 	for _, least := range []int{1, 64, 1 << 18} {
-		for _, rates := range []Rates{nil, {"c.weight": 0.1, "a.weight": 0, "a.bias": 0}} {
+		for i, rates := range []Rates{nil, {"c.weight": 0.1, "a.weight": 0, "a.bias": 0}, nil} {
 			leastBucket = least
 			g, out := branched()
-			n, err := Build(d[0], g, out, Options{Batch: 4, Train: true, Rates: rates, Shards: 2, Augment: ops.Augment{Size: 8}})
+			d := []*gpu.Device{all[0], all[0], lower}[i]
+			before := d.Allocated()
+			n, err := Build(d, g, out, Options{Batch: 4, Train: true, Rates: rates, Shards: 2, Augment: ops.Augment{Size: 8}})
 			if err != nil {
 				t.Fatal(err)
+			}
+			if parts := len(n.parts); (parts > 1) != (d == lower) {
+				t.Errorf("%d parts", parts)
+			}
+			if planned, took := n.PlannedBytes(), d.Allocated()-before; planned > took || took-planned > 16<<10 {
+				t.Errorf("%d bytes planned, %d allocated", planned, took) // that of what is small is not planned
 			}
 			seen := make([][]bool, len(n.tree.vectors))
 			for i, v := range n.tree.vectors {
@@ -303,6 +318,32 @@ func TestImpossibleShards(t *testing.T) {
 		if c.problem == "" && err != nil || c.problem != "" && (err == nil || !strings.Contains(err.Error(), c.problem)) {
 			t.Errorf("%+v: error %v", c, err)
 		}
+	}
+}
+
+// A batch too large is said by what fits: a shard each, and all of them together.
+func TestLargestBatchOfShards(t *testing.T) {
+	t.Setenv(gpu.LimitsEnv, fmt.Sprintf("maxBufferSize=%d", 20*8*8*4*8+1024)) // 20 images of 8 channels
+	d, err := gpu.Open("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	g, out := branched()
+	check := func(batch int) error {
+		return Check(d, g, out, Options{Batch: batch, Train: true, Shards: 2, Augment: ops.Augment{Size: 8}})
+	}
+	var memory *MemoryError
+	err = check(100)
+	if !errors.As(err, &memory) || memory.Batch != 50 || memory.Shards != 2 || memory.Largest < 4 ||
+		memory.Largest > 98 || memory.Largest%2 != 0 || !strings.Contains(err.Error(), "one of the 2 of a batch") {
+		t.Fatalf("error %v", err)
+	}
+	if err := check(memory.Largest); err != nil {
+		t.Errorf("the suggested batch: %v", err)
+	}
+	if err := check(memory.Largest + 2); err == nil {
+		t.Error("a larger batch fits as well")
 	}
 }
 
