@@ -137,9 +137,10 @@ func TestFaultsOfRanks(t *testing.T) {
 			{"rank killed", signal(rank, syscall.SIGKILL), []int{137, 9}, 10 * time.Second, []string{resume}, false, nil},
 			{"rank stopped", signal(rank, syscall.SIGSTOP), []int{exitLost}, faultLimit + 10*time.Second,
 				[]string{"has not answered rank", resume}, false, []string{"--distributed-timeout", faultLimit.String()}},
-			{"SIGUSR1 to the launcher", signal(launcher, syscall.SIGUSR1), []int{exitInterrupted}, 30 * time.Second,
+			// MPICH's launcher, having passed on a signal, gives its ranks' code or 0.
+			{"SIGUSR1 to the launcher", signal(launcher, syscall.SIGUSR1), []int{exitInterrupted, 0}, 30 * time.Second,
 				[]string{"interrupted after step", resume}, true, nil},
-			{"SIGTERM to the launcher", signal(launcher, syscall.SIGTERM), []int{exitInterrupted, 1, 143, 15},
+			{"SIGTERM to the launcher", signal(launcher, syscall.SIGTERM), []int{exitInterrupted, 1, 143, 0},
 				30 * time.Second, []string{resume}, false, nil},
 			{"SIGTERM to a rank", signal(rank, syscall.SIGTERM), []int{exitInterrupted}, 30 * time.Second,
 				[]string{"interrupted after step", resume}, true, nil},
@@ -157,7 +158,7 @@ func TestFaultsOfRanks(t *testing.T) {
 					f.do(t, j, n)
 					code, said := j.End(f.within)
 					took = append(took, time.Since(begun).Round(time.Millisecond))
-					if !slices.Contains(f.codes, code) {
+					if !slices.Contains(f.codes, code) || code == 0 && !strings.Contains(said, "interrupted after step") {
 						t.Fatalf("exit code %d\n%s", code, said)
 					}
 					for _, s := range f.says {
