@@ -152,12 +152,12 @@ int dist_init(int *rank, int *size) {
 	return e;
 }
 
-int dist_send(int slot, int to, int tag, void *b, int bytes) {
-	return mpi.isend(b, bytes, mpi.byte, to, tag, mpi.world, &requests[slot]);
+int dist_send(int slot, int to, int tag, uintptr_t b, int bytes) {
+	return mpi.isend((const void *)b, bytes, mpi.byte, to, tag, mpi.world, &requests[slot]);
 }
 
-int dist_receive(int slot, int from, int tag, void *b, int bytes) {
-	return mpi.irecv(b, bytes, mpi.byte, from, tag, mpi.world, &requests[slot]);
+int dist_receive(int slot, int from, int tag, uintptr_t b, int bytes) {
+	return mpi.irecv((void *)b, bytes, mpi.byte, from, tag, mpi.world, &requests[slot]);
 }
 
 dist_tested dist_test(int slot) {

@@ -3,6 +3,8 @@
 #ifndef DIST_MPI_H
 #define DIST_MPI_H
 
+#include <stdint.h>
+
 // What dist_load finds: a library of Open MPI; of MPICH or its kin; with the standard's ABI; with a draft of that; or
 // none; or none that has the functions.
 enum { dist_open_mpi, dist_mpich, dist_standard, dist_draft, dist_missing = -1, dist_lacking = -2 };
@@ -20,8 +22,9 @@ typedef struct {
 } dist_tested;
 
 int dist_init(int *rank, int *size);
-int dist_send(int slot, int to, int tag, void *b, int bytes);
-int dist_receive(int slot, int from, int tag, void *b, int bytes);
+// The memory of messages is an address: what is Go's is pinned, whatever else the object has that it is part of.
+int dist_send(int slot, int to, int tag, uintptr_t b, int bytes);
+int dist_receive(int slot, int from, int tag, uintptr_t b, int bytes);
 dist_tested dist_test(int slot);
 void dist_idle(void);
 void dist_rest(long nanoseconds);

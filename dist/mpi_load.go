@@ -129,14 +129,15 @@ func carried(e C.int, what string, rank int) error {
 }
 
 func (mpiWire) send(slot, to, tag int, b []byte) error {
-	return carried(C.dist_send(C.int(slot), C.int(to), C.int(tag), unsafe.Pointer(unsafe.SliceData(b)), C.int(len(b))),
-		"sending to", to)
+	return carried(C.dist_send(C.int(slot), C.int(to), C.int(tag), address(b), C.int(len(b))), "sending to", to)
 }
 
 func (mpiWire) receive(slot, from, tag int, b []byte) error {
-	return carried(C.dist_receive(C.int(slot), C.int(from), C.int(tag), unsafe.Pointer(unsafe.SliceData(b)),
-		C.int(len(b))), "receiving from", from)
+	return carried(C.dist_receive(C.int(slot), C.int(from), C.int(tag), address(b), C.int(len(b))), "receiving from", from)
 }
+
+// address is where b is. Its memory is pinned, or the wire's own.
+func address(b []byte) C.uintptr_t { return C.uintptr_t(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) }
 
 func (mpiWire) test(slot int) (done bool, bytes int, err error) {
 	r := C.dist_test(C.int(slot))
