@@ -330,8 +330,9 @@ type division struct {
 
 var undivided = division{dist.Alone, 1}
 
-// pauseEvery is how many batches of an evaluation go by until the processes ask each other whether to stop.
-const pauseEvery = 16
+// pauseEvery is how many batches of an evaluation go by until the processes ask each other whether to stop. Tests have
+// them ask more often.
+var pauseEvery = 16
 
 // pauses has the processes of a division ask each other, as they evaluate, whether to stop.
 type pauses struct {

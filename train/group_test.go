@@ -56,14 +56,28 @@ type trainer struct {
 // small has a network of few layers trained.
 func small(c *Config) { c.Model, c.Resize, c.Sizes = "lenet5", new(models.LeastSize("lenet5")), "" }
 
+// What trainer.run takes for a step.
+const (
+	before     = -1
+	evaluating = -2
+)
+
+// stopsEvaluation interrupts a run as it evaluates.
+type stopsEvaluation struct {
+	silent
+	cancel func()
+}
+
+func (s stopsEvaluation) Evaluating(string, int, int) { s.cancel() }
+
 // ended is what came of a rank.
 type ended struct {
 	Summary
 	err error
 }
 
-// run begins a run in a folder, or goes on with the one that is there, in a group of one or two. stop is a step at
-// whose result the last rank is interrupted; 0 for none, and below that before it begins.
+// run begins a run in a folder, or goes on with the one that is there, in a group of one or two. The last rank is
+// interrupted before the run, while it is evaluated, or at the result of a step; 0 for never.
 func (tr trainer) run(t *testing.T, dir string, ranks, stop int) []ended {
 	t.Helper()
 	out := make([]ended, ranks)
@@ -114,8 +128,10 @@ func (tr trainer) rank(dir string, g dist.Group, stop int) (Summary, error) {
 	defer cancel()
 	switch {
 	case g.Rank() != g.Size()-1:
-	case stop < 0:
+	case stop == before:
 		cancel()
+	case stop == evaluating:
+		j.Report = stopsEvaluation{cancel: cancel}
 	case stop > 0:
 		j.Report = silent{func(r StepRecord) {
 			if r.Step >= stop {
@@ -134,7 +150,9 @@ func (tr trainer) rank(dir string, g dist.Group, stop int) (Summary, error) {
 // saves after each step is a step ahead of the results that it is stopped by.
 func TestGroupIsExact(t *testing.T) {
 	type part struct{ ranks, stop int }
-	parts := []part{{2, -1}, {1, 2}, {2, 0}}
+	parts := []part{{2, before}, {1, 2}, {2, 0}}
+	defer func(usual int) { pauseEvery = usual }(pauseEvery)
+	pauseEvery = 1
 	type run struct {
 		change func(*Config)
 		parts  []part
@@ -142,6 +160,8 @@ func TestGroupIsExact(t *testing.T) {
 	runs := map[string]run{
 		"nin":    {func(c *Config) { c.Model, c.MaxSteps, c.Dropout = "nin", new(2), new(0.5) }, parts[2:]},
 		"nin-bn": {func(c *Config) { c.Model = "nin-bn" }, parts},
+		// stopped in the midst of an evaluation, of which one rank has two batches and the other one
+		"lenet5": {func(c *Config) { small(c); c.EvalTrain = 5 }, []part{{2, evaluating}, {2, 0}}},
 	}
 	if slow.Wanted() {
 		runs["everything"] = run{func(c *Config) {
@@ -164,7 +184,7 @@ func TestGroupIsExact(t *testing.T) {
 			}
 			for i, part := range c.parts {
 				for rank, s := range tr.run(t, dirs[1], part.ranks, part.stop) {
-					if s.err != nil || s.Interrupted != (part.stop != 0) || part.stop < 0 && s.Steps != 1 {
+					if s.err != nil || s.Interrupted != (part.stop != 0) || part.stop == before && s.Steps != 1 {
 						t.Fatalf("part %d, rank %d: interrupted %v after step %d, error %v", i, rank, s.Interrupted, s.Steps, s.err)
 					}
 				}
