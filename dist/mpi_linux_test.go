@@ -102,7 +102,7 @@ func init() {
 }
 
 const (
-	limit  = 2 * time.Second // of groups whose ranks hang
+	limit  = 10 * time.Second // of groups whose ranks hang, and the time to begin
 	waited = 3 * time.Second
 )
 
@@ -236,11 +236,11 @@ func TestRanksEnd(t *testing.T) {
 			says   string
 		}{
 			// MPICH gives the signal's own number, and perhaps that of the signal by which it ends the others.
-			{"killed", []int{137, 9}, 5 * time.Second, ""},
-			{"exits", []int{5, 9}, 5 * time.Second, ""},
-			{"aborts", []int{6}, 5 * time.Second, ""},
-			{"stopped", []int{LostCode}, limit + 5*time.Second, "has not answered rank"},
-			{"away", []int{LostCode}, limit + 5*time.Second, "has not answered rank"},
+			{"killed", []int{137, 9}, 15 * time.Second, ""},
+			{"exits", []int{5, 9}, 15 * time.Second, ""},
+			{"aborts", []int{6}, 15 * time.Second, ""},
+			{"stopped", []int{LostCode}, limit + 15*time.Second, "has not answered rank"},
+			{"away", []int{LostCode}, limit + 15*time.Second, "has not answered rank"},
 		} {
 			for _, ranks := range []int{2, 4} {
 				t.Run(fmt.Sprint(l.Name, c.role, ranks), func(t *testing.T) {
