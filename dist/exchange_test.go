@@ -141,7 +141,7 @@ func close_(t *testing.T, e *exchange) {
 
 func sameBits(a, b float32) bool { return math.Float32bits(a) == math.Float32bits(b) }
 
-const testLimit = 30 * time.Second
+const testLimit = 5 * time.Minute
 
 func TestExchangeIsTheTree(t *testing.T) {
 	for _, n := range []int{1, 2, 4, 8, 16} {
@@ -264,7 +264,7 @@ func TestExchangeWithoutARank(t *testing.T) {
 				t.Errorf("call %d (-want +got):\n%s", i, diff)
 			}
 		}
-		if took := time.Since(begun); took < limit || took > 20*limit {
+		if took := time.Since(begun); took < limit || took > 200*limit {
 			t.Errorf("it took %v to fail within %v", took, limit)
 		}
 		e.Abort(7) // the wire's goroutine is there all the same
