@@ -1,3 +1,5 @@
+//go:build !js
+
 // Package chromium has tests look at web pages in a headless Chromium.
 package chromium
 
