@@ -41,10 +41,24 @@ func LeCun(specs []nn.ParamSpec) []nn.Init {
 	return all
 }
 
+// He is LeCun with twice the variance, which keeps that of activations through ReLU (He et al., arXiv 1502.01852); the
+// last layer's weights are a third of that, so that no class is thought likely before anything is learnt.
+func He(specs []nn.ParamSpec) []nn.Init {
+	all, last := LeCun(specs), 0
+	for i, p := range specs {
+		if p.Role == nn.Weight {
+			all[i].Normal *= math.Sqrt2
+			last = i
+		}
+	}
+	all[last].Normal /= 3
+	return all
+}
+
 // OwnRule is the name of Own.
 const OwnRule = "own"
 
-var rules = map[string]Rule{OwnRule: Own, "lecun": LeCun}
+var rules = map[string]Rule{OwnRule: Own, "lecun": LeCun, "he": He}
 
 // Rules are the names of all rules, sorted.
 func Rules() []string { return slices.Sorted(maps.Keys(rules)) }

@@ -9,34 +9,43 @@ import (
 )
 
 // What is drawn has the mean and the deviation that the rule's source gives.
-func TestLeCun(t *testing.T) {
+func TestRules(t *testing.T) {
 	g, _, err := models.Build(models.Config{Model: "nin", Classes: 4, Size: 32})
 	if err != nil {
 		t.Fatal(err)
 	}
 	specs := g.Params()
-	values := models.Random(g, 3, models.LeCun).Values()
-	for i, p := range specs {
-		mean, square := 0.0, 0.0
-		for _, x := range values[i] {
-			mean += float64(x) / float64(p.Len())
-			square += float64(x) * float64(x) / float64(p.Len())
-		}
-		if p.Role == nn.Bias {
-			want := 0.0
-			if i == len(specs)-1 {
-				want = 1
+	for _, c := range []struct {
+		rule       string
+		gain, last float64 // of the variance, and of the last layer's deviation
+	}{{"lecun", 1, 1}, {"he", 2, 1. / 3}} {
+		values := models.Random(g, 3, models.RuleOf(c.rule)).Values()
+		for i, p := range specs {
+			mean, square := 0.0, 0.0
+			for _, x := range values[i] {
+				mean += float64(x) / float64(p.Len())
+				square += float64(x) * float64(x) / float64(p.Len())
 			}
-			if mean != want || square != want {
-				t.Errorf("%s: mean %v, mean square %v, want %v", p.Name, mean, square, want)
+			if p.Role == nn.Bias {
+				want := 0.0
+				if i == len(specs)-1 {
+					want = 1
+				}
+				if mean != want || square != want {
+					t.Errorf("%s: %s: mean %v, mean square %v, want %v", c.rule, p.Name, mean, square, want)
+				}
+				continue
 			}
-			continue
-		}
-		want := 1 / math.Sqrt(float64(p.Shape[1]*p.Shape[2]*p.Shape[3]))
-		// of n values the deviation is known to 1/√2n of it
-		if slack := 4 * want / math.Sqrt(2*float64(p.Len())); math.Abs(math.Sqrt(square)-want) > slack ||
-			math.Abs(mean) > 2*slack {
-			t.Errorf("%s: mean %v, deviation %v, want 0 and %v, within %v", p.Name, mean, math.Sqrt(square), want, slack)
+			want := math.Sqrt(c.gain / float64(p.Shape[1]*p.Shape[2]*p.Shape[3]))
+			if i == len(specs)-2 {
+				want *= c.last
+			}
+			// of n values the deviation is known to 1/√2n of it
+			if slack := 4 * want / math.Sqrt(2*float64(p.Len())); math.Abs(math.Sqrt(square)-want) > slack ||
+				math.Abs(mean) > 2*slack {
+				t.Errorf("%s: %s: mean %v, deviation %v, want 0 and %v, within %v", c.rule, p.Name, mean,
+					math.Sqrt(square), want, slack)
+			}
 		}
 	}
 }

@@ -78,7 +78,7 @@ type Config struct {
 	Seed           uint64   `toml:"seed" json:"seed"`
 	Adapter        string   `toml:"adapter" json:"adapter" comment:"index, name or type; empty: the default adapter"`
 	Init           string   `toml:"init" json:"init" comment:"weights to start from; empty: random ones from the seed"`
-	Initial        string   `toml:"initial" json:"initial" comment:"how first weights are drawn: own, as the network's definition has it, or lecun, for networks without normalisation"`
+	Initial        string   `toml:"initial" json:"initial" comment:"how first weights are drawn: own, as the network's definition has it, or lecun or he, for networks without normalisation"`
 	Out            string   `toml:"out" json:"out" comment:"the run folder"`
 	EvalEvery      int      `toml:"eval-every" json:"eval_every" comment:"epochs between evaluations"`
 	EvalTrain      int      `toml:"eval-train" json:"eval_train" comment:"training images that are evaluated; 0: all"`

@@ -23,7 +23,7 @@ import (
 type trainCommand struct {
 	Data        *string  `help:"A folder of classes with images, or a data set in the format of CIFAR-10, CIFAR-100, MNIST or CSV, or an archive of one; 'sample' (embedded real images), or 'auto' (the folder data if there, else the sample)." placeholder:"DIR|FILE|sample|auto"`
 	Model       *string  `help:"One of ${models} (default: nin-bn with the recipe fast, else nin)." placeholder:"NAME"`
-	Recipe      string   `help:"One of ${recipes} (default: seed, the published script, but plain or gentle for networks that learn by them: ninvk recipes)." placeholder:"NAME"`
+	Recipe      string   `help:"One of ${recipes} (default: seed, the published script, but plain, he or gentle for networks that learn by them: ninvk recipes)." placeholder:"NAME"`
 	Config      string   `help:"TOML file with settings; flags win over it." placeholder:"FILE.toml"`
 	Epochs      *int     `help:"Passes over the training images."`
 	MaxSteps    *int     `help:"Stop after so many steps."`
@@ -48,7 +48,7 @@ type trainCommand struct {
 	Seed        *uint64  `help:"Seed of all random numbers."`
 	Adapter     *string  `help:"Index, part of the name or driver, or type (cpu, discrete, integrated); a list with commas between them for several processes on a machine."`
 	Init        *string  `help:"Weights to start from; 'embedded' for those that are part of the program." placeholder:"FILE"`
-	Initial     *string  `help:"How first weights are drawn: own, as the network's definition has it, or lecun, which suits deep networks without normalisation." placeholder:"own|lecun"`
+	Initial     *string  `help:"How first weights are drawn: own, as the network's definition has it, or lecun or he, which suit deep networks without normalisation." placeholder:"own|lecun|he"`
 	Out         *string  `help:"Run folder to make (default runs/TIME-MODEL)." placeholder:"DIR"`
 	EvalEvery   *int     `help:"Epochs between evaluations of both splits."`
 	EvalTrain   *int     `help:"How many of the training images are evaluated; 0 for all."`
