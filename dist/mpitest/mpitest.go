@@ -85,6 +85,7 @@ type Job struct {
 	id       string
 	out      output
 	ended    chan struct{}
+	seen     map[int]string // processes that were there, by when they began
 }
 
 // output is what all ranks and the launcher say.
@@ -119,7 +120,7 @@ func (l Launcher) start(t testing.TB, dir string, env []string, program string, 
 	jobs.Lock()
 	jobs.n++
 	j := &Job{Cmd: c, t: t, launcher: l, program: program, id: fmt.Sprintf("%d-%d", os.Getpid(), jobs.n),
-		ended: make(chan struct{})}
+		ended: make(chan struct{}), seen: map[int]string{}}
 	jobs.Unlock()
 	c.Dir, c.Stdout, c.Stderr = dir, &j.out, &j.out
 	c.Env = append(append(append(os.Environ(), l.env...), env...), mark+"="+j.id)
@@ -161,7 +162,7 @@ func (j *Job) End(limit time.Duration) (code int, said string) {
 	const moment = 5 * time.Second
 	for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		left := j.processes()
-		if len(left) == 0 {
+		if len(left) == 0 && !j.ending() {
 			break
 		}
 		if time.Since(begun) > moment {
@@ -204,6 +205,7 @@ func (j *Job) Until(what string, so func() bool) {
 			j.t.Fatalf("not after two minutes: %s:\n%s", what, j.Said())
 		}
 	}
+	j.processes() // so that End waits for all of them
 }
 
 // process is one of a job's.
@@ -244,8 +246,41 @@ func (j *Job) processes() map[int]process {
 			j.t.Fatal(err)
 		}
 		out[pid] = p
+		if _, began := stat(pid); began != "" {
+			j.seen[pid] = began
+		}
 	}
 	return out
+}
+
+// ending says whether a process that was there has not gone yet: one that ends gives its memory back first, with which
+// its environment is gone, and its locks on files later.
+func (j *Job) ending() bool {
+	for pid, began := range j.seen {
+		state, now := stat(pid)
+		if now != began {
+			continue
+		}
+		// A zombie may have threads that still end.
+		if threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid)); state != "Z" || err == nil && len(threads) > 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// stat is the state of a process, and when it began; empty if there is none.
+func stat(pid int) (state, began string) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return "", ""
+	}
+	// what is behind the program's name, which may have anything in it: see proc(5)
+	f := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	if len(f) < 20 {
+		return "", ""
+	}
+	return f[0], f[19]
 }
 
 // kill ends what is left.
