@@ -176,15 +176,12 @@ func Filters(m, channels, k int, weights []float32) *image.RGBA {
 	return Grid(Columns(m), 4, filters)
 }
 
-// filterColumns is how many filters stand side by side in FilterRows; the networks have multiples of it.
-const filterColumns = 16
-
 // FilterRows is Filters in rows on nothing, so that the colour of the page shows between them.
 func FilterRows(m, channels, k int, weights []float32) *image.NRGBA {
 	const gap = 3
 	factor := max(1, 30/k)
 	cell := k*factor + gap
-	columns := min(filterColumns, m)
+	columns := Columns(m)
 	rows := (m + columns - 1) / columns
 	out := image.NewNRGBA(image.Rect(0, 0, columns*cell-gap, rows*cell-gap))
 	one := channels * k * k
