@@ -329,7 +329,7 @@ func TestStream(t *testing.T) {
 		}
 		if x := b.current.Filters; x == nil || x.Epoch != 1 || x.Count != 20 || x.Size != 2 {
 			t.Errorf("%s, filters: %+v", name, x)
-		} else if w, h := pictureSize(t, x.Image); w != 16*33-3 || h != 2*33-3 { // two rows of 16, 30 pixels each and 3 apart
+		} else if w, h := pictureSize(t, x.Image); w != 5*33-3 || h != 4*33-3 { // four rows of 5, 30 pixels each and 3 apart
 			t.Errorf("%s: the filters are drawn on %d×%d pixels", name, w, h)
 		}
 	}
