@@ -605,3 +605,18 @@ func TestScriptsRun(t *testing.T) {
 		}
 	}
 }
+
+// What a build makes is no part of the repository, whose largest files are weights.
+func TestNothingBuiltIsKept(t *testing.T) {
+	const most = 5 << 20
+	for _, f := range repositoryFiles(t) {
+		i, err := os.Stat(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i.Size() > most {
+			t.Errorf("%s has %d bytes, at most %d are wanted; if a build makes it, .gitignore should name it", f, i.Size(),
+				most)
+		}
+	}
+}

@@ -350,9 +350,7 @@ func (s *Saved) read() error {
 		if err := MergeFile(filepath.Join(s.Dir, ConfigFile), &s.Config); err != nil {
 			return err
 		}
-		s.Config.Resolve()
-		// A run of before there were shards has one.
-		s.Config.Shards = cmp.Or(s.Config.Shards, 1)
+		s.resolve()
 		return s.Config.Validate()
 	}
 	s.Checkpoint, err = readCheckpoint(all[len(all)-1])
@@ -366,13 +364,17 @@ func (s *Saved) read() error {
 		return err
 	}
 	s.Config = s.Checkpoint.Config
-	s.Config.Resolve()
-	// A run of before there were shards has one.
-	s.Config.Shards = cmp.Or(s.Config.Shards, 1)
+	s.resolve()
 	if m, err := readMetricsUpTo(filepath.Join(s.Dir, MetricsFile), s.Checkpoint.MetricsBytes); err == nil { // what is wrong with it is told when the run goes on
 		s.Run = m.Run
 	}
 	return nil
+}
+
+// resolve fills in what the run's settings leave open. A run of before there were shards has one.
+func (s *Saved) resolve() {
+	s.Config.Resolve()
+	s.Config.Shards = cmp.Or(s.Config.Shards, 1)
 }
 
 // Close gives the folder's lock up, unless a run has taken it over.

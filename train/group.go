@@ -171,6 +171,9 @@ func settings(c Config) ([]fact, error) {
 
 // agreeOnWeights checks that all processes begin with the same weights, after the same step.
 func (l *loop) agreeOnWeights() error {
+	if !l.grouped() {
+		return nil
+	}
 	values, err := l.net.ReadParams()
 	if err != nil {
 		return err

@@ -74,20 +74,7 @@ const mostBusy = 50 * time.Millisecond
 // looks looks at the page on a desk, in the dark and on a phone.
 func looks(t *testing.T, b *chromium.Browser, name string) {
 	t.Helper()
-	for _, look := range []struct {
-		name   string
-		width  int64
-		scheme string
-	}{{"light", 1280, "light"}, {"dark", 1280, "dark"}, {"phone", 375, "light"}} {
-		b.Window(look.width, look.scheme)
-		if n := b.Overflow(); n > 0 {
-			t.Errorf("%s, %s: the page is %d pixels wider than the window", name, look.name, n)
-		}
-		if list := b.Faint(); len(list) > 0 {
-			t.Errorf("%s, %s: hard to read are %q", name, look.name, list)
-		}
-		b.Picture(*screenshots, name+"-"+look.name)
-	}
+	b.Looks(*screenshots, name+"-")
 	b.Window(1280, "light")
 	unnamed := chromium.Eval[[]string](b, `(() => {
 		const all = [...document.querySelectorAll("button, input, select, canvas, [role=img], progress, img")];

@@ -59,7 +59,6 @@ func Files() (page.Files, error) {
 }
 
 // files are those that are embedded as they are.
-
 func files() page.Files {
 	f := page.Parts(site, "site")
 	f.Add("", built, "built")

@@ -251,6 +251,26 @@ func (b *Browser) Window(width int64, scheme string) {
 		`Math.abs(s.viewBox.baseVal.width - s.clientWidth) <= 1)`, width, scheme))
 }
 
+// Looks looks at the page on a desk, in the dark and on a phone: all must fit the window and be easy to read. Pictures
+// go into a folder ("": none), under names that begin so.
+func (b *Browser) Looks(folder, names string) {
+	b.t.Helper()
+	for _, look := range []struct {
+		name   string
+		width  int64
+		scheme string
+	}{{"light", 1280, "light"}, {"dark", 1280, "dark"}, {"phone", 375, "light"}} {
+		b.Window(look.width, look.scheme)
+		if n := b.Overflow(); n > 0 {
+			b.t.Errorf("%s%s: the page is %d pixels wider than the window", names, look.name, n)
+		}
+		if list := b.Faint(); len(list) > 0 {
+			b.t.Errorf("%s%s: hard to read are %q", names, look.name, list)
+		}
+		b.Picture(folder, names+look.name)
+	}
+}
+
 // Overflow says by how many pixels the page is wider than its window.
 func (b *Browser) Overflow() int {
 	b.t.Helper()

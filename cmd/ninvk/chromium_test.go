@@ -64,20 +64,7 @@ func TestPageInChromium(t *testing.T) {
 		t.Errorf("%d samples are shown", n)
 	}
 
-	for _, look := range []struct {
-		name   string
-		width  int64
-		scheme string
-	}{{"light", 1280, "light"}, {"dark", 1280, "dark"}, {"phone", 375, "light"}} {
-		b.Window(look.width, look.scheme)
-		if n := b.Overflow(); n > 0 {
-			t.Errorf("%s: the page is %d pixels wider than the window", look.name, n)
-		}
-		if list := b.Faint(); len(list) > 0 {
-			t.Errorf("%s: hard to read are %q", look.name, list)
-		}
-		b.Picture(*screenshots, look.name)
-	}
+	b.Looks(*screenshots, "")
 
 	// Reading values by keys.
 	b.Until(`(() => { const s = document.querySelector("#loss svg"); s.focus(); s.dispatchEvent(new KeyboardEvent("keydown", {key: "Home"})); return document.querySelector("#loss .legend").textContent.includes("step 1"); })()`)

@@ -16,8 +16,8 @@ import (
 // Where things lie, seen from the folder web.
 const (
 	source  = "../cmd/web"
-	built   = "built"
-	program = "ninvk.wasm" // beside its packed form, so that the next build finds whether it is up to date
+	built   = "built" // is embedded, all of it
+	plain   = "../bin/ninvk.wasm"
 	starter = "wasm_exec.js"
 )
 
@@ -29,7 +29,9 @@ func main() {
 }
 
 func build() error {
-	plain := filepath.Join(built, program)
+	if err := os.MkdirAll(filepath.Dir(plain), 0o755); err != nil {
+		return err
+	}
 	c := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", plain, source)
 	c.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
 	c.Stdout, c.Stderr = os.Stderr, os.Stderr
@@ -51,7 +53,7 @@ func build() error {
 	if err != nil {
 		return err
 	}
-	return replace(plain+".gz", page.Pack(b))
+	return replace(filepath.Join(built, filepath.Base(plain)+".gz"), page.Pack(b))
 }
 
 // replace writes a file unless it has that content: the program that holds it is then up to date too.
