@@ -1,11 +1,7 @@
 package serve
 
 import (
-	"bytes"
-	"encoding/base64"
 	"encoding/json"
-	"image"
-	"image/png"
 	"log/slog"
 	"math"
 	"strconv"
@@ -266,19 +262,9 @@ func newSamples(s dataset.Split) []sample {
 			slog.Warn("the page lacks the test images", "error", err)
 			return out
 		}
-		out = append(out, sample{dataURL(smaller(img)), int(s.Labels[i])})
+		out = append(out, sample{picture.SampleURL(img), int(s.Labels[i])})
 	}
 	return out
-}
-
-// mostPixels is the longer side of a test image on the page at most: twice what it is shown at.
-const mostPixels = 192
-
-func smaller(img *image.RGBA) *image.RGBA {
-	if size := img.Bounds().Size(); max(size.X, size.Y) <= mostPixels {
-		return img // enlarged by the browser
-	}
-	return picture.Thumbnail(img, mostPixels)
 }
 
 // verdict is what the network says about a sample, after an epoch.
@@ -313,15 +299,6 @@ func newFilters(o train.Observation) *filters {
 
 // MarshalJSON draws the picture, once.
 func (f *filters) MarshalJSON() ([]byte, error) {
-	f.drawn.Do(func() { f.url = dataURL(picture.FilterRows(f.m, f.c, f.k, f.weights)) })
+	f.drawn.Do(func() { f.url = picture.DataURL(picture.FilterRows(f.m, f.c, f.k, f.weights)) })
 	return json.Marshal(map[string]any{"epoch": f.epoch, "layer": f.layer, "count": f.m, "size": f.k, "image": f.url})
-}
-
-// dataURL is an image as a PNG in a URL.
-func dataURL(img image.Image) string {
-	var b bytes.Buffer
-	if err := png.Encode(&b, img); err != nil {
-		panic(err) // memory takes everything
-	}
-	return "data:image/png;base64," + base64.StdEncoding.EncodeToString(b.Bytes())
 }

@@ -3,9 +3,7 @@ package worker
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"fmt"
-	"image"
 	"image/png"
 	"os"
 	"path/filepath"
@@ -363,7 +361,7 @@ func (r *run) observe(o train.Observation) {
 	c := o.Conv
 	r.w.post(Message{"is": "pictures", "epoch": o.Epoch, "samples": r.samples, "verdicts": list(verdicts),
 		"filters": Message{"layer": o.Layer, "count": c.M, "size": c.K,
-			"image": dataURL(picture.FilterRows(c.M, c.C, c.K, o.Filters))}})
+			"image": picture.DataURL(picture.FilterRows(c.M, c.C, c.K, o.Filters))}})
 }
 
 // samples are the first test images as the page shows them.
@@ -374,16 +372,7 @@ func samples(s dataset.Split) ([]any, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, Message{"image": dataURL(picture.Thumbnail(img, 192)), "true": int(s.Labels[i])})
+		out = append(out, Message{"image": picture.SampleURL(img), "true": int(s.Labels[i])})
 	}
 	return out, nil
-}
-
-// dataURL is an image as a PNG in a URL.
-func dataURL(img image.Image) string {
-	var b bytes.Buffer
-	if err := png.Encode(&b, img); err != nil {
-		panic(err) // memory takes everything
-	}
-	return "data:image/png;base64," + base64.StdEncoding.EncodeToString(b.Bytes())
 }
