@@ -13,6 +13,14 @@ import (
 // Wanted says whether the slow tests, and the long forms of others, are to run: make test-full sets NINVK_FULL.
 func Wanted() bool { return os.Getenv("NINVK_FULL") != "" }
 
+// Unless sets an environment variable where the slow forms are not wanted and nobody has set it.
+func Unless(name, value string) error {
+	if Wanted() || os.Getenv(name) != "" {
+		return nil
+	}
+	return os.Setenv(name, value)
+}
+
 // Run runs a package's tests for TestMain, and gives the exit code. The named ones run where they are wanted, or are
 // named in the flag -run; one that is named as "TestName VARIABLE" only where that variable is set too, which says
 // where something is that not everybody has.
