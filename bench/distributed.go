@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"ninvk/dist"
-	"ninvk/nn"
 )
 
 // Exchanged is where the time of a training step goes that several processes share out; its JSON field names are a
@@ -95,7 +94,7 @@ func (b *Bench) Distributed(ctx context.Context, g dist.Group, link *dist.Link) 
 	e.Messages, e.Sent = len(messages), dist.Traffic(e.Sums, group.Size())
 	slowest := e.divide(all)
 	if link == nil {
-		l, err := dist.Measure(g, e.Sums, slowest.Own)
+		l, err := dist.Measure(g, slowest.leaving(messages))
 		if err != nil {
 			return e, err
 		}
@@ -105,7 +104,7 @@ func (b *Bench) Distributed(ctx context.Context, g dist.Group, link *dist.Link) 
 		e.Bandwidth = link.Bandwidth
 	}
 	for ranks := 2; ranks <= mostForecast; ranks *= 2 {
-		e.Forecasts = append(e.Forecasts, forecast(*link, slowest, messages, ranks, b.Batch/group.Size()))
+		e.Forecasts = append(e.Forecasts, forecast(*link, slowest, slowest.leaving(messages), ranks, b.Batch/group.Size()))
 	}
 	return e, nil
 }
@@ -185,15 +184,18 @@ func (e *Exchanged) divide(all [][]stepTimes) stepTimes {
 	return t
 }
 
-// forecast is a step of ranks joined by a link, of which each computes as the one given, whose Whole is without any
-// exchange: each message goes when it leaves and the one before has gone.
-func forecast(link dist.Link, one stepTimes, messages []nn.Message, ranks, images int) Forecast {
-	latency := link.Sum(0, ranks)
-	var gone time.Duration
-	for i, m := range messages {
-		gone = max(gone, one.Left[i]) + link.Sum(m.Bytes, ranks) - latency
+// leaving are the messages as they left in this step.
+func (t stepTimes) leaving(messages []dist.Message) []dist.Message {
+	for i, left := range t.Left {
+		messages[i].After = left
 	}
-	shown := max(0, gone+latency-one.Own)
+	return messages
+}
+
+// forecast is a step of ranks joined by a link, of which each computes as the one given, whose Whole is without any
+// exchange.
+func forecast(link dist.Link, one stepTimes, messages []dist.Message, ranks, images int) Forecast {
+	shown := link.Shown(messages, ranks)
 	step := one.Whole + shown
 	return Forecast{Ranks: ranks, Step: 1e3 * step.Seconds(), Exchange: 1e3 * shown.Seconds(),
 		Images: float64(ranks*images) / step.Seconds(), Efficiency: one.Whole.Seconds() / step.Seconds()}

@@ -14,7 +14,6 @@ import (
 	"ninvk/cifar10"
 	"ninvk/dist"
 	"ninvk/gpu"
-	"ninvk/nn"
 	"ninvk/tune"
 )
 
@@ -48,7 +47,7 @@ func TestDivide(t *testing.T) {
 
 func TestForecast(t *testing.T) {
 	one := stepTimes{Own: 40 * ms, Whole: 50 * ms, Left: []time.Duration{10 * ms, 40 * ms}}
-	messages := []nn.Message{{Bytes: 8_000_000}, {Bytes: 1_000_000}}
+	messages := one.leaving([]dist.Message{{Bytes: 8_000_000}, {Bytes: 1_000_000}})
 	for _, c := range []struct {
 		link  dist.Link
 		ranks int

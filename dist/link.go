@@ -24,37 +24,70 @@ func (l Link) Sum(bytes, ranks int) time.Duration {
 // Traffic is the bytes that a rank sends for a sum.
 func Traffic(bytes, ranks int) float64 { return 2 * float64(ranks-1) / float64(ranks) * float64(bytes) }
 
-// Measure times sums of a few and of so many bytes, each several times after a rest as long as a step's computing: what
-// joins machines begins slowly after one. All ranks call it, and get the same.
-func Measure(g Group, bytes int, rest time.Duration) (Link, error) {
+// Message is a sum that is part of a step.
+type Message struct {
+	Bytes int
+	After time.Duration // when it leaves, from the step's beginning
+}
+
+// Shown is how long after the last message has left all are summed: each goes when it leaves and the one before has
+// gone.
+func (l Link) Shown(messages []Message, ranks int) time.Duration {
+	latency := l.Sum(0, ranks)
+	var left, gone time.Duration
+	for _, m := range messages {
+		left = max(left, m.After)
+		gone = max(gone, m.After) + l.Sum(m.Bytes, ranks) - latency
+	}
+	return max(0, gone+latency-left)
+}
+
+// Measure times sums of a few bytes, and of the messages of a step as they leave in it, each several times: what joins
+// machines begins slowly after a rest, so that a step's messages tell more than as many bytes at once. All ranks call
+// it, with the same messages, and get the same.
+func Measure(g Group, messages []Message) (Link, error) {
 	const tries, first = 15, 3 // the first ones find the way, and how much it holds
 	if g.Size() == 1 {
 		return Link{0, math.Inf(1)}, nil
 	}
-	took := func(n int) (time.Duration, error) {
-		v := make([]float32, n)
+	took := func(messages []Message) (time.Duration, error) {
+		v := make([][]float32, len(messages))
+		for i, m := range messages {
+			v[i] = make([]float32, max(m.Bytes/4, 1))
+		}
+		pending := make([]Pending, len(messages))
 		var all []time.Duration
 		for i := range first + tries {
 			if _, err := g.Gather(nil); err != nil { // so that none waits for another in what follows
 				return 0, err
 			}
-			time.Sleep(rest)
 			begun := time.Now()
-			if err := Sum(g, v); err != nil {
-				return 0, err
+			var left time.Time
+			for j, m := range messages {
+				time.Sleep(m.After - time.Since(begun))
+				left = time.Now()
+				var err error
+				if pending[j], err = g.Begin(v[j]); err != nil {
+					return 0, err
+				}
+			}
+			for _, p := range pending {
+				if err := p.Wait(); err != nil {
+					return 0, err
+				}
 			}
 			if i >= first {
-				all = append(all, time.Since(begun))
+				all = append(all, time.Since(left))
 			}
 		}
 		slices.Sort(all)
 		return all[tries/2], nil
 	}
-	few, err := took(1)
+	few, err := took([]Message{{4, messages[len(messages)-1].After}})
 	if err != nil {
 		return Link{}, err
 	}
-	many, err := took(max(bytes/4, 1))
+	many, err := took(messages)
 	if err != nil {
 		return Link{}, err
 	}
@@ -70,8 +103,18 @@ func Measure(g Group, bytes int, rest time.Duration) (Link, error) {
 	}
 	levels := bits.Len(uint(g.Size())) - 1
 	link := Link{Latency: few / time.Duration(2*levels), Bandwidth: math.Inf(1)}
-	if many > few {
-		link.Bandwidth = Traffic(bytes, g.Size()) / (many - few).Seconds()
+	if link.Shown(messages, g.Size()) >= many {
+		return link, nil
+	}
+	// The bandwidth by which a step's messages take as long as they did.
+	low, high := 1.0, 1e15
+	for range 100 {
+		link.Bandwidth = math.Sqrt(low * high)
+		if link.Shown(messages, g.Size()) > many {
+			low = link.Bandwidth
+		} else {
+			high = link.Bandwidth
+		}
 	}
 	return link, nil
 }

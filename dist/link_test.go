@@ -37,14 +37,14 @@ func (s delayed) Begin(v []float32) (Pending, error) {
 }
 
 func TestMeasure(t *testing.T) {
-	if got, err := Measure(Alone, 100, time.Hour); err != nil || got != (Link{0, math.Inf(1)}) {
+	if got, err := Measure(Alone, []Message{{100, time.Hour}}); err != nil || got != (Link{0, math.Inf(1)}) {
 		t.Errorf("alone: %v, error %v", got, err)
 	}
 	want := Link{2 * time.Millisecond, 1e8}
 	links := make([]Link, 4)
 	each(4, func(g Group) {
 		var err error
-		if links[g.Rank()], err = Measure(delayed{g, want}, 1e6, time.Millisecond); err != nil {
+		if links[g.Rank()], err = Measure(delayed{g, want}, []Message{{1e6, time.Millisecond}}); err != nil {
 			t.Error(err)
 		}
 	})

@@ -59,7 +59,7 @@ func init() {
 	}
 	roles["line"] = func() {
 		g := join(20 * time.Second)
-		link, err := Measure(g, 4<<20, 300*time.Millisecond)
+		link, err := Measure(g, []Message{{4 << 20, 300 * time.Millisecond}})
 		must(g, err)
 		v := make([]float32, 4<<20/4)
 		var took []time.Duration

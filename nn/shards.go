@@ -496,20 +496,14 @@ func (n *Net) Raise(f Flag) { n.tree.raised[f] = true }
 // Raised says whether any process asked for it with the last step.
 func (n *Net) Raised(f Flag) bool { return n.tree != nil && n.tree.known[f] }
 
-// Message is a part of what a step sends to the other processes of a group.
-type Message struct {
-	Bytes int
-	After time.Duration // when it left in the last step, from the step's beginning
-}
-
-// Messages are those of a step, in the order in which they leave, and how long the last one took until the sums of all
-// were there; none where there are no other processes.
-func (n *Net) Messages() (all []Message, summed time.Duration) {
+// Messages are what the last step sent to the other processes of a group, in the order in which it left, and how long
+// the step took until the sums of all were there; none where there are no other processes.
+func (n *Net) Messages() (all []dist.Message, summed time.Duration) {
 	if !n.grouped() {
 		return nil, 0
 	}
 	for _, b := range n.tree.buckets {
-		all = append(all, Message{4 * b.floats, b.left})
+		all = append(all, dist.Message{Bytes: 4 * b.floats, After: b.left})
 	}
 	return all, n.tree.summed
 }
