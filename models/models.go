@@ -32,7 +32,7 @@ var table = []*model{
 	{name: "nin-bn", size: 32, source: "the paper, with batch normalisation", build: ninCIFAR(true)},
 	{name: "nin-imagenet", size: imageNet, source: "Caffe's model zoo", build: ninImageNet},
 	{name: "lenet5", size: 32, source: "LeCun et al., 1998, with ReLU and max pooling", build: lenet5, recipe: plain},
-	{name: "alexnet", size: imageNet, source: "torchvision (arXiv 1404.5997)", build: alexnet, recipe: plain},
+	{name: "alexnet", size: imageNet, source: "torchvision (arXiv 1404.5997)", build: alexnet, recipe: large},
 	{name: "vgg16", size: imageNet, source: "torchvision (arXiv 1409.1556)", build: vgg16(false), recipe: he},
 	{name: "vgg16-bn", size: imageNet, source: "torchvision", build: vgg16(true)},
 	{name: "resnet18", size: imageNet, source: "torchvision (arXiv 1512.03385)", build: resnet18},
@@ -53,6 +53,7 @@ var table = []*model{
 // Recipes that networks learn by.
 const (
 	plain  = "plain"  // for networks without normalisation
+	large  = "large"  // for those of them whose linear layers are large
 	he     = "he"     // for those that need larger first weights
 	gentle = "gentle" // for those whose loss rises at the usual rate
 )

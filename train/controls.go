@@ -26,7 +26,7 @@ type Controls struct {
 type wishes struct {
 	paused  bool
 	changes []change
-	saves   []func([]byte, error)
+	saves   []func(Snapshot, error)
 }
 
 // change is of the settings that may change in a run.
@@ -54,9 +54,16 @@ func (c *Controls) Change(rate float64, augment string) error {
 	return nil
 }
 
-// Save hands the run as it is after the step under way to f, as one file that Unpack takes, or an error. f is called by
-// the run and should return at once; it is not called where the run ends before.
-func (c *Controls) Save(f func([]byte, error)) {
+// Snapshot is a run as one file that Unpack takes.
+type Snapshot struct {
+	File []byte
+	Step int           // after which it is so
+	Took time.Duration // for which the run stood still
+}
+
+// Save hands the run as it is after the step under way to f, or an error. f is called by the run and should return at
+// once; it is not called where the run ends before.
+func (c *Controls) Save(f func(Snapshot, error)) {
 	c.wish(func(w *wishes) { w.saves = append(w.saves, f) })
 }
 
@@ -131,17 +138,18 @@ func (l *loop) tellPaused(paused bool) {
 	}
 }
 
-// packed is the run after its last step as one file.
-func (l *loop) packed() ([]byte, error) {
+// packed is the run after its last step.
+func (l *loop) packed() (Snapshot, error) {
+	begun := time.Now()
 	if _, err := l.checkpoint(); err != nil {
-		return nil, err
+		return Snapshot{}, err
 	}
 	if err := l.waitWriting(); err != nil {
-		return nil, err
+		return Snapshot{}, err
 	}
 	b, err := Pack(l.run.Dir())
 	if err != nil {
-		return nil, fmt.Errorf("packing the run: %w", err)
+		return Snapshot{}, fmt.Errorf("packing the run: %w", err)
 	}
-	return b, nil
+	return Snapshot{b, l.step, time.Since(begun)}, nil
 }

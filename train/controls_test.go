@@ -53,9 +53,9 @@ func TestControls(t *testing.T) {
 		if err := c.Change(0.02, "flip,color"); err != nil {
 			t.Error(err)
 		}
-		c.Save(func(b []byte, err error) {
-			if saved = b; err != nil {
-				t.Error(err)
+		c.Save(func(p Snapshot, err error) {
+			if saved = p.File; err != nil || p.Step != pausedAt || p.Took <= 0 {
+				t.Errorf("saved after step %d in %v, error %v, want step %d", p.Step, p.Took, err, pausedAt)
 			}
 			go c.Continue()
 		})

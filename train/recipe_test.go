@@ -52,7 +52,7 @@ func TestRecipeSeedIsThePublishedOne(t *testing.T) {
 }
 
 func TestRecipesAreValidAndSayTheSameThings(t *testing.T) {
-	if diff := cmp.Diff([]string{"fast", "full", "gentle", "he", "paper", "plain", "seed"}, Recipes()); diff != "" {
+	if diff := cmp.Diff([]string{"fast", "full", "gentle", "he", "large", "paper", "plain", "seed"}, Recipes()); diff != "" {
 		t.Fatal(diff)
 	}
 	for _, name := range Recipes() {
@@ -118,7 +118,7 @@ func TestUnknownRecipeListsTheKnown(t *testing.T) {
 	if !errors.As(err, &usage) || usage.Flag != "--recipe" {
 		t.Fatalf("error %v, expected a *UsageError", err)
 	}
-	for _, want := range []string{`"slow"`, "fast, full, gentle, he, paper, plain, seed"} {
+	for _, want := range []string{`"slow"`, "fast, full, gentle, he, large, paper, plain, seed"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q does not mention %s", err, want)
 		}

@@ -348,7 +348,7 @@ func runStates(t *testing.T, b *chromium.Browser) {
 	b.Says("#state", "Ended")
 
 	start(b, "{batch: 5, epochs: 3, seed: 13}")
-	b.Says("#train-message", "goes on from its newest checkpoint", "#train-message", "The run is complete",
+	b.Says("#train-message", "The run goes on from step ", "#train-message", "The run is complete",
 		"#train-text", "Step 12 of 12")
 }
 

@@ -23,7 +23,7 @@ import (
 type trainCommand struct {
 	Data        *string  `help:"A folder of classes with images, or a data set in the format of CIFAR-10, CIFAR-100, MNIST or CSV, or an archive of one; 'sample' (embedded real images), or 'auto' (the folder data if there, else the sample)." placeholder:"DIR|FILE|sample|auto"`
 	Model       *string  `help:"One of ${models} (default: nin-bn with the recipe fast, else nin)." placeholder:"NAME"`
-	Recipe      string   `help:"One of ${recipes} (default: seed, the published script, but plain, he or gentle for networks that learn by them: ninvk recipes)." placeholder:"NAME"`
+	Recipe      string   `help:"One of ${recipes} (default: seed, the published script, but plain, large, he or gentle for networks that learn by them: ninvk recipes)." placeholder:"NAME"`
 	Config      string   `help:"TOML file with settings; flags win over it." placeholder:"FILE.toml"`
 	Epochs      *int     `help:"Passes over the training images."`
 	MaxSteps    *int     `help:"Stop after so many steps."`

@@ -374,9 +374,9 @@ export class Train {
     $('time-text').textContent = text;
   }
 
-  saved({safetensors, name, kept}) {
+  saved({safetensors, step, name, kept}) {
     if (kept) {
-      this.kept = {safetensors, step: this.last()};
+      this.kept = {safetensors, step};
       this.controls();
       return;
     }
@@ -414,7 +414,7 @@ export class Train {
       return;
     }
     this.is('starting');
-    this.say(`The graphics device was lost (${text}). The run goes on from its newest checkpoint.`);
+    this.say(`The graphics device was lost (${text}). The run goes on from step ${whole(this.kept.step)}.`);
     this.backend.addEventListener('opened', () => this.send({do: 'resume', checkpoint: checkpoint.slice(0)}), {once: true});
   }
 

@@ -12,7 +12,7 @@ const picture = 'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfF
 function save(kept) {
   const {timer: _, ...state} = run;
   const safetensors = bytes(state);
-  tell({is: 'saved', safetensors, name: `nin-bn-step-${run.step}.safetensors`, ...(kept ? {kept} : {})}, [safetensors]);
+  tell({is: 'saved', safetensors, step: run.step, name: `nin-bn-step-${run.step}.safetensors`, ...(kept ? {kept} : {})}, [safetensors]);
 }
 
 function begin() {

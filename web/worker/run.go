@@ -5,9 +5,11 @@ import (
 	"context"
 	"fmt"
 	"image/png"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"ninvk/cifar10"
@@ -19,8 +21,12 @@ import (
 	"ninvk/train"
 )
 
-// keepEvery is how often a run is handed to the page unasked, which goes on with it after a loss of the device.
-const keepEvery = 30 * time.Second
+// A run is handed to the page unasked, which goes on with it after a loss of the device: after its first step, and then
+// as often as takes a twentieth of the time, but once a second at most.
+const (
+	keepShare = 20
+	keepEvery = time.Second
+)
 
 // run is a training run.
 type run struct {
@@ -32,8 +38,8 @@ type run struct {
 	controls train.Controls
 	stop     context.CancelFunc
 	ended    chan struct{}
-	kept     time.Time // when the page got it last
-	step     int       // the last one
+	keepNext atomic.Int64 // when the page is to get it again, in ns
+	step     int          // the last one
 }
 
 // train begins a run.
@@ -283,10 +289,10 @@ func (w *Worker) steer(m Message) error {
 		r.keep() // with the new settings
 	case "save":
 		if r.goesOn() {
-			r.controls.Save(func(b []byte, err error) { r.saved(b, err, false) })
+			r.controls.Save(func(p train.Snapshot, err error) { r.saved(p, err, false) })
 		} else {
 			b, err := train.Pack(r.dir)
-			r.saved(b, err, false)
+			r.saved(train.Snapshot{File: b, Step: r.step}, err, false)
 		}
 	}
 	return nil
@@ -294,16 +300,19 @@ func (w *Worker) steer(m Message) error {
 
 // keep has the run handed to the page unasked.
 func (r *run) keep() {
-	r.kept = time.Now()
-	r.controls.Save(func(b []byte, err error) { r.saved(b, err, true) })
+	r.keepNext.Store(math.MaxInt64) // not while this one is under way
+	r.controls.Save(func(p train.Snapshot, err error) {
+		r.keepNext.Store(time.Now().Add(max(keepEvery, keepShare*p.Took)).UnixNano())
+		r.saved(p, err, true)
+	})
 }
 
-func (r *run) saved(b []byte, err error, unasked bool) {
+func (r *run) saved(p train.Snapshot, err error, unasked bool) {
 	if err != nil {
 		r.w.fail(err, "save")
 		return
 	}
-	m := Message{"is": "saved", "safetensors": b, "name": "ninvk-" + r.config.Model + ".safetensors"}
+	m := Message{"is": "saved", "safetensors": p.File, "step": p.Step, "name": "ninvk-" + r.config.Model + ".safetensors"}
 	if unasked {
 		m["kept"] = true
 	}
@@ -320,7 +329,6 @@ func (r *run) Begin(_ *train.Run, info train.RunInfo, epochs, stepsPerEpoch, tot
 			"size": *c.Resize}})
 	r.step = doneSteps
 	r.state("running", doneSteps)
-	r.kept = time.Now()
 }
 
 // Step tells of a step.
@@ -328,7 +336,7 @@ func (r *run) Step(s train.StepRecord) {
 	r.step = s.Step
 	r.w.post(Message{"is": "step", "step": s.Step, "epoch": s.Epoch, "loss": measured(s.Loss),
 		"images_s": measured(s.ImagesPerSecond), "lr": s.LearningRate})
-	if time.Since(r.kept) >= keepEvery {
+	if time.Now().UnixNano() > r.keepNext.Load() {
 		r.keep()
 	}
 }
