@@ -15,11 +15,13 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/google/go-cmp/cmp"
 
 	"ninvk/ci/chromium"
 	"ninvk/docs/images"
 	"ninvk/models"
 	"ninvk/picture"
+	"ninvk/safetensors"
 	"ninvk/train"
 )
 
@@ -158,6 +160,41 @@ func learns(t *testing.T, b *chromium.Browser) {
 		t.Errorf("the losses of three epochs are %v", losses)
 	}
 	b.Says("#samples-note", "right", "#filters-note", "192 filters of classifier.0", "#figure-test", "%")
+}
+
+// A run whose device is lost, as the browser's process that has it dies, goes on from its last steps, and ends in the
+// same weights as one that was left alone.
+func TestLostDeviceInChromium(t *testing.T) {
+	f, err := Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := chromium.Start(t, webgpu)
+	b.Open(serve(t, f))
+	b.Says("#state", "Ready")
+	drop(b, folder(9, "red", "rgb(20, 30, 220)"))
+	b.Says("#data-note", "18 images of 2 classes")
+	var ends [2]*safetensors.File
+	for i := range ends {
+		start(b, `{model: "resnet20", size: "16", epochs: 5, batch: 8, lr: 0.02}`)
+		if i == 0 {
+			b.Until(`/^Step [5-9] of/.test(document.querySelector("#train-text").textContent)`)
+			b.LoseGPU()
+			b.Says("#train-message", "The graphics device was lost", "#train-message", "The run goes on from step ")
+			t.Log(b.Text("#train-message"))
+		}
+		b.Says("#train-message", "The run is complete")
+		content, err := os.ReadFile(save(t, b))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ends[i], err = safetensors.Decode(content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(ends[1].Tensors, ends[0].Tensors); diff != "" || len(ends[0].Tensors) < 20 {
+		t.Errorf("%d tensors (-left alone +lost):\n%.1000s", len(ends[0].Tensors), diff)
+	}
 }
 
 // goesOnNatively begins a run on the sample, pauses it, saves it, and has the program go on with it.

@@ -21,9 +21,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(slow.Run(m, "TestPageInChromium", "TestStatesInChromium", "TestWithoutWebGPUInChromium",
-		"TestBrokenProgramInChromium",
-		"TestBesideTensorFlowInChromium NINVK_TFJS"))
+	os.Exit(slow.Run(m, "TestPageInChromium", "TestLostDeviceInChromium", "TestStatesInChromium",
+		"TestWithoutWebGPUInChromium", "TestBrokenProgramInChromium", "TestBesideTensorFlowInChromium NINVK_TFJS"))
 }
 
 // scripts are the page's own scripts by name.

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/emulation"
@@ -236,6 +237,14 @@ func (b *Browser) Until(expression string) {
 			b.t.Fatalf("in vain waited for %s; the page says\n%s\nits console %q", expression,
 				Eval[string](b, `document.body.textContent.replace(/\s+/g, " ")`), b.Faults())
 		}
+	}
+}
+
+// LoseGPU kills the browser's process that computes for pages; the browser starts another.
+func (b *Browser) LoseGPU() {
+	b.t.Helper()
+	if _, err := chromedp.CallBrowser(b.ctx, browser.CrashGPUProcess, cdp.Empty{}); err != nil {
+		b.t.Fatal(err)
 	}
 }
 
