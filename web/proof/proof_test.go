@@ -262,7 +262,7 @@ func TestWeights(t *testing.T) {
 			for i, place := range places {
 				begun := time.Now()
 				_, left := place.run(t, p, []string{"run/model.safetensors"}, "train", "--data", "sample", "--model", model,
-					"--batch", "8", "--resize", "16", "--augment", "flip-crop,color", "--max-steps", "20", "--eval-train", "8",
+					"--batch", "8", "--resize", "8", "--augment", "flip-crop,color", "--max-steps", "20", "--eval-train", "8",
 					"--out", "/tmp/run")
 				b := left["run/model.safetensors"]
 				t.Logf("%s: %d bytes in %.0f s", place.name, len(b), time.Since(begun).Seconds())

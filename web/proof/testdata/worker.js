@@ -38,6 +38,7 @@ function contents(name) {
   await restored;
   const {instance} = await WebAssembly.instantiateStreaming(fetch('ninvk.wasm'), go.importObject);
   await go.run(instance);
+  addEventListener('error', (e) => e.preventDefault()); // of timers that the program has left behind
   await post('stdout', new Blob(printed[1]));
   await post('stderr', new Blob(printed[2]));
   if (code === 0) {
