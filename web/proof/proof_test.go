@@ -31,7 +31,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	code := slow.Run(m, "TestWeights", "TestChecks", "TestStorage", "TestSeam")
+	code := slow.Run(m, "TestWeights", "TestGoesOnNatively", "TestChecks", "TestStorage", "TestSeam")
 	if built != "" {
 		_ = os.RemoveAll(built) // no test's fault
 	}
@@ -261,10 +261,8 @@ func TestWeights(t *testing.T) {
 			var first []byte
 			for i, place := range places {
 				begun := time.Now()
-				_, left := place.run(t, p, []string{"run/model.safetensors"}, "train", "--data", "sample", "--model", model,
-					"--batch", "8", "--resize", "8", "--augment", "flip-crop,color", "--max-steps", "20", "--eval-train", "8",
-					"--out", "/tmp/run")
-				b := left["run/model.safetensors"]
+				_, left := place.run(t, p, []string{weights}, training(model, 20)...)
+				b := left[weights]
 				t.Logf("%s: %d bytes in %.0f s", place.name, len(b), time.Since(begun).Seconds())
 				if i == 0 {
 					first = b
@@ -280,6 +278,42 @@ func TestWeights(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// weights is the file that training leaves.
+const weights = "run/model.safetensors"
+
+func training(model string, steps int) []string {
+	return []string{"train", "--data", "sample", "--model", model, "--batch", "8", "--resize", "8", "--augment",
+		"flip-crop,color", "--eval-train", "8", "--out", "/tmp/run", "--max-steps", fmt.Sprint(steps)}
+}
+
+// A run that was begun in the browser goes on natively, bit for bit as if it had been native from its first step on.
+func TestGoesOnNatively(t *testing.T) {
+	p, err := prepare()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const begun, all = 10, 20
+	_, want := native(t, p, []string{weights}, training("resnet20", all)...)
+	_, left := chromium(t, p, []string{"run/config.toml", "run/metrics.jsonl",
+		fmt.Sprintf("run/checkpoint/step-%012d.safetensors", begun)}, training("resnet20", begun)...)
+	dir := t.TempDir()
+	for name, content := range left {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, got := command(t, p, []string{weights}, dir, p.native, in(dir, []string{"train", "--resume", "/tmp/run",
+		"--max-steps", fmt.Sprint(all)}))
+	if !bytes.Equal(got[weights], want[weights]) {
+		t.Errorf("after %d steps in the browser and %d natively the weights are not those of %d native ones", begun,
+			all-begun, all)
 	}
 }
 
