@@ -128,7 +128,7 @@ func (p *planner) recompute(ends []*Node) *planner {
 			}
 			remade := slices.Clone(p.remade)
 			remade[x.id] = true
-			if q, less := with(remade); less < most && q.products() <= recomputeMost*p.g.products() {
+			if q, less := with(remade); less < most && q.products() <= recomputeMost*p.g.MultiplyAdds() {
 				best, most = q, less
 			}
 		}
@@ -149,8 +149,8 @@ func (g *Graph) cheap() []bool {
 	return marked
 }
 
-// products counts those of the forward pass over one image.
-func (g *Graph) products() float64 {
+// MultiplyAdds counts those of the forward pass over one image.
+func (g *Graph) MultiplyAdds() float64 {
 	sum := 0.0
 	for _, x := range g.nodes {
 		sum += x.MultiplyAdds()

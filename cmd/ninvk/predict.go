@@ -198,7 +198,7 @@ func (p *predictor) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p.classifier, err = models.NewClassifier(p.dev, p.network, models.Options{Batch: p.batch, Tuned: tuned})
+	p.classifier, err = models.NewClassifier(p.dev, p.network, models.Options{Batch: p.batch, Few: len(p.results), Tuned: tuned})
 	return err
 }
 
