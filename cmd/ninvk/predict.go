@@ -191,9 +191,6 @@ func (p *predictor) open(ctx context.Context) (err error) {
 	if p.dev, err = openDevice(p.command.Adapter); err != nil {
 		return err
 	}
-	if p.dev.Adapter.CPU() {
-		fmt.Fprintln(os.Stderr, "the first image waits for the driver to compile the kernels, some seconds")
-	}
 	tuned, err := keptKernels(ctx, p.dev, p.network.Graph, p.batch)
 	if err != nil {
 		return err
