@@ -70,23 +70,25 @@ func (l linear) forward(r *recorder, b *bound, _ bool) error {
 	})
 }
 
+// backward computes the gradients of all weights before that of the input, which may take the input's place.
 func (l linear) backward(r *recorder, b *bound) error {
-	return l.each(r, b, func(o ops.Linear, from int, params []ops.Param, first bool) error {
-		flops := o.Flops(b.in[0].Shape)
+	flops := func(o ops.Linear) float64 { return o.Flops(b.in[0].Shape) }
+	err := l.each(r, b, func(o ops.Linear, from int, params []ops.Param, _ bool) error {
 		dy := b.dOut.Range(from, o.M)
 		weight := b.grad(params, 0)
 		if weight.Len > 0 {
-			r.pass(b, weightGradPass, flops, b.in[0], dy, r.weight(params[0]))
+			r.pass(b, weightGradPass, flops(o), b.in[0], dy, r.weight(params[0]))
 		} else {
 			r.pass(b, weightGradPass, float64(dy.Elements()), dy)
 		}
-		if err := o.WeightGrad(r.Recorder, b.in[0], dy, nil, weight, b.grad(params, 1)); err != nil {
-			return err
-		}
-		if b.dIn[0].Buf == nil {
-			return nil
-		}
-		r.pass(b, inputGradPass, flops, dy, r.weight(params[0]), b.dIn[0])
+		return o.WeightGrad(r.Recorder, b.in[0], dy, nil, weight, b.grad(params, 1))
+	})
+	if err != nil || b.dIn[0].Buf == nil {
+		return err
+	}
+	return l.each(r, b, func(o ops.Linear, from int, params []ops.Param, first bool) error {
+		dy := b.dOut.Range(from, o.M)
+		r.pass(b, inputGradPass, flops(o), dy, r.weight(params[0]), b.dIn[0])
 		return o.InputGrad(r.Recorder, dy, params[0], b.dIn[0], !first)
 	})
 }
