@@ -202,6 +202,7 @@ func TestGraphFollowsTwin(t *testing.T) {
 		{name: "weights frozen", freeze: "*.weight", weights: weights},
 		{name: "biases frozen", freeze: "*.bias", scaled: "*=0.5,last.*=2"},
 		{name: "rates", scaled: "*.weight=0.1,d*=2", limits: "maxStorageBufferBindingSize=30720"},
+		{name: "cut", build: wide, limits: "maxStorageBufferBindingSize=30720"},
 		{name: "deep", build: deep},
 		{name: "deep again", build: deep, again: products},
 		{name: "deep again, some frozen", build: deep, freeze: "normed1.*,own1.*", again: products},
@@ -238,6 +239,14 @@ func TestGraphFollowsTwin(t *testing.T) {
 			}
 		})
 	}
+}
+
+// wide has a linear layer whose weights take three bindings, and whose input's gradient may take the input's place.
+func wide(channels int) (*Graph, *Node) {
+	g := NewGraph()
+	x := g.Conv("stem", g.Input(channels, 9, 9), Conv{Channels: 16, Kernel: 3, Stride: 2, Pad: 1})
+	x = g.Linear("wide", x, Linear{Outputs: 50, ReLU: true})
+	return g, g.Linear("last", x, Linear{Outputs: 5})
 }
 
 // compareWithTwin gives the gradients.

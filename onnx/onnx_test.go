@@ -34,7 +34,8 @@ func randomValues(g *nn.Graph) [][]float32 {
 			x := r.NormFloat64()
 			switch p.Role {
 			case nn.Weight:
-				x *= max(p.Init.Normal, p.Init.Uniform)
+				fanIn := float64(p.Len() / p.Shape[0]) // GoogLeNet's own are so small that logits tell no image from another
+				x *= max(p.Init.Normal, p.Init.Uniform, 1/math.Sqrt(fanIn))
 			case nn.Scale, nn.RunningVariance:
 				x = 0.5 + r.Float64()
 			default:
