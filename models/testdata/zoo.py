@@ -183,7 +183,7 @@ NETWORKS = {
     "densenet121": (lambda n: models.densenet121(num_classes=n), 64, 0.001, models.DenseNet121_Weights),
     "densenet169": (lambda n: models.densenet169(num_classes=n), 64, 0.001, models.DenseNet169_Weights),
     "densenet201": (lambda n: models.densenet201(num_classes=n), 64, 0.001, models.DenseNet201_Weights),
-    "densenet264": (densenet(6, 12, 64, 48), 64, 0.001, None),
+    "densenet264": (densenet(6, 12, 64, 48), 72, 0.001, None),  # at 64 an input of a ReLU lies within rounding of 0
     "googlenet": (lambda n: googlenet(n, False), 64, 0.0001, models.GoogLeNet_Weights),
     "googlenet+aux": (lambda n: googlenet(n, True), 64, 0.0001, None),
     "densenet-2-2": (densenet(2, 2), 32, 0.01, None),
