@@ -258,14 +258,17 @@ var companions = map[string]struct {
 	shaders []string
 	twin    string
 }{
-	"scratch":         {},
-	"images":          {}, // what augmentation gathers from
-	"tensor":          {}, // what all operators share
-	"variant":         {},
-	"conv":            {[]string{"conv_grad_sum"}, "conv"}, // its variants have the shaders
-	"conv_tiled":      {[]string{"conv_tiled", "conv_tiled_weights", "conv_grad_tiled"}, "conv"},
-	"conv_naive":      {[]string{"conv_naive", "conv_grad_naive"}, "conv"},
-	"conv_straight":   {[]string{"conv_straight", "conv_grad_straight", "conv_grad_straight_sum", "unfold"}, "conv"},
+	"scratch":       {},
+	"images":        {}, // what augmentation gathers from
+	"tensor":        {}, // what all operators share
+	"variant":       {},
+	"conv":          {[]string{"conv_grad_sum"}, "conv"}, // its variants have the shaders
+	"conv_tiled":    {[]string{"conv_tiled", "conv_tiled_weights", "conv_grad_tiled"}, "conv"},
+	"conv_naive":    {[]string{"conv_naive", "conv_grad_naive"}, "conv"},
+	"conv_straight": {[]string{"conv_straight"}, "conv"},
+
+	"conv_straight_grad": {[]string{"conv_grad_straight", "conv_grad_straight_sum", "unfold"}, "conv"},
+
 	"linear":          {[]string{"linear_flatten", "linear_sum", "linear_bias"}, "linear"}, // its variants have the others
 	"linear_straight": {[]string{"linear_straight", "linear_grad_straight"}, "linear"},
 	"linear_tiled":    {[]string{"linear_tiled"}, "linear"},
