@@ -93,8 +93,9 @@ func (b *Bench) Distributed(ctx context.Context, g dist.Group, link *dist.Link) 
 	}
 	e.Messages, e.Sent = len(messages), dist.Traffic(e.Sums, group.Size())
 	slowest := e.divide(all)
+	messages = slowest.leaving(messages)
 	if link == nil {
-		l, err := dist.Measure(g, slowest.leaving(messages))
+		l, err := dist.Measure(g, messages)
 		if err != nil {
 			return e, err
 		}
@@ -104,7 +105,7 @@ func (b *Bench) Distributed(ctx context.Context, g dist.Group, link *dist.Link) 
 		e.Bandwidth = link.Bandwidth
 	}
 	for ranks := 2; ranks <= mostForecast; ranks *= 2 {
-		e.Forecasts = append(e.Forecasts, forecast(*link, slowest, slowest.leaving(messages), ranks, b.Batch/group.Size()))
+		e.Forecasts = append(e.Forecasts, forecast(*link, slowest, messages, ranks, b.Batch/group.Size()))
 	}
 	return e, nil
 }

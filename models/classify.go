@@ -23,7 +23,6 @@ type Prediction struct {
 // Options say how a Classifier is built.
 type Options struct {
 	Batch int               // images that the adapter works on at a time; 0 for 64
-	Few   int               // where they are few: how many images there will be in all (see gpu.Device.ForShort)
 	Keep  string            // a layer whose feature maps Activations gives; "" for none
 	Tuned map[string]string // see nn.Options
 }
@@ -71,9 +70,6 @@ func Load(weights string) (*Classifier, error) {
 func NewClassifier(dev *gpu.Device, n *Network, o Options) (*Classifier, error) {
 	if o.Batch == 0 {
 		o.Batch = defaultBatch
-	}
-	if o.Few > 0 {
-		dev.ForShort(float64(o.Few) * n.Graph.MultiplyAdds())
 	}
 	c := &Classifier{Network: n, dev: dev, ending: n.ending()}
 	keep := c.ending.kept()

@@ -9,22 +9,10 @@ import (
 	"strings"
 	"testing"
 
-	"ninvk/ci/slow"
 	"ninvk/gpu"
 	"ninvk/ops"
 	"ninvk/ops/ref"
 )
-
-// TestMain has make test write out less in one kernel, which software drivers compile in a fifth of the time. The code that makes kernels is the same; those of full length are run by make
-// test-full here, and by the tests of whole networks always.
-func TestMain(m *testing.M) {
-	if err := slow.Unless(gpu.LimitsEnv, fewProducts); err != nil {
-		panic(err)
-	}
-	os.Exit(m.Run())
-}
-
-const fewProducts = "maxUnrolledProducts=1536"
 
 // limited makes the device of this package's tests one with lowered limits, until the test ends.
 func limited(t *testing.T, limits string) {

@@ -195,7 +195,8 @@ func (p *predictor) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p.classifier, err = models.NewClassifier(p.dev, p.network, models.Options{Batch: p.batch, Few: len(p.results), Tuned: tuned})
+	p.dev.ForShort(float64(len(p.results)) * p.network.Graph.MultiplyAdds())
+	p.classifier, err = models.NewClassifier(p.dev, p.network, models.Options{Batch: p.batch, Tuned: tuned})
 	return err
 }
 
