@@ -1,8 +1,7 @@
 // Package cifar10 decodes CIFAR-10 in its binary version, and holds a small sample of it.
 //
-// A file of the binary version is a sequence of records without header or
-// separator: one byte of label, then the image as three planes (red, green,
-// blue) of 32×32 bytes, each row by row.
+// A file of the binary version is a sequence of records without header or separator: one byte of label, then the image
+// as three planes (red, green, blue) of 32×32 bytes, each row by row.
 package cifar10
 
 import (
@@ -118,8 +117,7 @@ const officialSHA256 = "013ba16d14ecc4829da62bf2af648ca30f600491ecb3e7f329c827db
 // number of records but none. Errors about what the folder holds are of type
 // *dataset.FileError.
 //
-// batches.meta.txt names the classes, one a line; in a folder without it they
-// are CIFAR-10's.
+// batches.meta.txt names the classes, one a line; in a folder without it they are CIFAR-10's.
 func Open(dir string) (*dataset.Set, error) {
 	train, test, err := locate(dir)
 	if err != nil {
@@ -236,8 +234,7 @@ func isTrain(name string) bool {
 
 func isData(name string) bool { return isTrain(name) || name == TestFile }
 
-// batchNumber is the number in a training file's name; names without one sort
-// last.
+// batchNumber is the number in a training file's name; names without one sort last.
 func batchNumber(name string) uint64 {
 	n, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimPrefix(name, "data_batch_"), ".bin"), 10, 64)
 	if err != nil {

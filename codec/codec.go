@@ -100,7 +100,8 @@ func (l *library) run(work func(s *sandbox) error) (err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), maxTime)
 	defer cancel()
-	module, err := l.runtime.InstantiateModule(ctx, l.module, wazero.NewModuleConfig().WithName("").WithStartFunctions("_initialize"))
+	module, err := l.runtime.InstantiateModule(ctx, l.module,
+		wazero.NewModuleConfig().WithName("").WithStartFunctions("_initialize"))
 	if err != nil {
 		return fmt.Errorf("the decoder can't be started: %w", err)
 	}

@@ -38,8 +38,10 @@ func TestSizeIsJudged(t *testing.T) {
 // Whatever a library is given, it ends with an error of that file, and the next one is read.
 func TestNoise(t *testing.T) {
 	all := func(int, int) error { return nil }
-	for _, data := range [][]byte{nil, {0}, []byte("RIFF\xff\xff\xff\xffWEBPVP8L"), bytes.Repeat([]byte{0xff, 0xd8}, 100), make([]byte, 1<<16)} {
-		for name, decode := range map[string]func([]byte, Size) (image.Image, error){"JPEG": JPEG, "WebP": WebP, "AVIF": AVIF, "HEIC": HEIC} {
+	for _, data := range [][]byte{nil, {0}, []byte("RIFF\xff\xff\xff\xffWEBPVP8L"), bytes.Repeat([]byte{0xff, 0xd8}, 100),
+		make([]byte, 1<<16)} {
+		for name, decode := range map[string]func([]byte, Size) (image.Image, error){"JPEG": JPEG, "WebP": WebP, "AVIF": AVIF,
+			"HEIC": HEIC} {
 			if _, err := decode(data, all); !errors.As(err, new(*Error)) {
 				t.Errorf("%s of %q: %v", name, data[:min(len(data), 20)], err)
 			}

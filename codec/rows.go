@@ -34,7 +34,8 @@ func AVIF(data []byte, size Size) (image.Image, error) {
 	// and yet beyond the decoder.
 	const most = 35_651_584
 	if e := (*Error)(nil); errors.As(err, &e) && e.Kind == Damaged && pixels > most {
-		problem := fmt.Sprintf("%s; it has %.1f million pixels, the levels of AV1 allow %.1f", e.Problem, float64(pixels)/1e6, most/1e6)
+		problem := fmt.Sprintf("%s; it has %.1f million pixels, the levels of AV1 allow %.1f", e.Problem, float64(pixels)/1e6,
+			most/1e6)
 		return nil, &Error{problem, Unsupported}
 	}
 	return img, err

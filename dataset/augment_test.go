@@ -47,9 +47,8 @@ func TestParseAugment(t *testing.T) {
 	}
 }
 
-// Flip and a shift by (2, −3) at 32×32, by hand: output (0, 0) is pixel
-// (31, 0) before the flip, (33, −3) before the crop, which is in the border;
-// output (2, 3) comes from the source's top right corner (31, 0).
+// Flip and a shift by (2, −3) at 32×32, by hand: output (0, 0) is pixel (31, 0) before the flip, (33, −3) before the
+// crop, which is in the border; output (2, 3) comes from the source's top right corner (31, 0).
 func TestComposeByHand(t *testing.T) {
 	want := mgl32.Mat3{
 		-1, 0, 0, // first column
@@ -99,8 +98,7 @@ func TestTransformNone(t *testing.T) {
 	}
 }
 
-// At the data's own size every draw copies pixels exactly, half of the images
-// are flipped and all 81 shifts come.
+// At the data's own size every draw copies pixels exactly, half of the images are flipped and all 81 shifts come.
 func TestTransformDraws(t *testing.T) {
 	const n = 5000
 	shifts := map[[2]float32]int{}

@@ -77,8 +77,7 @@ func TestDivide(t *testing.T) {
 }
 
 // Whatever the images: copies are on one side, also those in different classes, and a class with two contents of its
-// own
-// has one on each side.
+// own has one on each side.
 func TestDivideHolds(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for round := range 300 {

@@ -11,8 +11,7 @@ import (
 	"testing"
 )
 
-// TestInit holds Init to the initial weights PyTorch's whole-network
-// runs started from.
+// TestInit holds Init to the initial weights PyTorch's whole-network runs started from.
 func TestInit(t *testing.T) {
 	for _, model := range []string{"nin", "nin-bn"} {
 		data, err := os.ReadFile(filepath.Join("..", "models", "testdata", model+"-8.json"))

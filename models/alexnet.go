@@ -14,7 +14,8 @@ func alexnet(g *nn.Graph, x *nn.Node, c Config) *nn.Node {
 	}
 	pool := func(name string) { x = features.MaxPool(name, x, ops.MaxPool{K: 3, Stride: 2}) }
 	linear := func(name string, outputs int, relu bool) {
-		x = classifier.Linear(name, x, nn.Linear{Outputs: outputs, ReLU: relu, Weight: nn.UniformFanIn, Bias: nn.UniformFanIn})
+		x = classifier.Linear(name, x, nn.Linear{Outputs: outputs, ReLU: relu, Weight: nn.UniformFanIn,
+			Bias: nn.UniformFanIn})
 	}
 	conv("0", 64, 11, 4, 2)
 	pool("2")

@@ -44,7 +44,8 @@ func classifier(t *testing.T, n *models.Network, o models.Options) *models.Class
 	return c
 }
 
-// The embedded weights do on the sample's 200 test images as well as on all of CIFAR-10's, within what chance allows (four standard deviations).
+// The embedded weights do on the sample's 200 test images as well as on all of CIFAR-10's, within what chance allows
+// (four standard deviations).
 func TestClassify(t *testing.T) {
 	f := claim(t)
 	images, labels := sampleImages(t)
@@ -105,8 +106,9 @@ func TestExplain(t *testing.T) {
 			t.Errorf("class %d has a map", class)
 		}
 	}
-	if again, err := c.Classify([]image.Image{c.Network.Input(images[0])}); err != nil || !cmp.Equal(again[0], all[0].Predictions,
-		cmpopts.EquateApprox(0, 1e-6)) {
+	if again, err := c.Classify([]image.Image{c.Network.Input(images[0])}); err != nil ||
+		!cmp.Equal(again[0], all[0].Predictions,
+			cmpopts.EquateApprox(0, 1e-6)) {
 		t.Errorf("an image that is fitted already: %v, %v", again, err)
 	}
 	if _, err := c.Classify([]image.Image{models.Input{RGBA: image.NewRGBA(image.Rect(0, 0, 9, 9))}}); err == nil {
@@ -148,7 +150,8 @@ func TestActivations(t *testing.T) {
 		return w
 	}
 	values := n.Weights.Values()
-	want := ref.ConvForward(ref.Conv{N: 1, C: 3, H: 32, W: 32, M: 192, K: 5, Stride: 1, Pad: 2}, x, wide(values[0]), wide(values[1]))
+	want := ref.ConvForward(ref.Conv{N: 1, C: 3, H: 32, W: 32, M: 192, K: 5, Stride: 1, Pad: 2}, x, wide(values[0]),
+		wide(values[1]))
 	if diff := cmp.Diff(want, wide(got[0].Values), cmpopts.EquateApprox(1e-4, 1e-4)); diff != "" {
 		t.Error("the feature maps of the first convolution are not those of its twin")
 	}
@@ -156,7 +159,8 @@ func TestActivations(t *testing.T) {
 
 func TestClassifierErrors(t *testing.T) {
 	n := pretrained(t)
-	if _, err := models.NewClassifier(openDevice(t), n, models.Options{Keep: "conv1"}); !errors.As(err, new(*models.UnknownLayerError)) {
+	if _, err := models.NewClassifier(openDevice(t), n, models.Options{Keep: "conv1"}); !errors.As(err,
+		new(*models.UnknownLayerError)) {
 		t.Errorf("an unknown layer: %v", err)
 	}
 	if _, err := models.Load("none.safetensors"); err == nil || !strings.Contains(err.Error(), "none.safetensors") {
@@ -178,7 +182,8 @@ func TestClassifierErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	images, _ := sampleImages(t)
-	if p, err := classifier(t, big, models.Options{Batch: 2}).Classify(images[:1]); !errors.As(err, new(*models.WeightsError)) || !strings.Contains(err.Error(), "big.safetensors") {
+	if p, err := classifier(t, big, models.Options{Batch: 2}).Classify(images[:1]); !errors.As(err,
+		new(*models.WeightsError)) || !strings.Contains(err.Error(), "big.safetensors") {
 		t.Errorf("a network that overflows: %v, %v", p, err)
 	}
 }

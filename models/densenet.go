@@ -49,7 +49,8 @@ func transition(g *nn.Graph, x *nn.Node) *nn.Node {
 	return g.AvgPool("pool", x, ops.AvgPool{K: 2, Stride: 2})
 }
 
-var dotted = regexp.MustCompile(`^(.*denselayer\d+\.(?:norm|conv))\.([12]\.(?:weight|bias|running_mean|running_var|num_batches_tracked))$`)
+var dotted = regexp.MustCompile(
+	`^(.*denselayer\d+\.(?:norm|conv))\.([12]\.(?:weight|bias|running_mean|running_var|num_batches_tracked))$`)
 
 // undotted is a name in files of 2017, as denselayer1.norm.1.weight, without the second dot.
 func undotted(name string) string { return dotted.ReplaceAllString(name, "$1$2") }

@@ -66,8 +66,8 @@ func Rules() []string { return slices.Sorted(maps.Keys(rules)) }
 // RuleOf is the rule of that name, nil if there is none.
 func RuleOf(name string) Rule { return rules[name] }
 
-// Init sets all parameters as the network's definition says (see nn.Init). The values depend on the seed and a parameter's
-// place alone.
+// Init sets all parameters as the network's definition says (see nn.Init). The values depend on the seed and a
+// parameter's place alone.
 func Init(n *nn.Net, seed uint64) error { return Random(n.Graph, seed, Own).Load(n) }
 
 // Random is what Init sets, for networks with graph g, or what another rule does. Nothing of an adapter is needed.

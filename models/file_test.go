@@ -168,7 +168,8 @@ func TestUnsuitable(t *testing.T) {
 				"that by --model"}},
 		{"of nothing", []safetensors.Tensor{safetensors.FromFloat32s("conv1.weight\x1b[2J", []int{1}, []float32{1})},
 			models.Given{Model: "nin"}, []string{
-				`in the file are "conv1.weight\x1b[2J" [1]; wanted are classifier.0.weight [192 3 5 5], classifier.0.bias [192]`, "they fit none of"}},
+				`in the file are "conv1.weight\x1b[2J" [1]; wanted are classifier.0.weight [192 3 5 5], classifier.0.bias [192]`,
+				"they fit none of"}},
 		{"of no tensors", nil, models.Given{}, []string{"in the file are no tensors"}},
 	} {
 		_, err := models.NewNetwork("w", &safetensors.File{Tensors: c.tensors}, c.given)

@@ -98,8 +98,8 @@ func (f *fit) rank() int {
 	return 2*at + 1 - yes(f.prefix == f.front)
 }
 
-// fits tries the prefixes that names of the group have in front of a parameter's. The work for a name is that for its dots, so
-// that it stays small for files and networks of thousands.
+// fits tries the prefixes that names of the group have in front of a parameter's. The work for a name is that for its
+// dots, so that it stays small for files and networks of thousands.
 func (g *group) fits(w *wants) []*fit {
 	names, renamed := g.names(w.rename)
 	byName := make(map[string]*tensor, len(g.tensors))

@@ -40,8 +40,9 @@ type goldenFile struct {
 	}
 }
 
-// The bounds that tell right from wrong after ten steps: a missing weight decay on the biases alone moves weights by 1.1e-4. Where PyTorch's own
-// float32 run strays from its float64 run by more than that (batch normalisation of small batches amplifies rounding), slack times its distance is the bound.
+// The bounds that tell right from wrong after ten steps: a missing weight decay on the biases alone moves weights by
+// 1.1e-4. Where PyTorch's own float32 run strays from its float64 run by more than that (batch normalisation of small
+// batches amplifies rounding), slack times its distance is the bound.
 const (
 	lossBound     = 1e-4 // relative
 	weightBound   = 6e-5 // absolute
@@ -134,7 +135,8 @@ func followGolden(t *testing.T, file string) map[string]string {
 	for i, want := range g.Losses {
 		bound = max(bound, slack*math.Abs(g.Float32[i]-want)/want)
 		if got := results[i].Loss; math.Abs(got-want) > bound*want {
-			t.Errorf("step %d: loss %.7f, PyTorch has %.7f (relative %.1e, bound %.0e)", i+1, got, want, math.Abs(got-want)/want, bound)
+			t.Errorf("step %d: loss %.7f, PyTorch has %.7f (relative %.1e, bound %.0e)", i+1, got, want, math.Abs(got-want)/want,
+				bound)
 		}
 	}
 	values, err := net.ReadParams()
@@ -159,7 +161,8 @@ func followGolden(t *testing.T, file string) map[string]string {
 		}
 		most, mostRelative := max(weightBound, slack*s.Float32Absolute), max(relativeBound, slack*s.Float32Relative)
 		if relative := math.Sqrt(diff / norm); worst > most || relative > mostRelative {
-			t.Errorf("%s: greatest error %.1e (bound %.0e), relative %.1e (bound %.1e)", p.Name, worst, most, relative, mostRelative)
+			t.Errorf("%s: greatest error %.1e (bound %.0e), relative %.1e (bound %.1e)", p.Name, worst, most, relative,
+				mostRelative)
 		}
 		if share := max(worst/most, math.Sqrt(diff/norm)/mostRelative); share > nearest {
 			nearest, nearestName = share, p.Name
@@ -203,7 +206,8 @@ func TestTenStepsWithEachVariant(t *testing.T) {
 	}
 }
 
-// TestDispatches holds the number of kernels of a training step down: on GPUs each costs more than its arithmetic in small batches.
+// TestDispatches holds the number of kernels of a training step down: on GPUs each costs more than its arithmetic in
+// small batches.
 func TestDispatches(t *testing.T) {
 	t.Setenv(ops.VariantEnv, "conv/forward=tiled,conv/input-gradient=tiled,conv/weight-gradient=tiled")
 	d := openDevice(t)

@@ -146,7 +146,8 @@ func TestClassifierGoesByTheFile(t *testing.T) {
 			t.Errorf("written and read (-want +got):\n%s%s", diff, n.Assumed())
 		}
 		want := make([]byte, c.channels*32*32) // of the folder's data set, as training and evaluation take it
-		if err := photoData(t, img, dataset.Options{Size: 32, Fit: dataset.Fit(c.fit), Channels: c.channels}).Read(0, want); err != nil {
+		if err := photoData(t, img, dataset.Options{Size: 32, Fit: dataset.Fit(c.fit), Channels: c.channels}).Read(0,
+			want); err != nil {
 			t.Fatal(err)
 		}
 		classifier := classifier(t, n, models.Options{Batch: 2, Keep: "input"})
@@ -188,7 +189,8 @@ func TestStart(t *testing.T) {
 			"aux2.conv.bn", "aux2.fc1", "aux2.fc2"}},
 	} {
 		size := models.LeastSize(c.model)
-		n, err := models.NewNetwork("w", random(t, models.Config{Model: c.model, Classes: 7, Size: size}), models.Given{Size: size})
+		n, err := models.NewNetwork("w", random(t, models.Config{Model: c.model, Classes: 7, Size: size}),
+			models.Given{Size: size})
 		if err != nil {
 			t.Fatal(err)
 		}

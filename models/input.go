@@ -28,8 +28,8 @@ type Input struct {
 	planes []byte // [channels][size][size]
 }
 
-// Input is an image fitted to the network, as training fits photos: it has the input's size, and is grey (PIL's L) where
-// the network takes grey images.
+// Input is an image fitted to the network, as training fits photos: it has the input's size, and is grey (PIL's L)
+// where the network takes grey images.
 func (n *Network) Input(img image.Image) Input {
 	in := Input{planes: make([]byte, n.Channels*n.Size*n.Size)}
 	n.Fit.Planes(img, n.Size, n.Channels, in.planes)

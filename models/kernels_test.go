@@ -27,8 +27,8 @@ var described = []gpu.Adapter{
 	}},
 }
 
-// TestFewKernels: however many layers and numbers of channels a network has, its convolutions share a few kernels, and all
-// steps of a run together compile at most 60.
+// TestFewKernels: however many layers and numbers of channels a network has, its convolutions share a few kernels, and
+// all steps of a run together compile at most 60.
 func TestFewKernels(t *testing.T) {
 	const mostConv, most = 33, 60
 	t.Setenv(ops.VariantEnv, "")

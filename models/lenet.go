@@ -9,7 +9,8 @@ import (
 // convolution. Images of other sizes than 32×32 are averaged to 5×5 before the linear layers.
 func lenet5(g *nn.Graph, x *nn.Node, c Config) *nn.Node {
 	conv := func(name string, channels int) {
-		x = g.Conv(name, x, nn.Conv{Channels: channels, Kernel: 5, ReLU: true, Weight: nn.UniformFanIn, Bias: nn.UniformFanIn})
+		x = g.Conv(name, x, nn.Conv{Channels: channels, Kernel: 5, ReLU: true, Weight: nn.UniformFanIn,
+			Bias: nn.UniformFanIn})
 	}
 	linear := func(name string, outputs int, relu bool) {
 		x = g.Linear(name, x, nn.Linear{Outputs: outputs, ReLU: relu, Weight: nn.UniformFanIn, Bias: nn.UniformFanIn})

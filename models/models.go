@@ -38,13 +38,15 @@ var table = []*model{
 	{name: "resnet18", size: imageNet, source: "torchvision (arXiv 1512.03385)", build: resnet18},
 	{name: "resnet18-small", size: 32, source: "torchvision, with a 3×3 stem and no pooling", build: resnet18Small},
 	{name: "resnet20", size: 32, source: "the paper, arXiv 1512.03385", build: resnet20},
-	{name: "densenet121", size: imageNet, source: "torchvision (arXiv 1608.06993)", build: densenet(6, 12, 24, 16), rename: undotted,
+	{name: "densenet121", size: imageNet, source: "torchvision (arXiv 1608.06993)", build: densenet(6, 12, 24, 16),
+		rename: undotted,
 		recipe: gentle},
 	{name: "densenet169", size: imageNet, source: "torchvision", build: densenet(6, 12, 32, 32), rename: undotted,
 		recipe: gentle},
 	{name: "densenet201", size: imageNet, source: "torchvision", build: densenet(6, 12, 48, 32), rename: undotted,
 		recipe: gentle},
-	{name: "densenet264", size: imageNet, source: "the paper, arXiv 1608.06993", build: densenet(6, 12, 64, 48), rename: undotted,
+	{name: "densenet264", size: imageNet, source: "the paper, arXiv 1608.06993", build: densenet(6, 12, 64, 48),
+		rename: undotted,
 		recipe: gentle},
 	{name: "googlenet", size: imageNet, source: "torchvision (arXiv 1409.4842)", build: googlenet, surplus: auxiliary,
 		recipe: gentle},
@@ -126,9 +128,8 @@ func Check(name string) error {
 	return err
 }
 
-// Build is the graph of a network for images [N, Channels, Size, Size], and its last node, the logits
-// [N, Classes, 1, 1]. An
-// unknown name is an *UnknownModelError, images too small for the network are a *SizeError.
+// Build is the graph of a network for images [N, Channels, Size, Size], and its last node, the logits [N, Classes, 1,
+// 1]. An unknown name is an *UnknownModelError, images too small for the network are a *SizeError.
 func Build(c Config) (*nn.Graph, *nn.Node, error) {
 	m, err := find(c.Model)
 	if err != nil {

@@ -244,7 +244,8 @@ func (n *Network) read(told map[string]string, classes int, given Given) error {
 		}
 		for i, name := range n.Classes { // as from a file, since a terminal shows them
 			if one, err := dataset.ParseClasses(name); err != nil || len(one) != 1 {
-				return fmt.Errorf("%s has for class %d the name %s, which can't be shown", ClassesKey, i, shown(strconv.Quote(name)))
+				return fmt.Errorf("%s has for class %d the name %s, which can't be shown", ClassesKey, i,
+					shown(strconv.Quote(name)))
 			}
 		}
 		n.known[ClassesKey] = true
@@ -354,10 +355,11 @@ func (n *Network) Content() *safetensors.File {
 	return out
 }
 
-// SHA256 is a checksum, in hex, of the names, types, shapes and values of the weights, whatever kind of file they came in: that of a safetensors file which holds them in the
-// order of their names, without metadata.
+// SHA256 is a checksum, in hex, of the names, types, shapes and values of the weights, whatever kind of file they came
+// in: that of a safetensors file which holds them in the order of their names, without metadata.
 func (n *Network) SHA256() (string, error) {
-	sorted := slices.SortedFunc(slices.Values(n.File.Tensors), func(a, b safetensors.Tensor) int { return strings.Compare(a.Name, b.Name) })
+	sorted := slices.SortedFunc(slices.Values(n.File.Tensors),
+		func(a, b safetensors.Tensor) int { return strings.Compare(a.Name, b.Name) })
 	b, err := safetensors.Encode(&safetensors.File{Tensors: sorted})
 	if err != nil {
 		return "", &WeightsError{Path: n.Path, Problem: err.Error()}

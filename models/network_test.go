@@ -57,7 +57,8 @@ func TestPretrained(t *testing.T) {
 		t.Fatal(err)
 	}
 	if sum != f.SHA256 {
-		t.Errorf("the weights have the checksum %s, the figures in nin-bn-cifar10.json are of %s: ninvk eval --data DIR --json > models/pretrained/nin-bn-cifar10.json makes them anew", sum, f.SHA256)
+		t.Errorf("the weights have the checksum %s, the figures in nin-bn-cifar10.json are of %s: ninvk eval --data DIR "+
+			"--json > models/pretrained/nin-bn-cifar10.json makes them anew", sum, f.SHA256)
 	}
 	if f.Model != n.Model || f.Split != "test" || f.Images < 1 || f.Accuracy <= 0 || f.Accuracy > 1 {
 		t.Errorf("figures %+v of a %s", f, n.Model)
@@ -73,16 +74,19 @@ func TestMetadata(t *testing.T) {
 		return models.NewNetwork("w.safetensors", &safetensors.File{Tensors: base.Tensors, Metadata: m}, models.Given{})
 	}
 	told := map[string]string{
-		models.ModelKey: "nin-bn", models.SizeKey: "24", models.MeanKey: "[0.1,0.2,0.3]", models.StdKey: "[1,2,3]", models.ClassesKey: `["a","b","c","d","e","f","g","h","i","j"]`,
+		models.ModelKey: "nin-bn", models.SizeKey: "24", models.MeanKey: "[0.1,0.2,0.3]", models.StdKey: "[1,2,3]",
+		models.ClassesKey: `["a","b","c","d","e","f","g","h","i","j"]`,
 	}
 	n, err := with(told)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n.Size != 24 || n.Graph.Nodes()[0].Shape.H != 24 || !slices.Equal(n.Mean, []float64{0.1, 0.2, 0.3}) || !slices.Equal(n.Std, []float64{1, 2, 3}) || strings.Join(n.Classes, "") != "abcdefghij" {
+	if n.Size != 24 || n.Graph.Nodes()[0].Shape.H != 24 || !slices.Equal(n.Mean, []float64{0.1, 0.2, 0.3}) ||
+		!slices.Equal(n.Std, []float64{1, 2, 3}) || strings.Join(n.Classes, "") != "abcdefghij" {
 		t.Errorf("not what the metadata tell: %d, %v, %v, %v", n.Size, n.Mean, n.Std, n.Classes)
 	}
-	if n, err = with(nil); err != nil || n.Size != 32 || !slices.Equal(n.Mean, models.Mean) || !slices.Equal(n.Std, models.Std) || n.Classes[3] != "cat" || n.Model != "nin-bn" {
+	if n, err = with(nil); err != nil || n.Size != 32 || !slices.Equal(n.Mean, models.Mean) ||
+		!slices.Equal(n.Std, models.Std) || n.Classes[3] != "cat" || n.Model != "nin-bn" {
 		t.Errorf("without metadata: %+v, %v", n, err)
 	}
 	if n, err = models.NewNetwork("w", &safetensors.File{Tensors: base.Tensors, Metadata: told},
@@ -96,12 +100,14 @@ func TestMetadata(t *testing.T) {
 		models.FitKey:      {"", "Crop", "zoom", "\x1b"},
 		models.ChannelsKey: {"", "1", "4", "three", "3.0"},
 		models.StdKey:      {"[0,1,1]", "[1,1,-1]", "[1e-30,1,1]", "null"},
-		models.ClassesKey:  {"", "[]", `["a"]`, "7", `["a","b","c","d","e","f","g","h","i","\u001b[2J"]`, `["a","b","c","d","e","f","g","h","i\nj",""]`},
+		models.ClassesKey: {"", "[]", `["a"]`, "7", `["a","b","c","d","e","f","g","h","i","\u001b[2J"]`,
+			`["a","b","c","d","e","f","g","h","i\nj",""]`},
 	} {
 		for _, v := range values {
 			m := maps.Clone(told)
 			m[key] = v
-			if n, err := with(m); !errors.As(err, new(*models.WeightsError)) || !strings.HasPrefix(err.Error(), "w.safetensors: ") {
+			if n, err := with(m); !errors.As(err, new(*models.WeightsError)) || !strings.HasPrefix(err.Error(),
+				"w.safetensors: ") {
 				t.Errorf("%s %q: %+v, %v", key, v, n, err)
 			}
 		}
@@ -118,7 +124,8 @@ func TestExportTells(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Model != "nin-bn" || got.Size != 48 || !slices.Equal(got.Mean, models.Mean) || !slices.Equal(got.Std, models.Std) || !cmp.Equal(got.Classes, n.Classes) {
+	if got.Model != "nin-bn" || got.Size != 48 || !slices.Equal(got.Mean, models.Mean) || !slices.Equal(got.Std,
+		models.Std) || !cmp.Equal(got.Classes, n.Classes) {
 		t.Errorf("%s, %d, %v, %v, %v", got.Model, got.Size, got.Mean, got.Std, got.Classes)
 	}
 }

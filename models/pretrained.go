@@ -1,7 +1,7 @@
 package models
 
-// The weights that are part of the program. Beside them lies what `ninvk eval --json` tells about them on CIFAR-10's test split (nin-bn-cifar10.json); tests hold
-// both together, and the README's claim to them.
+// The weights that are part of the program. Beside them lies what `ninvk eval --json` tells about them on CIFAR-10's
+// test split (nin-bn-cifar10.json); tests hold both together, and the README's claim to them.
 
 // PretrainedPath stands for the embedded weights in messages.
 const PretrainedPath = "embedded nin-bn-cifar10.safetensors"

@@ -8,9 +8,9 @@ import (
 )
 
 // Start gives the parameters of a graph of the network's model the values that the network has for them, and those that
-// it has none for, such as of auxiliary heads, values of the seed and the rule as Random does. With newHead, so also those whose
-// shape depends on the number of classes, so that training goes on with other classes. What was made anew is listed by
-// layer.
+// it has none for, such as of auxiliary heads, values of the seed and the rule as Random does. With newHead, so also
+// those whose shape depends on the number of classes, so that training goes on with other classes. What was made anew
+// is listed by layer.
 func (n *Network) Start(g *nn.Graph, seed uint64, rule Rule, newHead bool) (w *Weights, anew []string) {
 	m, err := find(n.Model)
 	if err != nil {

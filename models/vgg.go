@@ -7,8 +7,8 @@ import (
 	"ninvk/ops"
 )
 
-// configurationD of "Very deep convolutional networks" (Simonyan and Zisserman, 2014): channels of 3×3 convolutions, 0 for
-// max pooling.
+// configurationD of "Very deep convolutional networks" (Simonyan and Zisserman, 2014): channels of 3×3 convolutions, 0
+// for max pooling.
 var configurationD = []int{64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0}
 
 // vgg16 is configuration D, on request with batch normalisation after every convolution.

@@ -31,8 +31,8 @@ func (e *MemoryError) Error() string {
 	return s
 }
 
-// tooLarge is the error for a reason; fits tells of a network, which may differ in Options, whether it fits with so many
-// images computed at a time.
+// tooLarge is the error for a reason; fits tells of a network, which may differ in Options, whether it fits with so
+// many images computed at a time.
 func (n *Net) tooLarge(reason string, fits func(n *Net, part int) bool) error {
 	e := &MemoryError{Batch: n.Options.part(), Shards: n.Options.shards(), Reason: reason}
 	other := *n
@@ -90,7 +90,8 @@ func (n *Net) fits(b int) string {
 		return err.Error()
 	}
 	if most := max(need.Partial, need.Unfolded); most > l.MaxBufferSize {
-		return fmt.Sprintf("a convolution takes %d bytes for a while, the adapter's largest buffer is %d", most, l.MaxBufferSize)
+		return fmt.Sprintf("a convolution takes %d bytes for a while, the adapter's largest buffer is %d", most,
+			l.MaxBufferSize)
 	}
 	if n.dev.Adapter.CPU() {
 		return beyondMemory(hostMemory(), n.dev.Allocated(), n.plannedBytes(p, need), n.Options.Train)
@@ -146,8 +147,8 @@ func (n *Net) plannedBytes(p *plan, need ops.Need) uint64 {
 // momenta, and scratch.
 func (n *Net) PlannedBytes() uint64 { return n.plannedBytes(n.plan, n.need) }
 
-// TrainingBytes is the memory that training a graph on batches of b images takes on any adapter: activations, parameters,
-// gradients and momenta, without what an adapter's kernels take beside.
+// TrainingBytes is the memory that training a graph on batches of b images takes on any adapter: activations,
+// parameters, gradients and momenta, without what an adapter's kernels take beside.
 func TrainingBytes(g *Graph, out *Node, b int) uint64 {
 	ends := []*Node{out}
 	for _, h := range g.heads {

@@ -65,14 +65,16 @@ func (plain) multiplyAdds(in []ops.Shape) float64 { return 0 }
 
 // traits tells the memory plan about a layer.
 type traits struct {
-	inPlace     bool // the output overwrites the first input, where no other layer takes that
-	overwrites  bool // in place, the output tells nothing of the first input's layer: that must not need its own output
-	needsInput  bool // backward reads the inputs, before it writes their gradients
-	centresGrad bool // the gradient of the (only) input sums to zero over the pixels of a channel, where the layer is not still
-	marksReLU   bool // after a ReLU (bound.afterReLU), forward notes where the (only) input is 0, and backward masks its gradient
-	relu        bool // the output is that of a ReLU, which the gradient goes through before backward gets it
-	forParams   bool // backward reads the inputs for the gradients of parameters alone
-	cuts        bool // parameters may be cut along their first dimension, which is that of the output's channels
+	inPlace    bool // the output overwrites the first input, where no other layer takes that
+	overwrites bool // in place, the output tells nothing of the first input's layer: that must not need its own output
+	needsInput bool // backward reads the inputs, before it writes their gradients
+	// the gradient of the (only) input sums to zero over the pixels of a channel, where the layer is not still
+	centresGrad bool
+	// after a ReLU (bound.afterReLU), forward notes where the (only) input is 0, and backward masks its gradient
+	marksReLU bool
+	relu      bool // the output is that of a ReLU, which the gradient goes through before backward gets it
+	forParams bool // backward reads the inputs for the gradients of parameters alone
+	cuts      bool // parameters may be cut along their first dimension, which is that of the output's channels
 
 	// gradAt says from which channel of the output's gradient on the gradient of input i lies there already, or comes to
 	// lie by backward; nil for never

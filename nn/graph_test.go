@@ -55,7 +55,8 @@ func dense() (*Graph, *Node) {
 		y := in.BatchNorm("norm", x, BatchNorm{ReLU: true})
 		x = in.Concat("join", x, in.Conv("conv", y, Conv{Channels: 4, Kernel: 3, Pad: 1, NoBias: true}))
 	}
-	x = g.Concat("direct", x, g.Conv("e", x, Conv{Channels: 4, Kernel: 1, ReLU: true})) // one layer reads and writes the join
+	// one layer reads and writes the join
+	x = g.Concat("direct", x, g.Conv("e", x, Conv{Channels: 4, Kernel: 1, ReLU: true}))
 	x = g.Concat("twice", x, x, g.ReLU("f", x))
 	return g, g.GlobalAvgPool("out", g.Conv("g", x, Conv{Channels: 10, Kernel: 1}))
 }
@@ -139,7 +140,8 @@ func TestPlanSharesNoLiveMemory(t *testing.T) {
 						shared++
 						overlap := a.offset < b.offset+b.size && b.offset < a.offset+a.size
 						if a.from <= b.to && b.from <= a.to && overlap {
-							t.Errorf("%s, train %v: storages %d (steps %d to %d) and %d (steps %d to %d) share memory", name, train, i, a.from, a.to,
+							t.Errorf("%s, train %v: storages %d (steps %d to %d) and %d (steps %d to %d) share memory", name, train, i,
+								a.from, a.to,
 								j, b.from, b.to)
 						}
 						for at := range a.at {
@@ -316,7 +318,8 @@ func TestPlace(t *testing.T) {
 			t.Errorf("parameter %s of %d values is %d", q.Name, q.Len(), n)
 		}
 	}
-	if _, err := g.place(300, g.learning(nil)); err == nil || !strings.Contains(err.Error(), "layer c: the parameters of four outputs") {
+	if _, err := g.place(300, g.learning(nil)); err == nil || !strings.Contains(err.Error(),
+		"layer c: the parameters of four outputs") {
 		t.Errorf("error %v", err)
 	}
 	if _, err := g.place(8, g.learning(nil)); err == nil || !strings.Contains(err.Error(), "layer a: its parameters") {

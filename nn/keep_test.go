@@ -50,7 +50,8 @@ func TestActivation(t *testing.T) {
 	if err := images.Write(0, pixels); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.EvalStep(images, []nn.Entry{ops.BatchEntry(0, 0, mgl32.Ident3()), ops.BatchEntry(1, 0, mgl32.Ident3())}); err != nil {
+	if err := n.EvalStep(images, []nn.Entry{ops.BatchEntry(0, 0, mgl32.Ident3()),
+		ops.BatchEntry(1, 0, mgl32.Ident3())}); err != nil {
 		t.Fatal(err)
 	}
 	read := func(x *nn.Node) []float32 {

@@ -50,7 +50,8 @@ func (l linear) multiplyAdds(in []ops.Shape) float64 { return l.operator.Flops(i
 func (l linear) visit(n *Node, v Visitor) error      { return v.Linear(n, l.operator) }
 
 // each calls f with the operator, and where its parameters are, for every run of outputs whose parameters lie together.
-func (l linear) each(r *recorder, b *bound, f func(o ops.Linear, from int, params []ops.Param, first bool) error) error {
+func (l linear) each(r *recorder, b *bound, f func(o ops.Linear, from int, params []ops.Param,
+	first bool) error) error {
 	for i, p := range b.pieces {
 		r.use(p.part)
 		o := l.operator

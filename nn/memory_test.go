@@ -13,7 +13,8 @@ import (
 // build builds a network of 16 channels on images of 32×32, for a batch of b.
 func build(d *gpu.Device, b int) error {
 	g := nn.NewGraph()
-	x := g.Conv("b", g.Conv("a", g.Input(3, 32, 32), nn.Conv{Channels: 16, Kernel: 3, Pad: 1, ReLU: true}), nn.Conv{Channels: 10, Kernel: 1})
+	x := g.Conv("b", g.Conv("a", g.Input(3, 32, 32), nn.Conv{Channels: 16, Kernel: 3, Pad: 1, ReLU: true}),
+		nn.Conv{Channels: 10, Kernel: 1})
 	n, err := nn.Build(d, g, g.GlobalAvgPool("c", x), nn.Options{Batch: b, Train: true, Augment: ops.Augment{Size: 32}})
 	if err == nil {
 		n.Release()
@@ -21,7 +22,8 @@ func build(d *gpu.Device, b int) error {
 	return err
 }
 
-// TestLargestBatch: where a batch does not fit an adapter's limits, the one that is suggested does, and the next one doesn't.
+// TestLargestBatch: where a batch does not fit an adapter's limits, the one that is suggested does, and the next one
+// doesn't.
 func TestLargestBatch(t *testing.T) {
 	const image = 32 * 32 * 4 * 16 // bytes of 16 channels
 	for _, c := range []struct {
@@ -54,8 +56,8 @@ func TestLargestBatch(t *testing.T) {
 	}
 }
 
-// TestVariantsThatDoNotFit: on an adapter with little workgroup memory and small textures, a network trains although all its passes are told to use variants that need more
-// of either, and uses none of these.
+// TestVariantsThatDoNotFit: on an adapter with little workgroup memory and small textures, a network trains although
+// all its passes are told to use variants that need more of either, and uses none of these.
 func TestVariantsThatDoNotFit(t *testing.T) {
 	for _, c := range []struct{ limits, variant string }{
 		{"maxComputeWorkgroupStorageSize=1024", "tiled"},
@@ -64,7 +66,8 @@ func TestVariantsThatDoNotFit(t *testing.T) {
 		t.Setenv(gpu.LimitsEnv, c.limits)
 		t.Setenv(ops.VariantEnv, "")
 		if c.variant != "" {
-			t.Setenv(ops.VariantEnv, fmt.Sprintf("conv/forward=%[1]s,conv/input-gradient=%[1]s,conv/weight-gradient=%[1]s", c.variant))
+			t.Setenv(ops.VariantEnv, fmt.Sprintf("conv/forward=%[1]s,conv/input-gradient=%[1]s,conv/weight-gradient=%[1]s",
+				c.variant))
 		}
 		n, images, entries := small(t, 4)
 		if _, err := n.TrainStep(images, entries, 1, 0.01, 1); err != nil {

@@ -78,9 +78,10 @@ type Net struct {
 	tapes    map[tapeKey]*gpu.Tape
 	ring     []*slot
 	next     int
-	done     []StepResult    // of the last call of TrainStep
-	copyTape *gpu.Tape       // of a snapshot
-	copies   []*gpu.Readback // running statistics, weights and momenta of each part; then the averages, where there are any
+	done     []StepResult // of the last call of TrainStep
+	copyTape *gpu.Tape    // of a snapshot
+	// running statistics, weights and momenta of each part; then the averages, where there are any
+	copies []*gpu.Readback
 
 	stepWords stepWords
 }
@@ -349,7 +350,8 @@ func (n *Net) Release() {
 	for _, p := range n.parts {
 		n.buffers = append(n.buffers, p.weights, p.grads, p.sums, p.velocity, p.average)
 	}
-	for _, b := range append(n.buffers, n.state, n.averageState, n.partial, n.unfolded, n.step, n.batch, n.labels, n.classes,
+	for _, b := range append(n.buffers, n.state, n.averageState, n.partial, n.unfolded, n.step, n.batch, n.labels,
+		n.classes,
 		n.result, n.metrics, n.totals) {
 		b.Release()
 	}

@@ -15,14 +15,15 @@ import (
 	"ninvk/nn"
 )
 
-// TestOutOfMemory has a software adapter run out of memory while a network is allocated, in a process that may not have more than 400 MB beyond what it had at the
-// start: the batch that is suggested must fit in there.
+// TestOutOfMemory has a software adapter run out of memory while a network is allocated, in a process that may not have
+// more than 400 MB beyond what it had at the start: the batch that is suggested must fit in there.
 func TestOutOfMemory(t *testing.T) {
 	const child, more = "NINVK_TEST_MEMORY", 400 << 20
 	if os.Getenv(child) == "" {
 		allocate := func(batch string) string {
 			c := exec.Command(os.Args[0], "-test.run=^TestOutOfMemory$", "-test.v")
-			// A thread's first allocation reserves 64 to 128 MB of addresses, its own arena: the limit would count it where a thread of the driver starts late.
+			// A thread's first allocation reserves 64 to 128 MB of addresses, its own arena: the limit would count it where a
+			// thread of the driver starts late.
 			c.Env = append(os.Environ(), child+"="+batch, "MALLOC_ARENA_MAX=1")
 			out, err := c.CombinedOutput()
 			if err != nil {
@@ -40,7 +41,8 @@ func TestOutOfMemory(t *testing.T) {
 			t.Log("this driver promises memory that it has not got, as Lavapipe 25.0.7 does")
 			return
 		}
-		suggested := regexp.MustCompile(`batch of 4000 images does not fit .*Not enough memory .*; the largest that fits is --batch (\d+)`).FindStringSubmatch(out)
+		suggested := regexp.MustCompile(
+			`batch of 4000 images does not fit .*Not enough memory .*; the largest that fits is --batch (\d+)`).FindStringSubmatch(out)
 		if suggested == nil {
 			t.Fatalf("no batch is suggested:\n%s", out)
 		}

@@ -8,7 +8,8 @@ import (
 	"ninvk/ops"
 )
 
-// Part is a piece of a step, one pass of one layer or of what every network has: the tape's commands carry it, so that their times can be told apart.
+// Part is a piece of a step, one pass of one layer or of what every network has: the tape's commands carry it, so that
+// their times can be told apart.
 type Part struct {
 	Layer    string // name of the layer, or "input", "loss", "update"
 	Operator string // as "conv 5×5"
@@ -40,7 +41,8 @@ func (r *recorder) begin(p Part, touched ...ops.Tensor) {
 // pass is begin for a pass of a layer.
 func (r *recorder) pass(b *bound, pass string, flops float64, touched ...ops.Tensor) {
 	r.begin(Part{
-		Layer: b.layer, Operator: b.title, Pass: pass, Flops: flops, Shape: fmt.Sprintf("%v → %v", b.in[0].Shape, b.out.Shape),
+		Layer: b.layer, Operator: b.title, Pass: pass, Flops: flops,
+		Shape: fmt.Sprintf("%v → %v", b.in[0].Shape, b.out.Shape),
 	}, touched...)
 }
 
@@ -49,8 +51,8 @@ func (r *recorder) weight(p ops.Param) ops.Tensor {
 	return ops.Tensor{Shape: ops.Shape{N: 1, C: p.Len, H: 1, W: 1}, Buf: r.Weights}
 }
 
-// Tape writes what a step over these images needs to the adapter and returns the recorded step, whose commands carry a *Part each. It is for measuring;
-// TrainStep and EvalStep submit steps.
+// Tape writes what a step over these images needs to the adapter and returns the recorded step, whose commands carry a
+// *Part each. It is for measuring; TrainStep and EvalStep submit steps.
 func (n *Net) Tape(images *ops.Images, entries []Entry, train bool) (*gpu.Tape, error) {
 	n.stepWords = stepWords{5: n.balance(entries)}
 	if train && (n.Options.inParts() || n.tree != nil) {

@@ -64,7 +64,8 @@ func (n *Net) recordLoss(r *recorder, key tapeKey) error {
 			return err
 		}
 	}
-	r.begin(Part{Layer: "loss", Operator: "metrics", Pass: forwardPass, Shape: fmt.Sprint(judged), Bytes: float64(8 * judged)})
+	r.begin(Part{Layer: "loss", Operator: "metrics", Pass: forwardPass, Shape: fmt.Sprint(judged),
+		Bytes: float64(8 * judged)})
 	m := ops.Metrics{N: judged, Of: key.of, Added: key.kind == partial}
 	if key.kind == evaluation {
 		m.Of = judged

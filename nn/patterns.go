@@ -13,9 +13,9 @@ import (
 	"github.com/agnivade/levenshtein"
 )
 
-// Freeze gives the rates of a network some of whose parameters are frozen: those whose names a pattern of the list fits.
-// Patterns are separated by commas, * in them stands for any characters, dots among them: "conv1*,layer1.*". A pattern
-// that fits no parameter is an error, and so is a list that leaves none to train.
+// Freeze gives the rates of a network some of whose parameters are frozen: those whose names a pattern of the list
+// fits. Patterns are separated by commas, * in them stands for any characters, dots among them: "conv1*,layer1.*". A
+// pattern that fits no parameter is an error, and so is a list that leaves none to train.
 func (g *Graph) Freeze(list string) (Rates, error) {
 	r := Rates{}
 	for _, pattern := range items(list) {
@@ -83,7 +83,8 @@ func items(list string) []string {
 // matching are the names of the parameters that a pattern fits.
 func (g *Graph) matching(pattern string) ([]string, error) {
 	if pattern == "" {
-		return nil, errors.New("there is an empty pattern; what is expected are names of parameters, with * for any characters")
+		return nil, errors.New("there is an empty pattern; what is expected are names of parameters, with * for any " +
+			"characters")
 	}
 	var names, all []string
 	for _, p := range g.Params() {

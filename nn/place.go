@@ -64,8 +64,8 @@ type placement struct {
 // floatsIn is n floats rounded up to whole vectors, at which parameters begin.
 func floatsIn(n int) int { return (n + 3) &^ 3 }
 
-// place puts the parameters one behind the other into parts of at most most floats. Those of a layer stay together; where
-// they are more, they are cut by the layer's outputs, in fours, if the layer can have that.
+// place puts the parameters one behind the other into parts of at most most floats. Those of a layer stay together;
+// where they are more, they are cut by the layer's outputs, in fours, if the layer can have that.
 func (g *Graph) place(most int, l *learning) (*placement, error) {
 	p := &placement{pieces: make([][]piece, len(g.nodes))}
 	room := 0 // in the last part
@@ -279,7 +279,8 @@ func (n *Net) SetParam(i int, v []float32) error {
 func (n *Net) Tracked() int64     { return n.tracked }
 func (n *Net) SetTracked(v int64) { n.tracked = v }
 
-// ReadParams waits for the adapter and reads all parameters and running values, in the order of Params (nil for counts).
+// ReadParams waits for the adapter and reads all parameters and running values, in the order of Params (nil for
+// counts).
 func (n *Net) ReadParams() ([][]float32, error) {
 	state, err := n.dev.ReadFloats(n.state, n.placed.running)
 	if err != nil {

@@ -86,15 +86,15 @@ type join struct {
 var recomputeFrom uint64 = 2 << 30
 
 // roomy is the memory in bytes up to which nothing is computed once more that takes products: that of an adapter of 8
-// GB, less an eighth for what a plan leaves unused and kernels take beside. Above it such outputs are too, as long as those
-// products are no more than recomputeMost of the forward pass's: a sixteenth of a step's.
+// GB, less an eighth for what a plan leaves unused and kernels take beside. Above it such outputs are too, as long as
+// those products are no more than recomputeMost of the forward pass's: a sixteenth of a step's.
 var (
 	roomy         uint64 = 7e9
 	recomputeMost        = 3. / 16
 )
 
-// makePlan plans a batch of n images for the losses of ends, the first of which are the logits; the outputs of the nodes
-// in keep stay to the end. l is what training changes; nil: nothing is trained.
+// makePlan plans a batch of n images for the losses of ends, the first of which are the logits; the outputs of the
+// nodes in keep stay to the end. l is what training changes; nil: nothing is trained.
 func (g *Graph) makePlan(n int, ends []*Node, l *learning, keep ...*Node) *plan {
 	p := g.plan(n, ends, l, make([]bool, len(g.nodes)), keep)
 	if most, _ := p.peak(); l != nil && most >= recomputeFrom {

@@ -177,8 +177,8 @@ func (p *planner) mayRemake(x *Node) bool {
 	return !slices.Contains(p.alias, x)
 }
 
-// backward plans the gradients: the losses write those of the ends; each node's backward writes those of its inputs, the
-// last consumer first.
+// backward plans the gradients: the losses write those of the ends; each node's backward writes those of its inputs,
+// the last consumer first.
 func (p *planner) backward() {
 	for _, x := range slices.Backward(p.g.nodes) {
 		if p.grad[x.id] == nowhere || !p.learning.reached[x.id] {

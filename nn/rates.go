@@ -8,10 +8,10 @@ import (
 	"slices"
 )
 
-// Rates are factors of the learning rate, by the name of the parameter; those not named have 1. A parameter whose factor
-// is 0 is frozen: no gradient is computed for it, and it has neither momentum nor weight decay. A layer with parameters
-// all of which are frozen is still: it costs no backward pass but for the layers before it, and a batch normalisation
-// keeps its statistics and normalises by them.
+// Rates are factors of the learning rate, by the name of the parameter; those not named have 1. A parameter whose
+// factor is 0 is frozen: no gradient is computed for it, and it has neither momentum nor weight decay. A layer with
+// parameters all of which are frozen is still: it costs no backward pass but for the layers before it, and a batch
+// normalisation keeps its statistics and normalises by them.
 type Rates map[string]float64
 
 // of is the factor of a parameter that could be trained.

@@ -26,10 +26,13 @@ func TestPatterns(t *testing.T) {
 		{freeze: "stem.weight", want: Rates{"stem.weight": 0}},
 		{freeze: " stem.* , last.bias", want: Rates{"stem.weight": 0, "stem.bias": 0, "last.bias": 0}},
 		{freeze: "*nse2.n*rm.*s", want: Rates{"dense2.norm.bias": 0}},
-		{scale: "stem*=0.5,*m.bias=2", want: Rates{"stem.weight": 0.5, "stem.bias": 2, "dense1.norm.bias": 2, "dense2.norm.bias": 2}},
-		{freeze: "stem.*", scale: "st*t=0.25,wide.bias = 1e1", want: Rates{"stem.weight": 0, "stem.bias": 0, "wide.bias": 10}},
+		{scale: "stem*=0.5,*m.bias=2", want: Rates{"stem.weight": 0.5, "stem.bias": 2, "dense1.norm.bias": 2,
+			"dense2.norm.bias": 2}},
+		{freeze: "stem.*", scale: "st*t=0.25,wide.bias = 1e1", want: Rates{"stem.weight": 0, "stem.bias": 0,
+			"wide.bias": 10}},
 		{freeze: "stem", fails: `"stem" fits no parameter of the network; near it are stem.*, `},
-		{freeze: "last.*,dense3.norm.weight", fails: `"dense3.norm.weight" fits no parameter of the network; near it are dense1.norm.weight, dense2.norm.weight`},
+		{freeze: "last.*,dense3.norm.weight",
+			fails: `"dense3.norm.weight" fits no parameter of the network; near it are dense1.norm.weight, dense2.norm.weight`},
 		{freeze: "dense1.norm.running_*", fails: "fits no parameter"},
 		{freeze: "stem.*,,last.*", fails: "there is an empty pattern"},
 		{freeze: "*", fails: "every parameter is frozen"},
@@ -195,7 +198,8 @@ func TestFrozenCostsNoBackwardPass(t *testing.T) {
 			t.Errorf("with all but the head frozen a step runs %s", name)
 		}
 	}
-	for _, name := range []string{"batch norm statistics", "conv weight gradient naive", "linear input gradient sum", "maxpool gradient"} {
+	for _, name := range []string{"batch norm statistics", "conv weight gradient naive", "linear input gradient sum",
+		"maxpool gradient"} {
 		if !all[name] {
 			t.Errorf("a step of the whole network has no %q among its kernels %v", name, all)
 		}
@@ -274,7 +278,8 @@ func TestFrozenStateGoesOn(t *testing.T) {
 	}
 	frozen := 0
 	for i, p := range n.Params() {
-		running := slices.Contains([]Role{RunningMean, RunningVariance}, p.Role) && strings.HasSuffix(strings.Split(p.Name, ".")[1], "norm")
+		running := slices.Contains([]Role{RunningMean, RunningVariance}, p.Role) &&
+			strings.HasSuffix(strings.Split(p.Name, ".")[1], "norm")
 		if !p.Frozen && !running {
 			if p.Trained() != (want.Momenta[i] != nil) {
 				t.Errorf("%s: momenta %v", p.Name, want.Momenta[i])

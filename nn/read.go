@@ -7,11 +7,12 @@ import (
 	"ninvk/ops"
 )
 
-// Logits waits for the adapter and reads the logits [images][classes] of the last step, which must have been an evaluation of that many images.
+// Logits waits for the adapter and reads the logits [images][classes] of the last step, which must have been an
+// evaluation of that many images.
 func (n *Net) Logits(images int) ([]float32, error) { return n.read(n.heads[0].Logits, images) }
 
-// Activation waits for the adapter and reads what layer x, one of Options.Keep, put out in the last step, which must have been one of that many images:
-// [images][channels][rows][columns].
+// Activation waits for the adapter and reads what layer x, one of Options.Keep, put out in the last step, which must
+// have been one of that many images: [images][channels][rows][columns].
 func (n *Net) Activation(x *Node, images int) ([]float32, error) {
 	if !slices.Contains(n.Options.Keep, x) {
 		return nil, fmt.Errorf("the output of layer %s was not kept", x.Name)

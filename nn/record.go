@@ -77,8 +77,8 @@ func (n *Net) recorder(b int) *ops.Recorder {
 	}
 }
 
-// Record records the step over b images, which the first step does otherwise. Afterwards Variants is complete. The first
-// step compiles the kernels, each while the adapter works on what comes before it.
+// Record records the step over b images, which the first step does otherwise. Afterwards Variants is complete. The
+// first step compiles the kernels, each while the adapter works on what comes before it.
 func (n *Net) Record(images *ops.Images, b int, train bool) error {
 	_, err := n.tape(n.key(images, b, train))
 	return err

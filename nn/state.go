@@ -22,14 +22,15 @@ func (s *State) Final() [][]float32 {
 	return s.Values
 }
 
-// Snapshot is a State on its way from the adapter: a copy made behind the steps submitted before, while later ones go on.
+// Snapshot is a State on its way from the adapter: a copy made behind the steps submitted before, while later ones go
+// on.
 type Snapshot struct {
 	n       *Net
 	tracked int64
 }
 
-// Snapshot submits a copy of the state as it is after the steps submitted so far. One snapshot can be under way at a time; the copy's memory is kept for the
-// next one.
+// Snapshot submits a copy of the state as it is after the steps submitted so far. One snapshot can be under way at a
+// time; the copy's memory is kept for the next one.
 func (n *Net) Snapshot() (*Snapshot, error) {
 	if !n.Options.Train {
 		return nil, fmt.Errorf("a snapshot of a network that is not trained")
@@ -123,7 +124,8 @@ func (s *Snapshot) Wait() (*State, error) {
 	return state, nil
 }
 
-// SetState puts a state back before everything submitted later. Its sizes must be those of Params; without averages they start from the values.
+// SetState puts a state back before everything submitted later. Its sizes must be those of Params; without averages
+// they start from the values.
 func (n *Net) SetState(s *State) error {
 	for i, p := range n.placed.params {
 		if p.Role == BatchesTracked {

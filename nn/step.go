@@ -16,9 +16,9 @@ type Entry = ops.Entry
 // ringSlots is how many steps the host may be ahead of the adapter.
 const ringSlots = 3
 
-// stepWords is what the adapter's step holds: learning rate, key of the dropout, rates of the averages of weights and of
-// statistics, the first image of a part of a batch, the balance of the classes (see ops.Balance), and the share that a
-// shard's images have in the batch.
+// stepWords is what the adapter's step holds: learning rate, key of the dropout, rates of the averages of weights and
+// of statistics, the first image of a part of a batch, the balance of the classes (see ops.Balance), and the share that
+// a shard's images have in the batch.
 type stepWords [7]uint32
 
 const (
@@ -40,8 +40,9 @@ type slot struct {
 	step     int
 }
 
-// StepResult is what a training step gives: the mean loss of the batch before the update, how many images were right, the norm of all gradients before clipping,
-// and how many gradients, and weights before the update, are NaN or infinite.
+// StepResult is what a training step gives: the mean loss of the batch before the update, how many images were right,
+// the norm of all gradients before clipping, and how many gradients, and weights before the update, are NaN or
+// infinite.
 type StepResult struct {
 	Step         int
 	Loss         float64
@@ -120,8 +121,8 @@ func (s *slot) collect() (StepResult, error) {
 // EvalBatch is the most images that EvalStep takes.
 func (n *Net) EvalBatch() int { return n.Options.part() }
 
-// EvalStep submits the evaluation of one batch: its loss and number right are added to the totals. It waits when the adapter is ringSlots steps behind,
-// so that progress means something. Training steps must have been drained.
+// EvalStep submits the evaluation of one batch: its loss and number right are added to the totals. It waits when the
+// adapter is ringSlots steps behind, so that progress means something. Training steps must have been drained.
 func (n *Net) EvalStep(images *ops.Images, entries []Entry) error {
 	s := n.ring[n.next]
 	if s.readback.Busy() {

@@ -22,8 +22,10 @@ func small(tb testing.TB, batch int) (*nn.Net, *ops.Images, []nn.Entry) {
 	x := g.Conv("a", g.Input(3, 8, 8), nn.Conv{Channels: 8, Kernel: 3, Pad: 1, ReLU: true})
 	x = g.Dropout("c", g.MaxPool("b", x, ops.MaxPool{K: 3, Stride: 2, Pad: 1}), 0.5)
 	x = g.BatchNorm("e", g.Conv("d", x, nn.Conv{Channels: 8, Kernel: 1}), nn.BatchNorm{ReLU: true})
-	x = g.GlobalAvgPool("h", g.Conv("g", g.AvgPool("f", x, ops.AvgPool{K: 3, Stride: 2, Pad: 1}), nn.Conv{Channels: 10, Kernel: 1, ReLU: true}))
-	n, err := nn.Build(d, g, x, nn.Options{Batch: batch, Train: true, Optimiser: ops.SGD{Momentum: 0.9}, Augment: ops.Augment{Size: 8}})
+	x = g.GlobalAvgPool("h", g.Conv("g", g.AvgPool("f", x, ops.AvgPool{K: 3, Stride: 2, Pad: 1}),
+		nn.Conv{Channels: 10, Kernel: 1, ReLU: true}))
+	n, err := nn.Build(d, g, x, nn.Options{Batch: batch, Train: true, Optimiser: ops.SGD{Momentum: 0.9},
+		Augment: ops.Augment{Size: 8}})
 	if err != nil {
 		tb.Fatal(err)
 	}

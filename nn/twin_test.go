@@ -90,7 +90,8 @@ func (t *twin) GlobalAvgPool(x *Node) error {
 
 func (t *twin) AdaptiveAvgPool(x *Node, o ops.AdaptiveAvgPool) error {
 	s := x.inputs[0].Shape
-	return t.put(x, ref.AdaptiveAvgPool(ref.AdaptivePool{N: t.n, C: s.C, H: s.H, W: s.W, OH: o.H, OW: o.W}, t.in(x)), false)
+	return t.put(x, ref.AdaptiveAvgPool(ref.AdaptivePool{N: t.n, C: s.C, H: s.H, W: s.W, OH: o.H, OW: o.W}, t.in(x)),
+		false)
 }
 
 func (t *twin) Dropout(x *Node, _ ops.Dropout) error { return t.put(x, t.in(x), false) }
@@ -163,10 +164,12 @@ func tangled(channels int) (*Graph, *Node) {
 	}
 	x = g.Concat("direct", x, g.Conv("own", x, Conv{Channels: 4, Kernel: 1, ReLU: true})) // reads and writes one join
 	g.AddLoss(g.Linear("aux", g.AdaptiveAvgPool("aux.pool", x, ops.AdaptiveAvgPool{H: 3, W: 2}), Linear{Outputs: 5}), 0.3)
-	y := g.Add("sum", ops.Add{ReLU: true}, g.BatchNorm("normed", g.Conv("project", x, Conv{Channels: 20, Kernel: 1}), BatchNorm{}), x)
+	y := g.Add("sum", ops.Add{ReLU: true}, g.BatchNorm("normed", g.Conv("project", x, Conv{Channels: 20, Kernel: 1}),
+		BatchNorm{}), x)
 	z := g.Subsample("short", y, ops.Subsample{Stride: 2, Before: 3, After: 1})
 	y = g.Conv("down", y, Conv{Channels: 24, Kernel: 3, Stride: 2, Pad: 1})
-	y = g.Add("three", ops.Add{}, y, z, g.AvgPool("average", g.Conv("wide", z, Conv{Channels: 24, Kernel: 1}), ops.AvgPool{K: 3, Stride: 1, Pad: 1}))
+	y = g.Add("three", ops.Add{}, y, z, g.AvgPool("average", g.Conv("wide", z, Conv{Channels: 24, Kernel: 1}),
+		ops.AvgPool{K: 3, Stride: 1, Pad: 1}))
 	y = g.ReLU("relu", y)
 	y = g.Concat("twice", y, g.Dropout("drop", y, 0), y) // one input joined twice, and once more in place
 	y = g.Linear("hidden", y, Linear{Outputs: 17, ReLU: true})
@@ -176,8 +179,8 @@ func tangled(channels int) (*Graph, *Node) {
 // naive has all convolutions recorded with the kernels that are compiled the fastest.
 const naive = "conv/forward=naive,conv/input-gradient=naive,conv/weight-gradient=naive"
 
-// A network's loss and gradients are those of its float64 twin: the loss itself, and the slope of it along the gradient of each
-// parameter. So they are where normalisations are computed once more, and parameters lie in many parts.
+// A network's loss and gradients are those of its float64 twin: the loss itself, and the slope of it along the gradient
+// of each parameter. So they are where normalisations are computed once more, and parameters lie in many parts.
 func TestGraphFollowsTwin(t *testing.T) {
 	weights := []float64{1, 0.5, 0, 3, 2}
 	whole := map[string][][]float32{} // gradients where everything is kept, by the first layer's name
@@ -379,7 +382,8 @@ func compareWithTwin(t *testing.T, g *Graph, out *Node, o Options) [][]float32 {
 	return grads
 }
 
-// A batch computed in parts gives the steps of the whole batch, where there is no batch normalisation; dropout included.
+// A batch computed in parts gives the steps of the whole batch, where there is no batch normalisation; dropout
+// included.
 func TestMicroBatch(t *testing.T) {
 	t.Run("plain", func(t *testing.T) { testMicroBatch(t, Options{}) })
 	t.Run("weighted", func(t *testing.T) {

@@ -212,7 +212,8 @@ func TestAugmentChannels(t *testing.T) {
 		o := ops.Augment{Size: 8, Mean: []float64{0.1, 0.2, 0.3, 0.4}[:c], Std: []float64{0.5, 0.6, 0.7, 0.8}[:c]}
 		var views []view
 		for i := range 15 {
-			views = append(views, view{i % 5, resized(8, float64(i%3), 0, 5, 9-float64(i%4)), []*[12]float64{nil, dim, vivid}[i/5]})
+			views = append(views, view{i % 5, resized(8, float64(i%3), 0, 5, 9-float64(i%4)),
+				[]*[12]float64{nil, dim, vivid}[i/5]})
 		}
 		compareViews(t, o, s, pixels, views, augment(t, o, images, views), false)
 		images.Release()
@@ -379,7 +380,8 @@ func TestAugmentIsPillows(t *testing.T) {
 		name := fmt.Sprintf("%d×%d×%d, %v to %d", c.C, c.H, c.W, c.Box, c.Out)
 		left, top, across, down := c.Box[0], c.Box[1], c.Box[2]-c.Box[0], c.Box[3]-c.Box[1]
 		whole := across == float64(c.Out) && down == float64(c.Out) && left == math.Floor(left)
-		compare(name, ops.Shape{N: 1, C: c.C, H: c.H, W: c.W}, c.Out, view{m: resized(c.Out, left, top, across, down)}, c.Pixels, whole)
+		compare(name, ops.Shape{N: 1, C: c.C, H: c.H, W: c.W}, c.Out, view{m: resized(c.Out, left, top, across, down)},
+			c.Pixels, whole)
 	}
 	for _, c := range golden.Enhance {
 		s := ops.Shape{N: 1, C: c.C, H: c.Size, W: c.Size}

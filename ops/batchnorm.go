@@ -8,16 +8,18 @@ import (
 	"ninvk/shaders"
 )
 
-// BatchNorm normalises each channel over batch and image, then scales and shifts it; optional ReLU. In training the batch's mean and biased variance
-// normalise, and the running ones move by Momentum towards the mean and the unbiased variance; in evaluation the running ones normalise.
+// BatchNorm normalises each channel over batch and image, then scales and shifts it; optional ReLU. In training the
+// batch's mean and biased variance normalise, and the running ones move by Momentum towards the mean and the unbiased
+// variance; in evaluation the running ones normalise.
 type BatchNorm struct {
 	Eps      float64 `json:"eps"`
 	Momentum float64 `json:"momentum"`
 	ReLU     bool    `json:"relu"`
 }
 
-// BatchNormParams says where a layer's values are: Weight and Bias in the recorder's Weights (and their gradients in Grads), Mean and Variance in State.
-// Norm is the layer's own memory of NormBytes, written by the forward pass and read by the backward pass.
+// BatchNormParams says where a layer's values are: Weight and Bias in the recorder's Weights (and their gradients in
+// Grads), Mean and Variance in State. Norm is the layer's own memory of NormBytes, written by the forward pass and read
+// by the backward pass.
 type BatchNormParams struct {
 	Weight, Bias   Param
 	Mean, Variance Param
@@ -43,8 +45,8 @@ func (o BatchNorm) kernel(mode string, x input, bindings ...gpu.Kind) gpu.Kernel
 	return gpu.Kernel{Name: name, Bindings: bindings, Source: shaders.Source("batchnorm", source)}
 }
 
-// normPixels is the number of pixels that an invocation normalises: they share the reading of the channel's values, which
-// is slow where activations are fetched.
+// normPixels is the number of pixels that an invocation normalises: they share the reading of the channel's values,
+// which is slow where activations are fetched.
 func normPixels(x input, pixels int) int {
 	if x.fetched() {
 		return eachOf(64, pixels)
@@ -55,12 +57,14 @@ func normPixels(x input, pixels int) int {
 func (o BatchNorm) params(x Shape, runs int, p BatchNormParams, s span) []uint32 {
 	return []uint32{
 		uint32(x.Pixels()), uint32(x.Plane()), uint32(runs), uint32(x.C), uint32(p.Weight.Offset), uint32(p.Bias.Offset),
-		uint32(p.Mean.Offset), uint32(p.Variance.Offset), bits(float32(o.Momentum)), bits(float32(o.Eps)), uint32(s.from), uint32(s.to - s.from),
+		uint32(p.Mean.Offset), uint32(p.Variance.Offset), bits(float32(o.Momentum)), bits(float32(o.Eps)), uint32(s.from),
+		uint32(s.to - s.from),
 	}
 }
 
 // each records a kernel that runs over all pixels of x, with the resources for a run of channel groups.
-func (o BatchNorm) each(r *Recorder, k gpu.Kernel, x Tensor, p BatchNormParams, in input, resources func(span) []any) error {
+func (o BatchNorm) each(r *Recorder, k gpu.Kernel, x Tensor, p BatchNormParams, in input,
+	resources func(span) []any) error {
 	n := normPixels(in, x.Pixels())
 	for _, s := range x.spans(r.Dev.Limits(), 1) {
 		params := append(append(o.params(x.Shape, 0, p, s), uint32(n), bits(0)), in.params...)
@@ -80,7 +84,8 @@ func (BatchNorm) Need(r *Recorder, x Shape) Need {
 func (o BatchNorm) Forward(r *Recorder, x Tensor, p BatchNormParams, y Tensor, train bool) error {
 	in := r.input(x)
 	if train {
-		runs, part, err := r.reduce(reduceKernel("moments", false, in), x.Shape, in, func(s span) []any { return []any{in.slice(s)} })
+		runs, part, err := r.reduce(reduceKernel("moments", false, in), x.Shape, in,
+			func(s span) []any { return []any{in.slice(s)} })
 		if err != nil {
 			return err
 		}
@@ -91,7 +96,8 @@ func (o BatchNorm) Forward(r *Recorder, x Tensor, p BatchNormParams, y Tensor, t
 				return err
 			}
 		}
-	} else if err := r.dispatch(o.kernel("running", input{}, gpu.Params, gpu.Read, gpu.Read, gpu.Write), 4, o.params(x.Shape, 0, p, span{0, x.Groups()}),
+	} else if err := r.dispatch(o.kernel("running", input{}, gpu.Params, gpu.Read, gpu.Read, gpu.Write), 4,
+		o.params(x.Shape, 0, p, span{0, x.Groups()}),
 		ceilDiv(x.Groups(), 64), 1, 1, gpu.All(r.Weights), gpu.All(p.State), p.forward(x.Shape)); err != nil {
 		return err
 	}
@@ -124,13 +130,15 @@ func (o BatchNorm) Grad(r *Recorder, x Tensor, p BatchNormParams, dy Tensor, wan
 		}
 	}
 	in := r.input(x)
-	runs, part, err := r.reduce(reduceKernel("grad", o.ReLU, in), x.Shape, in, func(s span) []any { return []any{dy.slice(s), in.slice(s), p.forward(x.Shape)} })
+	runs, part, err := r.reduce(reduceKernel("grad", o.ReLU, in), x.Shape, in,
+		func(s span) []any { return []any{dy.slice(s), in.slice(s), p.forward(x.Shape)} })
 	if err != nil {
 		return err
 	}
 	means := gpu.Slice{Buffer: p.Norm.Buffer, Offset: p.Norm.Offset + backwardAt(x.Shape), Size: uint64(x.Groups()) * 32}
 	sums := o.kernel("grad-sums", input{}, gpu.Params, gpu.Read, gpu.Write, gpu.Write)
-	if err := r.dispatch(sums, runs+4, o.params(x.Shape, runs, p, span{0, x.Groups()}), ceilDiv(x.Groups(), 64), 1, 1, part, gpu.All(r.Grads), means); err != nil {
+	if err := r.dispatch(sums, runs+4, o.params(x.Shape, runs, p, span{0, x.Groups()}), ceilDiv(x.Groups(), 64), 1, 1,
+		part, gpu.All(r.Grads), means); err != nil {
 		return err
 	}
 	if !wantInput {

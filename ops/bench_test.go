@@ -27,8 +27,8 @@ var layers = []struct {
 	{"20", ops.Conv{C: 192, M: 10, K: 1, Stride: 1, ReLU: true}, 8},
 }
 
-// BenchmarkConv times the convolutions of nin, every variant of every pass, at batch 64 or NINVK_BATCH: time and arithmetic of the whole pass, copies and second
-// passes included.
+// BenchmarkConv times the convolutions of nin, every variant of every pass, at batch 64 or NINVK_BATCH: time and
+// arithmetic of the whole pass, copies and second passes included.
 func BenchmarkConv(b *testing.B) {
 	batch := 64
 	if s := os.Getenv("NINVK_BATCH"); s != "" {
@@ -40,7 +40,8 @@ func BenchmarkConv(b *testing.B) {
 			if strings.Contains(c.Name, "masked") {
 				masked = "-masked"
 			}
-			b.Run(fmt.Sprintf("layer=%s/%s/%s%s", l.name, strings.ReplaceAll(c.Pass, " ", "-"), c.Variant, masked), func(b *testing.B) { benchmark(b, c) })
+			b.Run(fmt.Sprintf("layer=%s/%s/%s%s", l.name, strings.ReplaceAll(c.Pass, " ", "-"), c.Variant, masked),
+				func(b *testing.B) { benchmark(b, c) })
 		}
 	}
 }

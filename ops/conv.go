@@ -7,8 +7,8 @@ import (
 	"ninvk/shaders"
 )
 
-// Conv is a convolution: kernel K×K, stride and zero padding the same in both directions, dilation and groups 1, optional ReLU.
-// Weights are OIHW [M][C][K][K], the bias [M].
+// Conv is a convolution: kernel K×K, stride and zero padding the same in both directions, dilation and groups 1,
+// optional ReLU. Weights are OIHW [M][C][K][K], the bias [M].
 type Conv struct {
 	C      int  `json:"in_channels"`
 	M      int  `json:"out_channels"`
@@ -36,7 +36,9 @@ func (c Conv) Out(x Shape) (Shape, error) {
 // windows is the output size of a sliding window of side k.
 func windows(x Shape, k, stride, pad int) (Shape, error) {
 	if k < 1 || stride < 1 || pad < 0 {
-		return Shape{}, fmt.Errorf("kernel %d, stride %d, padding %d: kernel and stride must be at least 1, padding at least 0", k, stride, pad)
+		return Shape{}, fmt.Errorf("kernel %d, stride %d, padding %d: kernel and stride must be at least 1, padding at least "+
+			""+
+			"0", k, stride, pad)
 	}
 	if x.H+2*pad < k || x.W+2*pad < k {
 		return Shape{}, fmt.Errorf("a %d×%d kernel does not fit an image of %d×%d with padding %d", k, k, x.H, x.W, pad)
@@ -58,8 +60,9 @@ func (c Conv) Forward(r *Recorder, x Tensor, weight, bias Param, y Tensor) error
 	return convVariants.record(r, ConvForward, ConvCall{Conv: c, In: x, Out: y, Weight: weight, Bias: bias})
 }
 
-// InputGrad records dx from dy. Where the convolution has a ReLU, dy must already be masked by it. A mask, the input where that is the output of a ReLU,
-// makes dx 0 where it is 0; it is for variants that do so (see MasksInputGrad), otherwise nil.
+// InputGrad records dx from dy. Where the convolution has a ReLU, dy must already be masked by it. A mask, the input
+// where that is the output of a ReLU, makes dx 0 where it is 0; it is for variants that do so (see MasksInputGrad),
+// otherwise nil.
 func (c Conv) InputGrad(r *Recorder, dy Tensor, weight Param, dx Tensor, mask *Tensor) error {
 	return convVariants.record(r, ConvInputGrad, ConvCall{Conv: c, In: dx, Out: dy, Weight: weight, Mask: mask})
 }
@@ -74,9 +77,9 @@ func (c Conv) MasksInputGrad(r *Recorder, x Shape) bool {
 	return err == nil && v.Masks
 }
 
-// WeightGrad records the gradients of weight and bias, of those whose length is not 0, from the input x and the output's
-// gradient dy; x is read for that of the weight alone. Where the convolution has a ReLU and dy is not masked yet, y is
-// its output and dy is masked in place; otherwise y is nil.
+// WeightGrad records the gradients of weight and bias, of those whose length is not 0, from the input x and the
+// output's gradient dy; x is read for that of the weight alone. Where the convolution has a ReLU and dy is not masked
+// yet, y is its output and dy is masked in place; otherwise y is nil.
 func (c Conv) WeightGrad(r *Recorder, x, dy Tensor, y *Tensor, weight, bias Param) error {
 	if y != nil {
 		if err := (ReLU{}).Grad(r, *y, dy); err != nil {
@@ -92,7 +95,8 @@ func (c Conv) WeightGrad(r *Recorder, x, dy Tensor, y *Tensor, weight, bias Para
 	return nil
 }
 
-// Need is the memory that recording the passes for input x takes from r, which needs neither tape nor buffers for that: forward alone, or in training all of them.
+// Need is the memory that recording the passes for input x takes from r, which needs neither tape nor buffers for that:
+// forward alone, or in training all of them.
 func (c Conv) Need(r *Recorder, x Shape, train bool) (Need, error) {
 	call, err := c.call(x)
 	if err != nil {
@@ -115,8 +119,8 @@ func (c Conv) call(x Shape) (ConvCall, error) {
 	return ConvCall{Conv: c, In: Tensor{Shape: x}, Out: Tensor{Shape: y}, Bias: Param{Len: c.M}}, err
 }
 
-// gemm is a convolution in the general form that forward pass and input gradient share: y[m] = Σ w·x, the weight of output m, input channel c and tap t
-// being at w0 + m·wm + c·wc + t·wt.
+// gemm is a convolution in the general form that forward pass and input gradient share: y[m] = Σ w·x, the weight of
+// output m, input channel c and tap t being at w0 + m·wm + c·wc + t·wt.
 type gemm struct {
 	name                   string
 	x, y                   Tensor
@@ -160,17 +164,20 @@ func (c gemm) slopeOf(last bool) float32 {
 // pointwise is Conv.pointwise for both directions.
 func (c gemm) pointwise() bool { return c.k == 1 && c.stride == 1 && c.pad == 0 && c.dilate == 1 }
 
-// convGradSum records the second pass of a weight gradient, which the tiled and the naive variant share: it adds parts partial results in r.Partial in order. Each is M × lanes
-// vectors of four input channels, a lane being tap·groups + group; with bias they are followed by the parts of the bias, a vector for four outputs each.
+// convGradSum records the second pass of a weight gradient, which the tiled and the naive variant share: it adds parts
+// partial results in r.Partial in order. Each is M × lanes vectors of four input channels, a lane being tap·groups +
+// group; with bias they are followed by the parts of the bias, a vector for four outputs each.
 func convGradSum(r *Recorder, c ConvCall, parts int, bias bool) error {
-	k := gpu.Kernel{Name: "conv weight gradient sum", Source: shaders.Source("conv_grad_sum", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
+	k := gpu.Kernel{Name: "conv weight gradient sum", Source: shaders.Source("conv_grad_sum", nil),
+		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
 	lanes := c.K * c.K * c.In.Groups()
 	vectors, biasGroups := c.M*lanes, 0
 	if bias {
 		biasGroups = c.Out.Groups()
 	}
 	return r.dispatchEach(k, parts, []uint32{
-		uint32(c.M), uint32(lanes), uint32(c.In.Groups()), uint32(c.C), uint32(c.K * c.K), uint32(parts), uint32(c.Weight.Offset), uint32(c.Bias.Offset), uint32(biasGroups),
+		uint32(c.M), uint32(lanes), uint32(c.In.Groups()), uint32(c.C), uint32(c.K * c.K), uint32(parts),
+		uint32(c.Weight.Offset), uint32(c.Bias.Offset), uint32(biasGroups),
 	}, vectors+biasGroups, gpu.Slice{Buffer: r.Partial, Size: convGradBytes(c, parts)}, gpu.All(r.Grads))
 }
 

@@ -32,7 +32,8 @@ func naiveInputGrad(r *Recorder, c ConvCall) error { return r.naive(inputGradGem
 
 func (r *Recorder) naive(c gemm) error {
 	l := r.Dev.Limits()
-	kernel := gpu.Kernel{Name: c.name + " naive", Source: shaders.Source("conv_naive", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write}}
+	kernel := gpu.Kernel{Name: c.name + " naive", Source: shaders.Source("conv_naive", nil),
+		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write}}
 	inputs := c.x.spans(l, 1)
 	for i, in := range inputs {
 		last := i == len(inputs)-1
@@ -47,7 +48,8 @@ func (r *Recorder) naive(c gemm) error {
 				bits(c.slopeOf(last)), uint32(c.stride), uint32(int32(c.pad)), uint32(c.dilate),
 				uint32(max(1, shaders.LongestChain/(c.k*c.k))),
 			}
-			if err := r.dispatch(kernel, naivePasses(end-4*in.from, c.k), params, ceilDiv(c.y.Pixels(), 64), 4*(out.to-out.from), 1,
+			if err := r.dispatch(kernel, naivePasses(end-4*in.from, c.k), params, ceilDiv(c.y.Pixels(), 64), 4*(out.to-out.from),
+				1,
 				gpu.All(r.Weights), c.x.slice(in), c.y.slice(out)); err != nil {
 				return err
 			}
@@ -57,7 +59,8 @@ func (r *Recorder) naive(c gemm) error {
 	return nil
 }
 
-// naiveSlowness is how much longer the naive kernels take than others for the same arithmetic, by which a submit of theirs is cut shorter.
+// naiveSlowness is how much longer the naive kernels take than others for the same arithmetic, by which a submit of
+// theirs is cut shorter.
 const naiveSlowness = 20
 
 // naiveRun is the number of pixels that one invocation of the weight gradient adds up, and the number of runs.
@@ -89,7 +92,8 @@ func naiveWeightGrad(r *Recorder, c ConvCall) error {
 		}
 	}
 	l := r.Dev.Limits()
-	kernel := gpu.Kernel{Name: "conv weight gradient naive", Source: shaders.Source("conv_grad_naive", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write}}
+	kernel := gpu.Kernel{Name: "conv weight gradient naive", Source: shaders.Source("conv_grad_naive", nil),
+		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write}}
 	run, _ := naiveRun(c.planned(r))
 	x, dy := c.In, c.Out
 	parts := ceilDiv(dy.Pixels(), run)

@@ -7,12 +7,14 @@ import (
 	"ninvk/shaders"
 )
 
-// The straight variant, for software drivers: unrolled kernels without loops around the arithmetic, activations read through the scratch texture.
+// The straight variant, for software drivers: unrolled kernels without loops around the arithmetic, activations read
+// through the scratch texture.
 
 func straightFits(l gpu.Limits, c ConvCall) error {
 	for _, s := range []Shape{c.In.Shape, c.Out.Shape} {
 		if e := s.scratchExtent(); max(e.Width, e.Height) > int(l.MaxTextureDimension2D) {
-			return fmt.Errorf("an activation takes a texture of %d×%d texels, the adapter's limit is %d a side", e.Width, e.Height, l.MaxTextureDimension2D)
+			return fmt.Errorf("an activation takes a texture of %d×%d texels, the adapter's limit is %d a side", e.Width,
+				e.Height, l.MaxTextureDimension2D)
 		}
 	}
 	least := shaders.ConvTile{R: 4, CH: 4, KX: c.K, KY: 1}
@@ -28,8 +30,9 @@ func straightForward(r *Recorder, c ConvCall) error { return r.straight(forwardG
 
 func straightInputGrad(r *Recorder, c ConvCall) error { return r.straight(inputGradGemm(c)) }
 
-// The tiles of straight kernels are few, whatever the layers: what a network compiles is these, not a kernel for each of its numbers of
-// channels. Chunks reach beyond the last input channel, with weights of zero, and rows beyond the last output channel.
+// The tiles of straight kernels are few, whatever the layers: what a network compiles is these, not a kernel for each
+// of its numbers of channels. Chunks reach beyond the last input channel, with weights of zero, and rows beyond the
+// last output channel.
 var (
 	// Where an output needs just the same pixel of the input.
 	pointwiseTiles = []straightTile{
@@ -116,8 +119,8 @@ func convTile(r *Recorder, c gemm) shaders.ConvTile {
 	return t
 }
 
-// straightWidth is the number of invocations of a workgroup: wide ones spread the staging over many invocations, but every core needs some
-// workgroups, and invocations without an output compute as long as the others.
+// straightWidth is the number of invocations of a workgroup: wide ones spread the staging over many invocations, but
+// every core needs some workgroups, and invocations without an output compute as long as the others.
 func straightWidth(l gpu.Limits, c gemm, t shaders.ConvTile, least int) int {
 	most := min(int(l.MaxComputeInvocationsPerWorkgroup), int(l.MaxComputeWorkgroupSizeX))
 	width := most
@@ -149,8 +152,9 @@ func (c gemm) blocks(t shaders.ConvTile) int {
 // taps is the number of kernel columns, and rows, that reach an output pixel.
 func (c gemm) taps() int { return ceilDiv(c.k, c.dilate) }
 
-// phase is a part of the output along one side: every dilate-th pixel from the one numbered first on, which every dilate-th tap from tap on
-// reaches. Its i-th pixel is reached from the input's pixel i·stride + from and those behind it.
+// phase is a part of the output along one side: every dilate-th pixel from the one numbered first on, which every
+// dilate-th tap from tap on reaches. Its i-th pixel is reached from the input's pixel i·stride + from and those behind
+// it.
 type phase struct{ first, pixels, tap, from int }
 
 // phases cuts a side of so many output pixels. Where the input has no zeros between its pixels there is one phase.

@@ -7,8 +7,9 @@ import (
 	"ninvk/shaders"
 )
 
-// gradTilesOf lists the tiles of weight gradients: rows, and the widths of their workgroups. Each workgroup stages the gradients again, and
-// lanes beyond the last are work for nothing, so that widths are those of the numbers of channels that networks have.
+// gradTilesOf lists the tiles of weight gradients: rows, and the widths of their workgroups. Each workgroup stages the
+// gradients again, and lanes beyond the last are work for nothing, so that widths are those of the numbers of channels
+// that networks have.
 func gradTilesOf() []shaders.ConvGradTile {
 	var tiles []shaders.ConvGradTile
 	for _, t := range []struct {
@@ -27,8 +28,9 @@ func gradTilesOf() []shaders.ConvGradTile {
 	return tiles
 }
 
-// convGradTile picks the tile of least cost for a weight gradient. Each block of rows fetches all texels again, rows, lanes and pixels beyond
-// the last are work for nothing, each workgroup stages its gradients, and each chunk of pixels writes sums that are read again.
+// convGradTile picks the tile of least cost for a weight gradient. Each block of rows fetches all texels again, rows,
+// lanes and pixels beyond the last are work for nothing, each workgroup stages its gradients, and each chunk of pixels
+// writes sums that are read again.
 func convGradTile(l gpu.Limits, c ConvCall) shaders.ConvGradTile {
 	const (
 		fetch, sum = 42, 108 // a pixel's part of a fetch, and writing and reading a sum, in multiply-adds
@@ -52,11 +54,12 @@ func convGradTile(l gpu.Limits, c ConvCall) shaders.ConvGradTile {
 	return t
 }
 
-// straightLanes is the number of sums of an output channel in a weight gradient: one for each of its weights, and one for its bias.
+// straightLanes is the number of sums of an output channel in a weight gradient: one for each of its weights, and one
+// for its bias.
 func straightLanes(c ConvCall) int { return c.K*c.K*c.C + min(1, c.Bias.Len) }
 
-// unfolded is the activation that the weight gradient reads: for each of kernel columns and channels the input rows of all images, in texels of four output
-// columns; from one channel to the next it is pitch texels.
+// unfolded is the activation that the weight gradient reads: for each of kernel columns and channels the input rows of
+// all images, in texels of four output columns; from one channel to the next it is pitch texels.
 type unfolded struct{ images, inH, inW, outH, outW, columns, pitch, kernels, channels int }
 
 // unfold of a pointwise convolution takes all pixels of the batch as one row of one image.
@@ -98,7 +101,8 @@ func (u unfolded) bytes(c ConvCall, l gpu.Limits) uint64 {
 // texels is the whole size.
 func (u unfolded) texels() int { return u.kernels * u.channels * u.pitch }
 
-// straightWeightFits asks for what the weight gradient takes: the unfolded activation, not the activation itself, goes through the texture.
+// straightWeightFits asks for what the weight gradient takes: the unfolded activation, not the activation itself, goes
+// through the texture.
 func straightWeightFits(l gpu.Limits, c ConvCall) error {
 	texels := unfold(c).texels()
 	e := linearExtent(texels)
@@ -108,17 +112,21 @@ func straightWeightFits(l gpu.Limits, c ConvCall) error {
 		atMost("bytes of workgroup memory", 4*t.Staged(), int(l.MaxComputeWorkgroupStorageSize)),
 		atMost("texels a side of the scratch texture", max(e.Width, e.Height), int(l.MaxTextureDimension2D)),
 		atMost("bytes of four unfolded channels", 64*unfold(c).pitch, int(l.MaxStorageBufferBindingSize)),
-		atMost("workgroups of sums of an output channel", ceilDiv(straightLanes(c), 64), int(l.MaxComputeWorkgroupsPerDimension)),
+		atMost("workgroups of sums of an output channel", ceilDiv(straightLanes(c), 64),
+			int(l.MaxComputeWorkgroupsPerDimension)),
 		atMost("bytes of a partial weight gradient", one+16, int(l.MaxStorageBufferBindingSize)),
 	)
 }
 
-// straightPartialBytes is less than a pass may ask for: eleven partial gradients of nin's largest layer are work enough for every core.
+// straightPartialBytes is less than a pass may ask for: eleven partial gradients of nin's largest layer are work enough
+// for every core.
 const straightPartialBytes = 20 << 20
 
-// straightParts is the number of partial weight gradients and the bytes of one. A binding holds them, and 16 bytes more.
+// straightParts is the number of partial weight gradients and the bytes of one. A binding holds them, and 16 bytes
+// more.
 func straightParts(l gpu.Limits, c ConvCall, t shaders.ConvGradTile) (parts, one int) {
-	one = c.Out.Groups() * ceilDiv(c.K*c.K*c.C+1, run) * run * 16 // with a bias or without: memory is planned before that is known
+	// with a bias or without: memory is planned before that is known
+	one = c.Out.Groups() * ceilDiv(c.K*c.K*c.C+1, run) * run * 16
 	u := unfold(c)
 	most := min(straightPartialBytes, int(l.MaxStorageBufferBindingSize)-16)
 	return max(1, min(ceilDiv(u.outTexels(), t.Texels()), most/one)), one
@@ -138,15 +146,18 @@ func straightWeightNeed(l gpu.Limits, c ConvCall) Need {
 func straightWeightGrad(r *Recorder, c ConvCall) error {
 	l := r.Dev.Limits()
 	u, dy := unfold(c), c.Out
-	uk := gpu.Kernel{Name: "unfold", Source: shaders.Source("unfold", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
+	uk := gpu.Kernel{Name: "unfold", Source: shaders.Source("unfold", nil),
+		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
 	for kx := range u.kernels {
 		for _, s := range u.parts(c, l) {
 			channels := min(4*(s.to-s.from), c.C-4*s.from)
 			params := []uint32{
-				uint32(u.images * u.inH), uint32(u.columns), uint32(u.inW), uint32(u.outW), uint32(c.In.Plane()), uint32(u.pitch), uint32(c.Stride), uint32(c.Pad),
+				uint32(u.images * u.inH), uint32(u.columns), uint32(u.inW), uint32(u.outW), uint32(c.In.Plane()), uint32(u.pitch),
+				uint32(c.Stride), uint32(c.Pad),
 				uint32(channels), uint32(kx),
 			}
-			if err := r.dispatch(uk, 0, params, ceilDiv(u.inTexels(), 64), s.to-s.from, 1, c.In.slice(s), gpu.Slice{Buffer: r.Unfolded, Size: uint64(channels*u.pitch) * 16}); err != nil {
+			if err := r.dispatch(uk, 0, params, ceilDiv(u.inTexels(), 64), s.to-s.from, 1, c.In.slice(s),
+				gpu.Slice{Buffer: r.Unfolded, Size: uint64(channels*u.pitch) * 16}); err != nil {
 				return err
 			}
 			r.Tape.CopyTexels(gpu.All(r.Unfolded), r.Scratch.tex, (kx*c.C+4*s.from)*u.pitch, channels*u.pitch)
@@ -166,7 +177,8 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 	parts = min(parts, chunks)
 	width := r.Scratch.tex.Width
 	shift, factor := rowDivisor(width)
-	sum := gpu.Kernel{Name: "conv weight gradient sum", Source: shaders.Source("conv_grad_straight_sum", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
+	sum := gpu.Kernel{Name: "conv weight gradient sum", Source: shaders.Source("conv_grad_straight_sum", nil),
+		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
 	for chunk := 0; chunk < chunks; chunk += parts {
 		wave := min(parts, chunks-chunk)
 		for _, s := range dy.spans(l, t.R/4) {
@@ -177,16 +189,19 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 				uint32(s.from), uint32(chunk), uint32(c.Stride), uint32(c.Pad), uint32(s.to), uint32(c.K),
 				uint32(width), uint32(shift), uint32(factor), uint32(one / 16 * parts), uint32(lanes), uint32(parts),
 			}
-			if err := r.dispatch(k, ceilDiv(t.R*t.Q/4, t.WG)+ceilDiv(t.Texels(), t.WG), params, ceilDiv(lanes, t.WG), ceilDiv(4*(s.to-s.from), t.R), wave,
+			if err := r.dispatch(k, ceilDiv(t.R*t.Q/4, t.WG)+ceilDiv(t.Texels(), t.WG), params, ceilDiv(lanes, t.WG),
+				ceilDiv(4*(s.to-s.from), t.R), wave,
 				dy.slice(s), r.Scratch.tex, gpu.Slice{Buffer: r.Partial, Size: uint64(one*parts + 16)}); err != nil {
 				return err
 			}
 			r.spend(2 * float64(lanes) * float64(4*(s.to-s.from)) * float64(t.Q*wave))
 		}
 		params := []uint32{
-			uint32(c.M), uint32(c.C), uint32(c.K * c.K), uint32(wave), uint32(c.Weight.Offset), flag(chunk > 0), uint32(lanes), uint32(c.Bias.Offset), uint32(parts),
+			uint32(c.M), uint32(c.C), uint32(c.K * c.K), uint32(wave), uint32(c.Weight.Offset), flag(chunk > 0), uint32(lanes),
+			uint32(c.Bias.Offset), uint32(parts),
 		}
-		if err := r.dispatch(sum, wave+4, params, ceilDiv(lanes, 64), dy.Groups(), 1, gpu.Slice{Buffer: r.Partial, Size: uint64(one * parts)}, gpu.All(r.Grads)); err != nil {
+		if err := r.dispatch(sum, wave+4, params, ceilDiv(lanes, 64), dy.Groups(), 1,
+			gpu.Slice{Buffer: r.Partial, Size: uint64(one * parts)}, gpu.All(r.Grads)); err != nil {
 			return err
 		}
 	}

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestPhases: the phases of an input gradient hold each output pixel once, and each tap that reaches a pixel, from the place where it lies.
+// TestPhases: the phases of an input gradient hold each output pixel once, and each tap that reaches a pixel, from the
+// place where it lies.
 func TestPhases(t *testing.T) {
 	for k := 1; k <= 7; k++ {
 		for stride := 1; stride <= 4; stride++ {

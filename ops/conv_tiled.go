@@ -7,10 +7,12 @@ import (
 	"ninvk/shaders"
 )
 
-// The tiled variant, for GPUs: implicit GEMM with tiles of both operands in workgroup memory. Activations are read where they lie, so it takes no scratch texture.
+// The tiled variant, for GPUs: implicit GEMM with tiles of both operands in workgroup memory. Activations are read
+// where they lie, so it takes no scratch texture.
 
-// convTiles are the tiles of forward pass and input gradient, those that do more arithmetic for each value fetched first. The last ones are for few
-// output channels, of which the others would compute mostly padding. None needs more than WebGPU guarantees (256 invocations, 16 KiB), nor more than 128 invocations.
+// convTiles are the tiles of forward pass and input gradient, those that do more arithmetic for each value fetched
+// first. The last ones are for few output channels, of which the others would compute mostly padding. None needs more
+// than WebGPU guarantees (256 invocations, 16 KiB), nor more than 128 invocations.
 var convTiles = []shaders.ConvTiled{
 	{BM: 32, BN: 64, TM: 8, TN: 4, GC: 4},
 	{BM: 32, BN: 64, TM: 4, TN: 4, GC: 4},
@@ -31,7 +33,8 @@ var convGradTiles = []shaders.ConvGradTiled{
 // The tiles of 8×8 outputs an invocation take twice the registers, which pays on adapters that have them.
 var (
 	convTiles8     = []shaders.ConvTiled{{BM: 64, BN: 128, TM: 8, TN: 8, GC: 4}, {BM: 32, BN: 128, TM: 8, TN: 8, GC: 4}}
-	convGradTiles8 = []shaders.ConvGradTiled{{BM: 64, BN: 32, TM: 8, TN: 2, BP: 16}, {BM: 32, BN: 32, TM: 8, TN: 2, BP: 16}}
+	convGradTiles8 = []shaders.ConvGradTiled{{BM: 64, BN: 32, TM: 8, TN: 2, BP: 16},
+		{BM: 32, BN: 32, TM: 8, TN: 2, BP: 16}}
 )
 
 // tiledForward, tiledInputGrad and tiledWeightGrad are the variants that use the given tiles.
@@ -72,15 +75,16 @@ func tiledWeightGrad(name string, tiles []shaders.ConvGradTiled) Variant[ConvCal
 // enough is the number of invocations that keeps a large GPU busy; below it smaller tiles are better.
 const enough = 48_000
 
-// tileSize is what the choice among tiles looks at: the output with what is computed beyond its edges, output channels of a tile, invocations, bytes of workgroup
-// memory, and how many workgroups the call makes.
+// tileSize is what the choice among tiles looks at: the output with what is computed beyond its edges, output channels
+// of a tile, invocations, bytes of workgroup memory, and how many workgroups the call makes.
 type tileSize struct{ padded, rows, invocations, bytes, workgroups int }
 
-// pickTile is the index of the first tile that computes at most a tenth more than the best, fits the adapter, and makes enough invocations;
-// where none makes enough, that which makes most.
+// pickTile is the index of the first tile that computes at most a tenth more than the best, fits the adapter, and makes
+// enough invocations; where none makes enough, that which makes most.
 func pickTile(l gpu.Limits, channels int, tiles []tileSize) (int, error) {
 	fits := func(t tileSize) bool {
-		return t.invocations <= int(min(l.MaxComputeInvocationsPerWorkgroup, l.MaxComputeWorkgroupSizeX)) && t.bytes <= int(l.MaxComputeWorkgroupStorageSize)
+		return t.invocations <= int(min(l.MaxComputeInvocationsPerWorkgroup, l.MaxComputeWorkgroupSizeX)) &&
+			t.bytes <= int(l.MaxComputeWorkgroupStorageSize)
 	}
 	least, rows := 0, 0
 	for _, t := range tiles {
@@ -96,7 +100,8 @@ func pickTile(l gpu.Limits, channels int, tiles []tileSize) (int, error) {
 	}
 	switch {
 	case least == 0:
-		return 0, fmt.Errorf("no tile fits %d invocations and %d bytes of workgroup memory", l.MaxComputeInvocationsPerWorkgroup, l.MaxComputeWorkgroupStorageSize)
+		return 0, fmt.Errorf("no tile fits %d invocations and %d bytes of workgroup memory",
+			l.MaxComputeInvocationsPerWorkgroup, l.MaxComputeWorkgroupStorageSize)
 	case rows >= 2*channels && rows > 4:
 		return 0, fmt.Errorf("%d channels leave half of every tile empty", channels)
 	}
@@ -119,7 +124,8 @@ func pickTile(l gpu.Limits, channels int, tiles []tileSize) (int, error) {
 func convTiled(l gpu.Limits, tiles []shaders.ConvTiled, in, out Shape) (shaders.ConvTiled, error) {
 	sizes := make([]tileSize, len(tiles))
 	for i, t := range tiles {
-		sizes[i] = tileSize{ceilDiv(out.C, t.BM) * t.BM, t.BM, t.WG(), t.Bytes(), ceilDiv(out.C, t.BM) * ceilDiv(out.Pixels(), t.BN)}
+		sizes[i] = tileSize{ceilDiv(out.C, t.BM) * t.BM, t.BM, t.WG(), t.Bytes(),
+			ceilDiv(out.C, t.BM) * ceilDiv(out.Pixels(), t.BN)}
 	}
 	i, err := pickTile(l, out.C, sizes)
 	return tiles[i], err
@@ -164,15 +170,17 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-// tiledPasses counts the loop passes of an invocation: the steps over pairs of tap and channel group, with the products of each, and the sums that are stored.
+// tiledPasses counts the loop passes of an invocation: the steps over pairs of tap and channel group, with the products
+// of each, and the sums that are stored.
 func tiledPasses(t shaders.ConvTiled, pairs int) int {
 	return ceilDiv(pairs, t.GC)*(1+t.GC) + t.TM*t.TN/4
 }
 
-// orders says whether the weights of a call with this tile are put in order first. It pays where they have many taps, over which neighbouring weights lie apart; the
-// kernel then takes one more buffer.
+// orders says whether the weights of a call with this tile are put in order first. It pays where they have many taps,
+// over which neighbouring weights lie apart; the kernel then takes one more buffer.
 func orders(l gpu.Limits, t shaders.ConvTiled, c gemm) bool {
-	return c.k > 1 && c.x.Groups()%t.GC == 0 && l.MaxStorageBuffersPerShaderStage > 4 && orderedBytes(c) <= l.MaxStorageBufferBindingSize
+	return c.k > 1 && c.x.Groups()%t.GC == 0 && l.MaxStorageBuffersPerShaderStage > 4 &&
+		orderedBytes(c) <= l.MaxStorageBufferBindingSize
 }
 
 // orderedBytes is the memory of the weights in order.
@@ -190,7 +198,8 @@ func tiledNeed(l gpu.Limits, tiles []shaders.ConvTiled, c gemm) Need {
 
 // orderWeights records that the weights are put in order.
 func (r *Recorder) orderWeights(c gemm, ordered gpu.Slice) error {
-	k := gpu.Kernel{Name: "conv weights in order", Source: shaders.Source("conv_tiled_weights", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
+	k := gpu.Kernel{Name: "conv weights in order", Source: shaders.Source("conv_tiled_weights", nil),
+		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
 	return r.dispatchEach(k, 0, []uint32{
 		uint32(c.y.C), uint32(c.x.C), uint32(c.k * c.k), uint32(c.x.Groups()), uint32(c.y.Groups()),
 		uint32(int32(c.w0)), uint32(int32(c.wm)), uint32(int32(c.wc)), uint32(int32(c.wt)),
@@ -221,7 +230,8 @@ func (r *Recorder) tiled(tiles []shaders.ConvTiled, c gemm) error {
 		t.Ordered = t.Whole && inOrder
 		t.Chained = 4*pairs > shaders.LongestChain
 		kernel := gpu.Kernel{
-			Name: fmt.Sprintf("%s %d×%d tiled %d×%d", c.name, c.k, c.k, t.BM, t.BN), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write, gpu.Read},
+			Name:     fmt.Sprintf("%s %d×%d tiled %d×%d", c.name, c.k, c.k, t.BM, t.BN),
+			Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write, gpu.Read},
 		}
 		if t.Ordered {
 			kernel.Bindings = append(kernel.Bindings, gpu.Read)
@@ -247,7 +257,8 @@ func (r *Recorder) tiled(tiles []shaders.ConvTiled, c gemm) error {
 				bound = append(bound, ordered)
 			}
 			rows := ceilDiv(4*(out.to-out.from), t.BM)
-			if err := r.dispatch(kernel, tiledPasses(t, pairs), params, ceilDiv(c.y.Pixels(), t.BN), rows, 1, bound...); err != nil {
+			if err := r.dispatch(kernel, tiledPasses(t, pairs), params, ceilDiv(c.y.Pixels(), t.BN), rows, 1,
+				bound...); err != nil {
 				return err
 			}
 			r.spend(8 * float64(pairs) * float64(rows*t.BM) * float64(c.y.Pixels()))
@@ -256,7 +267,8 @@ func (r *Recorder) tiled(tiles []shaders.ConvTiled, c gemm) error {
 	return nil
 }
 
-// gradSplit is how a tiled weight gradient is cut: the tile, pixels a run, and the number of runs, each of which has a partial result.
+// gradSplit is how a tiled weight gradient is cut: the tile, pixels a run, and the number of runs, each of which has a
+// partial result.
 type gradSplit struct {
 	tile       shaders.ConvGradTiled
 	run, parts int
@@ -269,7 +281,8 @@ const partWorkgroups = 1024
 func convGradSplit(l gpu.Limits, tiles []shaders.ConvGradTiled, c ConvCall) (gradSplit, error) {
 	pixels, pairs := c.Out.Pixels(), c.K*c.K*c.In.Groups()
 	// At least 256 pixels a run, so that adding up the partial results stays cheap.
-	most := max(1, min(ceilDiv(pixels, 256), int(PartialBytes/convGradBytes(c, 1)), int(l.MaxComputeWorkgroupsPerDimension)))
+	most := max(1, min(ceilDiv(pixels, 256), int(PartialBytes/convGradBytes(c, 1)),
+		int(l.MaxComputeWorkgroupsPerDimension)))
 	sizes := make([]tileSize, len(tiles))
 	for i, t := range tiles {
 		rows, columns := ceilDiv(c.M, t.BM), ceilDiv(pairs, t.BN)
@@ -287,7 +300,8 @@ func convGradSplit(l gpu.Limits, tiles []shaders.ConvGradTiled, c ConvCall) (gra
 	return s, nil
 }
 
-// passes counts the loop passes of an invocation over n pixels of a run: the steps, with the products and the bias of each, and the sums that are stored.
+// passes counts the loop passes of an invocation over n pixels of a run: the steps, with the products and the bias of
+// each, and the sums that are stored.
 func (s gradSplit) passes(n int) int {
 	return ceilDiv(n, s.tile.BP)*(1+2*s.tile.BP) + s.tile.TM*s.tile.TN
 }
@@ -320,7 +334,8 @@ func (r *Recorder) tiledWeightGrad(tiles []shaders.ConvGradTiled, c ConvCall) er
 	t.Chained = min(s.run, s.stretch()) > shaders.LongestChain
 	parts := ceilDiv(dy.Pixels(), s.run)
 	kernel := gpu.Kernel{
-		Name: fmt.Sprintf("conv weight gradient %d×%d tiled %d×%d", c.K, c.K, t.BM, 4*t.BN), Source: t.Source(), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write},
+		Name: fmt.Sprintf("conv weight gradient %d×%d tiled %d×%d", c.K, c.K, t.BM, 4*t.BN), Source: t.Source(),
+		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write},
 	}
 	partial := gpu.Slice{Buffer: r.Partial, Size: convGradBytes(c, parts)}
 	vectors := c.M * c.K * c.K * x.Groups()
@@ -338,7 +353,8 @@ func (r *Recorder) tiledWeightGrad(tiles []shaders.ConvGradTiled, c ConvCall) er
 					uint32(c.Stride), uint32(c.Pad), uint32(from), uint32(n),
 					uint32(t.TM * t.TN), uint32(t.BP % dy.W), uint32(t.BP / dy.W % dy.H), uint32(t.BP / (dy.W * dy.H)),
 				}
-				if err := r.dispatch(kernel, s.passes(n), params, ceilDiv(pairs, t.BN), rows, parts, dy.slice(out), x.slice(in), partial); err != nil {
+				if err := r.dispatch(kernel, s.passes(n), params, ceilDiv(pairs, t.BN), rows, parts, dy.slice(out), x.slice(in),
+					partial); err != nil {
 					return err
 				}
 				r.spend(8 * float64(pairs) * float64(rows*t.BM) * float64(n*parts))

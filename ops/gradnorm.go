@@ -5,8 +5,9 @@ import (
 	"ninvk/shaders"
 )
 
-// GradNorm watches the numbers of training: the norm of all gradients together, and whether a gradient or a weight is NaN or infinite. Where Clip is above 0, it
-// scales the gradients so that their norm is at most Clip, as torch.nn.utils.clip_grad_norm_ does.
+// GradNorm watches the numbers of training: the norm of all gradients together, and whether a gradient or a weight is
+// NaN or infinite. Where Clip is above 0, it scales the gradients so that their norm is at most Clip, as
+// torch.nn.utils.clip_grad_norm_ does.
 type GradNorm struct{ Clip float64 }
 
 // Vector is a part of the parameters: N of them and their gradients, in buffers of N floats rounded up to 4.

@@ -126,7 +126,8 @@ func (i *Images) write(first int, pixels []byte, written func() error) error {
 	one := i.imageBytes()
 	n := len(pixels) / one
 	if n*one != len(pixels) || first < 0 || first+n > i.N {
-		return fmt.Errorf("%s: %d bytes are not up to %d images of %d×%d×%d, from place %d of %d on", i.tex.Label, len(pixels),
+		return fmt.Errorf("%s: %d bytes are not up to %d images of %d×%d×%d, from place %d of %d on", i.tex.Label,
+			len(pixels),
 			max(0, i.N-first), i.C, i.H, i.W, first, i.N)
 	}
 	for n > 0 {

@@ -21,8 +21,8 @@ func bytesOf(t *testing.T, images *ops.Images, size int) []byte {
 	return b
 }
 
-// TestImages writes images of any size in pieces, several side by side or over several rows and layers of a texture, and
-// reads all back.
+// TestImages writes images of any size in pieces, several side by side or over several rows and layers of a texture,
+// and reads all back.
 func TestImages(t *testing.T) {
 	adapters := device(t).Adapter.Limits
 	limits := &device(t).Adapter.Limits
@@ -134,7 +134,8 @@ func TestImagesRefuse(t *testing.T) {
 			t.Errorf("%d bytes: want an error", n)
 		}
 	}
-	for _, s := range []ops.Shape{{N: 0, C: 3, H: 8, W: 8}, {N: 1, C: 5, H: 8, W: 8}, {N: 1, C: 0, H: 8, W: 8}, {N: 1, C: 1, H: 0, W: 8},
+	for _, s := range []ops.Shape{{N: 0, C: 3, H: 8, W: 8}, {N: 1, C: 5, H: 8, W: 8}, {N: 1, C: 0, H: 8, W: 8},
+		{N: 1, C: 1, H: 0, W: 8},
 		{N: 1, C: 1, H: 1, W: 100000}, {N: 1, C: 1, H: 200000, W: 2000}} {
 		if _, err := ops.NewImages(d, "data set", s); err == nil || !strings.Contains(err.Error(), "data set") {
 			t.Errorf("%v: error %v", s, err)

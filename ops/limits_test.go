@@ -36,24 +36,31 @@ func limited(t *testing.T, limits string) {
 	})
 }
 
-// TestLowerLimits runs cases on devices that are asked for less, as NINVK_LIMITS says: workgroups of 256 and of 128 invocations, little workgroup memory, few buffers, and
-// bindings so small that activations are bound in parts. Everything that still says it fits must run and be right, and be split where that is the point.
+// TestLowerLimits runs cases on devices that are asked for less, as NINVK_LIMITS says: workgroups of 256 and of 128
+// invocations, little workgroup memory, few buffers, and bindings so small that activations are bound in parts.
+// Everything that still says it fits must run and be right, and be split where that is the point.
 func TestLowerLimits(t *testing.T) {
 	conv := []string{
-		"conv forward 65×40×7×5 to 3 k3 s1 p1", "conv input gradient 65×3×7×5 to 40 k3 s1 p1", "conv weight gradient 65×3×7×5 to 40 k3 s1 p1",
+		"conv forward 65×40×7×5 to 3 k3 s1 p1", "conv input gradient 65×3×7×5 to 40 k3 s1 p1",
+		"conv weight gradient 65×3×7×5 to 40 k3 s1 p1",
 	}
-	many := []string{"conv forward 2×16×7×5 to 64 k3 s1 p1", "conv input gradient 2×16×7×5 to 64 k3 s1 p1"} // channels that fill the tiled kernels' steps
+	// channels that fill the tiled kernels' steps
+	many := []string{"conv forward 2×16×7×5 to 64 k3 s1 p1", "conv input gradient 2×16×7×5 to 64 k3 s1 p1"}
 	ordered := []string{"conv forward 65×32×7×5 to 32 k3 s1 p1", "conv input gradient 65×32×7×5 to 32 k3 s1 p1"}
 	others := []string{
-		"batch norm training 65×10×7×5 relu", "batch norm evaluation 65×10×7×5", "batch norm gradient 65×10×7×5 relu", "global average pool forward 65×10×7×5", "bias gradient 65×10×7×5", "relu forward 65×10×7×5", "relu gradient 65×10×7×5", "add forward 65×10×7×5",
+		"batch norm training 65×10×7×5 relu", "batch norm evaluation 65×10×7×5", "batch norm gradient 65×10×7×5 relu",
+		"global average pool forward 65×10×7×5", "bias gradient 65×10×7×5", "relu forward 65×10×7×5",
+		"relu gradient 65×10×7×5", "add forward 65×10×7×5",
 		"dropout forward 65×10×7×5 p0.5", "add forward 65×10×7×5 3 terms relu",
 		"subsample forward 65×10×7×5 s1, 3 before, 2 after",
 		"subsample gradient 65×10×7×5 s1, 3 before, 2 after", "adaptive average pool forward 65×10×7×5 to 7×5",
 		"adaptive average pool gradient 65×10×7×5 to 7×5",
 	}
 	flat := []string{
-		"max pool forward 1×10×32×32 k3 s2 p1", "max pool gradient 1×10×32×32 k3 s2 p1", "average pool gradient 1×10×32×32 k3 s2 p1",
-		"cross entropy forward and gradient 65×10 smoothing 0.1", "gradnorm forward 6 clip 0.5", "gradnorm forward 70001 clip 0.5",
+		"max pool forward 1×10×32×32 k3 s2 p1", "max pool gradient 1×10×32×32 k3 s2 p1",
+		"average pool gradient 1×10×32×32 k3 s2 p1",
+		"cross entropy forward and gradient 65×10 smoothing 0.1", "gradnorm forward 6 clip 0.5",
+		"gradnorm forward 70001 clip 0.5",
 		"sgd 10 steps 1031 rate 0.001 momentum 0.9 decay 0.01 nesterov true",
 	}
 	for _, c := range []struct {
@@ -69,11 +76,14 @@ func TestLowerLimits(t *testing.T) {
 		{"maxUnrolledProducts=1024", [][]string{conv}, "", nil},
 		{"maxTextureDimension2D=512", [][]string{conv}, "", []string{"straight"}},
 		// 8 of the 10 channel groups of 65×40×7×5.
-		{fmt.Sprintf("maxStorageBufferBindingSize=%d", 8*ops.Shape{N: 65, C: 4, H: 7, W: 5}.Bytes()), [][]string{conv}, "40", nil},
+		{fmt.Sprintf("maxStorageBufferBindingSize=%d", 8*ops.Shape{N: 65, C: 4, H: 7, W: 5}.Bytes()), [][]string{conv}, "40",
+			nil},
 		// 4 of the 8 channel groups of 65×32×7×5.
-		{fmt.Sprintf("maxStorageBufferBindingSize=%d", 4*ops.Shape{N: 65, C: 4, H: 7, W: 5}.Bytes()), [][]string{ordered}, "32", nil},
+		{fmt.Sprintf("maxStorageBufferBindingSize=%d", 4*ops.Shape{N: 65, C: 4, H: 7, W: 5}.Bytes()), [][]string{ordered},
+			"32", nil},
 		// 2 of the 3 channel groups.
-		{fmt.Sprintf("maxStorageBufferBindingSize=%d", 2*ops.Shape{N: 65, C: 4, H: 7, W: 5}.Bytes()), [][]string{others}, "×10×", nil},
+		{fmt.Sprintf("maxStorageBufferBindingSize=%d", 2*ops.Shape{N: 65, C: 4, H: 7, W: 5}.Bytes()), [][]string{others},
+			"×10×", nil},
 	} {
 		t.Run(c.limits, func(t *testing.T) {
 			before := map[string]int{} // dispatches

@@ -42,9 +42,9 @@ func (o Linear) InputGrad(r *Recorder, dy Tensor, weight Param, dx Tensor, accum
 	return linearVariants.record(r, LinearInputGrad, c)
 }
 
-// WeightGrad records the gradients of weight and bias, of those whose length is not 0, from the input x and the output's
-// gradient dy; x is read for that of the weight alone. Where the layer has a ReLU and dy is not masked yet, y is its
-// output and dy is masked in place; otherwise y is nil.
+// WeightGrad records the gradients of weight and bias, of those whose length is not 0, from the input x and the
+// output's gradient dy; x is read for that of the weight alone. Where the layer has a ReLU and dy is not masked yet, y
+// is its output and dy is masked in place; otherwise y is nil.
 func (o Linear) WeightGrad(r *Recorder, x, dy Tensor, y *Tensor, weight, bias Param) error {
 	if y != nil {
 		if err := (ReLU{}).Grad(r, *y, dy); err != nil {
@@ -227,7 +227,8 @@ func (r *Recorder) linearSum(m matrix, sums gpu.Slice, fetched bool, parts int, 
 	for _, s := range y.spans(r.Dev.Limits(), 1) {
 		params := append([]uint32{
 			uint32(y.N), uint32(y.H * y.W), uint32(y.Plane()), uint32(s.from), uint32(s.to), uint32(y.C),
-			uint32(y.flat().Groups()), uint32(parts), flag(before || m.c.Accumulate), flag(last && m.c.Bias.Len > 0), uint32(m.c.Bias.Offset), bits(slope),
+			uint32(y.flat().Groups()), uint32(parts), flag(before || m.c.Accumulate), flag(last && m.c.Bias.Len > 0),
+			uint32(m.c.Bias.Offset), bits(slope),
 		}, divisor...)
 		wide, high := ceilDiv(y.Pixels(), 64), s.to-s.from
 		if flat {

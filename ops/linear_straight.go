@@ -86,7 +86,8 @@ func linearGradTile(l gpu.Limits, c LinearCall) shaders.LinearTile {
 // straightLinearFits holds for all passes.
 func straightLinearFits(l gpu.Limits, c LinearCall) error {
 	f, b, g := linearTile(l, c.forward()), linearTile(l, c.inputGrad()), linearGradTile(l, c)
-	e := straightLinearNeed(l, c.forward()).Max(straightLinearNeed(l, c.inputGrad())).Max(straightLinearGradNeed(l, c)).Scratch
+	e := straightLinearNeed(l, c.forward()).Max(straightLinearNeed(l, c.inputGrad())).Max(straightLinearGradNeed(l,
+		c)).Scratch
 	return firstError(
 		atMost("unrolled products", max(f.MulAdds(), b.MulAdds(), 4*g.MulAdds()), int(l.MaxUnrolledProducts)),
 		atMost("bytes of workgroup memory", 16*max(f.Staged(), b.Staged(), g.Staged()),

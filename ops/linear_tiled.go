@@ -8,8 +8,9 @@ import (
 	"ninvk/shaders"
 )
 
-// The tiled variant of a linear layer, for GPUs: tiles of outputs and images in workgroup memory. Sums are cut into parts of
-// shaders.LongestChain terms, which run side by side, so that there is work for all cores however few the outputs are.
+// The tiled variant of a linear layer, for GPUs: tiles of outputs and images in workgroup memory. Sums are cut into
+// parts of shaders.LongestChain terms, which run side by side, so that there is work for all cores however few the
+// outputs are.
 
 // linearTiles are the tiles for few images up to those for many; each runs on the smallest adapter.
 var linearTiles = []shaders.LinearTiled{{BM: 256, BN: 4}, {BM: 128, BN: 16}, {BM: 64, BN: 32}}
@@ -17,7 +18,8 @@ var linearTiles = []shaders.LinearTiled{{BM: 256, BN: 4}, {BM: 128, BN: 16}, {BM
 // linearTiled is the tile for a call of the planned batch. The weight gradient has outputs and inputs in plenty.
 func linearTiled(c LinearCall, pass string) shaders.LinearTiled {
 	t := linearTiles[len(linearTiles)-1]
-	if i := slices.IndexFunc(linearTiles, func(t shaders.LinearTiled) bool { return c.Out.N <= t.BN }); i >= 0 && pass != "grad" {
+	if i := slices.IndexFunc(linearTiles, func(t shaders.LinearTiled) bool { return c.Out.N <= t.BN }); i >= 0 &&
+		pass != "grad" {
 		t = linearTiles[i]
 	}
 	t.Pass, t.Aligned = pass, c.aligned()
@@ -84,7 +86,8 @@ func tiledLinearWeightGrad(r *Recorder, c LinearCall) error {
 		return err
 	}
 	k := gpu.Kernel{
-		Name: "linear weight gradient tiled", Source: t.Source(), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write},
+		Name: "linear weight gradient tiled", Source: t.Source(), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read,
+			gpu.Write},
 	}
 	in, dy := c.In.flat(), c.Out
 	const terms = shaders.LongestChain
@@ -95,7 +98,8 @@ func tiledLinearWeightGrad(r *Recorder, c LinearCall) error {
 			uint32(c.Linear.In), uint32(c.M), uint32(c.Weight.Offset), uint32(first),
 			uint32(terms), uint32(in.N), uint32(dy.Plane()), flag(first > 0),
 		}
-		if err := r.dispatch(k, linearTiledPasses(t, terms)+4, params, rows, columns, 1, dy.All(), x, gpu.All(r.Grads)); err != nil {
+		if err := r.dispatch(k, linearTiledPasses(t, terms)+4, params, rows, columns, 1, dy.All(), x,
+			gpu.All(r.Grads)); err != nil {
 			return err
 		}
 		r.spend(2 * float64(min(terms, in.N-first)) * float64(rows*t.BM) * float64(columns*t.BN))

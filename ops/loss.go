@@ -40,8 +40,8 @@ func (CrossEntropy) lanes(groups int) int {
 }
 
 // ClassWeights are weights of the classes, by which a batch's loss is the weighted mean of those of its images, as that
-// of PyTorch's nn.CrossEntropyLoss(weight=…): Values holds a float for each class; Step is that of the whole batch, with
-// the Balance of its labels. The zero value stands for no weights.
+// of PyTorch's nn.CrossEntropyLoss(weight=…): Values holds a float for each class; Step is that of the whole batch,
+// with the Balance of its labels. The zero value stands for no weights.
 type ClassWeights struct{ Values, Step *gpu.Buffer }
 
 // Balance is the number of entries by the sum of their labels' weights, which turns a sum of weighted
@@ -120,7 +120,8 @@ type Metrics struct {
 // Forward records the sums over the results: into batch (8 bytes) the part that the images have in the mean loss of the
 // whole batch, and the number right; and added to total (TotalsBytes).
 func (o Metrics) Forward(r *Recorder, result, batch, total *gpu.Buffer) error {
-	k := gpu.Kernel{Name: "metrics", Source: shaders.Source("metrics", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write, gpu.Write}}
+	k := gpu.Kernel{Name: "metrics", Source: shaders.Source("metrics", nil),
+		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write, gpu.Write}}
 	params := []uint32{uint32(o.N), 0, uint32(max(o.Of, o.N)), flag(o.Added), bits(topPlaces)}
 	return r.dispatch(k, ceilDiv(o.N, 64)+64, params, 1, 1, 1, gpu.All(result), gpu.All(batch), gpu.All(total))
 }

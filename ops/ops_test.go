@@ -34,7 +34,8 @@ func device(t testing.TB) *gpu.Device {
 	return d
 }
 
-// partial and scratch are shared by all cases. Partial sums start as NaN, so that a kernel that reads what it has not written is found out.
+// partial and scratch are shared by all cases. Partial sums start as NaN, so that a kernel that reads what it has not
+// written is found out.
 var lent memory
 
 type memory struct {
@@ -62,7 +63,8 @@ func recorder(t testing.TB, tape string, need ops.Need) *ops.Recorder {
 		lent.unfolded.Release()
 		lent.unfolded = must(d.NewBuffer("unfolded activation", max(need.Unfolded, 4<<20)))(t)
 	}
-	return &ops.Recorder{Dev: d, Tape: d.NewTape(tape), Scratch: lent.scratch, Unfolded: lent.unfolded, Partial: lent.partial, Batch: 1}
+	return &ops.Recorder{Dev: d, Tape: d.NewTape(tape), Scratch: lent.scratch, Unfolded: lent.unfolded,
+		Partial: lent.partial, Batch: 1}
 }
 
 func must[T any](v T, err error) func(testing.TB) T {
@@ -145,8 +147,9 @@ func packed(o ops.Operand, v []float64) []float32 {
 	return ref.Float32s(v)
 }
 
-// run runs a case on the adapter with garbage in everything that must be overwritten, proves that what is only read stays as it was and that nothing outside the
-// operands was touched, and gives the outputs and the number of dispatches recorded.
+// run runs a case on the adapter with garbage in everything that must be overwritten, proves that what is only read
+// stays as it was and that nothing outside the operands was touched, and gives the outputs and the number of dispatches
+// recorded.
 func run(t testing.TB, c ops.Case, in values, garbage float32) (out values, dispatches int) {
 	t.Helper()
 	var need ops.Need
@@ -212,7 +215,8 @@ func runOn(t testing.TB, r *ops.Recorder, c ops.Case, in values, garbage float32
 			out[o.Name] = ref.Float64s(v[:o.Len])
 		}
 		end := int(at/4) + o.Elements()
-		if o.Place == ops.Activation || o.Use == ops.Internal || c.Operator == "sgd" || c.Operator == "average" { // whole vectors may be written
+		// whole vectors may be written
+		if o.Place == ops.Activation || o.Use == ops.Internal || c.Operator == "sgd" || c.Operator == "average" {
 			end = len(after[b])
 		}
 		for i := int(at / 4); i < end; i++ {
@@ -304,10 +308,12 @@ func fits(t testing.TB, c ops.Case) bool {
 	return !compilesSlowly(t, c) && (c.Fits == nil || c.Fits(device(t).Limits()) == nil)
 }
 
-// compilesSlowly says whether the entry is left to make test-full: Lavapipe from Mesa 23 on takes five seconds for a convolution's kernel with tiles where vectors have 512 bits
-// (a second elsewhere), and there are forty. The shapes that the tests of variants ask for are tried everywhere.
+// compilesSlowly says whether the entry is left to make test-full: Lavapipe from Mesa 23 on takes five seconds for a
+// convolution's kernel with tiles where vectors have 512 bits (a second elsewhere), and there are forty. The shapes
+// that the tests of variants ask for are tried everywhere.
 func compilesSlowly(t testing.TB, c ops.Case) bool {
-	return slowTiles(t) && c.Operator == "conv" && strings.HasPrefix(c.Variant, "tiled") && !strings.HasPrefix(c.Name, "65×3×7×5 to 40 ") && !strings.HasPrefix(c.Name, "65×40×7×5 to 3 ") &&
+	return slowTiles(t) && c.Operator == "conv" && strings.HasPrefix(c.Variant, "tiled") && !strings.HasPrefix(c.Name,
+		"65×3×7×5 to 40 ") && !strings.HasPrefix(c.Name, "65×40×7×5 to 3 ") &&
 		!strings.HasPrefix(c.Name, "65×3×32×32 to 5 ")
 }
 
@@ -317,7 +323,8 @@ func slowTiles(t testing.TB) bool {
 	return a.VectorWidth > 256 && !strings.HasPrefix(a.Driver, "Mesa 22.") && !slow.Wanted()
 }
 
-// find gives the entries of the table with this operator, pass and name: one, or one for every variant that fits the adapter.
+// find gives the entries of the table with this operator, pass and name: one, or one for every variant that fits the
+// adapter.
 func find(t testing.TB, name string) []ops.Case {
 	t.Helper()
 	var found []ops.Case
@@ -383,11 +390,14 @@ func TestOperators(t *testing.T) {
 func varied(t testing.TB) []ops.Case {
 	var cs []ops.Case
 	for _, name := range []string{
-		"conv forward 65×3×7×5 to 40 k3 s1 p1", "conv weight gradient 65×3×7×5 to 40 k3 s1 p1", "conv input gradient 65×40×7×5 to 3 k3 s1 p1",
+		"conv forward 65×3×7×5 to 40 k3 s1 p1", "conv weight gradient 65×3×7×5 to 40 k3 s1 p1",
+		"conv input gradient 65×40×7×5 to 3 k3 s1 p1",
 		"batch norm training 65×10×7×5 relu", "batch norm evaluation 65×10×7×5", "batch norm gradient 65×10×7×5 relu",
 		"batch norm once more in place 65×10×7×5 relu",
-		"max pool forward 1×10×32×32 k3 s2 p1", "max pool gradient 1×10×32×32 k3 s2 p1", "max pool gradient 2×192×7×5 k3 s2 p1",
-		"average pool forward 1×10×32×32 k3 s2 p1", "average pool gradient 1×10×32×32 k3 s2 p1", "max pool gradient 65×10×1×1 k2 s1 p1", "average pool forward 65×10×1×1 k2 s1 p1",
+		"max pool forward 1×10×32×32 k3 s2 p1", "max pool gradient 1×10×32×32 k3 s2 p1",
+		"max pool gradient 2×192×7×5 k3 s2 p1",
+		"average pool forward 1×10×32×32 k3 s2 p1", "average pool gradient 1×10×32×32 k3 s2 p1",
+		"max pool gradient 65×10×1×1 k2 s1 p1", "average pool forward 65×10×1×1 k2 s1 p1",
 		"max pool forward 1×96×8×8 k8 s8 p0", "max pool gradient 1×96×8×8 k8 s8 p0",
 		"global average pool forward 65×10×7×5", "global average pool gradient 65×10×7×5",
 		"bias gradient 65×10×7×5", "relu forward 65×10×7×5", "relu gradient 65×10×7×5", "add forward 65×10×7×5",
@@ -472,7 +482,8 @@ func TestLongRuns(t *testing.T) {
 }
 
 func TestPackUnpack(t *testing.T) {
-	for _, s := range []ops.Shape{{1, 1, 1, 1}, {1, 3, 7, 5}, {65, 5, 1, 1}, {2, 10, 4, 3}, {3, 192, 2, 2}, {16, 3, 16, 16}} {
+	for _, s := range []ops.Shape{{1, 1, 1, 1}, {1, 3, 7, 5}, {65, 5, 1, 1}, {2, 10, 4, 3}, {3, 192, 2, 2},
+		{16, 3, 16, 16}} {
 		v := make([]float32, s.Elements())
 		for i := range v {
 			v[i] = float32(i + 1)
@@ -560,18 +571,20 @@ func TestLoopBound(t *testing.T) {
 	}
 }
 
-// TestTiledStoresAsOnGPUs runs the tiled variants as GPUs get them: there their kernels store the sums without a loop, see shaders.ConvTiled.Rolled. Where compiling
-// them takes long, make test tries one.
+// TestTiledStoresAsOnGPUs runs the tiled variants as GPUs get them: there their kernels store the sums without a loop,
+// see shaders.ConvTiled.Rolled. Where compiling them takes long, make test tries one.
 func TestTiledStoresAsOnGPUs(t *testing.T) {
 	d := device(t)
 	kind := d.Adapter.Type
 	d.Adapter.Type = "discrete"
 	defer func() { d.Adapter.Type = kind }()
 	ran := 0
-	for _, shape := range []string{"65×40×7×5 to 3 k3 s1 p1", "1×192×7×5 to 10 k3 s1 p1 relu", "1×96×7×5 to 192 k1 s1 p0"} {
+	for _, shape := range []string{"65×40×7×5 to 3 k3 s1 p1", "1×192×7×5 to 10 k3 s1 p1 relu",
+		"1×96×7×5 to 192 k1 s1 p0"} {
 		for _, pass := range []string{"forward", "input gradient", "weight gradient"} {
 			for _, c := range ops.Cases() {
-				if strings.HasPrefix(c.Name, shape+" [") && c.Pass == pass && strings.HasPrefix(c.Variant, "tiled") && c.Fits(d.Limits()) == nil && (ran == 0 || !slowTiles(t)) {
+				if strings.HasPrefix(c.Name, shape+" [") && c.Pass == pass && strings.HasPrefix(c.Variant, "tiled") &&
+					c.Fits(d.Limits()) == nil && (ran == 0 || !slowTiles(t)) {
 					in := inputs(c)
 					got, _ := run(t, c, in, 0)
 					compare(t, c, got, ref.Table[ref.Key(c)](c, in))

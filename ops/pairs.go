@@ -10,14 +10,16 @@ import (
 // Pairs makes one answer of two views of each image, as an image and its mirror image: the mean of their logits.
 type Pairs struct{}
 
-// Forward records the mean of v [N][C][1][1] in place, N being even: image i and image i+N/2 both get the mean of the two.
+// Forward records the mean of v [N][C][1][1] in place, N being even: image i and image i+N/2 both get the mean of the
+// two.
 func (Pairs) Forward(r *Recorder, v Tensor) error {
 	if v.N%2 != 0 || v.H != 1 || v.W != 1 {
 		return fmt.Errorf("pairs are made of an even number of images with 1×1 pixels, not of %v", v.Shape)
 	}
 	k := gpu.Kernel{Name: "pairs", Source: shaders.Source("pairs", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Write}}
 	for _, s := range v.spans(r.Dev.Limits(), 1) {
-		if err := r.dispatch(k, 0, []uint32{uint32(v.N / 2), uint32(v.Plane())}, ceilDiv(v.N/2, 64), s.to-s.from, 1, v.slice(s)); err != nil {
+		if err := r.dispatch(k, 0, []uint32{uint32(v.N / 2), uint32(v.Plane())}, ceilDiv(v.N/2, 64), s.to-s.from, 1,
+			v.slice(s)); err != nil {
 			return err
 		}
 	}

@@ -7,9 +7,11 @@ import (
 	"ninvk/shaders"
 )
 
-// MaxPool takes the maximum of K×K windows; padding counts as minus infinity, the first maximum in row-major order gets the gradient.
+// MaxPool takes the maximum of K×K windows; padding counts as minus infinity, the first maximum in row-major order gets
+// the gradient.
 //
-// With Ceil the last window of a row or column may reach beyond the padded image, as in Caffe, so that no pixel is left out.
+// With Ceil the last window of a row or column may reach beyond the padded image, as in Caffe, so that no pixel is left
+// out.
 type MaxPool struct {
 	K         int  `json:"kernel"`
 	Stride    int  `json:"stride"`
@@ -43,10 +45,13 @@ func (o MaxPool) ceil(size int) int {
 
 func poolOut(x Shape, k, stride, pad int) (Shape, error) {
 	if 2*pad > k {
-		return Shape{}, fmt.Errorf("padding %d is more than half of the %d×%d window, so some windows would hold nothing but padding", pad, k, k)
+		return Shape{}, fmt.Errorf("padding %d is more than half of the %d×%d window, so some windows would hold nothing but "+
+			""+
+			"padding", pad, k, k)
 	}
 	if k > 128 {
-		return Shape{}, fmt.Errorf("a %d×%d pooling window; at most 128×128 is supported (global average pooling takes any size)", k, k)
+		return Shape{}, fmt.Errorf("a %d×%d pooling window; at most 128×128 is supported (global average pooling takes any "+
+			"size)", k, k)
 	}
 	return windows(x, k, stride, pad)
 }
@@ -56,7 +61,8 @@ func (MaxPool) Places(y Shape) uint64 { return y.Bytes() / 2 }
 
 // Forward records y and the places of the maxima.
 func (o MaxPool) Forward(r *Recorder, x, y Tensor, places gpu.Slice) error {
-	return r.pool("maxpool", pooling{K: o.K, Stride: o.Stride, Pad: o.Pad, AfterReLU: o.AfterReLU, Places: true}, x, y, places)
+	return r.pool("maxpool", pooling{K: o.K, Stride: o.Stride, Pad: o.Pad, AfterReLU: o.AfterReLU, Places: true}, x, y,
+		places)
 }
 
 // Grad records dx from dy and the places that Forward kept.
@@ -90,9 +96,11 @@ type pooling struct {
 	Grad, Places, AfterReLU bool
 }
 
-// pool dispatches a pooling kernel: one invocation a pixel of y, or a block of 2×2 pixels of the gradient of x. x is the image or its gradient, y the pooled one.
+// pool dispatches a pooling kernel: one invocation a pixel of y, or a block of 2×2 pixels of the gradient of x. x is
+// the image or its gradient, y the pooled one.
 func (r *Recorder) pool(file string, o pooling, x, y Tensor, places gpu.Slice) error {
-	kernel := gpu.Kernel{Name: file, Source: shaders.Source(file, o), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
+	kernel := gpu.Kernel{Name: file, Source: shaders.Source(file, o),
+		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
 	invocations, passes := y.Pixels(), o.K*(o.K+1)
 	rows, columns := ceilDiv(x.H+o.Pad%2, 2), ceilDiv(x.W+o.Pad%2, 2)
 	if o.Grad {
@@ -108,7 +116,8 @@ func (r *Recorder) pool(file string, o pooling, x, y Tensor, places gpu.Slice) e
 		}
 	}
 	params := []uint32{
-		uint32(invocations), uint32(y.Plane()), uint32(x.Plane()), uint32(x.H), uint32(x.W), uint32(y.H), uint32(y.W), uint32(rows), uint32(columns),
+		uint32(invocations), uint32(y.Plane()), uint32(x.Plane()), uint32(x.H), uint32(x.W), uint32(y.H), uint32(y.W),
+		uint32(rows), uint32(columns),
 		uint32(o.K), uint32(o.Stride), uint32(o.Pad),
 	}
 	larger := x.Shape // padding can make the pooled one larger
@@ -171,7 +180,8 @@ func (r *Recorder) global(grad bool, x, y Tensor) error {
 		k.Name += " gradient"
 		invocations, passes = x.Pixels(), 0
 	}
-	// Cut by the larger of the two, which with padding may be y. Places take half a plane, so parts of an even number of groups keep them aligned.
+	// Cut by the larger of the two, which with padding may be y. Places take half a plane, so parts of an even number of
+	// groups keep them aligned.
 	larger := x.Shape
 	if y.Plane() > x.Plane() {
 		larger = y.Shape

@@ -10,18 +10,20 @@ type ReLU struct{}
 
 // Forward records v = relu(v), in place.
 func (ReLU) Forward(r *Recorder, v Tensor) error {
-	k := gpu.Kernel{Name: "relu", Source: shaders.Source("relu", map[string]any{"Grad": false}), Bindings: []gpu.Kind{gpu.Params, gpu.Write}}
+	k := gpu.Kernel{Name: "relu", Source: shaders.Source("relu", map[string]any{"Grad": false}),
+		Bindings: []gpu.Kind{gpu.Params, gpu.Write}}
 	return r.elementwise(k, v, func(s span) []any { return []any{v.slice(s)} })
 }
 
 // Grad records dv = 0 where the output y is 0, in place on dv.
 func (ReLU) Grad(r *Recorder, y, dv Tensor) error {
-	k := gpu.Kernel{Name: "relu gradient", Source: shaders.Source("relu", map[string]any{"Grad": true}), Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
+	k := gpu.Kernel{Name: "relu gradient", Source: shaders.Source("relu", map[string]any{"Grad": true}),
+		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
 	return r.elementwise(k, dv, func(s span) []any { return []any{y.slice(s), dv.slice(s)} })
 }
 
-// pixelsEach is the number of pixels of an invocation in kernels that treat each element alike. It comes at run time: a loop with a literal bound is unrolled, and the
-// code of a load is long.
+// pixelsEach is the number of pixels of an invocation in kernels that treat each element alike. It comes at run time: a
+// loop with a literal bound is unrolled, and the code of a load is long.
 const pixelsEach = 8
 
 // eachOf is the number of pixels of an invocation, of at most so many, in kernels of 128 invocations a workgroup: fewer

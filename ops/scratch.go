@@ -2,12 +2,13 @@ package ops
 
 import "ninvk/gpu"
 
-// Scratch is the one texture through which straight convolutions read activations: on a software driver a texture fetch of four channels is cheaper than
-// a storage load, and the copy into it runs at the speed of memory.
+// Scratch is the one texture through which straight convolutions read activations: on a software driver a texture fetch
+// of four channels is cheaper than a storage load, and the copy into it runs at the speed of memory.
 //
-// An activation lies in it in runs of 16 pixels, the vector width of a software driver: run b of channel group g begins at column
-// ((b mod folds)·groups + g)·16 of row b / folds. So what an invocation reads, all channels of a pixel, is one stretch of memory and not a cache line of every
-// plane. The last row stays zero: pixels outside the image are read from it.
+// An activation lies in it in runs of 16 pixels, the vector width of a software driver: run b of channel group g begins
+// at column ((b mod folds)·groups + g)·16 of row b / folds. So what an invocation reads, all channels of a pixel, is
+// one stretch of memory and not a cache line of every plane. The last row stays zero: pixels outside the image are read
+// from it.
 type Scratch struct {
 	tex *gpu.Texture
 }
@@ -45,7 +46,8 @@ func (s Shape) scratchExtent() Extent {
 	return Extent{scratchWidth(s.strip() << shift), ceilDiv(ceilDiv(s.Pixels(), run), 1<<shift) + 1}
 }
 
-// scratchWidth is the least width of at least n texels that is a power of two or three times one: by these kernels divide without dividing, see rowDivisor.
+// scratchWidth is the least width of at least n texels that is a power of two or three times one: by these kernels
+// divide without dividing, see rowDivisor.
 func scratchWidth(n int) int {
 	w := powerOfTwo(n)
 	if w >= 64 && 3*w/4 >= n {
@@ -54,7 +56,8 @@ func scratchWidth(n int) int {
 	return w
 }
 
-// rowDivisor gives what divides a place by a scratchWidth: place/width is (place>>shift)·factor >> 17. Exact up to places of 2¹⁵ widths.
+// rowDivisor gives what divides a place by a scratchWidth: place/width is (place>>shift)·factor >> 17. Exact up to
+// places of 2¹⁵ widths.
 func rowDivisor(width int) (shift, factor int) {
 	shift = log2(width)
 	if width&(width-1) != 0 {
@@ -63,7 +66,8 @@ func rowDivisor(width int) (shift, factor int) {
 	return shift, 1 << 17
 }
 
-// linearExtent is what texels in a row take, the row of zeros included. The widths are those of nin's widest layers, and a little higher textures hold the padding of planes.
+// linearExtent is what texels in a row take, the row of zeros included. The widths are those of nin's widest layers,
+// and a little higher textures hold the padding of planes.
 func linearExtent(texels int) Extent {
 	width := 768
 	for ceilDiv(texels, width) > scratchRows+scratchRows/32 {
@@ -107,7 +111,8 @@ func (r *Recorder) fetchTexels(from gpu.Slice) []uint32 {
 	return []uint32{uint32(r.Scratch.tex.Width), uint32(shift), uint32(factor)}
 }
 
-// input is how kernels read an activation that they leave as it is: from its buffer, or through the scratch texture, where it lies as in the buffer.
+// input is how kernels read an activation that they leave as it is: from its buffer, or through the scratch texture,
+// where it lies as in the buffer.
 type input struct {
 	kind   gpu.Kind
 	params []uint32       // of the texture: its width, and what divides by that; they come last
@@ -116,8 +121,9 @@ type input struct {
 
 func (i input) fetched() bool { return i.kind == gpu.TextureF32 }
 
-// input chooses for x, and records the copy where it is the texture: on llvmpipe a fetch in a loop costs a third of a storage load, and the copy a tenth; elsewhere
-// buffers are as fast. A second activation's copy costs more than its fetches save.
+// input chooses for x, and records the copy where it is the texture: on llvmpipe a fetch in a loop costs a third of a
+// storage load, and the copy a tenth; elsewhere buffers are as fast. A second activation's copy costs more than its
+// fetches save.
 func (r *Recorder) input(x Tensor) input {
 	if r.fetchedExtent(r.planned(x.Shape)) == (Extent{}) {
 		return input{kind: gpu.Read, slice: func(s span) any { return x.slice(s) }}

@@ -58,13 +58,15 @@ func (s trial) String() string {
 	return text
 }
 
-// palette is what some dozens of shapes are drawn from. Kernels depend on it, and hardly on more, so that each compiled serves several shapes.
+// palette is what some dozens of shapes are drawn from. Kernels depend on it, and hardly on more, so that each compiled
+// serves several shapes.
 type palette struct {
 	convs  []ops.Conv // their channels are those of the other operators, too, and their kernels and strides those of pools
 	limits limits
 }
 
-// shapesOfPalette is how many shapes are drawn from one palette: each of the other operators once, and twice as many convolutions, which have the variants.
+// shapesOfPalette is how many shapes are drawn from one palette: each of the other operators once, and twice as many
+// convolutions, which have the variants.
 var shapesOfPalette = 3 * len(others)
 
 func newPalette(r *rand.Rand) palette {
@@ -105,7 +107,8 @@ func drawConv(r *rand.Rand, c ops.Conv, _ *ops.Shape) any {
 	return c
 }
 
-// others draw the attributes of each other operator beside a convolution of the palette, for an input that it takes, or change the input.
+// others draw the attributes of each other operator beside a convolution of the palette, for an input that it takes, or
+// change the input.
 var others = []func(r *rand.Rand, c ops.Conv, x *ops.Shape) any{
 	func(r *rand.Rand, c ops.Conv, x *ops.Shape) any {
 		return ops.MaxPool{K: c.K, Stride: c.Stride, Pad: r.IntN(c.K/2 + 1), Ceil: r.IntN(2) == 0, AfterReLU: r.IntN(2) == 0}
@@ -230,8 +233,8 @@ func (s trial) cases() []ops.Case {
 	return cs
 }
 
-// lower lowers an adapter's limits for a case of the trial. Whatever is bound whole, parameters and what belongs to them, keeps its place: adapters bind at least
-// 128 MiB.
+// lower lowers an adapter's limits for a case of the trial. Whatever is bound whole, parameters and what belongs to
+// them, keeps its place: adapters bind at least 128 MiB.
 func (s trial) lower(l *gpu.Limits, c ops.Case) {
 	lower := func(limit *uint32, n int) {
 		if n > 0 {
@@ -277,7 +280,8 @@ type failure struct {
 	errors []string
 }
 
-// try runs the cases of a trial, or those of one key, and gives the first that fails, nil where all are right; and the number that ran.
+// try runs the cases of a trial, or those of one key, and gives the first that fails, nil where all are right; and the
+// number that ran.
 func try(t testing.TB, s trial, key string) (failed *failure, ran int) {
 	t.Helper()
 	d := device(t)
@@ -288,7 +292,8 @@ func try(t testing.TB, s trial, key string) (failed *failure, ran int) {
 		name := fmt.Sprintf("%s [%s]", ref.Key(c), c.Variant)
 		d.Adapter.Limits = adapters
 		s.lower(&d.Adapter.Limits, c)
-		if key != "" && key != name || c.Fits != nil && c.Fits(d.Limits()) != nil || slowTiles(t) && c.Operator == "conv" && strings.HasPrefix(c.Variant, "tiled") {
+		if key != "" && key != name || c.Fits != nil && c.Fits(d.Limits()) != nil || slowTiles(t) && c.Operator == "conv" &&
+			strings.HasPrefix(c.Variant, "tiled") {
 			continue
 		}
 		ran++
@@ -316,8 +321,8 @@ func try(t testing.TB, s trial, key string) (failed *failure, ran int) {
 // bounds are those of the table, which hold for channels that deviate as those of its entries do. Batch normalisation
 // of a channel of few pixels that are nearly the same divides the rounding of their mean by their deviation: what is
 // normalised may be wrong by as much more as the deviation is below that, and the gradient, which divides by it again,
-// by the square. One pixel alone is its mean, without rounding. Dropout of nearly everything scales what it keeps by up to
-// 100, and no float32 is nearer than the rounding of the scale and of the product.
+// by the square. One pixel alone is its mean, without rounding. Dropout of nearly everything scales what it keeps by up
+// to 100, and no float32 is nearer than the rounding of the scale and of the product.
 func bounds(c ops.Case, in values) func(o ops.Operand, i int) float64 {
 	if drop, ok := c.Op.(ops.Dropout); ok {
 		return func(o ops.Operand, _ int) float64 { return max(o.Bound(), 0x1p-23/(1-drop.P)) }
@@ -431,7 +436,10 @@ func (s trial) smaller() []trial {
 	}
 	numbers := func(field func(s *trial, op reflect.Value) reflect.Value) {
 		for _, simpler := range []func(n int64) int64{
-			func(int64) int64 { return 0 }, func(int64) int64 { return 1 }, func(n int64) int64 { return n / 2 }, func(n int64) int64 { return n - 1 },
+			func(int64) int64 { return 0 }, func(int64) int64 { return 1 }, func(n int64) int64 { return n / 2 }, func(
+				n int64) int64 {
+				return n - 1
+			},
 		} {
 			change(func(s *trial, op reflect.Value) {
 				if v := field(s, op); v.Int() > 0 && simpler(v.Int()) < v.Int() {
@@ -461,7 +469,8 @@ func (s trial) smaller() []trial {
 	return all
 }
 
-// shrink gives a trial for which fails still holds, while it holds for none of the smaller ones next to it, or the smallest found when the time is over.
+// shrink gives a trial for which fails still holds, while it holds for none of the smaller ones next to it, or the
+// smallest found when the time is over.
 func shrink(s trial, until time.Time, fails func(trial) bool) trial {
 	for {
 		i := slices.IndexFunc(s.smaller(), func(to trial) bool { return time.Now().Before(until) && fails(to) })
@@ -502,8 +511,8 @@ func shapeCount(t testing.TB) int {
 	return shapesOfPalette
 }
 
-// TestRandomShapes compares operators with their twins at shapes, with attributes and on adapters that nobody thought of. Whatever fails is told at the smallest
-// shape that still does.
+// TestRandomShapes compares operators with their twins at shapes, with attributes and on adapters that nobody thought
+// of. Whatever fails is told at the smallest shape that still does.
 func TestRandomShapes(t *testing.T) {
 	from, n := seed(t), shapeCount(t)
 	t.Logf("%d shapes of %s=%d", n, seedEnv, from)
@@ -523,7 +532,8 @@ func TestRandomShapes(t *testing.T) {
 			}
 			return f != nil
 		})
-		t.Errorf("%s is wrong: %v\n\t%s\n(found as %v, shape %d of %s=%d)", last.key, least, strings.Join(last.errors, "\n\t"), s, i+1, seedEnv, from)
+		t.Errorf("%s is wrong: %v\n\t%s\n(found as %v, shape %d of %s=%d)", last.key, least,
+			strings.Join(last.errors, "\n\t"), s, i+1, seedEnv, from)
 	}
 	t.Logf("%d runs", ran)
 	if ran < n {
@@ -546,7 +556,8 @@ func TestSearchDrawsAll(t *testing.T) {
 	}
 }
 
-// TestBoundsOfTheTable: of batch normalisation and dropout the search allows no more than the table does for its entries.
+// TestBoundsOfTheTable: of batch normalisation and dropout the search allows no more than the table does for its
+// entries.
 func TestBoundsOfTheTable(t *testing.T) {
 	differ := func(c ops.Case, in values) (places int) {
 		bound := bounds(c, in)
@@ -585,7 +596,8 @@ func TestBoundsOfTheTable(t *testing.T) {
 // TestShrink: what fails is made as small as it can be while it still fails.
 func TestShrink(t *testing.T) {
 	conv := trial{
-		Op: ops.Conv{C: 31, M: 17, K: 5, Stride: 3, Pad: 4, ReLU: true}, X: ops.Shape{N: 4, C: 31, H: 9, W: 12}, Batch: 7, Limits: limits{Planes: 2, Storage: 4096},
+		Op: ops.Conv{C: 31, M: 17, K: 5, Stride: 3, Pad: 4, ReLU: true}, X: ops.Shape{N: 4, C: 31, H: 9, W: 12}, Batch: 7,
+		Limits: limits{Planes: 2, Storage: 4096},
 	}
 	norm := trial{Op: ops.BatchNorm{Eps: 1e-5, Momentum: 0.3, ReLU: true}, X: ops.Shape{N: 3, C: 7, H: 8, W: 2}}
 	for _, c := range []struct {
@@ -594,7 +606,8 @@ func TestShrink(t *testing.T) {
 		fails func(trial) bool
 		want  trial
 	}{
-		{"always", conv, func(trial) bool { return true }, trial{Op: ops.Conv{C: 1, M: 1, K: 1, Stride: 1}, X: ops.Shape{N: 1, C: 1, H: 1, W: 1}}},
+		{"always", conv, func(trial) bool { return true }, trial{Op: ops.Conv{C: 1, M: 1, K: 1, Stride: 1},
+			X: ops.Shape{N: 1, C: 1, H: 1, W: 1}}},
 		{
 			"more outputs than inputs", conv, func(s trial) bool {
 				y, _ := s.Op.(ops.Conv).Out(s.X)
@@ -604,7 +617,8 @@ func TestShrink(t *testing.T) {
 		},
 		{
 			"a small binding", conv, func(s trial) bool { return s.Limits.Planes > 0 && s.Batch > 0 },
-			trial{Op: ops.Conv{C: 1, M: 1, K: 1, Stride: 1}, X: ops.Shape{N: 1, C: 1, H: 1, W: 1}, Batch: 2, Limits: limits{Planes: 2}},
+			trial{Op: ops.Conv{C: 1, M: 1, K: 1, Stride: 1}, X: ops.Shape{N: 1, C: 1, H: 1, W: 1}, Batch: 2,
+				Limits: limits{Planes: 2}},
 		},
 		{
 			"relu", norm, func(s trial) bool { return s.Op.(ops.BatchNorm).ReLU && s.X.H > 2 },

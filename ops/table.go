@@ -10,8 +10,9 @@ import (
 	"ninvk/gpu"
 )
 
-// Case is one entry of the table of operators: an operator with its attributes, in one pass, at one shape. It names all the memory the pass touches, so that
-// a test can compare it with its float64 twin and a benchmark can time it without knowing the operator.
+// Case is one entry of the table of operators: an operator with its attributes, in one pass, at one shape. It names all
+// the memory the pass touches, so that a test can compare it with its float64 twin and a benchmark can time it without
+// knowing the operator.
 type Case struct {
 	Operator string // as "conv"; with Pass it names the twin
 	Pass     string // "forward", "input gradient", …
@@ -51,10 +52,11 @@ type Place int
 const (
 	Activation Place = iota // a Tensor of its own
 	Weight                  // in Recorder.Weights
-	Gradient                // in Recorder.Grads, where the weight lies in Recorder.Weights; its name is that of the weight with a d before it
-	State                   // in Memory.State
-	Floats                  // a buffer of its own
-	Words                   // a buffer of 32-bit whole numbers of its own
+	// in Recorder.Grads, where the weight lies in Recorder.Weights; its name is that of the weight with a d before it
+	Gradient
+	State  // in Memory.State
+	Floats // a buffer of its own
+	Words  // a buffer of 32-bit whole numbers of its own
 )
 
 // Operand is a named piece of memory that a pass touches.
@@ -91,13 +93,16 @@ type Memory struct {
 	State   *gpu.Buffer
 }
 
-// gap is the number of floats between parameters, so that none begins where a vector does by chance and writes past an end are seen.
+// gap is the number of floats between parameters, so that none begins where a vector does by chance and writes past an
+// end are seen.
 const gap = 3
 
-// Allocate makes the memory of the case; r lends the device, and scratch texture and partial sums as Need says. Everything else is the memory's own.
+// Allocate makes the memory of the case; r lends the device, and scratch texture and partial sums as Need says.
+// Everything else is the memory's own.
 func (c Case) Allocate(r *Recorder) (*Memory, error) {
 	own := *r
-	m := &Memory{Recorder: &own, Tensors: map[string]Tensor{}, Params: map[string]Param{}, Buffers: map[string]*gpu.Buffer{}}
+	m := &Memory{Recorder: &own, Tensors: map[string]Tensor{}, Params: map[string]Param{},
+		Buffers: map[string]*gpu.Buffer{}}
 	m.Batch = max(c.In.N, c.Batch)
 	var weights, state int
 	place := func(name string, end *int, n int) {
@@ -198,11 +203,13 @@ func gradient(name string, n, k int) Operand {
 }
 
 func step(learningRate float64, key uint32) Operand {
-	return Operand{Name: "step", Place: Words, Len: 8, Use: Reads, Fixed: []uint32{bits(float32(learningRate)), key, 0, 0, 3, 0, 0, 0}}
+	return Operand{Name: "step", Place: Words, Len: 8, Use: Reads, Fixed: []uint32{bits(float32(learningRate)), key, 0, 0,
+		3, 0, 0, 0}}
 }
 
-// Cases is the table of operators. Whoever adds an operator, an attribute or a kernel that is picked by shape adds an entry; the tests then compare it
-// with its twin. The kernels at the two ends of a step, Augment and Metrics, have tests of their own.
+// Cases is the table of operators. Whoever adds an operator, an attribute or a kernel that is picked by shape adds an
+// entry; the tests then compare it with its twin. The kernels at the two ends of a step, Augment and Metrics, have
+// tests of their own.
 func Cases() []Case {
 	var t table
 	t.convolutions()
@@ -248,7 +255,8 @@ func (t *table) convolutions() {
 		{n: 1, h: 32, w: 32, o: Conv{C: 3, M: 10, K: 5, Stride: 1, Pad: 2, ReLU: true}},
 		{n: 1, h: 32, w: 32, o: Conv{C: 3, M: 5, K: 11, Stride: 4, Pad: 0}},
 		{n: 1, h: 11, w: 13, o: Conv{C: 1, M: 3, K: 11, Stride: 1, Pad: 2}},
-		{n: 2, h: 7, w: 5, o: Conv{C: 1, M: 32, K: 5, Stride: 1, Pad: 2, ReLU: true}}, // the first layer of networks for grey images
+		// the first layer of networks for grey images
+		{n: 2, h: 7, w: 5, o: Conv{C: 1, M: 32, K: 5, Stride: 1, Pad: 2, ReLU: true}},
 		{n: 2, h: 9, w: 7, o: Conv{C: 1, M: 16, K: 7, Stride: 2, Pad: 3}, noBias: true},
 		{n: 65, h: 32, w: 32, o: Conv{C: 3, M: 5, K: 3, Stride: 1, Pad: 1}}, // more pixels than some drivers make loop passes
 		{n: 65, h: 7, w: 5, o: Conv{C: 3, M: 40, K: 3, Stride: 1, Pad: 1}},  // output groups beyond one tile
@@ -256,9 +264,11 @@ func (t *table) convolutions() {
 		{n: 1, h: 7, w: 5, o: Conv{C: 96, M: 192, K: 1, Stride: 1}},
 		{n: 2, h: 7, w: 5, o: Conv{C: 16, M: 64, K: 3, Stride: 1, Pad: 1}},     // whole tiles
 		{n: 2, h: 7, w: 5, o: Conv{C: 32, M: 32, K: 1, Stride: 1, ReLU: true}}, // whole tiles that compile fast
-		{n: 65, h: 7, w: 5, o: Conv{C: 32, M: 32, K: 3, Stride: 1, Pad: 1}},    // weights in order, which a small binding cuts
+		// weights in order, which a small binding cuts
+		{n: 65, h: 7, w: 5, o: Conv{C: 32, M: 32, K: 3, Stride: 1, Pad: 1}},
 		{n: 1, h: 7, w: 5, o: Conv{C: 192, M: 10, K: 3, Stride: 1, Pad: 1, ReLU: true}},
-		{n: 2, h: 7, w: 5, o: Conv{C: 36, M: 20, K: 3, Stride: 2, Pad: 1}},        // phases of an input gradient, channels beyond a chunk
+		// phases of an input gradient, channels beyond a chunk
+		{n: 2, h: 7, w: 5, o: Conv{C: 36, M: 20, K: 3, Stride: 2, Pad: 1}},
 		{n: 1, h: 9, w: 6, o: Conv{C: 5, M: 3, K: 5, Stride: 3, Pad: 1}},          // phases of unequal taps
 		{n: 2, h: 7, w: 5, o: Conv{C: 36, M: 100, K: 1, Stride: 2}, noBias: true}, // phases without taps
 		{n: 1, h: 9, w: 11, o: Conv{C: 3, M: 36, K: 7, Stride: 2, Pad: 3}},
@@ -290,8 +300,9 @@ func LinearCases(o Linear, x Shape) []Case {
 	return t
 }
 
-// CasesOf are the entries of one operator at one shape, x being the input of its forward pass: all passes, variants and kinds of input. op has the attributes
-// and is one of the types that Case.Op has; nil is the gradient of a bias. An operator on parameters takes x.C of them.
+// CasesOf are the entries of one operator at one shape, x being the input of its forward pass: all passes, variants and
+// kinds of input. op has the attributes and is one of the types that Case.Op has; nil is the gradient of a bias. An
+// operator on parameters takes x.C of them.
 func CasesOf(op any, x Shape) []Case {
 	var t table
 	switch o := op.(type) {
@@ -343,7 +354,8 @@ func CasesOf(op any, x Shape) []Case {
 	return t
 }
 
-// Planned is c as it runs in a network whose largest batch is that of larger, the same entry at a larger batch: kernels and memory are chosen for that.
+// Planned is c as it runs in a network whose largest batch is that of larger, the same entry at a larger batch: kernels
+// and memory are chosen for that.
 func (c Case) Planned(larger Case) Case {
 	c.Batch, c.Fits, c.Need = larger.In.N, larger.Fits, larger.Need
 	return c
@@ -384,12 +396,14 @@ func (t *table) convolution(o Conv, x Shape, noBias, large bool) {
 	if o.ReLU {
 		name += " relu"
 	}
-	forward := []Operand{reads("x", x, unit), weight("bias", o.M, unit), weight("weight", o.M*o.C*taps, unit), writes("y", y, o.C*taps, 1)}
+	forward := []Operand{reads("x", x, unit), weight("bias", o.M, unit), weight("weight", o.M*o.C*taps, unit),
+		writes("y", y, o.C*taps, 1)}
 	if noBias {
 		name += " no bias"
 		forward = slices.Delete(forward, 1, 2)
 	}
-	gradients := []Operand{weight("guard", 5, unit), gradient("dbias", o.M, y.Pixels()), gradient("dweight", o.M*o.C*taps, y.Pixels())}
+	gradients := []Operand{weight("guard", 5, unit), gradient("dbias", o.M, y.Pixels()),
+		gradient("dweight", o.M*o.C*taps, y.Pixels())}
 	if noBias {
 		gradients = slices.Delete(gradients, 1, 2)
 	}
@@ -400,7 +414,8 @@ func (t *table) convolution(o Conv, x Shape, noBias, large bool) {
 			return o.Forward(m.Recorder, m.Tensors["x"], m.Params["weight"], m.Params["bias"], m.Tensors["y"])
 		},
 	}, "")
-	inputGrad := []Operand{weight("bias", o.M, unit), weight("weight", o.M*o.C*taps, unit), reads("dy", y, unit), writes("dx", x, o.M*taps, 1)}
+	inputGrad := []Operand{weight("bias", o.M, unit), weight("weight", o.M*o.C*taps, unit), reads("dy", y, unit),
+		writes("dx", x, o.M*taps, 1)}
 	t.variants(ConvInputGrad, Case{
 		Pass: "input gradient", Name: name, Op: o, In: x, Flops: o.Flops(x), Large: large,
 		Operands: inputGrad,
@@ -436,7 +451,8 @@ func (t *table) convolution(o Conv, x Shape, noBias, large bool) {
 	}, "y")
 }
 
-// variants adds an entry for every variant of a convolution's pass. mask names the operand that masks the gradient, "" for none.
+// variants adds an entry for every variant of a convolution's pass. mask names the operand that masks the gradient, ""
+// for none.
 func (t *table) variants(p Pass, c Case, mask string) {
 	c.Operator, c.masked = "conv", mask != ""
 	o := c.Op.(Conv)
@@ -669,7 +685,8 @@ var poolInputs = []struct {
 func (t *table) globalAvgPool(x Shape) {
 	y, _ := GlobalAvgPool{}.Out(x)
 	t.add(Case{
-		Operator: "global average pool", Pass: "forward", Name: x.String(), Op: GlobalAvgPool{}, In: x, Flops: float64(x.Elements()),
+		Operator: "global average pool", Pass: "forward", Name: x.String(), Op: GlobalAvgPool{}, In: x,
+		Flops:    float64(x.Elements()),
 		Operands: []Operand{reads("x", x, unit), writes("y", y, 1, 1)},
 		Record:   func(m *Memory) error { return GlobalAvgPool{}.Forward(m.Recorder, m.Tensors["x"], m.Tensors["y"]) },
 	})
@@ -705,7 +722,8 @@ func (t *table) maxPool(o MaxPool, x Shape, kind string, value func(*rand.Rand) 
 	t.add(Case{
 		Operator: "max pool", Pass: "gradient", Name: name, Op: o, In: x,
 		Operands: []Operand{
-			reads("x", x, value), {Name: "y", Shape: y, Use: Internal}, places, reads("dy", y, unit), writes("dx", x, windows*windows, 1),
+			reads("x", x, value), {Name: "y", Shape: y, Use: Internal}, places, reads("dy", y, unit),
+			writes("dx", x, windows*windows, 1),
 		},
 		Prepare: forward,
 		Record: func(m *Memory) error {
@@ -850,7 +868,8 @@ func (t *table) batchNorm(o BatchNorm, x Shape, kind string, value func(*rand.Ra
 	}
 	y := writes("y", x, 1, 2*scale)
 	inputs := func(u Use) []Operand {
-		return append([]Operand{norm, state("mean", u, unit), state("variance", u, positive), reads("x", x, value)}, weights...)
+		return append([]Operand{norm, state("mean", u, unit), state("variance", u, positive), reads("x", x, value)},
+			weights...)
 	}
 	elements := float64(x.Elements())
 	need := func(l gpu.Limits) Need { return Need{Partial: reduceBytes(x), Scratch: fetchedExtent(l, x)} }
@@ -896,7 +915,8 @@ func (t *table) batchNorm(o BatchNorm, x Shape, kind string, value func(*rand.Ra
 	for i, wanted := range grads {
 		none := []string{"weight", "bias"}[i]
 		t.add(Case{
-			Operator: "batch norm", Pass: wanted.Name[1:] + " gradient", Name: name, Op: o, In: x, Need: need, Flops: 4 * elements,
+			Operator: "batch norm", Pass: wanted.Name[1:] + " gradient", Name: name, Op: o, In: x, Need: need,
+			Flops:    4 * elements,
 			Operands: append(inputs(Updates), still, Operand{Name: "y", Shape: x, Use: Internal}, wanted),
 			Prepare:  forward(true),
 			Record: func(m *Memory) error {
@@ -946,7 +966,8 @@ func (t *table) losses() {
 
 func (t *table) pairs(x Shape) {
 	t.add(Case{
-		Operator: "pairs", Pass: "forward", Name: fmt.Sprintf("%d×%d", x.N, x.C), Op: Pairs{}, In: x, Flops: float64(x.Elements()),
+		Operator: "pairs", Pass: "forward", Name: fmt.Sprintf("%d×%d", x.N, x.C), Op: Pairs{}, In: x,
+		Flops:    float64(x.Elements()),
 		Operands: []Operand{updates("v", x, unit)},
 		Record:   func(m *Memory) error { return Pairs{}.Forward(m.Recorder, m.Tensors["v"]) },
 	})
@@ -1004,7 +1025,8 @@ func (t *table) optimisers() {
 			t.gradNormInParts(GradNorm{clip}, n)
 		}
 	}
-	for _, o := range []SGD{{}, {Momentum: 0.9}, {Momentum: 0.9, WeightDecay: 0.0005}, {Momentum: 0.9, WeightDecay: 0.01, Nesterov: true}} {
+	for _, o := range []SGD{{}, {Momentum: 0.9}, {Momentum: 0.9, WeightDecay: 0.0005},
+		{Momentum: 0.9, WeightDecay: 0.01, Nesterov: true}} {
 		for _, rate := range []float64{0.001, 10} {
 			for _, n := range []int{1, 1031, 70001} {
 				t.sgd(o, n, rate)
@@ -1023,9 +1045,11 @@ func (t *table) average(n int, rate float64) {
 		settings.Fixed[2], settings.Fixed[3] = settings.Fixed[3], settings.Fixed[2]
 	}
 	t.add(Case{
-		Operator: "average", Pass: "update", In: Shape{1, n, 1, 1}, Op: Average{}, Flops: float64(3 * n), Name: fmt.Sprintf("%d rate %g", n, rate),
+		Operator: "average", Pass: "update", In: Shape{1, n, 1, 1}, Op: Average{}, Flops: float64(3 * n),
+		Name: fmt.Sprintf("%d rate %g", n, rate),
 		Operands: []Operand{
-			settings, {Name: "weight", Place: Weight, Len: n, Use: Reads, Value: unit}, {Name: "average", Place: Floats, Len: n, Use: Updates, Value: unit, K: 1, Scale: 2},
+			settings, {Name: "weight", Place: Weight, Len: n, Use: Reads, Value: unit},
+			{Name: "average", Place: Floats, Len: n, Use: Updates, Value: unit, K: 1, Scale: 2},
 		},
 		Record: func(m *Memory) error {
 			return Average{}.Update(m.Recorder, m.Buffers["step"], n, m.Recorder.Weights, m.Buffers["average"], statistics)
@@ -1039,7 +1063,8 @@ func (t *table) gradNorm(o GradNorm, n int) {
 		grad.Use = Updates
 	}
 	t.add(Case{
-		Operator: "gradnorm", Pass: "forward", Op: o, In: Shape{1, n, 1, 1}, Flops: float64(2 * n), Name: fmt.Sprintf("%d clip %g", n, o.Clip),
+		Operator: "gradnorm", Pass: "forward", Op: o, In: Shape{1, n, 1, 1}, Flops: float64(2 * n),
+		Name: fmt.Sprintf("%d clip %g", n, o.Clip),
 		Operands: []Operand{
 			{Name: "weight", Place: Weight, Len: n, Use: Reads, Value: unit}, grad,
 			{Name: "metrics", Place: Floats, Len: 4, Use: Updates, Value: unit, K: 4, Scale: math.Sqrt(float64(n))},

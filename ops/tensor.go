@@ -1,9 +1,11 @@
-// Package ops holds the operators: one file each with its attributes, output shape, and the recording of its forward and backward
-// kernels onto a tape. Shaders are in package shaders under the same name; the float64 twins that tests compare with are in ops/ref.
+// Package ops holds the operators: one file each with its attributes, output shape, and the recording of its forward
+// and backward kernels onto a tape. Shaders are in package shaders under the same name; the float64 twins that tests
+// compare with are in ops/ref.
 //
-// Activations live on the adapter with channels packed by four: a plane of vec4 for every group of four channels, a plane holding the pixels
-// of the whole batch, image after image, row after row. Channels beyond the last are zero. A channel group is thus one contiguous run of memory,
-// whatever the batch, and operators split along groups where a binding would exceed the adapter's limit.
+// Activations live on the adapter with channels packed by four: a plane of vec4 for every group of four channels, a
+// plane holding the pixels of the whole batch, image after image, row after row. Channels beyond the last are zero. A
+// channel group is thus one contiguous run of memory, whatever the batch, and operators split along groups where a
+// binding would exceed the adapter's limit.
 package ops
 
 import (
@@ -30,8 +32,9 @@ func (s Shape) Elements() int { return s.C * s.Pixels() }
 // Plane is the distance between channel groups in vec4s.
 func (s Shape) Plane() int { return plane(s.Pixels()) }
 
-// plane is room for n vec4s and at least one of padding, which kernels may overwrite with zeros: rounded up so that every plane can be bound by itself
-// (256 bytes), and never a multiple of 4 KiB, so that the same pixel of neighbouring planes does not fall into the same cache set.
+// plane is room for n vec4s and at least one of padding, which kernels may overwrite with zeros: rounded up so that
+// every plane can be bound by itself (256 bytes), and never a multiple of 4 KiB, so that the same pixel of neighbouring
+// planes does not fall into the same cache set.
 func plane(n int) int {
 	p := (n + 16) &^ 15
 	if p%256 == 0 {
@@ -97,7 +100,8 @@ func (s Shape) each(f func(nchw, packed int)) {
 // span is a run of channel groups that fits one binding.
 type span struct{ from, to int }
 
-// spans cuts the channel groups of s into runs whose bytes fit one binding, each a multiple of step groups but the last.
+// spans cuts the channel groups of s into runs whose bytes fit one binding, each a multiple of step groups but the
+// last.
 func (s Shape) spans(l gpu.Limits, step int) []span {
 	return spans(s.Groups(), uint64(s.Plane())*16, l, step)
 }
@@ -132,9 +136,10 @@ type Recorder struct {
 	Partial  *gpu.Buffer // partial sums of the reductions
 	Weights  *gpu.Buffer // all parameters
 	Grads    *gpu.Buffer // their gradients, at the same offsets
-	Batch    int         // largest batch of the network, for which tiles are chosen, so that a smaller last batch needs no kernels of its own
-	Choice   Choice
-	Used     map[string]string // where not nil: filled with the variant of each call recorded, by its key
+	// largest batch of the network, for which tiles are chosen, so that a smaller last batch needs no kernels of its own
+	Batch  int
+	Choice Choice
+	Used   map[string]string // where not nil: filled with the variant of each call recorded, by its key
 
 	spent float64 // arithmetic in the submit being recorded
 }
@@ -145,8 +150,8 @@ func (r *Recorder) planned(s Shape) Shape {
 	return s
 }
 
-// submitFlops is the arithmetic after which a submit is ended: about half a second on a software driver, and on a GPU far less than the seconds after which an
-// operating system takes it for hung.
+// submitFlops is the arithmetic after which a submit is ended: about half a second on a software driver, and on a GPU
+// far less than the seconds after which an operating system takes it for hung.
 func (r *Recorder) submitFlops() float64 {
 	if r.Dev.Adapter.CPU() {
 		return 20e9
@@ -165,20 +170,22 @@ func (r *Recorder) spend(flops float64) {
 // PartialBytes is the most that a pass may ask for partial sums.
 const PartialBytes = 32 << 20
 
-// MaxPasses is the most loop passes one invocation may make. Lavapipe before Mesa 23 ends loops silently after 65,535 passes, nested loops counted
-// together and at times more than once.
+// MaxPasses is the most loop passes one invocation may make. Lavapipe before Mesa 23 ends loops silently after 65,535
+// passes, nested loops counted together and at times more than once.
 const MaxPasses = 16384
 
 // dispatch records one run of a kernel after checking the bound on loop passes.
 func (r *Recorder) dispatch(k gpu.Kernel, passes int, params []uint32, x, y, z int, resources ...any) error {
 	if passes > MaxPasses {
-		return fmt.Errorf("kernel %s: an invocation would make %d loop passes, some drivers stop silently after 65,535; at most %d are allowed", k.Name, passes, MaxPasses)
+		return fmt.Errorf("kernel %s: an invocation would make %d loop passes, some drivers stop silently after 65,535; at "+
+			"most %d are allowed", k.Name, passes, MaxPasses)
 	}
 	r.Tape.Dispatch(k, params, x, y, z, resources...)
 	return r.Tape.Err()
 }
 
-// dispatchEach records one run of a kernel of 64 invocations a workgroup that has one for each of n values, and numbers them by workgroups in lines of 65,535.
+// dispatchEach records one run of a kernel of 64 invocations a workgroup that has one for each of n values, and numbers
+// them by workgroups in lines of 65,535.
 func (r *Recorder) dispatchEach(k gpu.Kernel, passes int, params []uint32, n int, resources ...any) error {
 	const line = 65535 // workgroups that every adapter takes side by side
 	wgs := ceilDiv(n, 64)

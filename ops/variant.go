@@ -11,7 +11,8 @@ import (
 	"ninvk/gpu"
 )
 
-// Pass is a pass of an operator that can be recorded in several ways, as it is written in NINVK_VARIANT and in tables of tuned choices.
+// Pass is a pass of an operator that can be recorded in several ways, as it is written in NINVK_VARIANT and in tables
+// of tuned choices.
 type Pass string
 
 const (
@@ -34,7 +35,8 @@ type ConvCall struct {
 	Conv
 	In, Out      Tensor
 	Weight, Bias Param
-	Mask         *Tensor // of an input gradient: the output of the ReLU before, of the shape of In, or nil; dx is 0 where it is 0
+	// of an input gradient: the output of the ReLU before, of the shape of In, or nil; dx is 0 where it is 0
+	Mask *Tensor
 }
 
 // LinearCall is one pass of a linear layer, as ConvCall is one of a convolution: In has the shape of its input, Out
@@ -143,8 +145,9 @@ func passes() []Pass {
 	return all
 }
 
-// Preferred are the names that the heuristic tries in order; what none of them fits goes to the first variant that does. The straight kernels are made for
-// llvmpipe: other compilers take gigabytes for their unrolled code, and software drivers gain by few barriers.
+// Preferred are the names that the heuristic tries in order; what none of them fits goes to the first variant that
+// does. The straight kernels are made for llvmpipe: other compilers take gigabytes for their unrolled code, and
+// software drivers gain by few barriers.
 func Preferred(a gpu.Adapter) []string {
 	switch {
 	case a.Llvmpipe():
@@ -168,7 +171,8 @@ func (e *VariantError) Error() string {
 	return fmt.Sprintf("%s: %q: %s", VariantEnv, e.Item, e.Problem)
 }
 
-// Choice says which variant records a call: the forced one where it fits, else the tuned one where it is known and fits, else the heuristic's.
+// Choice says which variant records a call: the forced one where it fits, else the tuned one where it is known and
+// fits, else the heuristic's.
 type Choice struct {
 	Forced map[Pass]string
 	Tuned  map[string]string // by ConvCall.Key or LinearCall.Key

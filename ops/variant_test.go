@@ -26,7 +26,8 @@ func TestForcedVariants(t *testing.T) {
 		},
 		{value: "conv/forward=fastest", fails: []string{VariantEnv, "conv/forward=fastest", "straight, tiled"}},
 		{value: "conv/forward", fails: []string{"conv/forward", "straight"}},
-		{value: "conv/backward=straight", fails: []string{VariantEnv, "conv/backward=straight", "conv/forward, conv/input-gradient, conv/weight-gradient"}},
+		{value: "conv/backward=straight", fails: []string{VariantEnv, "conv/backward=straight",
+			"conv/forward, conv/input-gradient, conv/weight-gradient"}},
 		{value: "straight", fails: []string{"PASS=VARIANT"}},
 	} {
 		t.Setenv(VariantEnv, c.value)
@@ -99,7 +100,8 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-// TestTiles checks that every tile of the tiled variants runs on the smallest adapter, and that its invocations share the staging evenly, as the shaders assume.
+// TestTiles checks that every tile of the tiled variants runs on the smallest adapter, and that its invocations share
+// the staging evenly, as the shaders assume.
 func TestTiles(t *testing.T) {
 	smallest := gpu.Limits{
 		MaxComputeInvocationsPerWorkgroup: 128, MaxComputeWorkgroupSizeX: 128, MaxComputeWorkgroupStorageSize: 16 << 10,
@@ -115,11 +117,13 @@ func TestTiles(t *testing.T) {
 		}
 	}
 	for _, c := range slices.Concat(convTiles, convTiles8) {
-		even := c.BM%c.TM == 0 && c.BN%c.TN == 0 && c.TM%4 == 0 && (c.BN%c.WG() == 0 || c.WG()%c.BN == 0) && c.Staging()*c.WG() == c.BN*c.GC
+		even := c.BM%c.TM == 0 && c.BN%c.TN == 0 && c.TM%4 == 0 && (c.BN%c.WG() == 0 || c.WG()%c.BN == 0) &&
+			c.Staging()*c.WG() == c.BN*c.GC
 		check(c, even, c.WG(), c.Bytes())
 	}
 	for _, c := range slices.Concat(convGradTiles, convGradTiles8) {
-		even := c.BM%c.TM == 0 && c.BN%c.TN == 0 && c.TM%4 == 0 && c.WG()%c.BP == 0 && c.Staging()*c.WG() == c.BN*c.BP && c.BP%8 == 0 && shaders.LongestChain%c.BP == 0
+		even := c.BM%c.TM == 0 && c.BN%c.TN == 0 && c.TM%4 == 0 && c.WG()%c.BP == 0 && c.Staging()*c.WG() == c.BN*c.BP &&
+			c.BP%8 == 0 && shaders.LongestChain%c.BP == 0
 		check(c, even, c.WG(), c.Bytes())
 	}
 	for _, c := range linearTiles {
@@ -173,12 +177,15 @@ func TestTiles(t *testing.T) {
 // TestNeedWithoutBias: what is planned for a convolution is enough where, before batch norm, its bias has no gradient.
 func TestNeedWithoutBias(t *testing.T) {
 	l := gpu.Limits{
-		MaxComputeInvocationsPerWorkgroup: 1024, MaxComputeWorkgroupSizeX: 1024, MaxComputeWorkgroupStorageSize: 32 << 10, MaxBufferSize: 1 << 30,
-		MaxStorageBufferBindingSize: 128 << 20, MaxStorageBuffersPerShaderStage: 8, MaxTextureDimension2D: 16384, MaxUnrolledProducts: gpu.UnrolledOnLlvmpipe,
+		MaxComputeInvocationsPerWorkgroup: 1024, MaxComputeWorkgroupSizeX: 1024, MaxComputeWorkgroupStorageSize: 32 << 10,
+		MaxBufferSize:               1 << 30,
+		MaxStorageBufferBindingSize: 128 << 20, MaxStorageBuffersPerShaderStage: 8, MaxTextureDimension2D: 16384,
+		MaxUnrolledProducts: gpu.UnrolledOnLlvmpipe,
 	}
 	for _, size := range []int{8, 16, 32} {
 		for _, o := range []Conv{
-			{C: 3, M: 192, K: 5, Stride: 1, Pad: 2}, {C: 192, M: 160, K: 1, Stride: 1}, {C: 160, M: 96, K: 1, Stride: 1}, {C: 96, M: 192, K: 5, Stride: 1, Pad: 2},
+			{C: 3, M: 192, K: 5, Stride: 1, Pad: 2}, {C: 192, M: 160, K: 1, Stride: 1}, {C: 160, M: 96, K: 1, Stride: 1},
+			{C: 96, M: 192, K: 5, Stride: 1, Pad: 2},
 			{C: 192, M: 192, K: 3, Stride: 1, Pad: 1}, {C: 192, M: 10, K: 1, Stride: 1}, {C: 1, M: 1, K: 1, Stride: 1},
 			{C: 32, M: 33, K: 7, Stride: 1, Pad: 8},
 		} {
@@ -200,7 +207,8 @@ func TestNeedWithoutBias(t *testing.T) {
 	}
 }
 
-// TestUnrolled: no kernel without loops has more products than its adapter's compiler is given, and on Lavapipe such kernels are worth their time to compile.
+// TestUnrolled: no kernel without loops has more products than its adapter's compiler is given, and on Lavapipe such
+// kernels are worth their time to compile.
 func TestUnrolled(t *testing.T) {
 	for _, most := range []uint32{1200, gpu.UnrolledElsewhere, gpu.UnrolledOnLlvmpipe} {
 		l := gpu.Limits{
@@ -213,9 +221,12 @@ func TestUnrolled(t *testing.T) {
 			Conv
 			size int
 		}{
-			{Conv{C: 3, M: 192, K: 5, Stride: 1, Pad: 2}, 32}, {Conv{C: 192, M: 160, K: 1, Stride: 1}, 32}, {Conv{C: 96, M: 192, K: 5, Stride: 1, Pad: 2}, 16},
-			{Conv{C: 192, M: 192, K: 3, Stride: 1, Pad: 1}, 8}, {Conv{C: 192, M: 10, K: 1, Stride: 1}, 8}, {Conv{C: 3, M: 96, K: 11, Stride: 4}, 224},
-			{Conv{C: 384, M: 1024, K: 3, Stride: 1, Pad: 1}, 6}, {Conv{C: 1024, M: 1000, K: 1, Stride: 1}, 6}, {Conv{C: 1, M: 1, K: 1, Stride: 1}, 1},
+			{Conv{C: 3, M: 192, K: 5, Stride: 1, Pad: 2}, 32}, {Conv{C: 192, M: 160, K: 1, Stride: 1}, 32},
+			{Conv{C: 96, M: 192, K: 5, Stride: 1, Pad: 2}, 16},
+			{Conv{C: 192, M: 192, K: 3, Stride: 1, Pad: 1}, 8}, {Conv{C: 192, M: 10, K: 1, Stride: 1}, 8},
+			{Conv{C: 3, M: 96, K: 11, Stride: 4}, 224},
+			{Conv{C: 384, M: 1024, K: 3, Stride: 1, Pad: 1}, 6}, {Conv{C: 1024, M: 1000, K: 1, Stride: 1}, 6},
+			{Conv{C: 1, M: 1, K: 1, Stride: 1}, 1},
 		} {
 			call, err := c.call(Shape{64, c.C, c.size, c.size})
 			if err != nil {

@@ -70,7 +70,8 @@ func readBMPHeader(data []byte) (*bmpHeader, error) {
 		h.width, h.height, h.depth = int(le.Uint16(head[4:])), int(le.Uint16(head[6:])), int(le.Uint16(head[10:]))
 		entry = 3
 	} else {
-		h.width, h.height, h.depth = int(int32(le.Uint32(head[4:]))), int(int32(le.Uint32(head[8:]))), int(le.Uint16(head[14:]))
+		h.width, h.height, h.depth = int(int32(le.Uint32(head[4:]))), int(int32(le.Uint32(head[8:]))),
+			int(le.Uint16(head[14:]))
 		h.compression, colours = int(le.Uint32(head[16:])), int(le.Uint32(head[32:]))
 	}
 	if h.height < 0 {
@@ -81,7 +82,8 @@ func readBMPHeader(data []byte) (*bmpHeader, error) {
 	}
 	at := fileHead + size
 	if ofOS2 := size == os2 || size == 16; ofOS2 && (h.compression == 3 || h.compression == 4) {
-		return nil, unsupported([]string{"a BMP image of OS/2 in Huffman coding", "a BMP image of OS/2 with runs of 24 bits"}[h.compression-3])
+		return nil, unsupported([]string{"a BMP image of OS/2 in Huffman coding",
+			"a BMP image of OS/2 with runs of 24 bits"}[h.compression-3])
 	}
 	switch {
 	case h.compression == bmpJPEG || h.compression == bmpPNG:

@@ -52,7 +52,8 @@ func (f Fit) RGBA(img image.Image, size int) *image.RGBA {
 // lie partly beyond it.
 func (f Fit) Region(w, h, size int) (left, top, right, bottom float64) {
 	v := f.of(w, h, size)
-	x, y := float64(v.part.Dx())/float64(v.w), float64(v.part.Dy())/float64(v.h) // pixels of the image in one of the square
+	// pixels of the image in one of the square
+	x, y := float64(v.part.Dx())/float64(v.w), float64(v.part.Dy())/float64(v.h)
 	left, top = float64(v.part.Min.X)+x*float64(v.left), float64(v.part.Min.Y)+y*float64(v.top)
 	return left, top, left + x*float64(size), top + y*float64(size)
 }
@@ -72,7 +73,8 @@ func (v view) rgba(img image.Image, size int) *image.RGBA {
 func Square(img image.Image, size int) *image.RGBA { return FitCrop.RGBA(img, size) }
 
 // middle is the view of an image whose shorter side is brought to shorter pixels, and out of whose middle size×size are
-// cut, as torchvision's Resize and CenterCrop do it with PIL's images, to the bit. The size is at most the shorter side.
+// cut, as torchvision's Resize and CenterCrop do it with PIL's images, to the bit. The size is at most the shorter
+// side.
 func middle(width, height, shorter, size int) view {
 	w, h := shorter, shorter
 	if width < height {

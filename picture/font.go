@@ -15,9 +15,9 @@ import (
 // faces are the fonts of titles, of everything else, and of what has little room.
 type faces struct{ regular, small, title font.Face }
 
-// visual is a text as it is drawn, from left to right: in composed form, words written from right to left turned and with
-// Arabic's forms of letters, and characters that no font has by their code, as \u0e44; but marks and what joins others,
-// which are left out.
+// visual is a text as it is drawn, from left to right: in composed form, words written from right to left turned and
+// with Arabic's forms of letters, and characters that no font has by their code, as \u0e44; but marks and what joins
+// others, which are left out.
 func visual(face font.Face, text string) string {
 	text = reordered(text)
 	var b strings.Builder

@@ -35,8 +35,8 @@ var fonts = sync.OnceValue(func() (f faces) {
 	return f
 })
 
-// manyScripts is a face with the glyphs of a bitmap font, of one size, where it has none of its own: names of classes and
-// of files are in any script.
+// manyScripts is a face with the glyphs of a bitmap font, of one size, where it has none of its own: names of classes
+// and of files are in any script.
 type manyScripts struct{ font.Face }
 
 // of is the face that has a glyph for the character.
@@ -78,7 +78,8 @@ func hasBitmap(r rune) bool {
 // where it is.
 var rightToLeft = regexp.MustCompile(`[\p{Hebrew}\p{Arabic}][\p{Hebrew}\p{Arabic}\p{Mn} ]*[\p{Hebrew}\p{Arabic}\p{Mn}]`)
 
-// reordered is a text in composed form, with words written from right to left turned, and with Arabic's forms of letters.
+// reordered is a text in composed form, with words written from right to left turned, and with Arabic's forms of
+// letters.
 func reordered(text string) string {
 	return rightToLeft.ReplaceAllStringFunc(norm.NFC.String(text), func(part string) string {
 		return bitmapfont.PresentationForms(part, bitmapfont.DirectionRightToLeft, language.Und)

@@ -17,7 +17,8 @@ func decodeGIF(data []byte) (image.Image, error) {
 	if len(data) < head {
 		return nil, bad("a damaged GIF image: it ends too early")
 	}
-	canvas := image.Rect(0, 0, int(binary.LittleEndian.Uint16(data[sizes:])), int(binary.LittleEndian.Uint16(data[sizes+2:])))
+	canvas := image.Rect(0, 0, int(binary.LittleEndian.Uint16(data[sizes:])),
+		int(binary.LittleEndian.Uint16(data[sizes+2:])))
 	frame, ok := gifFrame(data)
 	if !ok {
 		return nil, bad("a damaged GIF image: it has no frame")

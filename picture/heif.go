@@ -10,7 +10,8 @@ import (
 )
 
 // heifBrands are those of the HEIF family but AVIF's: what codec is inside, its items tell.
-var heifBrands = []string{"heic", "heix", "heim", "heis", "hevc", "hevx", "hevm", "hevs", "mif1", "mif2", "mif3", "msf1", "miaf"}
+var heifBrands = []string{"heic", "heix", "heim", "heis", "hevc", "hevx", "hevm", "hevs", "mif1", "mif2", "mif3",
+	"msf1", "miaf"}
 
 // brand says whether a file is of the ISO base media format and of one of some brands, first of all or, where the first
 // is none that is known here, else.
@@ -213,7 +214,8 @@ func decodeHEIF(data []byte) (image.Image, error) {
 		}
 		return nil, bad("a damaged HEIC image: its container names no image")
 	default:
-		names := map[string]string{"jpeg": "JPEG", "avc1": "H.264", "vvc1": "H.266", "j2k1": "JPEG 2000", "unci": "uncompressed data", "evc1": "EVC"}
+		names := map[string]string{"jpeg": "JPEG", "avc1": "H.264", "vvc1": "H.266", "j2k1": "JPEG 2000",
+			"unci": "uncompressed data", "evc1": "EVC"}
 		name := names[kind]
 		if name == "" {
 			name = bare(kind)

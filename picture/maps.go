@@ -10,8 +10,9 @@ import (
 	"golang.org/x/image/draw"
 )
 
-// Heat lays a map of h×w values over an image: grey where the map is 0, yellow to red where it is positive, blue where it is negative, the stronger the nearer to ±most. The map is
-// enlarged to the image's size by Catmull and Rom's cubic; its pixels' centres stay in place.
+// Heat lays a map of h×w values over an image: grey where the map is 0, yellow to red where it is positive, blue where
+// it is negative, the stronger the nearer to ±most. The map is enlarged to the image's size by Catmull and Rom's cubic;
+// its pixels' centres stay in place.
 func Heat(base *image.RGBA, h, w int, values []float32, most float64) (*image.RGBA, error) {
 	if h < 1 || w < 1 || len(values) != h*w {
 		return nil, fmt.Errorf("%d values are not a map of %d×%d", len(values), h, w)
@@ -122,8 +123,8 @@ func Range(values []float32) (low, high float64) {
 	return float64(s[cut]), float64(s[len(s)-1-cut])
 }
 
-// Filter draws the weights [channels][k][k] of a filter, of three channels as colours and of others as the mean of the channels: 0 is grey, the largest absolute value white or black (a
-// full or no share of a colour).
+// Filter draws the weights [channels][k][k] of a filter, of three channels as colours and of others as the mean of the
+// channels: 0 is grey, the largest absolute value white or black (a full or no share of a colour).
 func Filter(channels, k int, weights []float32, factor int) *image.RGBA {
 	plane := k * k
 	v := weights[:channels*plane]

@@ -116,9 +116,12 @@ func TestOtherFiles(t *testing.T) {
 	ftyp := func(brand string) string { return "\x00\x00\x00\x18ftyp" + brand + "\x00\x00\x00\x00mif1heic" }
 	for begin, want := range map[string]string{
 		"II*\x00\x08\x00\x00\x00": "a TIFF image", "MM\x00*": "a TIFF image", "\xff\x0a": "a JPEG XL image",
-		"\x00\x00\x00\x0cjP  \r\n\x87\n": "a JPEG 2000 image", "\x00\x00\x01\x00": "an icon or cursor", "8BPS": "a Photoshop image",
-		"P6\n2 2\n255\n": "an image of the Netpbm formats", "<?xml version='1.0'?><svg>": "an SVG drawing", "<!DOCTYPE html>": "a page of HTML",
-		"version https://git-lfs.github.com/spec/v1\n": "a pointer of Git LFS", "%PDF-1.7": "a PDF document", ftyp("isom"): "a video",
+		"\x00\x00\x00\x0cjP  \r\n\x87\n": "a JPEG 2000 image", "\x00\x00\x01\x00": "an icon or cursor",
+		"8BPS":           "a Photoshop image",
+		"P6\n2 2\n255\n": "an image of the Netpbm formats", "<?xml version='1.0'?><svg>": "an SVG drawing",
+		"<!DOCTYPE html>": "a page of HTML",
+		"version https://git-lfs.github.com/spec/v1\n": "a pointer of Git LFS", "%PDF-1.7": "a PDF document",
+		ftyp("isom"): "a video",
 		ftyp("crx "): "a camera's raw image", "PK\x03\x04": "an archive",
 	} {
 		_, err := Decode(strings.NewReader(begin))
@@ -130,8 +133,12 @@ func TestOtherFiles(t *testing.T) {
 
 // A panic of a decoder is that file's error.
 func TestDecoderPanics(t *testing.T) {
-	f := format{name: "X", decode: func(data []byte) (image.Image, error) { return nil, fmt.Errorf("%v", data[len(data)]) }}
-	if _, err := f.read([]byte("x")); !isFormatError(err) || !strings.HasPrefix(err.Error(), "a damaged X image: its decoder failed (") {
+	f := format{name: "X", decode: func(data []byte) (image.Image, error) {
+		return nil,
+			fmt.Errorf("%v", data[len(data)])
+	}}
+	if _, err := f.read([]byte("x")); !isFormatError(err) || !strings.HasPrefix(err.Error(),
+		"a damaged X image: its decoder failed (") {
 		t.Errorf("%v", err)
 	}
 }

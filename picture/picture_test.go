@@ -92,7 +92,8 @@ func TestPlanes(t *testing.T) {
 func TestRamp(t *testing.T) {
 	r := ramp(0x000000, 0x640000, 0x64c800)
 	for v, want := range map[float64]color.RGBA{
-		-1: {0, 0, 0, 0xff}, 0: {0, 0, 0, 0xff}, 0.25: {50, 0, 0, 0xff}, 0.5: {100, 0, 0, 0xff}, 0.75: {100, 100, 0, 0xff}, 1: {100, 200, 0, 0xff}, 2: {100, 200, 0, 0xff},
+		-1: {0, 0, 0, 0xff}, 0: {0, 0, 0, 0xff}, 0.25: {50, 0, 0, 0xff}, 0.5: {100, 0, 0, 0xff}, 0.75: {100, 100, 0, 0xff},
+		1: {100, 200, 0, 0xff}, 2: {100, 200, 0, 0xff},
 		math.Inf(1): {100, 200, 0, 0xff},
 	} {
 		if got := r.At(v); got != want {
@@ -114,7 +115,8 @@ func TestRamp(t *testing.T) {
 	}
 }
 
-// A map that rises evenly stays so when it is enlarged (the cubic is exact for straight lines), its pixels' centres in place.
+// A map that rises evenly stays so when it is enlarged (the cubic is exact for straight lines), its pixels' centres in
+// place.
 func TestEnlarge(t *testing.T) {
 	const n, to = 8, 64
 	v := make([]float32, n*n)
@@ -226,7 +228,8 @@ func TestSheet(t *testing.T) {
 	}{
 		{"none", 5, nil, nil},
 		{"one", 5, []Tile{tile(50, 40)}, nil},
-		{"three in two columns, of different sizes", 2, []Tile{tile(50, 40, long), tile(60, 20), tile(10, 80, Line{}, long)}, Scale(Blues, "low", "", "high")},
+		{"three in two columns, of different sizes", 2, []Tile{tile(50, 40, long), tile(60, 20), tile(10, 80, Line{}, long)},
+			Scale(Blues, "low", "", "high")},
 	} {
 		img := Sheet("A title", c.columns, c.tiles, c.foot)
 		count, want := 0, 0
@@ -252,7 +255,8 @@ func TestSheet(t *testing.T) {
 
 func TestThumbnail(t *testing.T) {
 	for _, c := range []struct{ w, h, size, wantW, wantH int }{
-		{28, 28, 128, 112, 112}, {32, 32, 128, 128, 128}, {224, 224, 128, 128, 128}, {400, 100, 128, 128, 32}, {1, 1000, 128, 1, 128},
+		{28, 28, 128, 112, 112}, {32, 32, 128, 128, 128}, {224, 224, 128, 128, 128}, {400, 100, 128, 128, 32},
+		{1, 1000, 128, 1, 128},
 		{128, 3, 128, 128, 3},
 	} {
 		img := image.NewRGBA(image.Rect(0, 0, c.w, c.h))
@@ -280,7 +284,8 @@ func TestClip(t *testing.T) {
 
 func TestGridAndStack(t *testing.T) {
 	square := func(n int) image.Image { return noise(n, n) }
-	if b := Grid(3, 2, []image.Image{square(10), square(10), square(10), square(10)}).Bounds(); b.Size() != image.Pt(34, 22) {
+	if b := Grid(3, 2, []image.Image{square(10), square(10), square(10), square(10)}).Bounds(); b.Size() != image.Pt(34,
+		22) {
 		t.Errorf("four in three columns: %v", b.Size())
 	}
 	if b := Grid(3, 2, []image.Image{square(10)}).Bounds(); b.Size() != image.Pt(10, 10) {

@@ -22,7 +22,8 @@ import (
 	"ninvk/codec"
 )
 
-// arrow is an image in which no two corners are alike: 24×16 pixels, red above left, green above right, blue below left, white below right.
+// arrow is an image in which no two corners are alike: 24×16 pixels, red above left, green above right, blue below
+// left, white below right.
 func arrow() *image.RGBA {
 	img := image.NewRGBA(image.Rect(0, 0, 24, 16))
 	for y := range 16 {
@@ -46,7 +47,8 @@ func arrow() *image.RGBA {
 func corners(img image.Image) string {
 	b := img.Bounds()
 	var s strings.Builder
-	for _, p := range []image.Point{{b.Min.X + 2, b.Min.Y + 2}, {b.Max.X - 3, b.Min.Y + 2}, {b.Min.X + 2, b.Max.Y - 3}, {b.Max.X - 3, b.Max.Y - 3}} {
+	for _, p := range []image.Point{{b.Min.X + 2, b.Min.Y + 2}, {b.Max.X - 3, b.Min.Y + 2}, {b.Min.X + 2, b.Max.Y - 3},
+		{b.Max.X - 3, b.Max.Y - 3}} {
 		r, g, bl, _ := img.At(p.X, p.Y).RGBA()
 		switch hi := uint32(0x9000); {
 		case r > hi && g > hi && bl > hi:
@@ -95,7 +97,8 @@ func asGIF(t testing.TB) []byte {
 
 func TestDecodeFormats(t *testing.T) {
 	for name, data := range map[string][]byte{
-		"png": asPNG(t), "jpeg": asJPEG(t), "gif": asGIF(t), "bmp": encoded(t, bmp.Encode), "webp": webp(t, "lossy.webp"), "lossless webp": webp(t, "lossless.webp"),
+		"png": asPNG(t), "jpeg": asJPEG(t), "gif": asGIF(t), "bmp": encoded(t, bmp.Encode), "webp": webp(t, "lossy.webp"),
+		"lossless webp": webp(t, "lossless.webp"),
 	} {
 		img, err := Decode(bytes.NewReader(data))
 		if err != nil {
@@ -155,14 +158,16 @@ func TestDecodeRefuses(t *testing.T) {
 		{"as large as may be, but cut off", pngOf(8192, 1), "ends too early"},
 		{"no pixels", pngOf(0, 5), "PNG"},
 		{"more picture than the header says", extended(t), "a damaged WebP image: its data contradict each other"},
-		{"more pixels than AV1's levels have", beyond, "needs what its decoder does not do (Decoding of color planes failed; it has 48.0 million"},
+		{"more pixels than AV1's levels have", beyond,
+			"needs what its decoder does not do (Decoding of color planes failed; it has 48.0 million"},
 	} {
 		img, err := Decode(bytes.NewReader(c.data))
 		if !isFormatError(err) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, %v; want an error with %q", c.name, img, err, c.want)
 		}
 	}
-	if _, err := Decode(io.LimitReader(zeros{}, MaxBytes+5)); !isFormatError(err) || !strings.Contains(err.Error(), "256 MiB") {
+	if _, err := Decode(io.LimitReader(zeros{}, MaxBytes+5)); !isFormatError(err) || !strings.Contains(err.Error(),
+		"256 MiB") {
 		t.Errorf("an endless file: %v", err)
 	}
 }
@@ -173,7 +178,8 @@ func (zeros) Read(b []byte) (int, error) { return len(b), nil }
 
 func TestReadFile(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := ReadFile(filepath.Join(dir, "none.png")); !errors.Is(err, os.ErrNotExist) || strings.Contains(err.Error(), dir) {
+	if _, err := ReadFile(filepath.Join(dir, "none.png")); !errors.Is(err, os.ErrNotExist) || strings.Contains(err.Error(),
+		dir) {
 		t.Errorf("a missing file: %v", err)
 	}
 	if _, err := ReadFile(dir); err == nil || strings.Contains(err.Error(), dir) {
@@ -203,8 +209,10 @@ func withOrientation(jpeg []byte, order binary.AppendByteOrder, value uint16) []
 
 func TestOrientation(t *testing.T) {
 	plain := asJPEG(t)
-	// What is seen of the stored rgbw (above left, above right, below left, below right) at each value; Exif 2.3, section 4.6.4, tag 274.
-	for value, want := range map[uint16]string{0: "rgbw", 1: "rgbw", 2: "grwb", 3: "wbgr", 4: "bwrg", 5: "rbgw", 6: "brwg", 7: "wgbr", 8: "gwrb", 9: "rgbw"} {
+	// What is seen of the stored rgbw (above left, above right, below left, below right) at each value; Exif 2.3, section
+	// 4.6.4, tag 274.
+	for value, want := range map[uint16]string{0: "rgbw", 1: "rgbw", 2: "grwb", 3: "wbgr", 4: "bwrg", 5: "rbgw", 6: "brwg",
+		7: "wgbr", 8: "gwrb", 9: "rgbw"} {
 		for _, order := range []binary.AppendByteOrder{binary.LittleEndian, binary.BigEndian} {
 			img, err := Decode(bytes.NewReader(withOrientation(plain, order, value)))
 			if err != nil {
@@ -222,10 +230,12 @@ func TestOrientation(t *testing.T) {
 
 func TestHasExtension(t *testing.T) {
 	got := map[string]bool{}
-	for _, name := range []string{"a.png", "A.JPG", "b/c.jpeg", "d.gif", "e.webp", "f.bmp", "g.tiff", "png", "h.png.txt", "i.jfif", "j.HEIC", "k.avif"} {
+	for _, name := range []string{"a.png", "A.JPG", "b/c.jpeg", "d.gif", "e.webp", "f.bmp", "g.tiff", "png", "h.png.txt",
+		"i.jfif", "j.HEIC", "k.avif"} {
 		got[name] = HasExtension(name)
 	}
-	want := map[string]bool{"a.png": true, "A.JPG": true, "b/c.jpeg": true, "d.gif": true, "e.webp": true, "f.bmp": true, "g.tiff": false, "png": false, "h.png.txt": false, "i.jfif": true, "j.HEIC": true, "k.avif": true}
+	want := map[string]bool{"a.png": true, "A.JPG": true, "b/c.jpeg": true, "d.gif": true, "e.webp": true, "f.bmp": true,
+		"g.tiff": false, "png": false, "h.png.txt": false, "i.jfif": true, "j.HEIC": true, "k.avif": true}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -235,7 +245,8 @@ func TestHasExtension(t *testing.T) {
 func FuzzImage(f *testing.F) {
 	plain := asJPEG(f)
 	for _, seed := range [][]byte{
-		asPNG(f), plain, asGIF(f), encoded(f, bmp.Encode), webp(f, "lossy.webp"), webp(f, "lossless.webp"), extended(f), pngOf(70000, 70000),
+		asPNG(f), plain, asGIF(f), encoded(f, bmp.Encode), webp(f, "lossy.webp"), webp(f, "lossless.webp"), extended(f),
+		pngOf(70000, 70000),
 		withOrientation(plain, binary.BigEndian, 6), withOrientation(plain, binary.LittleEndian, 3),
 	} {
 		f.Add(seed)

@@ -49,8 +49,7 @@ type scratch struct {
 var scratches = sync.Pool{New: func() any { return &scratch{line: &image.RGBA{}} }}
 
 // planes fills dst with size×size pixels of an image, one plane a channel, which are red, green and blue, or grey:
-// PIL's
-// L, taken before resizing. Transparent parts lie on white.
+// PIL's L, taken before resizing. Transparent parts lie on white.
 func (v view) planes(img image.Image, size, channels int, dst []uint8) {
 	b := img.Bounds()
 	across := taps(v.part.Dx(), v.w, v.left, size, v.filter)

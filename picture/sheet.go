@@ -82,8 +82,8 @@ func Sheet(title string, columns int, tiles []Tile, foot image.Image) *image.RGB
 	return out
 }
 
-// Thumbnail is an image to be looked at whose longer side has size pixels, or nearly so: of a smaller one every pixel is
-// repeated as often as fits, a larger one is shrunk.
+// Thumbnail is an image to be looked at whose longer side has size pixels, or nearly so: of a smaller one every pixel
+// is repeated as often as fits, a larger one is shrunk.
 func Thumbnail(img image.Image, size int) *image.RGBA {
 	b := img.Bounds()
 	longer := max(b.Dx(), b.Dy())

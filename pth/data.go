@@ -13,8 +13,7 @@ const maxData = 1 << 30
 type Dict struct{ d *dict }
 
 // ReadDict reads a file that is one pickle of a dictionary, whose protocol is 2 to 5. Nothing of it is run. What is
-// read
-// of it may be slices of b, so b must not change. An error is always a *FormatError without a path.
+// read of it may be slices of b, so b must not change. An error is always a *FormatError without a path.
 func ReadDict(b []byte) (Dict, error) {
 	u := &unpickler{left: maxInstructions, most: maxData, writer: "data set", persistent: func(any) any {
 		refuse("it refers to something outside the pickle")

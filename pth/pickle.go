@@ -74,9 +74,8 @@ const (
 	// maxDims is the most dimensions of a tensor; PyTorch itself allows 64.
 	maxDims = 64
 
-	// maxPickle is the largest pickle of a file of weights, in bytes. It holds names, shapes and what was saved beside
-	// the weights;
-	// those of large networks take some 100 kB.
+	// maxPickle is the largest pickle of a file of weights, in bytes. It holds names, shapes and what was saved beside the
+	// weights; those of large networks take some 100 kB.
 	maxPickle = 64 << 20
 
 	// maxInstructions is the most that the pickles of a file may have together. An instruction takes some hundred bytes

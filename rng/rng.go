@@ -1,10 +1,8 @@
-// Package rng is the project's one source of random numbers: the
-// counter-based generator Philox4x32-10 of Salmon et al., "Parallel Random
-// Numbers: As Easy as 1, 2, 3" (2011).
+// Package rng is the project's one source of random numbers: the counter-based generator Philox4x32-10 of Salmon et
+// al., "Parallel Random Numbers: As Easy as 1, 2, 3" (2011).
 //
-// A stream is named by (seed, purpose, a, b), for example (seed, "augment",
-// epoch, image index). Its numbers depend on that name alone, never on how far
-// another stream was read, so a run that is interrupted, batched or ordered
+// A stream is named by (seed, purpose, a, b), for example (seed, "augment", epoch, image index). Its numbers depend on
+// that name alone, never on how far another stream was read, so a run that is interrupted, batched or ordered
 // differently still draws the same numbers.
 package rng
 
@@ -14,9 +12,8 @@ import (
 	"math/bits"
 )
 
-// Stream is a sequence of random numbers. Make one with New; it is cheap, so
-// make a new one for every name rather than keeping it. A Stream must not be
-// shared by goroutines.
+// Stream is a sequence of random numbers. Make one with New; it is cheap, so make a new one for every name rather than
+// keeping it. A Stream must not be shared by goroutines.
 type Stream struct {
 	key     [2]uint32
 	counter [4]uint32
@@ -33,9 +30,8 @@ func New(seed uint64, purpose string, a, b uint64) *Stream {
 	h := fnv.New64a()
 	h.Write([]byte(purpose))
 	p := h.Sum64()
-	// A name is longer than one counter and key. The first block mixes seed,
-	// purpose and a; b stays in the counter, so that streams which differ in b
-	// alone can never coincide. Counter word 0 counts the blocks.
+	// A name is longer than one counter and key. The first block mixes seed, purpose and a; b stays in the counter, so
+	// that streams which differ in b alone can never coincide. Counter word 0 counts the blocks.
 	m := Philox([4]uint32{uint32(p), uint32(p >> 32), uint32(a), uint32(a >> 32)},
 		[2]uint32{uint32(seed), uint32(seed >> 32)})
 	return &Stream{
@@ -45,8 +41,7 @@ func New(seed uint64, purpose string, a, b uint64) *Stream {
 	}
 }
 
-// Philox is the block function, Philox4x32 with ten rounds: 128 bits of counter
-// and 64 bits of key to 128 random bits.
+// Philox is the block function, Philox4x32 with ten rounds: 128 bits of counter and 64 bits of key to 128 random bits.
 func Philox(c [4]uint32, k [2]uint32) [4]uint32 {
 	const (
 		m0, m1 = 0xD2511F53, 0xCD9E8D57 // multipliers
@@ -87,8 +82,7 @@ func (s *Stream) Float64() float64 {
 	return float64(s.Uint64()>>11) * 0x1p-53
 }
 
-// Intn returns an integer in [0, n), each equally likely. Like math/rand, it
-// panics where n is not positive.
+// Intn returns an integer in [0, n), each equally likely. Like math/rand, it panics where n is not positive.
 func (s *Stream) Intn(n int) int {
 	if n <= 0 {
 		panic("rng: Intn needs a positive bound")
@@ -105,8 +99,7 @@ func (s *Stream) Intn(n int) int {
 	return int(hi)
 }
 
-// NormFloat64 returns a normally distributed number, mean 0 and deviation 1, by
-// the Box-Muller transform.
+// NormFloat64 returns a normally distributed number, mean 0 and deviation 1, by the Box-Muller transform.
 func (s *Stream) NormFloat64() float64 {
 	if s.hasSpare {
 		s.hasSpare = false

@@ -45,8 +45,7 @@ func TestSameNameSameNumbers(t *testing.T) {
 	}
 }
 
-// The numbers are a promise: a run repeated with a later version of the program
-// must draw the same ones.
+// The numbers are a promise: a run repeated with a later version of the program must draw the same ones.
 func TestStreamIsFrozen(t *testing.T) {
 	s := New(42, "augment", 1, 2)
 	got := []uint32{s.Uint32(), s.Uint32(), s.Uint32(), s.Uint32(), s.Uint32()}
@@ -80,8 +79,7 @@ func TestStreamsDiffer(t *testing.T) {
 	}
 }
 
-// Neighbouring streams must not be correlated: their first numbers are what
-// augmentation draws.
+// Neighbouring streams must not be correlated: their first numbers are what augmentation draws.
 func TestNeighboursUncorrelated(t *testing.T) {
 	const n = 20000
 	var ones [64]int

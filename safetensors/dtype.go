@@ -78,8 +78,7 @@ func knownDTypes(are func(dtype) bool) string {
 	return strings.Join(names, ", ")
 }
 
-// halfToFloat32 converts an IEEE 754 binary16 number; every one of them is a
-// float32 exactly.
+// halfToFloat32 converts an IEEE 754 binary16 number; every one of them is a float32 exactly.
 func halfToFloat32(h uint16) float32 {
 	sign := uint32(h>>15) << 31
 	exponent := uint32(h >> 10 & 0x1f)

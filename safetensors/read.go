@@ -18,8 +18,7 @@ const maxHeader = 25_000_000
 // metadataKey is the header's only key that is not a tensor's name.
 const metadataKey = "__metadata__"
 
-// FormatError says what is wrong with a safetensors file, or what in it is not
-// known, and where.
+// FormatError says what is wrong with a safetensors file, or what in it is not known, and where.
 type FormatError struct {
 	Path    string // empty where the bytes did not come from a file
 	Offset  int64  // bytes from the start of the file
@@ -93,8 +92,7 @@ func readHeader(header []byte) (*File, []entry, error) {
 		return nil, nil, &FormatError{Offset: int64(8 + i), Problem: "the header is not valid UTF-8"}
 	}
 
-	// A token decoder, because unmarshalling into maps silently keeps the last
-	// of two equal keys.
+	// A token decoder, because unmarshalling into maps silently keeps the last of two equal keys.
 	p := &parser{dec: json.NewDecoder(bytes.NewReader(header))}
 	p.dec.UseNumber()
 	return p.header()
@@ -106,8 +104,7 @@ type entry struct {
 	offset     int64 // of the header's entry, for error messages
 }
 
-// check checks that the tensors tile exactly the size bytes of data. dataStart
-// is the file offset of the first of them.
+// check checks that the tensors tile exactly the size bytes of data. dataStart is the file offset of the first of them.
 func check(f *File, entries []entry, size, dataStart int64) error {
 	order := make([]int, len(entries))
 	for i, e := range entries {
@@ -181,8 +178,7 @@ func (p *parser) token() (json.Token, error) {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, p.errorf("the header's JSON ends too early")
 	}
-	// The offset inside a syntax error counts from different
-	// places; where the last good token ended is always right.
+	// The offset inside a syntax error counts from different places; where the last good token ended is always right.
 	return nil, p.errorf("the header is not valid JSON from here on: %v", err)
 }
 

@@ -1,10 +1,8 @@
 // Package safetensors reads and writes the safetensors format: named,
 // little-endian, row-major arrays behind a JSON header.
 //
-// The reader is strict. A file that is truncated, has gaps, overlaps or
-// left-over bytes, or says anything twice is refused with a *FormatError that
-// names the place, so a tensor that was read always is what the file's author
-// wrote.
+// The reader is strict. A file that is truncated, has gaps, overlaps or left-over bytes, or says anything twice is
+// refused with a *FormatError that names the place, so a tensor that was read always is what the file's author wrote.
 package safetensors
 
 import (
@@ -37,9 +35,8 @@ func (f *File) sortTensors() {
 	sort.Slice(f.Tensors, func(i, j int) bool { return f.Tensors[i].Name < f.Tensors[j].Name })
 }
 
-// Tensor is one named array. Data holds its elements little-endian and
-// row-major; after reading it is a slice of the file's bytes, not a copy. A
-// scalar has an empty shape.
+// Tensor is one named array. Data holds its elements little-endian and row-major; after reading it is a slice of the
+// file's bytes, not a copy. A scalar has an empty shape.
 type Tensor struct {
 	Name  string
 	DType string // as the format has it: F64 F32 F16 BF16 F8_E4M3 … I64 … U8 BOOL
@@ -101,10 +98,9 @@ func (t Tensor) check() error {
 	return nil
 }
 
-// Float32s returns a copy of the elements as float32. The types of 16 and 8
-// bits convert exactly; F64 is rounded to the nearest float32 (beyond its range
-// to infinity). Integers are an error, as they are counts, not weights, and so
-// are the types that are no numbers by themselves: complex and packed ones.
+// Float32s returns a copy of the elements as float32. The types of 16 and 8 bits convert exactly; F64 is rounded to the
+// nearest float32 (beyond its range to infinity). Integers are an error, as they are counts, not weights, and so are
+// the types that are no numbers by themselves: complex and packed ones.
 func (t Tensor) Float32s() ([]float32, error) {
 	if err := t.check(); err != nil {
 		return nil, err
@@ -141,9 +137,8 @@ func FromFloat32sHalf(name string, shape []int, v []float32) Tensor {
 	return Tensor{Name: name, DType: "F16", Shape: append([]int{}, shape...), Data: data}
 }
 
-// Int64 returns the value of a tensor with a single element that is a whole
-// number, such as batch normalisation's num_batches_tracked, whatever type a
-// conversion of all tensors has given it. The shape may be [] or all ones.
+// Int64 returns the value of a tensor with a single element that is a whole number, such as batch normalisation's
+// num_batches_tracked, whatever type a conversion of all tensors has given it. The shape may be [] or all ones.
 func (t Tensor) Int64() (int64, error) {
 	if err := t.check(); err != nil {
 		return 0, err

@@ -10,11 +10,9 @@ import (
 	"github.com/moby/sys/atomicwriter"
 )
 
-// Write writes f to path as a whole: the bytes go to a temporary file that is
-// synced and then renamed, so an interruption leaves the old file or the new
-// one, never a part. The same File always gives the same bytes. A tensor whose
-// data does not fit its shape, an unknown type, or a name used twice is an
-// error, and nothing is written.
+// Write writes f to path as a whole: the bytes go to a temporary file that is synced and then renamed, so an
+// interruption leaves the old file or the new one, never a part. The same File always gives the same bytes. A tensor
+// whose data does not fit its shape, an unknown type, or a name used twice is an error, and nothing is written.
 func Write(path string, f *File) error {
 	b, err := Encode(f)
 	if err != nil {
@@ -26,9 +24,8 @@ func Write(path string, f *File) error {
 	return nil
 }
 
-// Encode gives the bytes that Write writes: metadata first, its keys sorted,
-// then the tensors in their order; the header is padded with spaces to a
-// multiple of 8 bytes, so that the data is aligned.
+// Encode gives the bytes that Write writes: metadata first, its keys sorted, then the tensors in their order; the
+// header is padded with spaces to a multiple of 8 bytes, so that the data is aligned.
 func Encode(f *File) ([]byte, error) {
 	list := make([]described, len(f.Tensors))
 	size := 0

@@ -85,9 +85,8 @@ func (t LinearTile) MulAdds() int {
 	return t.R * t.Q
 }
 
-// LinearTiled is the shape of a kernel of a linear layer for GPUs (linear_tiled.wgsl): a workgroup computes a
-// tile of BM×BN sums, an
-// invocation 4×4 of them, in steps of S terms that go through workgroup memory.
+// LinearTiled is the shape of a kernel of a linear layer for GPUs (linear_tiled.wgsl): a workgroup computes a tile of
+// BM×BN sums, an invocation 4×4 of them, in steps of S terms that go through workgroup memory.
 type LinearTiled struct {
 	BM   int    // outputs
 	BN   int    // images, of the weight gradient inputs

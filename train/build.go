@@ -34,9 +34,10 @@ func (l *loop) readInit(given models.Given, g *nn.Graph) (*models.Network, *mode
 		err = n.NameClasses(l.Data.Classes)
 	}
 	if e := (*models.ClassesError)(nil); errors.As(err, &e) {
-		return nil, nil, &models.WeightsError{Path: l.Config.Init, Problem: fmt.Sprintf("its network has %d classes, the data "+
-			"set %s has %d; --new-head makes its last layer (%s) anew for these and starts from the rest", e.Have, l.Data.Name,
-			e.Given, strings.Join(n.HeadLayers(), ", "))}
+		return nil, nil, &models.WeightsError{Path: l.Config.Init,
+			Problem: fmt.Sprintf("its network has %d classes, the data "+
+				"set %s has %d; --new-head makes its last layer (%s) anew for these and starts from the rest", e.Have, l.Data.Name,
+				e.Given, strings.Join(n.HeadLayers(), ", "))}
 	}
 	if err != nil {
 		return nil, nil, err
@@ -128,9 +129,11 @@ func (l *loop) options(size, since int) nn.Options {
 	}
 }
 
-// resize makes the network one for the images of a step, which counts from 0, with the same state. All steps so far are waited for.
+// resize makes the network one for the images of a step, which counts from 0, with the same state. All steps so far are
+// waited for.
 func (l *loop) resize(step int) error {
-	if size, since := l.sizes.At(step, l.total, l.size); l.net.Options.Augment.Size == size && l.net.Options.Since == since {
+	if size, since := l.sizes.At(step, l.total, l.size); l.net.Options.Augment.Size == size &&
+		l.net.Options.Since == since {
 		return nil
 	}
 	if err := l.collect(l.net.Drain()); err != nil {
@@ -151,7 +154,8 @@ func (l *loop) resize(step int) error {
 	}
 	l.net.Release()
 	l.net = nil
-	if err := l.Device.Wait("the change of the images' size"); err != nil { // which frees the old network before there is a new one
+	// which frees the old network before there is a new one
+	if err := l.Device.Wait("the change of the images' size"); err != nil {
 		return err
 	}
 	if l.net, err = l.build(step); err != nil {

@@ -24,10 +24,12 @@ import (
 	"ninvk/tensorboard"
 )
 
-// CheckpointDir is the folder of a run folder that holds its checkpoints: step-NUMBER.safetensors, the newest and the one before.
+// CheckpointDir is the folder of a run folder that holds its checkpoints: step-NUMBER.safetensors, the newest and the
+// one before.
 //
-// A checkpoint is a safetensors file. Parameters and running values have the names of a weights file, momenta the same behind "momentum.", averages behind "average.". Its metadata has
-// what a weights file tells of its network, the position as JSON, and the SHA-256 of the whole file, taken with zeros in the place of the checksum itself.
+// A checkpoint is a safetensors file. Parameters and running values have the names of a weights file, momenta the same
+// behind "momentum.", averages behind "average.". Its metadata has what a weights file tells of its network, the
+// position as JSON, and the SHA-256 of the whole file, taken with zeros in the place of the checksum itself.
 const CheckpointDir = "checkpoint"
 
 const (
@@ -110,8 +112,8 @@ func seal(f *safetensors.File) ([]byte, error) {
 	return b, nil
 }
 
-// checksumPlace is the part of a checkpoint's bytes that holds the checksum in hexadecimal, nil where there is none. Within the header no string can hold the
-// key with its quotes, so the first match is the key itself.
+// checksumPlace is the part of a checkpoint's bytes that holds the checksum in hexadecimal, nil where there is none.
+// Within the header no string can hold the key with its quotes, so the first match is the key itself.
 func checksumPlace(b []byte) []byte {
 	if len(b) < 8 {
 		return nil
@@ -157,7 +159,8 @@ func decodeCheckpoint(b []byte) (*Checkpoint, error) {
 	if err := c.Config.Validate(); err != nil {
 		return nil, fmt.Errorf("its settings can't be right: %w", err)
 	}
-	if c.Config.Resize == nil || c.Step < 0 || c.Epochs < 0 || c.MetricsBytes < 0 || c.EventBytes < 0 || c.Stuck < 0 || c.Rollbacks < 0 || c.Tracked < 0 || !(c.EpochSeconds >= 0) {
+	if c.Config.Resize == nil || c.Step < 0 || c.Epochs < 0 || c.MetricsBytes < 0 || c.EventBytes < 0 || c.Stuck < 0 ||
+		c.Rollbacks < 0 || c.Tracked < 0 || !(c.EpochSeconds >= 0) {
 		return nil, errors.New("its position can't be right")
 	}
 	if _, ok := tensorboard.Begun(c.EventFile); !ok && c.EventFile != "" {
@@ -194,7 +197,8 @@ func (c *Checkpoint) state(params []nn.Param) (*nn.State, error) {
 			return nil, &CheckpointError{c.Path, fmt.Sprintf("tensor %s is missing", name)}
 		}
 		if t.DType != "F32" || !slices.Equal(t.Shape, shape) {
-			return nil, &CheckpointError{c.Path, fmt.Sprintf("tensor %s is %s of shape %v, the network needs F32 of %v", name, t.DType, t.Shape, shape)}
+			return nil, &CheckpointError{c.Path, fmt.Sprintf("tensor %s is %s of shape %v, the network needs F32 of %v", name,
+				t.DType, t.Shape, shape)}
 		}
 		return t.Float32s()
 	}
@@ -263,7 +267,8 @@ func checkpoints(dir string) ([]string, error) {
 	return paths, err
 }
 
-// checkpointBefore finds the newest checkpoint of a run folder from before a step, the zero value where there is none, and those after it.
+// checkpointBefore finds the newest checkpoint of a run folder from before a step, the zero value where there is none,
+// and those after it.
 func checkpointBefore(dir string, step int) (found written, later []string, err error) {
 	all, err := checkpoints(dir)
 	for _, path := range slices.Backward(all) {
@@ -292,7 +297,8 @@ func removeTorn(d disk, dir string) error {
 	return nil
 }
 
-// saveCheckpoint writes a checkpoint whole, or leaves those that were there, and returns its path. Then all but the newest two are removed.
+// saveCheckpoint writes a checkpoint whole, or leaves those that were there, and returns its path. Then all but the
+// newest two are removed.
 func saveCheckpoint(d disk, dir string, step int, b []byte) (string, error) {
 	path := filepath.Join(dir, CheckpointDir, fmt.Sprintf("step-%012d.safetensors", step))
 	if err := writeWhole(d, path, b); err != nil {
@@ -320,8 +326,8 @@ type Saved struct {
 	lock       *folderLock
 }
 
-// OpenSaved locks a run folder and reads its newest checkpoint. The error is a *UsageError where the folder holds no run, a *LockedError where a process
-// trains in it, and a *CheckpointError where the checkpoint is damaged.
+// OpenSaved locks a run folder and reads its newest checkpoint. The error is a *UsageError where the folder holds no
+// run, a *LockedError where a process trains in it, and a *CheckpointError where the checkpoint is damaged.
 func OpenSaved(dir string) (*Saved, error) {
 	dir = filepath.Clean(dir)
 	if _, err := os.Stat(filepath.Join(dir, ConfigFile)); err != nil {
@@ -357,7 +363,8 @@ func (s *Saved) read() error {
 	var damaged *CheckpointError
 	if errors.As(err, &damaged) && len(all) > 1 {
 		if before, e := readCheckpoint(all[len(all)-2]); e == nil {
-			damaged.Problem += fmt.Sprintf("; the one before it, of step %d, is whole: to go on from that, delete the damaged file", before.Step)
+			damaged.Problem += fmt.Sprintf("; the one before it, of step %d, is whole: to go on from that, delete the damaged "+
+				"file", before.Step)
 		}
 	}
 	if err != nil {
@@ -365,7 +372,8 @@ func (s *Saved) read() error {
 	}
 	s.Config = s.Checkpoint.Config
 	s.resolve()
-	if m, err := readMetricsUpTo(filepath.Join(s.Dir, MetricsFile), s.Checkpoint.MetricsBytes); err == nil { // what is wrong with it is told when the run goes on
+	// what is wrong with it is told when the run goes on
+	if m, err := readMetricsUpTo(filepath.Join(s.Dir, MetricsFile), s.Checkpoint.MetricsBytes); err == nil {
 		s.Run = m.Run
 	}
 	return nil
@@ -380,8 +388,8 @@ func (s *Saved) resolve() {
 // Close gives the folder's lock up, unless a run has taken it over.
 func (s *Saved) Close() { s.lock.release() }
 
-// Check compares the settings a run is to be resumed with with those it was begun with. A difference that would give another run is a *UsageError that names
-// both values.
+// Check compares the settings a run is to be resumed with with those it was begun with. A difference that would give
+// another run is a *UsageError that names both values.
 func (s *Saved) Check(c Config) error {
 	was := s.Config
 	for _, f := range []struct {
@@ -391,10 +399,13 @@ func (s *Saved) Check(c Config) error {
 		{"model", was.Model, c.Model}, {"batch", was.Batch, c.Batch}, {"micro-batch", was.Micro, c.Micro},
 		{"shards", was.Shards, c.Shards},
 		{"aux", was.Aux, c.Aux}, {"seed", was.Seed, c.Seed}, {"recipe", was.Recipe, c.Recipe},
-		{"lr", was.LR, c.LR}, {"momentum", was.Momentum, c.Momentum}, {"nesterov", was.Nesterov, c.Nesterov}, {"weight-decay", was.WeightDecay, c.WeightDecay},
-		{"schedule", was.Schedule, c.Schedule}, {"dropout", *was.Dropout, *c.Dropout}, {"label-smoothing", was.LabelSmoothing, c.LabelSmoothing},
+		{"lr", was.LR, c.LR}, {"momentum", was.Momentum, c.Momentum}, {"nesterov", was.Nesterov, c.Nesterov},
+		{"weight-decay", was.WeightDecay, c.WeightDecay},
+		{"schedule", was.Schedule, c.Schedule}, {"dropout", *was.Dropout, *c.Dropout},
+		{"label-smoothing", was.LabelSmoothing, c.LabelSmoothing},
 		{"augment", was.Augment, c.Augment}, {"resize", *was.Resize, *c.Resize}, {"sizes", was.Sizes, c.Sizes}, {"mean",
-			was.Mean, c.Mean}, {"std", was.Std, c.Std}, {"ema", was.EMA, c.EMA}, {"no-shuffle", !was.Shuffle, !c.Shuffle}, {"init", was.Init, c.Init}, {"clip-norm", was.ClipNorm, c.ClipNorm},
+			was.Mean, c.Mean}, {"std", was.Std, c.Std}, {"ema", was.EMA, c.EMA}, {"no-shuffle", !was.Shuffle, !c.Shuffle},
+		{"init", was.Init, c.Init}, {"clip-norm", was.ClipNorm, c.ClipNorm},
 		{"initial", was.Initial, c.Initial},
 		{"fit", was.Fit, c.Fit}, {"channels", was.Channels, c.Channels}, {"labels", was.Labels, c.Labels},
 		{"val-fraction", was.ValFraction, c.ValFraction}, {"skip-broken", was.SkipBroken, c.SkipBroken},
@@ -402,11 +413,13 @@ func (s *Saved) Check(c Config) error {
 		{"class-weights", was.ClassWeights, c.ClassWeights},
 	} {
 		if f.was != f.now {
-			return &UsageError{"--" + f.flag, fmt.Sprint(f.now), fmt.Sprintf("the run in %s was begun with %v; leave the flag out to go on, or start a new run", s.Dir, f.was)}
+			return &UsageError{"--" + f.flag, fmt.Sprint(f.now),
+				fmt.Sprintf("the run in %s was begun with %v; leave the flag out to go on, or start a new run", s.Dir, f.was)}
 		}
 	}
 	if c.Epochs < was.Epochs {
-		return &UsageError{"--epochs", fmt.Sprint(c.Epochs), fmt.Sprintf("the run in %s was begun with %d; it can be made longer, not shorter", s.Dir, was.Epochs)}
+		return &UsageError{"--epochs", fmt.Sprint(c.Epochs),
+			fmt.Sprintf("the run in %s was begun with %d; it can be made longer, not shorter", s.Dir, was.Epochs)}
 	}
 	return nil
 }

@@ -49,7 +49,8 @@ func folder(t *testing.T, dir string) map[string][]byte {
 var about = models.Metadata{Model: "nin-bn", Size: 4, Classes: []string{"a", "b"}, Mean: []float64{0, 0, 0},
 	Std: []float64{1, 1, 1}}
 
-// tiny is the parameters of a convolution and a batch normalisation, without a network, and a state that depends on the step.
+// tiny is the parameters of a convolution and a batch normalisation, without a network, and a state that depends on the
+// step.
 func tiny(t testing.TB, step int) ([]nn.Param, *nn.State) {
 	t.Helper()
 	g := nn.NewGraph()
@@ -78,11 +79,13 @@ func tiny(t testing.TB, step int) ([]nn.Param, *nn.State) {
 
 func tinyPosition(step int) Position {
 	c := defaults()
-	if err := merge([]byte("epochs = 3\nbatch = 8\nlr = 0.1\nschedule = 'cosine'\naugment = 'none'\nseed = 7"), &c); err != nil {
+	if err := merge([]byte("epochs = 3\nbatch = 8\nlr = 0.1\nschedule = 'cosine'\naugment = 'none'\nseed = 7"),
+		&c); err != nil {
 		panic(err)
 	}
 	c.Resolve()
-	return Position{Version: "test", Adapter: "a", Driver: "d", DataSet: "sample", DataSHA256: "ab", Config: c, Step: step, EpochSeconds: 1.5, Best: number(math.NaN())}
+	return Position{Version: "test", Adapter: "a", Driver: "d", DataSet: "sample", DataSHA256: "ab", Config: c, Step: step,
+		EpochSeconds: 1.5, Best: number(math.NaN())}
 }
 
 func tinyCheckpoint(t testing.TB, p Position) []byte {
@@ -321,11 +324,13 @@ func (f faultyFile) Close() error {
 	return err
 }
 
-// TestEveryFailingWrite does what a run does with its folder, without an adapter, and lets the first operation on the disk fail, then the second, and so on.
-// Whatever fails, the error says so, the checkpoint written last is there, and all files are whole.
+// TestEveryFailingWrite does what a run does with its folder, without an adapter, and lets the first operation on the
+// disk fail, then the second, and so on. Whatever fails, the error says so, the checkpoint written last is there, and
+// all files are whole.
 func TestEveryFailingWrite(t *testing.T) {
 	faults := 0
-	for _, kind := range []fault{{}, {half: true}, {half: true, silent: true}, {forever: true}, {forever: true, half: true}} {
+	for _, kind := range []fault{{}, {half: true}, {half: true, silent: true}, {forever: true},
+		{forever: true, half: true}} {
 		for at := 1; ; at++ {
 			d := &faulty{fault: kind, at: at}
 			dir := filepath.Join(t.TempDir(), "run")
@@ -404,7 +409,8 @@ func pretend(t *testing.T, d disk, dir string) (durable int, err error) {
 	return durable, nil
 }
 
-// checkFolder checks that nothing in a run folder is worse than before the fault. Lines of metrics are whole where the fault was a passing one.
+// checkFolder checks that nothing in a run folder is worse than before the fault. Lines of metrics are whole where the
+// fault was a passing one.
 func checkFolder(t *testing.T, dir string, durable int, wholeLines bool) {
 	t.Helper()
 	if _, err := os.Stat(filepath.Join(dir, ConfigFile)); err != nil {
@@ -419,7 +425,8 @@ func checkFolder(t *testing.T, dir string, durable int, wholeLines bool) {
 	if wholeLines {
 		readEvents(t, dir)
 	}
-	if b, err := os.ReadFile(filepath.Join(dir, MetricsFile)); err == nil && wholeLines && len(b) > 0 && b[len(b)-1] != '\n' {
+	if b, err := os.ReadFile(filepath.Join(dir, MetricsFile)); err == nil && wholeLines && len(b) > 0 &&
+		b[len(b)-1] != '\n' {
 		t.Errorf("%s ends in a part of a line", MetricsFile)
 	}
 	all, err := checkpoints(dir)
@@ -494,7 +501,8 @@ func TestCheckpointOfAnotherNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	params, _ := tiny(t, 1)
-	if _, err = c.state(params); err == nil || !strings.Contains(err.Error(), f.Tensors[0].Name) || !strings.Contains(err.Error(), path) {
+	if _, err = c.state(params); err == nil || !strings.Contains(err.Error(), f.Tensors[0].Name) ||
+		!strings.Contains(err.Error(), path) {
 		t.Errorf("error %v, expected one that names file and tensor", err)
 	}
 }

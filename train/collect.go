@@ -9,7 +9,8 @@ import (
 	"ninvk/nn"
 )
 
-// collect takes the results of steps, in order, to the metrics and the reporter; then err, which came with them, is returned.
+// collect takes the results of steps, in order, to the metrics and the reporter; then err, which came with them, is
+// returned.
 func (l *loop) collect(results []nn.StepResult, err error) error {
 	for _, r := range results {
 		p := l.pending[0]

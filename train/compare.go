@@ -18,9 +18,11 @@ import (
 	"gonum.org/v1/plot/vg/vgimg"
 )
 
-// Colours of the runs, from the palette of Okabe and Ito, and glyphs. A run has both, so that one of them is enough to find it.
+// Colours of the runs, from the palette of Okabe and Ito, and glyphs. A run has both, so that one of them is enough to
+// find it.
 var (
-	runColors = []color.NRGBA{trainColor, testColor, {0x00, 0x9e, 0x73, 0xff}, {0xcc, 0x79, 0xa7, 0xff}, {0xe6, 0x9f, 0x00, 0xff}, {0x56, 0xb4, 0xe9, 0xff}, inkColor}
+	runColors = []color.NRGBA{trainColor, testColor, {0x00, 0x9e, 0x73, 0xff}, {0xcc, 0x79, 0xa7, 0xff},
+		{0xe6, 0x9f, 0x00, 0xff}, {0x56, 0xb4, 0xe9, 0xff}, inkColor}
 	runGlyphs = []draw.GlyphDrawer{draw.CircleGlyph{}, draw.PyramidGlyph{}, draw.BoxGlyph{}, diamond, wedge}
 )
 
@@ -49,9 +51,9 @@ func (p polygon) DrawGlyph(c *draw.Canvas, style draw.GlyphStyle, at vg.Point) {
 
 var dashes = []vg.Length{vg.Points(6), vg.Points(4)}
 
-// PlotRuns draws runs into one picture as a PNG: accuracy above, loss below, both against the epoch, or against the step where it is not known of a run how many
-// are an epoch. Lines of the test split are
-// solid, those of the training split dashed (its loss smoothed). Runs that measured nothing yet are in the legend alone.
+// PlotRuns draws runs into one picture as a PNG: accuracy above, loss below, both against the epoch, or against the
+// step where it is not known of a run how many are an epoch. Lines of the test split are solid, those of the training
+// split dashed (its loss smoothed). Runs that measured nothing yet are in the legend alone.
 func PlotRuns(runs []Curves, title string) ([]byte, error) {
 	if len(runs) > MostCurves {
 		return nil, fmt.Errorf("%d runs can't be told apart in one picture; %d can", len(runs), MostCurves)
@@ -64,8 +66,10 @@ func PlotRuns(runs []Curves, title string) ([]byte, error) {
 	}
 	accuracy, loss := newFigure(title, "", "Accuracy (%)"), newFigure("", axis, "Cross-entropy loss (nats)")
 	var everyAccuracy, everyLoss, everyRaw plotter.XYs
-	rows := []legendEntry{{"solid: test images", []plot.Thumbnailer{&plotter.Line{LineStyle: curveStyle(inkColor, false)}}},
-		{"dashed: training images (loss: of the batches, smoothed)", []plot.Thumbnailer{&plotter.Line{LineStyle: curveStyle(inkColor, true)}}}}
+	rows := []legendEntry{{"solid: test images",
+		[]plot.Thumbnailer{&plotter.Line{LineStyle: curveStyle(inkColor, false)}}},
+		{"dashed: training images (loss: of the batches, smoothed)",
+			[]plot.Thumbnailer{&plotter.Line{LineStyle: curveStyle(inkColor, true)}}}}
 	for i, r := range runs {
 		m := r.Metrics
 		unit := 1.0
@@ -97,7 +101,8 @@ func PlotRuns(runs []Curves, title string) ([]byte, error) {
 		if len(raw)+len(testAccuracy) == 0 {
 			name += " (nothing was measured yet)"
 		}
-		rows = append(rows, legendEntry{name, []plot.Thumbnailer{&plotter.Line{LineStyle: curveStyle(c, false)}, marks(nil, c, glyph)}})
+		rows = append(rows, legendEntry{name, []plot.Thumbnailer{&plotter.Line{LineStyle: curveStyle(c, false)},
+			marks(nil, c, glyph)}})
 	}
 	for _, f := range []*figure{accuracy, loss} {
 		f.setX(slices.Concat(everyAccuracy, everyLoss, everyRaw), 0)
@@ -143,7 +148,8 @@ func PlotRuns(runs []Curves, title string) ([]byte, error) {
 	for i, e := range rows {
 		y := page.Min.Y + legend - rowHeight*(vg.Length(i)+0.5)
 		x := page.Min.X + 60
-		box := draw.Canvas{Canvas: dc.Canvas, Rectangle: vg.Rectangle{Min: vg.Point{X: x, Y: y - 6}, Max: vg.Point{X: x + 44, Y: y + 6}}}
+		box := draw.Canvas{Canvas: dc.Canvas, Rectangle: vg.Rectangle{Min: vg.Point{X: x, Y: y - 6},
+			Max: vg.Point{X: x + 44, Y: y + 6}}}
 		for _, t := range e.thumbs {
 			t.Thumbnail(&box)
 		}
@@ -181,7 +187,8 @@ func (f *figure) addCurve(p plotter.XYs, c color.Color, glyph draw.GlyphDrawer, 
 	f.Add(&plotter.Line{XYs: p, LineStyle: curveStyle(c, dashed)})
 	if glyph == nil {
 		if len(p) == 1 { // no line to see
-			f.Add(&plotter.Scatter{XYs: p, GlyphStyle: draw.GlyphStyle{Color: c, Radius: vg.Points(2.5), Shape: draw.CircleGlyph{}}})
+			f.Add(&plotter.Scatter{XYs: p, GlyphStyle: draw.GlyphStyle{Color: c, Radius: vg.Points(2.5),
+				Shape: draw.CircleGlyph{}}})
 		}
 		return
 	}

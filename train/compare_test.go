@@ -18,7 +18,8 @@ func learned(epochs int, loss float64) *Metrics {
 		for range 3 {
 			m.Steps = append(m.Steps, StepRecord{Epoch: e, Step: len(m.Steps) + 1, Loss: loss / float64(e), LearningRate: 0.1})
 		}
-		m.Epochs = append(m.Epochs, EpochRecord{e, 3, 0.1, loss / float64(e), 0.5, loss / float64(e), 1 - 1/float64(e+1), 1, 1, 32, 0.8, 0.9, 0})
+		m.Epochs = append(m.Epochs, EpochRecord{e, 3, 0.1, loss / float64(e), 0.5, loss / float64(e), 1 - 1/float64(e+1), 1,
+			1, 32, 0.8, 0.9, 0})
 	}
 	return m
 }
@@ -38,8 +39,9 @@ func TestPlotRuns(t *testing.T) {
 		many[i] = learned(i+1, 2)
 	}
 	for name, metrics := range map[string][]*Metrics{
-		"one": {learned(1, 2)}, "two": {learned(40, 2), learned(3, 1)}, "not evaluated": {unmeasured, learned(2, 2)}, "no epoch yet": {learned(2, 2), begun},
-		"nothing yet": {{}}, "one of nothing": {learned(2, 2), {}}, "wild": {wild, learned(5, 2)}, "as many as can be": many,
+		"one": {learned(1, 2)}, "two": {learned(40, 2), learned(3, 1)}, "not evaluated": {unmeasured, learned(2, 2)},
+		"no epoch yet": {learned(2, 2), begun},
+		"nothing yet":  {{}}, "one of nothing": {learned(2, 2), {}}, "wild": {wild, learned(5, 2)}, "as many as can be": many,
 	} {
 		t.Run(name, func(t *testing.T) {
 			var runs []Curves

@@ -14,39 +14,41 @@ import (
 	"ninvk/nn"
 )
 
-// Config is everything a training run needs to know. Keys in TOML files are
-// the names of the command line's flags.
+// Config is everything a training run needs to know. Keys in TOML files are the names of the command line's flags.
 type Config struct {
-	Data           string   `toml:"data" json:"data" comment:"a folder, sample or auto"`
-	Model          string   `toml:"model" json:"model"`
-	Recipe         string   `toml:"recipe" json:"recipe" comment:"where settings come from that nothing else gives"`
-	Epochs         int      `toml:"epochs" json:"epochs"`
-	MaxSteps       *int     `toml:"max-steps" json:"max_steps,omitempty" comment:"the run stops after so many steps"` // nil: no limit
-	Batch          int      `toml:"batch" json:"batch" comment:"images a step"`
-	Micro          int      `toml:"micro-batch" json:"micro_batch" comment:"most images of a step computed at a time, whose gradients are added up; 0: all"`
-	Shards         int      `toml:"shards" json:"shards" comment:"parts of a batch that are computed each as a batch of its own, and whose gradients are added up; a power of two; 0: as many as processes"`
-	LR             float64  `toml:"lr" json:"lr" comment:"learning rate that the schedule scales"`
-	Momentum       float64  `toml:"momentum" json:"momentum"`
-	Nesterov       bool     `toml:"nesterov" json:"nesterov"`
-	WeightDecay    float64  `toml:"weight-decay" json:"weight_decay"`
-	Schedule       string   `toml:"schedule" json:"schedule" comment:"step:EPOCHS:FACTOR, cosine, onecycle, plateau[:FACTOR:PATIENCE] or constant"`
-	Dropout        *float64 `toml:"dropout" json:"dropout" comment:"probability that an activation is dropped; -1: each dropout's own"` // nil: see Resolve
+	Data   string `toml:"data" json:"data" comment:"a folder, sample or auto"`
+	Model  string `toml:"model" json:"model"`
+	Recipe string `toml:"recipe" json:"recipe" comment:"where settings come from that nothing else gives"`
+	Epochs int    `toml:"epochs" json:"epochs"`
+	// nil: no limit
+	MaxSteps    *int    `toml:"max-steps" json:"max_steps,omitempty" comment:"the run stops after so many steps"`
+	Batch       int     `toml:"batch" json:"batch" comment:"images a step"`
+	Micro       int     `toml:"micro-batch" json:"micro_batch" comment:"most images of a step computed at a time, whose gradients are added up; 0: all"`
+	Shards      int     `toml:"shards" json:"shards" comment:"parts of a batch that are computed each as a batch of its own, and whose gradients are added up; a power of two; 0: as many as processes"`
+	LR          float64 `toml:"lr" json:"lr" comment:"learning rate that the schedule scales"`
+	Momentum    float64 `toml:"momentum" json:"momentum"`
+	Nesterov    bool    `toml:"nesterov" json:"nesterov"`
+	WeightDecay float64 `toml:"weight-decay" json:"weight_decay"`
+	Schedule    string  `toml:"schedule" json:"schedule" comment:"step:EPOCHS:FACTOR, cosine, onecycle, plateau[:FACTOR:PATIENCE] or constant"`
+	// nil: see Resolve
+	Dropout        *float64 `toml:"dropout" json:"dropout" comment:"probability that an activation is dropped; -1: each dropout's own"`
 	Aux            float64  `toml:"aux" json:"aux" comment:"weight of the losses of auxiliary heads; 0: the network is trained without them"`
 	LabelSmoothing float64  `toml:"label-smoothing" json:"label_smoothing"`
 	Augment        string   `toml:"augment" json:"augment" comment:"none, or some of flip, flip-crop, random-resized-crop, color"`
-	Resize         *int     `toml:"resize" json:"resize,omitempty" comment:"pixels a side; 0: the data's own size"` // nil: the model's own, see Resolve
-	Mean           string   `toml:"mean" json:"mean" comment:"of red, green and blue from 0 to 1, as 0.5,0.4,0.3 or one for all; empty: what the weights to start from tell, else ImageNet's"`
-	Std            string   `toml:"std" json:"std" comment:"standard deviation, likewise"`
-	Sizes          string   `toml:"sizes" json:"sizes" comment:"smaller images first, as 16:0.6,24:0.3 (pixels a side, share of the steps); empty: none"`
-	EMA            float64  `toml:"ema" json:"ema" comment:"decay a step of the averaged weights, which are evaluated and kept; 0: no averaging"`
-	Shuffle        bool     `toml:"shuffle" json:"shuffle"`
-	Seed           uint64   `toml:"seed" json:"seed"`
-	Adapter        string   `toml:"adapter" json:"adapter" comment:"index, name or type; empty: the default adapter"`
-	Init           string   `toml:"init" json:"init" comment:"weights to start from; empty: random ones from the seed"`
-	Initial        string   `toml:"initial" json:"initial" comment:"how first weights are drawn: own, as the network's definition has it, or lecun or he, for networks without normalisation"`
-	Out            string   `toml:"out" json:"out" comment:"the run folder"`
-	EvalEvery      int      `toml:"eval-every" json:"eval_every" comment:"epochs between evaluations"`
-	EvalTrain      int      `toml:"eval-train" json:"eval_train" comment:"training images that are evaluated; 0: all"`
+	// nil: the model's own, see Resolve
+	Resize    *int    `toml:"resize" json:"resize,omitempty" comment:"pixels a side; 0: the data's own size"`
+	Mean      string  `toml:"mean" json:"mean" comment:"of red, green and blue from 0 to 1, as 0.5,0.4,0.3 or one for all; empty: what the weights to start from tell, else ImageNet's"`
+	Std       string  `toml:"std" json:"std" comment:"standard deviation, likewise"`
+	Sizes     string  `toml:"sizes" json:"sizes" comment:"smaller images first, as 16:0.6,24:0.3 (pixels a side, share of the steps); empty: none"`
+	EMA       float64 `toml:"ema" json:"ema" comment:"decay a step of the averaged weights, which are evaluated and kept; 0: no averaging"`
+	Shuffle   bool    `toml:"shuffle" json:"shuffle"`
+	Seed      uint64  `toml:"seed" json:"seed"`
+	Adapter   string  `toml:"adapter" json:"adapter" comment:"index, name or type; empty: the default adapter"`
+	Init      string  `toml:"init" json:"init" comment:"weights to start from; empty: random ones from the seed"`
+	Initial   string  `toml:"initial" json:"initial" comment:"how first weights are drawn: own, as the network's definition has it, or lecun or he, for networks without normalisation"`
+	Out       string  `toml:"out" json:"out" comment:"the run folder"`
+	EvalEvery int     `toml:"eval-every" json:"eval_every" comment:"epochs between evaluations"`
+	EvalTrain int     `toml:"eval-train" json:"eval_train" comment:"training images that are evaluated; 0: all"`
 
 	Fit         string  `toml:"fit" json:"fit" comment:"how an image that is no square becomes one: crop, stretch or pad"`
 	Channels    int     `toml:"channels" json:"channels" comment:"of the images: 1 or 3; 0: the data's own"`
@@ -66,8 +68,7 @@ type Config struct {
 	OnDivergence    string  `toml:"on-divergence" json:"on_divergence" comment:"stop or rollback"`
 }
 
-// UsageError is a setting that can't be used. The command line reports it with
-// exit code 2.
+// UsageError is a setting that can't be used. The command line reports it with exit code 2.
 type UsageError struct {
 	Flag    string // as on the command line, such as "--batch"
 	Value   string // as given
@@ -139,13 +140,10 @@ func clone[T any](p *T) *T {
 	return &v
 }
 
-// Resolve fills in what depends on other settings: a size that was not given
-// is the model's own; a dropout that was not given
-// is the recipe's if the model is, for which it was measured, else each
-// dropout's own; and of the recipe's sizes those at the end that are not below
-// the run's are left out, and all of them for a model that does not take them or
-// is for images of another size.
-// After it, Resize and Dropout are not nil.
+// Resolve fills in what depends on other settings: a size that was not given is the model's own; a dropout that was not
+// given is the recipe's if the model is, for which it was measured, else each dropout's own; and of the recipe's sizes
+// those at the end that are not below the run's are left out, and all of them for a model that does not take them or is
+// for images of another size. After it, Resize and Dropout are not nil.
 func (c *Config) Resolve() {
 	if c.Resize == nil {
 		size := models.Size(c.Model)
@@ -184,9 +182,8 @@ func (c Config) DataOptions() dataset.Options {
 	return o
 }
 
-// CheckModel says whether there is the network, and whether it takes the run's
-// images and has what is set for it: what can be told before the data is read
-// and the adapter opened. The settings must be resolved and valid. An unknown
+// CheckModel says whether there is the network, and whether it takes the run's images and has what is set for it: what
+// can be told before the data is read and the adapter opened. The settings must be resolved and valid. An unknown
 // network is a *models.UnknownModelError, all else a *UsageError.
 func (c Config) CheckModel() error {
 	of := models.Config{Model: c.Model, Classes: 2, Size: c.size(), Dropout: *c.Dropout, Aux: c.Aux}
@@ -298,8 +295,7 @@ func (c Config) given() (models.Given, error) {
 	return g, nil
 }
 
-// TotalSteps is the number of steps the run takes when an epoch has
-// stepsPerEpoch of them.
+// TotalSteps is the number of steps the run takes when an epoch has stepsPerEpoch of them.
 func (c Config) TotalSteps(stepsPerEpoch int) int {
 	total := c.Epochs * stepsPerEpoch
 	if c.MaxSteps != nil {

@@ -21,9 +21,8 @@ func (e *ConfigError) Error() string { return fmt.Sprintf("configuration %s: %v"
 
 func (e *ConfigError) Unwrap() error { return e.Err }
 
-// MergeFile sets what a TOML file gives and leaves the rest of c alone. An
-// unknown key, a value of the wrong type or broken TOML is an error that names
-// the file, the line and the key; c is then unchanged.
+// MergeFile sets what a TOML file gives and leaves the rest of c alone. An unknown key, a value of the wrong type or
+// broken TOML is an error that names the file, the line and the key; c is then unchanged.
 func MergeFile(file string, c *Config) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -49,7 +48,8 @@ func merge(text []byte, c *Config) error {
 	case errors.As(err, &unknown) && len(unknown.Errors) > 0:
 		first := unknown.Errors[0]
 		line, _ := first.Position()
-		return fmt.Errorf("line %d: unknown key %q; known are the names of the train command's flags, such as batch, lr or weight-decay", line, strings.Join(first.Key(), "."))
+		return fmt.Errorf("line %d: unknown key %q; known are the names of the train command's flags, such as batch, lr or "+
+			"weight-decay", line, strings.Join(first.Key(), "."))
 	case errors.As(err, &broken):
 		line, column := broken.Position()
 		problem := strings.TrimPrefix(broken.Error(), "toml: ")
@@ -72,7 +72,8 @@ func merge(text []byte, c *Config) error {
 var wrongType = regexp.MustCompile(`^cannot decode TOML (\S+) into struct field \S+ of type \*?(\w+)$`)
 
 var kindNames = map[string]string{
-	"int": "a whole number", "uint64": "a whole number", "float64": "a number", "string": "a string", "bool": "true or false",
+	"int": "a whole number", "uint64": "a whole number", "float64": "a number", "string": "a string",
+	"bool": "true or false",
 }
 
 // keyAt is the key set on a line counted from 1: the library's errors about

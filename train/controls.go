@@ -41,8 +41,8 @@ func (c *Controls) Pause() { c.wish(func(w *wishes) { w.paused = true }) }
 // Continue ends the pause.
 func (c *Controls) Continue() { c.wish(func(w *wishes) { w.paused = false }) }
 
-// Change sets the learning rate that the schedule scales, and how images are varied, for the steps to come. The error is
-// a *UsageError.
+// Change sets the learning rate that the schedule scales, and how images are varied, for the steps to come. The error
+// is a *UsageError.
 func (c *Controls) Change(rate float64, augment string) error {
 	if !(rate > 0) || math.IsInf(rate, 0) {
 		return &UsageError{"--lr", strconv.FormatFloat(rate, 'g', -1, 64), "a number above 0 is expected"}

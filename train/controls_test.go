@@ -135,7 +135,8 @@ func TestChangeRefuses(t *testing.T) {
 		augment string
 		want    string
 	}{
-		{0, "none", "--lr"}, {-1, "none", "--lr"}, {math.Inf(1), "none", "--lr"}, {0.1, "turn", "--augment"}, {0.1, "", "--augment"},
+		{0, "none", "--lr"}, {-1, "none", "--lr"}, {math.Inf(1), "none", "--lr"}, {0.1, "turn", "--augment"},
+		{0.1, "", "--augment"},
 	} {
 		var usage *UsageError
 		if err := new(Controls).Change(c.rate, c.augment); !errors.As(err, &usage) || usage.Flag != c.want {

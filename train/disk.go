@@ -29,7 +29,8 @@ type diskFile interface {
 // osDisk is the real one.
 type osDisk struct{}
 
-// osFile goes on at its end after it was cut. Windows opens no file both for cutting and for appending (O_APPEND), and nobody else writes to it.
+// osFile goes on at its end after it was cut. Windows opens no file both for cutting and for appending (O_APPEND), and
+// nobody else writes to it.
 type osFile struct{ *os.File }
 
 func (f osFile) Truncate(size int64) error {
@@ -64,7 +65,8 @@ func (osDisk) Append(path string, size int64) (diskFile, error) {
 func (osDisk) Rename(from, to string) error { return os.Rename(from, to) }
 func (osDisk) Remove(path string) error     { return os.Remove(path) }
 
-// SyncDir makes the names in a folder survive a loss of power. Windows keeps them without being asked; of a file system that can't, a warning is given.
+// SyncDir makes the names in a folder survive a loss of power. Windows keeps them without being asked; of a file system
+// that can't, a warning is given.
 func (osDisk) SyncDir(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil
@@ -80,7 +82,8 @@ func (osDisk) SyncDir(dir string) error {
 // syncFolder is the system's; tests put one in its place that answers as some file systems do.
 var syncFolder = (*os.File).Sync
 
-// canSync is err but where it says that a file system does not sync folders (fsync gives EINVAL, or is not supported): then a warning is given, once.
+// canSync is err but where it says that a file system does not sync folders (fsync gives EINVAL, or is not supported):
+// then a warning is given, once.
 func canSync(err error) error {
 	if !errors.Is(err, syscall.EINVAL) && !errors.Is(err, errors.ErrUnsupported) {
 		return err
@@ -88,15 +91,17 @@ func canSync(err error) error {
 	if p := (*fs.PathError)(nil); errors.As(err, &p) {
 		err = p.Err // a folder's name would make it another warning
 	}
-	warnOnce(fmt.Sprintf("the file system does not sync folders (%v): after a loss of power the newest checkpoint may be missing, and the one before is there; training goes on", err))
+	warnOnce(fmt.Sprintf("the file system does not sync folders (%v): after a loss of power the newest checkpoint may be "+
+		"missing, and the one before is there; training goes on", err))
 	return nil
 }
 
-// temporary ends the names of files being written. There is one of each at most, as there is one process in a run folder: a later one takes the place of
-// what a killed process left.
+// temporary ends the names of files being written. There is one of each at most, as there is one process in a run
+// folder: a later one takes the place of what a killed process left.
 const temporary = ".tmp"
 
-// writeWhole writes a whole file or none: to a temporary name, synced, renamed, and the folder synced. Until then the file of that name stays what it was.
+// writeWhole writes a whole file or none: to a temporary name, synced, renamed, and the folder synced. Until then the
+// file of that name stays what it was.
 func writeWhole(d disk, path string, b []byte) error {
 	err := func() error {
 		f, err := d.Create(path + temporary)

@@ -75,7 +75,8 @@ func (l *loop) stalled() bool {
 	return over
 }
 
-// epoch trains an epoch, or what is left of it, evaluates where it is time to, and saves. When ctx ends it returns early, before the epoch is recorded.
+// epoch trains an epoch, or what is left of it, evaluates where it is time to, and saves. When ctx ends it returns
+// early, before the epoch is recorded.
 func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 	c := l.Config
 	first := (epoch - 1) * l.stepsPerEpoch // steps before the epoch
@@ -119,7 +120,8 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 		}
 		rate := l.schedule.LR(l.Config.LR, Moment{l.step, total, epoch - 1, c.Epochs, losses}) * l.rateFactor()
 		l.ask(ctx)
-		l.pending = append(l.pending, pendingStep{StepRecord: StepRecord{Epoch: epoch, Step: l.step + 1, LearningRate: rate}, images: len(entries)})
+		l.pending = append(l.pending, pendingStep{StepRecord: StepRecord{Epoch: epoch, Step: l.step + 1, LearningRate: rate},
+			images: len(entries)})
 		start := time.Now()
 		done, err := l.net.TrainStep(l.trainFeed.Images, entries, l.step+1, rate, l.dropoutKeys()...)
 		l.pending[len(l.pending)-1].submitting = time.Since(start)
@@ -140,7 +142,8 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 	}
 	seconds, waited := time.Since(l.epochStart).Seconds(), l.trainFeed.Waited()-l.waited
 	l.waited = l.trainFeed.Waited()
-	state, err := l.checkpoint() // before the evaluation, which may take long, and in whose midst the run can then be resumed
+	// before the evaluation, which may take long, and in whose midst the run can then be resumed
+	state, err := l.checkpoint()
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,9 @@ func (e *DivergedError) Error() string {
 	}
 	s += fmt.Sprintf("; the last good checkpoint is %s, of step %d", e.Good, e.GoodStep)
 	if e.Rollbacks == 0 {
-		return s + fmt.Sprintf("; start again with a smaller --lr, or go on from there with half the rate: %s --on-divergence %s", ResumeCommand(e.Dir), RollbackOnDivergence)
+		return s + fmt.Sprintf("; start again with a smaller --lr, or go on from there with half the rate: %s --on-divergence "+
+			""+
+			"%s", ResumeCommand(e.Dir), RollbackOnDivergence)
 	}
 	return s + "; start again with a smaller --lr"
 }
@@ -50,7 +52,8 @@ func (e *StoppedError) Error() string {
 	if e.Path == "" {
 		return fmt.Sprintf("%v; no checkpoint was saved yet; to start over: %s", e.Err, ResumeCommand(e.Dir))
 	}
-	return fmt.Sprintf("%v; the last checkpoint is %s, of step %d; to go on from it: %s", e.Err, e.Path, e.Step, ResumeCommand(e.Dir))
+	return fmt.Sprintf("%v; the last checkpoint is %s, of step %d; to go on from it: %s", e.Err, e.Path, e.Step,
+		ResumeCommand(e.Dir))
 }
 
 func (e *StoppedError) Unwrap() error { return e.Err }

@@ -46,8 +46,9 @@ type Evaluation struct {
 	Top5     float64 // fraction of those whose class has one of the five largest
 }
 
-// Evaluate runs the network over a whole split, dropout off, batch normalisation with its running statistics. When ctx ends it stops early with the figures
-// so far. Where the network takes pairs, each image is seen together with its mirror image.
+// Evaluate runs the network over a whole split, dropout off, batch normalisation with its running statistics. When ctx
+// ends it stops early with the figures so far. Where the network takes pairs, each image is seen together with its
+// mirror image.
 func Evaluate(ctx context.Context, net *nn.Net, f *Feed, progress func(done, total int)) (Evaluation, error) {
 	e, _, err := evaluate(ctx, undivided, net, f, f.Split.Len(), progress, func(int, int) error { return nil })
 	return e, err

@@ -30,7 +30,8 @@ const (
 )
 
 const (
-	// maxStepEvents is the number of steps of a run in its event files; of a longer run every second, third… step is there. Each takes about 150 bytes.
+	// maxStepEvents is the number of steps of a run in its event files; of a longer run every second, third… step is
+	// there. Each takes about 150 bytes.
 	maxStepEvents = 50_000
 	// maxPictures is the number of epochs, besides the first and the last, with pictures, which take about 100 kB.
 	maxPictures = 20
@@ -38,8 +39,8 @@ const (
 	eventPause = 20 * time.Second
 )
 
-// events writes TensorBoard's event files into a run folder. Each process begins one with its first event. What a loss of power takes from it is missing from TensorBoard alone,
-// so it is not synced before its end.
+// events writes TensorBoard's event files into a run folder. Each process begins one with its first event. What a loss
+// of power takes from it is missing from TensorBoard alone, so it is not synced before its end.
 type events struct {
 	appended
 	dir     string

@@ -24,7 +24,8 @@ type point struct {
 	png   []byte
 }
 
-// readEvents reads all event files of a run folder as TensorBoard does, one after another. Each must have its head, and no tag may have a step twice.
+// readEvents reads all event files of a run folder as TensorBoard does, one after another. Each must have its head, and
+// no tag may have a step twice.
 func readEvents(t *testing.T, dir string) map[string][]point {
 	t.Helper()
 	names, err := eventFiles(dir)
@@ -95,7 +96,8 @@ func checkEvents(t *testing.T, dir string) {
 	}
 }
 
-// The pictures of a run: the filters of each epoch and, where it was evaluated, what the network says of an image of each class.
+// The pictures of a run: the filters of each epoch and, where it was evaluated, what the network says of an image of
+// each class.
 func TestEventPictures(t *testing.T) {
 	data := subset(t, 20, 10)
 	s, err := runJob(t, context.Background(), data, silent{}, func(c *Config) {
@@ -166,7 +168,8 @@ func TestLongRunsLeaveStepsOut(t *testing.T) {
 	}
 }
 
-// A second process within the second gets a name behind the first one's, and what was written after the checkpoint is gone, in whatever file it is.
+// A second process within the second gets a name behind the first one's, and what was written after the checkpoint is
+// gone, in whatever file it is.
 func TestEventsGoOn(t *testing.T) {
 	dir := t.TempDir()
 	var marks []Position
@@ -199,7 +202,8 @@ func TestEventsGoOn(t *testing.T) {
 	for _, p := range readEvents(t, dir)[tagBatchLoss] {
 		got = append(got, point{step: p.step, value: p.value})
 	}
-	if diff := cmp.Diff([]point{{step: 1}, {step: 2, value: 3}, {step: 3, value: 3}}, got, cmp.AllowUnexported(point{})); diff != "" {
+	if diff := cmp.Diff([]point{{step: 1}, {step: 2, value: 3}, {step: 3, value: 3}}, got,
+		cmp.AllowUnexported(point{})); diff != "" {
 		t.Errorf("steps (-want +got):\n%s", diff)
 	}
 	names, err := eventFiles(dir)

@@ -106,7 +106,8 @@ func Stream(d *gpu.Device, label string, s dataset.Split, fit dataset.Fit, batch
 	if err != nil {
 		return nil, err
 	}
-	return &Feed{Split: s, Fit: fit, Images: images, reader: dataset.NewReader(s, batch), places: make([]uint32, batch)}, nil
+	return &Feed{Split: s, Fit: fit, Images: images, reader: dataset.NewReader(s, batch),
+		places: make([]uint32, batch)}, nil
 }
 
 // room is for n images of a shape.

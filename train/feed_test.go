@@ -68,7 +68,8 @@ func TestFeedsGiveTheSame(t *testing.T) {
 	if err != nil || !s.Interrupted {
 		t.Fatalf("interrupted: %v, %v", s.Interrupted, err)
 	}
-	if _, err := resume(t, context.Background(), s.Dir, silent{}, func(j *Job) { j.Data = slowly(10 * time.Microsecond) }); err != nil {
+	if _, err := resume(t, context.Background(), s.Dir, silent{},
+		func(j *Job) { j.Data = slowly(10 * time.Microsecond) }); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, outcome(t, s.Dir)); diff != "" {

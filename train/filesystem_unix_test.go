@@ -25,7 +25,8 @@ func warnings(t *testing.T) *bytes.Buffer {
 	return &b
 }
 
-// Some network and FUSE file systems have no locks, or can't sync folders: a run begins, goes on and ends there all the same, with one warning of each.
+// Some network and FUSE file systems have no locks, or can't sync folders: a run begins, goes on and ends there all the
+// same, with one warning of each.
 func TestPoorFileSystem(t *testing.T) {
 	wasFlock, wasSync := flock, syncFolder
 	defer func() { flock, syncFolder = wasFlock, wasSync }()
@@ -87,7 +88,8 @@ func TestHeldWithoutLocks(t *testing.T) {
 			t.Errorf("held %v, error %v", held, err)
 		}
 	}
-	if text := said.String(); strings.Count(text, "level=WARN") != 1 || !strings.Contains(text, "can't be told") || !strings.Contains(text, unix.ENOLCK.Error()) {
+	if text := said.String(); strings.Count(text, "level=WARN") != 1 || !strings.Contains(text, "can't be told") ||
+		!strings.Contains(text, unix.ENOLCK.Error()) {
 		t.Errorf("warnings:\n%s", text)
 	}
 }

@@ -50,8 +50,8 @@ func grey(t *testing.T, data *dataset.Set) *dataset.Set {
 	return &d
 }
 
-// Training goes on with other classes behind frozen layers, which end as they began, to the bit; interrupted and resumed
-// it comes to the same.
+// Training goes on with other classes behind frozen layers, which end as they began, to the bit; interrupted and
+// resumed it comes to the same.
 func TestFineTuning(t *testing.T) {
 	data := fewer(subset(t, 20, 10), 4)
 	first, err := runJob(t, context.Background(), subset(t, 20, 10), silent{}, func(c *Config) {
@@ -102,7 +102,8 @@ func TestFineTuning(t *testing.T) {
 	}
 	for _, tensor := range before.File.Tensors {
 		other, ok := after.File.Tensor(tensor.Name)
-		frozen := slices.ContainsFunc([]string{"conv1.", "bn1.", "layer1."}, func(p string) bool { return strings.HasPrefix(tensor.Name, p) })
+		frozen := slices.ContainsFunc([]string{"conv1.", "bn1.", "layer1."},
+			func(p string) bool { return strings.HasPrefix(tensor.Name, p) })
 		counts := strings.HasSuffix(tensor.Name, "num_batches_tracked")
 		if !ok || !counts && frozen != bytes.Equal(tensor.Data, other.Data) {
 			t.Errorf("%s is frozen: %v, and stays: %v", tensor.Name, frozen, !frozen)
@@ -129,11 +130,15 @@ func TestGreyImages(t *testing.T) {
 	if n.Channels != 1 || n.Fit != "crop" || !slices.Equal(n.Mean, []float64{0.449}) || n.Size != 8 || n.Assumed() != "" {
 		t.Errorf("the weights tell %+v; %s", n.Metadata, n.Assumed())
 	}
-	_, err = runJob(t, context.Background(), colours, silent{}, func(c *Config) { recipe(c); c.Init = filepath.Join(s.Dir, ModelFile) })
-	if err == nil || !strings.Contains(err.Error(), "its network takes images of 1 channel, grey; those of the data set subset have 3 channels") || !strings.Contains(err.Error(), "--channels 1") {
+	_, err = runJob(t, context.Background(), colours, silent{},
+		func(c *Config) { recipe(c); c.Init = filepath.Join(s.Dir, ModelFile) })
+	if err == nil || !strings.Contains(err.Error(),
+		"its network takes images of 1 channel, grey; those of the data set subset have 3 channels") ||
+		!strings.Contains(err.Error(), "--channels 1") {
 		t.Errorf("weights for grey images: %v", err)
 	}
-	if _, err := runJob(t, context.Background(), data, silent{}, func(c *Config) { recipe(c); c.Mean = "0.1,0.2,0.3" }); err == nil ||
+	if _, err := runJob(t, context.Background(), data, silent{},
+		func(c *Config) { recipe(c); c.Mean = "0.1,0.2,0.3" }); err == nil ||
 		!strings.Contains(err.Error(), "--mean") {
 		t.Errorf("three means of grey images: %v", err)
 	}

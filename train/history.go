@@ -41,7 +41,8 @@ func ReadRun(dir string) (*PastRun, error) {
 	}
 	r.Config.Resolve()
 	if err := r.Config.Validate(); err != nil {
-		return nil, &ConfigError{filepath.Join(dir, ConfigFile), errors.New(err.Error())} // a damaged file, no slip on the command line
+		// a damaged file, no slip on the command line
+		return nil, &ConfigError{filepath.Join(dir, ConfigFile), errors.New(err.Error())}
 	}
 	held, err := lockHeld(dir) // before the metrics: a run that ends meanwhile is then not taken for one that stopped
 	if err != nil {
@@ -129,7 +130,8 @@ func (r *PastRun) Seconds() float64 {
 	return seconds
 }
 
-// TotalSteps is the number of steps that the run was to have, 0 where it can't be told because no epoch is recorded yet.
+// TotalSteps is the number of steps that the run was to have, 0 where it can't be told because no epoch is recorded
+// yet.
 func (r *PastRun) TotalSteps() int {
 	if n := r.StepsPerEpoch(); n > 0 {
 		return r.Config.TotalSteps(n)
@@ -140,7 +142,8 @@ func (r *PastRun) TotalSteps() int {
 	return 0
 }
 
-// StepsPerEpoch is the number of steps of a whole epoch, 0 where it can't be told because none is recorded: one that --max-steps ended may be a part.
+// StepsPerEpoch is the number of steps of a whole epoch, 0 where it can't be told because none is recorded: one that
+// --max-steps ended may be a part.
 func (r *PastRun) StepsPerEpoch() int {
 	n := 0
 	for _, e := range r.Metrics.Epochs {

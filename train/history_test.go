@@ -79,8 +79,10 @@ func TestReadRun(t *testing.T) {
 		{"going on", func(*Config) {}, stepsTo(2), 1, true, Running, nan, 10, 4},
 		{"finished", func(*Config) {}, stepsTo(4), 2, false, Finished, 0.3, 20, 4},
 		{"made longer", func(c *Config) { c.Epochs = 3 }, stepsTo(4), 2, false, Stopped, 0.3, 20, 6},
-		{"ended by its steps", func(c *Config) { c.Epochs, c.MaxSteps = 9, &four }, stepsTo(4), 2, false, Finished, 0.3, 20, 4},
-		{"ended by its steps within an epoch", func(c *Config) { c.Epochs, c.MaxSteps = 9, intPtr(2) }, stepsTo(2), 1, false, Finished, nan, 10, 2},
+		{"ended by its steps", func(c *Config) { c.Epochs, c.MaxSteps = 9, &four }, stepsTo(4), 2, false, Finished, 0.3, 20,
+			4},
+		{"ended by its steps within an epoch", func(c *Config) { c.Epochs, c.MaxSteps = 9, intPtr(2) }, stepsTo(2), 1, false,
+			Finished, nan, 10, 2},
 		{"an epoch not evaluated", func(c *Config) { c.Epochs = 3 }, stepsTo(6), 3, false, Finished, 0.3, 30, 6},
 		{"diverged", func(c *Config) { c.Batch = 8 }, bad, 1, false, Diverged, nan, 11, 4},
 		{"diverged by its gradient", func(c *Config) { c.Batch = 8 }, steep, 1, false, Diverged, nan, 11, 4},
@@ -102,8 +104,10 @@ func TestReadRun(t *testing.T) {
 				t.Errorf("reading changed the folder (-before +after):\n%s", diff)
 			}
 			best, _ := r.Best()
-			if r.State != c.state || best != c.best && !(math.IsNaN(best) && math.IsNaN(c.best)) || r.Seconds() != c.seconds || r.TotalSteps() != c.total {
-				t.Errorf("state %s, best %v, %v s, %d steps in all; want %s, %v, %v s, %d", r.State, best, r.Seconds(), r.TotalSteps(), c.state, c.best, c.seconds, c.total)
+			if r.State != c.state || best != c.best && !(math.IsNaN(best) && math.IsNaN(c.best)) || r.Seconds() != c.seconds ||
+				r.TotalSteps() != c.total {
+				t.Errorf("state %s, best %v, %v s, %d steps in all; want %s, %v, %v s, %d", r.State, best, r.Seconds(),
+					r.TotalSteps(), c.state, c.best, c.seconds, c.total)
 			}
 		})
 	}
@@ -140,7 +144,8 @@ func TestFindRuns(t *testing.T) {
 		}
 	}
 	got, err := FindRuns(dir)
-	if diff := cmp.Diff([]string{filepath.Join(dir, "a"), filepath.Join(dir, "a", "within"), filepath.Join(dir, "b")}, got); err != nil || diff != "" {
+	if diff := cmp.Diff([]string{filepath.Join(dir, "a"), filepath.Join(dir, "a", "within"), filepath.Join(dir, "b")},
+		got); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 	if _, err := FindRuns(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {

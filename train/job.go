@@ -28,14 +28,16 @@ type Job struct {
 	Report  Reporter
 	Resume  *Saved // a run to go on with; nil: a new one
 
-	// Kernels chooses variants for the network once all input is known to be right, see nn.Options.Tuned; nil: the heuristic does.
+	// Kernels chooses variants for the network once all input is known to be right, see nn.Options.Tuned; nil: the
+	// heuristic does.
 	Kernels func(*nn.Graph) (map[string]string, error)
 
 	// Controls steer the run while it goes on; nil: nothing does.
 	Controls *Controls
 
-	// Observe is called at the end of every epoch, before Report.Epoch, and should return at once; nil: nobody looks. It costs steps nothing, and changes no
-	// result: the weights are read back then anyway, and of an evaluation the logits of the first images are.
+	// Observe is called at the end of every epoch, before Report.Epoch, and should return at once; nil: nobody looks. It
+	// costs steps nothing, and changes no result: the weights are read back then anyway, and of an evaluation the logits
+	// of the first images are.
 	Observe func(Observation)
 
 	// Note is told what a reader should know of the run and of the weights to start from, a sentence at a time; nil:
@@ -87,8 +89,9 @@ type Summary struct {
 	Interrupted bool
 }
 
-// Run trains. Everything about the input that can be wrong is checked before the run folder is made, and all but what is wrong with that folder before the adapter works. When ctx ends, the
-// current step is finished, checkpoint, weights and plots are written, and the summary says Interrupted.
+// Run trains. Everything about the input that can be wrong is checked before the run folder is made, and all but what
+// is wrong with that folder before the adapter works. When ctx ends, the current step is finished, checkpoint, weights
+// and plots are written, and the summary says Interrupted.
 func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if err := j.Config.CheckModel(); err != nil {
 		return Summary{}, err
@@ -112,7 +115,8 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 		return Summary{}, err
 	}
 	if n := j.Data.Train.Len(); c.Batch > n {
-		return Summary{}, &UsageError{"--batch", fmt.Sprint(c.Batch), fmt.Sprintf("the training split of %s has only %d images", j.Data.Name, n)}
+		return Summary{}, &UsageError{"--batch", fmt.Sprint(c.Batch),
+			fmt.Sprintf("the training split of %s has only %d images", j.Data.Name, n)}
 	}
 	schedule, err := ParseSchedule(c.Schedule)
 	if err != nil {
@@ -127,7 +131,8 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 		return Summary{}, err
 	}
 	l := &loop{
-		Job: j, size: size, sizes: sizes, tuned: map[string]string{}, schedule: schedule, augment: augment, fit: dataset.Fit(c.Fit),
+		Job: j, size: size, sizes: sizes, tuned: map[string]string{}, schedule: schedule, augment: augment,
+		fit:           dataset.Fit(c.Fit),
 		stepsPerEpoch: (j.Data.Train.Len() + c.Batch - 1) / c.Batch,
 		summary:       Summary{Dir: c.Out, Best: math.NaN()},
 	}
@@ -136,7 +141,8 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if l.samples, err = samples(j.Data.Test); err != nil {
 		return Summary{}, err
 	}
-	l.about = models.Metadata{Model: c.Model, Size: size, Classes: j.Data.Classes, Channels: j.Data.Train.Shape.C, Fit: picture.Fit(l.fit)}
+	l.about = models.Metadata{Model: c.Model, Size: size, Classes: j.Data.Classes, Channels: j.Data.Train.Shape.C,
+		Fit: picture.Fit(l.fit)}
 	l.about.Mean, l.about.Std = models.Normalisation(l.about.Channels)
 	graph, out, err := l.graph(size)
 	if err != nil {

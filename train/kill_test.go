@@ -15,8 +15,9 @@ import (
 // writerEnv names the run folder of a process that only writes, see TestKilledWriter.
 const writerEnv = "NINVK_TEST_WRITER"
 
-// TestKilledWriter kills, 50 times, a process that writes metrics and checkpoints as fast as the disk takes them, without an adapter: nearly all kills hit a
-// write. Each next process goes on from what the one before left. No checkpoint reported as written may be lost, and none may be torn.
+// TestKilledWriter kills, 50 times, a process that writes metrics and checkpoints as fast as the disk takes them,
+// without an adapter: nearly all kills hit a write. Each next process goes on from what the one before left. No
+// checkpoint reported as written may be lost, and none may be torn.
 func TestKilledWriter(t *testing.T) {
 	if dir := os.Getenv(writerEnv); dir != "" {
 		writeUntilKilled(t, dir)
@@ -76,7 +77,8 @@ func TestKilledWriter(t *testing.T) {
 	}
 }
 
-// writeUntilKilled writes a step and a checkpoint after the other into a run folder, new or old, and prints each step whose checkpoint is written.
+// writeUntilKilled writes a step and a checkpoint after the other into a run folder, new or old, and prints each step
+// whose checkpoint is written.
 func writeUntilKilled(t *testing.T, dir string) {
 	p := tinyPosition(0)
 	p.Config.Out = dir

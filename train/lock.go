@@ -12,7 +12,8 @@ import (
 	"sync"
 )
 
-// LockFile is in a run folder while a process trains there. What counts is the operating system's lock on it, which a dead process does not hold.
+// LockFile is in a run folder while a process trains there. What counts is the operating system's lock on it, which a
+// dead process does not hold.
 const LockFile = "lock"
 
 // LockedError says that another process trains in a run folder.
@@ -50,7 +51,9 @@ func lockFolder(dir string) (*folderLock, error) {
 		}
 		err = tryLock(f)
 		if none := (*noLocksError)(nil); errors.As(err, &none) {
-			warnOnce(fmt.Sprintf("%s: the file system has no locks (%v), so nothing keeps a second process from training in this folder; training goes on", dir, none.err))
+			warnOnce(fmt.Sprintf("%s: the file system has no locks (%v), so nothing keeps a second process from training in this "+
+				""+
+				"folder; training goes on", dir, none.err))
 		} else if err != nil {
 			f.Close()
 			if !errors.Is(err, errHeld) {
@@ -60,14 +63,16 @@ func lockFolder(dir string) (*folderLock, error) {
 			pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
 			return nil, &LockedError{dir, pid}
 		}
-		// The holder before may have removed the file between opening and locking it: then it is no longer what others will lock.
+		// The holder before may have removed the file between opening and locking it: then it is no longer what others will
+		// lock.
 		mine, err := f.Stat()
 		if there, e := os.Stat(path); err != nil || e != nil || !os.SameFile(mine, there) {
 			f.Close()
 			continue
 		}
 		if err := f.Truncate(0); err == nil {
-			_, _ = f.WriteString(strconv.Itoa(os.Getpid()) + "\n") // only for the message; a full disk must not keep a run from being resumed
+			// only for the message; a full disk must not keep a run from being resumed
+			_, _ = f.WriteString(strconv.Itoa(os.Getpid()) + "\n")
 		}
 		return &folderLock{f}, nil
 	}
@@ -92,7 +97,8 @@ func warnOnce(message string) {
 	}
 }
 
-// lockHeld says whether another process holds the lock of a run folder, without leaving a trace. Where the file system has no locks nobody can tell, and the answer is no.
+// lockHeld says whether another process holds the lock of a run folder, without leaving a trace. Where the file system
+// has no locks nobody can tell, and the answer is no.
 func lockHeld(dir string) (bool, error) {
 	f, err := os.OpenFile(filepath.Join(dir, LockFile), os.O_RDWR, 0) // NFS locks only what is open for writing
 	if errors.Is(err, fs.ErrPermission) {
@@ -110,7 +116,8 @@ func lockHeld(dir string) (bool, error) {
 		return true, nil
 	}
 	if none := (*noLocksError)(nil); errors.As(err, &none) {
-		warnOnce(fmt.Sprintf("%s: the file system has no locks (%v), so whether a process is training there can't be told", dir, none.err))
+		warnOnce(fmt.Sprintf("%s: the file system has no locks (%v), so whether a process is training there can't be told",
+			dir, none.err))
 		return false, nil
 	}
 	return false, err

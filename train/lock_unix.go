@@ -18,7 +18,8 @@ func tryLock(f *os.File) error {
 	switch {
 	case errors.Is(err, unix.EWOULDBLOCK):
 		return errHeld
-	case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.ENOLCK), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOTSUP):
+	case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.ENOLCK), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err,
+		unix.ENOTSUP):
 		return &noLocksError{err}
 	}
 	return err

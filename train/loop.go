@@ -1,5 +1,5 @@
-// Package train trains a network from a configuration: the loop over steps and epochs, its checkpoints and how a run goes on from them, what it does when it diverges, and the
-// run folder, which holds metrics, weights and pictures.
+// Package train trains a network from a configuration: the loop over steps and epochs, its checkpoints and how a run
+// goes on from them, what it does when it diverges, and the run folder, which holds metrics, weights and pictures.
 package train
 
 import (
@@ -11,8 +11,9 @@ import (
 	"ninvk/nn"
 )
 
-// pendingStep is a step whose result has not come yet. It takes the time from the result before it to its own; but results may come two at a time, and some
-// software drivers do their work inside the submit, so it takes no less than the submit.
+// pendingStep is a step whose result has not come yet. It takes the time from the result before it to its own; but
+// results may come two at a time, and some software drivers do their work inside the submit, so it takes no less than
+// the submit.
 type pendingStep struct {
 	StepRecord
 	images     int

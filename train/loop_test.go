@@ -55,12 +55,14 @@ func subset(t *testing.T, train, test int) *dataset.Set {
 var device = sync.OnceValues(func() (*gpu.Device, error) { return gpu.Open("") })
 
 // runJob trains resnet20 on 8×8 images, which is a sixteenth of the work, by the recipe fast as changed by change.
-func runJob(t *testing.T, ctx context.Context, data *dataset.Set, report Reporter, change func(*Config)) (Summary, error) {
+func runJob(t *testing.T, ctx context.Context, data *dataset.Set, report Reporter, change func(*Config)) (Summary,
+	error) {
 	t.Helper()
 	return runJobOn(t, ctx, osDisk{}, data, report, change)
 }
 
-func runJobOn(t *testing.T, ctx context.Context, disk disk, data *dataset.Set, report Reporter, change func(*Config)) (Summary, error) {
+func runJobOn(t *testing.T, ctx context.Context, disk disk, data *dataset.Set, report Reporter,
+	change func(*Config)) (Summary, error) {
 	t.Helper()
 	c, err := LoadRecipe("fast")
 	if err != nil {
@@ -90,7 +92,8 @@ func TestOverfits(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s.Last.TrainAccuracy < 0.95 {
-		t.Errorf("training accuracy %.3f after %d steps (mean loss %.4f), want at least 0.95", s.Last.TrainAccuracy, s.Steps, s.Last.TrainLoss)
+		t.Errorf("training accuracy %.3f after %d steps (mean loss %.4f), want at least 0.95", s.Last.TrainAccuracy, s.Steps,
+			s.Last.TrainLoss)
 	}
 }
 
@@ -205,8 +208,10 @@ func TestObserve(t *testing.T) {
 		if i == 0 { // not evaluated
 			verdicts = 0
 		}
-		if o.Epoch != i+1 || o.Layer != "conv1" || o.Conv.M != 16 || len(o.Filters) != 16*3*3*3 || len(o.Verdicts) != verdicts {
-			t.Errorf("observation %d: epoch %d, layer %s, %d weights, %d verdicts", i, o.Epoch, o.Layer, len(o.Filters), len(o.Verdicts))
+		if o.Epoch != i+1 || o.Layer != "conv1" || o.Conv.M != 16 || len(o.Filters) != 16*3*3*3 ||
+			len(o.Verdicts) != verdicts {
+			t.Errorf("observation %d: epoch %d, layer %s, %d weights, %d verdicts", i, o.Epoch, o.Layer, len(o.Filters),
+				len(o.Verdicts))
 		}
 	}
 	f, err := safetensors.Decode(weights[1])
@@ -246,7 +251,8 @@ func checkRunFolder(t *testing.T, s Summary, epochs, steps int) {
 		}
 	}
 	for _, e := range m.Epochs {
-		if e.Steps != steps/epochs || math.IsNaN(e.TrainAccuracy) || math.IsNaN(e.TestLoss) || e.TestAccuracy < 0 || e.TestAccuracy > 1 {
+		if e.Steps != steps/epochs || math.IsNaN(e.TrainAccuracy) || math.IsNaN(e.TestLoss) || e.TestAccuracy < 0 ||
+			e.TestAccuracy > 1 {
 			t.Errorf("epoch %+v", e)
 		}
 	}
@@ -261,7 +267,8 @@ func checkRunFolder(t *testing.T, s Summary, epochs, steps int) {
 	}
 }
 
-// checkEvaluation evaluates the saved weights by themselves, as ninvk eval does: it must give what the run recorded, label smoothing or not.
+// checkEvaluation evaluates the saved weights by themselves, as ninvk eval does: it must give what the run recorded,
+// label smoothing or not.
 func checkEvaluation(t *testing.T, s Summary, split dataset.Split) {
 	t.Helper()
 	d, err := device()
@@ -291,13 +298,15 @@ func checkEvaluation(t *testing.T, s Summary, split dataset.Split) {
 		t.Fatal(err)
 	}
 	if math.Abs(e.Loss-s.Last.TestLoss) > 1e-5*e.Loss || e.Accuracy != s.Last.TestAccuracy {
-		t.Errorf("the saved weights have test loss %.6f and accuracy %.3f, the run recorded %.6f and %.3f", e.Loss, e.Accuracy, s.Last.TestLoss, s.Last.TestAccuracy)
+		t.Errorf("the saved weights have test loss %.6f and accuracy %.3f, the run recorded %.6f and %.3f", e.Loss,
+			e.Accuracy, s.Last.TestLoss, s.Last.TestAccuracy)
 	}
 }
 
 func TestInterruptionSavesWeights(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
-	s, err := runJob(t, ctx, subset(t, 40, 10), silent{func(StepRecord) { stop() }}, func(c *Config) { c.Batch, c.Epochs = 8, 5 })
+	s, err := runJob(t, ctx, subset(t, 40, 10), silent{func(StepRecord) { stop() }},
+		func(c *Config) { c.Batch, c.Epochs = 8, 5 })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,8 +17,9 @@ import (
 	"ninvk/gpu"
 )
 
-// TestDeviceLost takes the device away in the midst of a run: the error names the last checkpoint, and a run resumed from there on another device ends as one
-// that was left alone. The loss is in a process of its own, for the library prints what it thinks of it.
+// TestDeviceLost takes the device away in the midst of a run: the error names the last checkpoint, and a run resumed
+// from there on another device ends as one that was left alone. The loss is in a process of its own, for the library
+// prints what it thinks of it.
 func TestDeviceLost(t *testing.T) {
 	const child = "NINVK_TEST_DEVICE_LOST"
 	settings := func(out string) func(*Config) {
@@ -43,8 +44,10 @@ func TestDeviceLost(t *testing.T) {
 		}}, settings(dir))
 		var lost *gpu.LostError
 		var stopped *StoppedError
-		if !errors.As(err, &lost) || !errors.As(err, &stopped) || stopped.Path == "" || stopped.Step == 0 || !strings.Contains(err.Error(), stopped.Path) ||
-			!strings.Contains(err.Error(), ResumeCommand(dir)) || !strings.Contains(err.Error(), fmt.Sprintf("of step %d;", stopped.Step)) {
+		if !errors.As(err, &lost) || !errors.As(err, &stopped) || stopped.Path == "" || stopped.Step == 0 ||
+			!strings.Contains(err.Error(), stopped.Path) ||
+			!strings.Contains(err.Error(), ResumeCommand(dir)) || !strings.Contains(err.Error(),
+			fmt.Sprintf("of step %d;", stopped.Step)) {
 			t.Fatalf("error %v", err)
 		}
 		if _, err := os.Stat(stopped.Path); err != nil {
@@ -62,7 +65,8 @@ func TestDeviceLost(t *testing.T) {
 	if _, err := resume(t, context.Background(), dir, silent{}, nil); err != nil {
 		t.Fatal(err)
 	}
-	whole, err := runJob(t, context.Background(), subset(t, 20, 10), silent{}, settings(filepath.Join(t.TempDir(), "whole")))
+	whole, err := runJob(t, context.Background(), subset(t, 20, 10), silent{},
+		settings(filepath.Join(t.TempDir(), "whole")))
 	if err != nil {
 		t.Fatal(err)
 	}

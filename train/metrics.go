@@ -46,8 +46,7 @@ type StepRecord struct {
 	GradientNorm    float64 // of all gradients together, before clipping
 }
 
-// EpochRecord is one epoch of training and the evaluation after it. What was
-// not measured is NaN (null in the file).
+// EpochRecord is one epoch of training and the evaluation after it. What was not measured is NaN (null in the file).
 type EpochRecord struct {
 	Epoch           int     // from 1
 	Steps           int     // in this epoch
@@ -200,11 +199,13 @@ func readMetricsUpTo(path string, size int64) (*Metrics, error) {
 		return nil, fmt.Errorf("reading metrics: %w", err)
 	}
 	if int64(len(b)) < size {
-		return nil, &CheckpointError{path, fmt.Sprintf("the file has %d bytes; when the checkpoint was made it had %d", len(b), size)}
+		return nil, &CheckpointError{path, fmt.Sprintf("the file has %d bytes; when the checkpoint was made it had %d",
+			len(b), size)}
 	}
 	b = b[:size]
 	if size > 0 && b[size-1] != '\n' {
-		return nil, &CheckpointError{path, fmt.Sprintf("byte %d, where the checkpoint was made, is no end of a line: the file was changed", size-1)}
+		return nil, &CheckpointError{path,
+			fmt.Sprintf("byte %d, where the checkpoint was made, is no end of a line: the file was changed", size-1)}
 	}
 	m, err := decodeMetrics(b)
 	if err != nil {
@@ -251,7 +252,8 @@ func (m *Metrics) add(line []byte) error {
 		if err := json.Unmarshal(line, &l); err != nil {
 			return err
 		}
-		m.Steps = append(m.Steps, StepRecord{l.Epoch, l.Step, float64(l.Loss), float64(l.LearningRate), float64(l.ImagesPerSecond), float64(l.GradientNorm)})
+		m.Steps = append(m.Steps, StepRecord{l.Epoch, l.Step, float64(l.Loss), float64(l.LearningRate),
+			float64(l.ImagesPerSecond), float64(l.GradientNorm)})
 	case "epoch":
 		var l epochLine
 		if err := json.Unmarshal(line, &l); err != nil {
@@ -266,7 +268,8 @@ func (m *Metrics) add(line []byte) error {
 		if err := json.Unmarshal(line, &l); err != nil {
 			return err
 		}
-		m.Rollbacks = append(m.Rollbacks, RollbackRecord{l.Epoch, l.Step, float64(l.Loss), l.Reason, l.ToStep, l.LearningRateFactor})
+		m.Rollbacks = append(m.Rollbacks, RollbackRecord{l.Epoch, l.Step, float64(l.Loss), l.Reason, l.ToStep,
+			l.LearningRateFactor})
 	case "":
 		return errors.New(`there is no "type"`)
 	}

@@ -23,12 +23,15 @@ func TestRunFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	info := RunInfo{"1.0", "nin", 966986, "seed", "llvmpipe", "Mesa 22.3.6", "sample", "ab12", 100, map[string]string{"conv/forward 64×3×32×32 to 192 k5 s1 p2": "straight"}}
+	info := RunInfo{"1.0", "nin", 966986, "seed", "llvmpipe", "Mesa 22.3.6", "sample", "ab12", 100,
+		map[string]string{"conv/forward 64×3×32×32 to 192 k5 s1 p2": "straight"}}
 	step := StepRecord{1, 1, 2.31, 0.01, 41.2, 1.5}
 	bad := StepRecord{1, 2, math.NaN(), math.Inf(1), math.Inf(-1), math.NaN()}
 	epoch := EpochRecord{1, 782, 0.01, 2.1, 0.25, 2.2, 0.24, 12.5, 4000, 32, 0.75, 0.5, 1.5}
-	unmeasured := EpochRecord{2, 782, 0.01, 2, math.NaN(), math.NaN(), math.NaN(), 12.5, 4000, 32, math.NaN(), math.NaN(), 0}
-	for _, err := range []error{r.WriteRun(info), r.WriteStep(step), r.WriteStep(bad), r.WriteEpoch(epoch), r.WriteEpoch(unmeasured)} {
+	unmeasured := EpochRecord{2, 782, 0.01, 2, math.NaN(), math.NaN(), math.NaN(), 12.5, 4000, 32, math.NaN(), math.NaN(),
+		0}
+	for _, err := range []error{r.WriteRun(info), r.WriteStep(step), r.WriteStep(bad), r.WriteEpoch(epoch),
+		r.WriteEpoch(unmeasured)} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,7 +65,8 @@ func TestRunFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	nan := math.NaN()
-	wantMetrics := &Metrics{Run: info, Steps: []StepRecord{step, {1, 2, nan, nan, nan, nan}, late}, Epochs: []EpochRecord{epoch, unmeasured}}
+	wantMetrics := &Metrics{Run: info, Steps: []StepRecord{step, {1, 2, nan, nan, nan, nan}, late},
+		Epochs: []EpochRecord{epoch, unmeasured}}
 	if diff := cmp.Diff(wantMetrics, m, cmpopts.EquateNaNs()); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)
 	}
@@ -199,7 +203,8 @@ func TestReadMetricsFaults(t *testing.T) {
 }
 
 func FuzzReadMetrics(f *testing.F) {
-	f.Add([]byte(`{"type":"run","model":"nin"}` + "\n" + `{"type":"step","step":1,"loss":null}` + "\n" + `{"type":"epoch","epoch":1}`))
+	f.Add([]byte(`{"type":"run","model":"nin"}` + "\n" + `{"type":"step","step":1,"loss":null}` + "\n" +
+		`{"type":"epoch","epoch":1}`))
 	f.Add([]byte("{\"type\":\"step\"}\n{\"ty"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := decodeMetrics(b)
@@ -216,7 +221,8 @@ func FuzzReadMetrics(f *testing.F) {
 		if err != nil {
 			t.Fatalf("cutting the file after a line broke it: %v", err)
 		}
-		if more := len(torn.Steps) + len(torn.Epochs) - len(cut.Steps) - len(cut.Epochs); more < 0 || more > 1 { // a line may be whole but for its end
+		// a line may be whole but for its end
+		if more := len(torn.Steps) + len(torn.Epochs) - len(cut.Steps) - len(cut.Epochs); more < 0 || more > 1 {
 			t.Fatalf("the torn line added %d records", more)
 		}
 		if len(cut.Steps) > len(m.Steps) || len(cut.Epochs) > len(m.Epochs) {

@@ -22,16 +22,22 @@ func (l *loop) open() (err error) {
 	}
 	c := l.Resume.Checkpoint
 	if c.DataSHA256 != l.Data.SHA256 {
-		return &UsageError{"--data", l.Config.Data, fmt.Sprintf("the data have the SHA-256 %s; the run in %s was begun with those of %s, which have %s", l.Data.SHA256, l.Resume.Dir, c.DataSet, c.DataSHA256)}
+		return &UsageError{"--data", l.Config.Data,
+			fmt.Sprintf("the data have the SHA-256 %s; the run in %s was begun with those of %s, which have %s", l.Data.SHA256,
+				l.Resume.Dir, c.DataSet, c.DataSHA256)}
 	}
 	if c.Step > l.total {
-		return &UsageError{"--max-steps", fmt.Sprint(l.total), fmt.Sprintf("the run in %s has done %d already", l.Resume.Dir, c.Step)}
+		return &UsageError{"--max-steps", fmt.Sprint(l.total), fmt.Sprintf("the run in %s has done %d already", l.Resume.Dir,
+			c.Step)}
 	}
 	for _, x := range []struct{ what, was, now string }{
-		{"adapter", c.Adapter, l.Device.Adapter.Name}, {"driver", c.Driver, l.Device.Adapter.Driver}, {"version of ninvk", c.Version, l.Version},
+		{"adapter", c.Adapter, l.Device.Adapter.Name}, {"driver", c.Driver, l.Device.Adapter.Driver},
+		{"version of ninvk", c.Version, l.Version},
 	} {
 		if x.was != x.now && l.leads() {
-			slog.Warn(fmt.Sprintf("the run was begun with another %s: from here on it may differ in the last bits from one that was never interrupted", x.what), "then", x.was, "now", x.now)
+			slog.Warn(fmt.Sprintf("the run was begun with another %s: from here on it may differ in the last bits from one that "+
+				""+
+				"was never interrupted", x.what), "then", x.was, "now", x.now)
 		}
 	}
 	state, err := c.state(l.net.Params())
@@ -45,7 +51,9 @@ func (l *loop) open() (err error) {
 		}
 	}
 	if len(m.Steps) != c.Step || len(m.Epochs) != c.Epochs {
-		return &CheckpointError{c.Path, fmt.Sprintf("it stands at step %d with %d epochs done, but %s has %d steps and %d epochs up to there", c.Step, c.Epochs, MetricsFile, len(m.Steps), len(m.Epochs))}
+		return &CheckpointError{c.Path,
+			fmt.Sprintf("it stands at step %d with %d epochs done, but %s has %d steps and %d epochs up to there", c.Step,
+				c.Epochs, MetricsFile, len(m.Steps), len(m.Epochs))}
 	}
 	best, err := l.evaluated(c, state)
 	if err != nil {
@@ -79,8 +87,8 @@ func (l *loop) folder(d disk) (*Run, error) {
 	return resumeRun(d, l.Resume, l.Config)
 }
 
-// evaluated is the record of an evaluation of the state that a checkpoint holds, where the run has kept its weights as the best; else nil. The checkpoint is of before the
-// evaluation and knows of neither.
+// evaluated is the record of an evaluation of the state that a checkpoint holds, where the run has kept its weights as
+// the best; else nil. The checkpoint is of before the evaluation and knows of neither.
 func (l *loop) evaluated(c *Checkpoint, state *nn.State) (*EpochRecord, error) {
 	if !l.leads() { // it keeps none
 		return nil, nil

@@ -61,8 +61,9 @@ func Unpack(path, dir string) (err error) {
 	}
 	records := c.tensors.Metadata[recordsKey]
 	if int64(len(records)) != c.MetricsBytes {
-		return &CheckpointError{path, fmt.Sprintf("it lacks what was recorded of the run up to step %d: this is a checkpoint "+
-			"out of a run folder, and goes on with that folder alone", c.Step)}
+		return &CheckpointError{path,
+			fmt.Sprintf("it lacks what was recorded of the run up to step %d: this is a checkpoint "+
+				"out of a run folder, and goes on with that folder alone", c.Step)}
 	}
 	c.Config.Out = dir
 	text, err := configText(c.Config)

@@ -31,8 +31,7 @@ const (
 // maxMarkers is the number of epochs up to which each one gets a marker.
 const maxMarkers = 30
 
-// Colours from the palette of Okabe and Ito, told apart by colour-blind
-// people too.
+// Colours from the palette of Okabe and Ito, told apart by colour-blind people too.
 var (
 	trainColor = color.NRGBA{0x00, 0x72, 0xb2, 0xff} // blue
 	testColor  = color.NRGBA{0xd5, 0x5e, 0x00, 0xff} // vermilion
@@ -53,9 +52,8 @@ var plots = []plotted{
 	}},
 }
 
-// PlotAccuracy draws training and test accuracy against the epoch as a PNG, and
-// that of the test split among the five likeliest classes where it was measured.
-// Epochs without a measured accuracy are left out.
+// PlotAccuracy draws training and test accuracy against the epoch as a PNG, and that of the test split among the five
+// likeliest classes where it was measured. Epochs without a measured accuracy are left out.
 func PlotAccuracy(epochs []EpochRecord, title string) ([]byte, error) {
 	var training, test, top5 plotter.XYs
 	for _, e := range epochs {
@@ -86,9 +84,8 @@ func PlotAccuracy(epochs []EpochRecord, title string) ([]byte, error) {
 	return f.png()
 }
 
-// PlotLoss draws the loss of the steps (faint, and smoothed over it) and the
-// test loss after the epochs against the step as a PNG. Values that are not
-// finite, or beyond 1e30, are left out.
+// PlotLoss draws the loss of the steps (faint, and smoothed over it) and the test loss after the epochs against the
+// step as a PNG. Values that are not finite, or beyond 1e30, are left out.
 func PlotLoss(steps []StepRecord, epochs []EpochRecord, title string) ([]byte, error) {
 	var raw, test plotter.XYs
 	for _, s := range steps {
@@ -192,9 +189,8 @@ func withoutTails(p plotter.XYs) plotter.XYs {
 	return sorted[cut : len(sorted)-cut]
 }
 
-// smoothed is the mean of the points around each one, about a fiftieth of them
-// (at least 7), at up to 1,000 places. Towards the ends the window is cut, not
-// narrowed, so the curve neither lags nor trembles there.
+// smoothed is the mean of the points around each one, about a fiftieth of them (at least 7), at up to 1,000 places.
+// Towards the ends the window is cut, not narrowed, so the curve neither lags nor trembles there.
 func smoothed(p plotter.XYs) plotter.XYs {
 	half := max(3, len(p)/100)
 	places := min(len(p), 1000)
@@ -307,8 +303,7 @@ func (f *figure) addRaw(name string, p plotter.XYs) {
 	f.entries = append(f.entries, legendEntry{name, []plot.Thumbnailer{line}})
 }
 
-// setX makes the X axis run over whole numbers, from first or the least of the
-// points, with a little room at both ends.
+// setX makes the X axis run over whole numbers, from first or the least of the points, with a little room at both ends.
 func (f *figure) setX(p plotter.XYs, first float64) {
 	low, high := first, first
 	for _, q := range p {
@@ -375,8 +370,7 @@ func (f *figure) drawLegend(c draw.Canvas) {
 	}
 }
 
-// tickStep is a round distance (1, 2 or 5 times a power of ten) that puts at
-// most n ticks over a span.
+// tickStep is a round distance (1, 2 or 5 times a power of ten) that puts at most n ticks over a span.
 func tickStep(span float64, n int) float64 {
 	if !(span > 0) {
 		return 1
@@ -390,8 +384,7 @@ func tickStep(span float64, n int) float64 {
 	return 10 * step
 }
 
-// wholeTicks marks first and the round whole numbers up to last that don't
-// crowd it.
+// wholeTicks marks first and the round whole numbers up to last that don't crowd it.
 type wholeTicks struct{ first, last float64 }
 
 // Ticks implements plot.Ticker.

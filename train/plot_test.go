@@ -20,10 +20,12 @@ func madeUp(epochs, per int) (steps []StepRecord, records []EpochRecord) {
 	for e := 1; e <= epochs; e++ {
 		for range per {
 			n := len(steps) + 1
-			steps = append(steps, StepRecord{Epoch: e, Step: n, Loss: 0.2 + 2/math.Sqrt(float64(n)) + 0.1*math.Sin(float64(n*n))})
+			steps = append(steps,
+				StepRecord{Epoch: e, Step: n, Loss: 0.2 + 2/math.Sqrt(float64(n)) + 0.1*math.Sin(float64(n*n))})
 		}
 		done := float64(e) / float64(epochs+1)
-		records = append(records, EpochRecord{Epoch: e, Steps: per, TrainAccuracy: 0.1 + 0.9*done, TestAccuracy: 0.1 + 0.8*done, TestLoss: 2.3 - 2*done,
+		records = append(records, EpochRecord{Epoch: e, Steps: per, TrainAccuracy: 0.1 + 0.9*done,
+			TestAccuracy: 0.1 + 0.8*done, TestLoss: 2.3 - 2*done,
 			TrainTop5: math.NaN(), TestTop5: math.NaN()})
 	}
 	return steps, records
@@ -70,14 +72,16 @@ func TestPlots(t *testing.T) {
 		drawn  bool
 	}{
 		{"nothing", nil, nil, false},
-		{"nothing finite", []StepRecord{{1, 1, nan, 1, 1, 1}}, []EpochRecord{{1, 1, 1, nan, nan, math.Inf(1), nan, 1, 1, 32, nan, nan, 0}}, false},
+		{"nothing finite", []StepRecord{{1, 1, nan, 1, 1, 1}},
+			[]EpochRecord{{1, 1, 1, nan, nan, math.Inf(1), nan, 1, 1, 32, nan, nan, 0}}, false},
 		{"one epoch", one, oneEpoch, true},
 		{"three epochs", three, threeEpochs, true},
 		{"a hundred epochs", long, longEpochs, true},
 		{"epochs without steps", nil, threeEpochs, true},
 		{"perfect", []StepRecord{{1, 1, 0, 1, 1, 1}}, []EpochRecord{{1, 1, 1, 0, 1, 0, 1, 1, 1, 32, 1, 1, 0}}, true},
 		{"huge loss", append([]StepRecord{{1, 1, 1e300, 1, 1, 1}}, three[1:]...), threeEpochs, true},
-		{"diverging", []StepRecord{{1, 1, 2, 1, 1, 1}, {1, 2, 1e29, 1, 1, 1}}, []EpochRecord{{1, 2, 1, 1, 0, 1e29, 0, 1, 1, 32, 0, 0, 0}}, true},
+		{"diverging", []StepRecord{{1, 1, 2, 1, 1, 1}, {1, 2, 1e29, 1, 1, 1}},
+			[]EpochRecord{{1, 2, 1, 1, 0, 1e29, 0, 1, 1, 32, 0, 0, 0}}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			accuracy, err := PlotAccuracy(c.epochs, c.name)

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// DefaultRecipe is used where neither the command line nor a configuration file names one, and the network does not learn
-// by another.
+// DefaultRecipe is used where neither the command line nor a configuration file names one, and the network does not
+// learn by another.
 const DefaultRecipe = "seed"
 
 // What --on-divergence takes.
@@ -47,7 +47,8 @@ func Recipes() []string {
 	return names
 }
 
-// RecipeText is the TOML file of a recipe. An unknown name is a *UsageError that lists the known ones; argument is what it was given as, such as --recipe.
+// RecipeText is the TOML file of a recipe. An unknown name is a *UsageError that lists the known ones; argument is what
+// it was given as, such as --recipe.
 func RecipeText(argument, name string) (string, error) {
 	if !slices.Contains(Recipes(), name) {
 		return "", &UsageError{argument, strconv.Quote(name), "no such recipe; known are " + strings.Join(Recipes(), ", ")}

@@ -52,7 +52,8 @@ func TestRecipeSeedIsThePublishedOne(t *testing.T) {
 }
 
 func TestRecipesAreValidAndSayTheSameThings(t *testing.T) {
-	if diff := cmp.Diff([]string{"fast", "full", "gentle", "he", "large", "paper", "plain", "seed"}, Recipes()); diff != "" {
+	if diff := cmp.Diff([]string{"fast", "full", "gentle", "he", "large", "paper", "plain", "seed"},
+		Recipes()); diff != "" {
 		t.Fatal(diff)
 	}
 	for _, name := range Recipes() {
@@ -75,9 +76,12 @@ func TestRecipesAreValidAndSayTheSameThings(t *testing.T) {
 		if err := toml.Unmarshal(text, &m); err != nil {
 			t.Fatal(err)
 		}
-		keys := []string{"epochs", "batch", "lr", "momentum", "nesterov", "weight-decay", "schedule", "label-smoothing", "augment"}
+		keys := []string{"epochs", "batch", "lr", "momentum", "nesterov", "weight-decay", "schedule", "label-smoothing",
+			"augment"}
 		for k := range m {
-			if !slices.Contains(append(keys, "model", "dropout", "sizes", "ema", "eval-every", "eval-train", "clip-norm", "initial"), k) { // the usual model, and off, where a recipe leaves them out
+			// the usual model, and off, where a recipe leaves them out
+			if !slices.Contains(append(keys, "model", "dropout", "sizes", "ema", "eval-every", "eval-train", "clip-norm",
+				"initial"), k) {
 				t.Errorf("recipe %s sets %s, which is no matter of recipes", name, k)
 			}
 		}
@@ -129,7 +133,8 @@ func TestMergeFileOverridesOnlyWhatItGives(t *testing.T) {
 	c := seedConfig(t)
 	c.Resize = intPtr(224)
 	before := c
-	path := writeFile(t, "# mine\nbatch = 32\nlr = 1 # whole numbers too\nmax-steps = 10\nresize = 0\nshuffle = false\nseed = 7\nschedule = 'cosine'\n")
+	path := writeFile(t, "# mine\nbatch = 32\nlr = 1 # whole numbers too\nmax-steps = 10\nresize = 0\nshuffle = "+
+		"false\nseed = 7\nschedule = 'cosine'\n")
 	if err := MergeFile(path, &c); err != nil {
 		t.Fatal(err)
 	}
@@ -151,14 +156,16 @@ func TestMergeFileErrors(t *testing.T) {
 	}{
 		{"unknown key", "batch = 3\n\nbacth = 4\n", []string{"line 3", `"bacth"`, "unknown key"}},
 		{"unknown table", "[optimizer]\nlr = 1\n", []string{"line 1", "optimizer"}},
-		{"text for a number", "lr = 0.1\nbatch = \"many\"\n", []string{"line 2", "batch: is a TOML string, expected a whole number"}},
+		{"text for a number", "lr = 0.1\nbatch = \"many\"\n",
+			[]string{"line 2", "batch: is a TOML string, expected a whole number"}},
 		{"fraction for a whole number", "epochs = 1.5\n", []string{"line 1", "epochs"}},
 		{"number for text", "lr = 0.1\n\nmodel = 3\n", []string{"line 3", "model: is a TOML integer, expected a string"}},
 		{"number for yes or no", "nesterov = 1\n", []string{"line 1", "nesterov: is a TOML integer, expected true or false"}},
 		{"negative seed", "seed = -1\n", []string{"seed"}},
 		{"list for a number", "lr = [1, 2]\n", []string{"line 1", "lr"}},
 		{"too large", "batch = 99999999999999999999\n", []string{"line 1", "batch"}},
-		{"fraction of a step", "max-steps = 1.5\n", []string{"line 1", "max-steps: is a TOML float, expected a whole number"}},
+		{"fraction of a step", "max-steps = 1.5\n",
+			[]string{"line 1", "max-steps: is a TOML float, expected a whole number"}},
 		{"broken", "batch = 3\nlr 0.1\n", []string{"line 2"}},
 		{"twice", "batch = 3\nbatch = 4\n", []string{"batch"}},
 	} {
@@ -184,8 +191,8 @@ func TestMergeFileErrors(t *testing.T) {
 	}
 }
 
-// FuzzConfig feeds texts to the reader of settings: an error leaves them as they were, and what is accepted is either refused by Validate or
-// written and read again the same.
+// FuzzConfig feeds texts to the reader of settings: an error leaves them as they were, and what is accepted is either
+// refused by Validate or written and read again the same.
 func FuzzConfig(f *testing.F) {
 	for _, name := range Recipes() {
 		text, err := recipeFiles.ReadFile("recipes/" + name + ".toml")
@@ -194,7 +201,8 @@ func FuzzConfig(f *testing.F) {
 		}
 		f.Add(text)
 	}
-	f.Add([]byte("# mine\nbatch = 32\nlr = 1e-3\nmax-steps = 10\nresize = 0\nshuffle = false\nseed = 9223372036854775807\nschedule = 'step:10:0.6'\ndata = \"a\\u00e9\"\n"))
+	f.Add([]byte("# mine\nbatch = 32\nlr = 1e-3\nmax-steps = 10\nresize = 0\nshuffle = false\nseed = " +
+		"9223372036854775807\nschedule = 'step:10:0.6'\ndata = \"a\\u00e9\"\n"))
 	f.Add([]byte("lr = nan\nmomentum = inf\n[table]\nx = {a = [1, 2]}\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		before, err := LoadRecipe(DefaultRecipe)

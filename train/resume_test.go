@@ -19,10 +19,11 @@ import (
 	"ninvk/ci/slow"
 )
 
-// resumeRecipe is a run that has everything a resumed one must take up again: shuffled, augmented, with dropout, momentum, batch normalisation, a schedule
-// over the steps, a smaller last batch, and evaluations every other epoch.
+// resumeRecipe is a run that has everything a resumed one must take up again: shuffled, augmented, with dropout,
+// momentum, batch normalisation, a schedule over the steps, a smaller last batch, and evaluations every other epoch.
 func resumeRecipe(c *Config) {
-	c.Batch, c.Epochs, c.EvalEvery, c.Dropout, c.Augment, c.Schedule, c.Seed = 8, 3, 2, floatPtr(0.5), "flip,random-resized-crop,color", "onecycle", 7
+	c.Batch, c.Epochs, c.EvalEvery, c.Dropout, c.Augment, c.Schedule, c.Seed = 8, 3, 2, floatPtr(0.5),
+		"flip,random-resized-crop,color", "onecycle", 7
 }
 
 // stopAt interrupts a run when the result of a step comes in. The host may be some steps ahead by then.
@@ -58,7 +59,8 @@ var waits = regexp.MustCompile(`,"waited_seconds":[^,}]+`)
 
 var times = regexp.MustCompile(`"(seconds|images_per_second)":[^,}]+`)
 
-// outcome is what two runs that are the same must agree on: the weights, the best ones, and the metrics without their times.
+// outcome is what two runs that are the same must agree on: the weights, the best ones, and the metrics without their
+// times.
 func outcome(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	checkEvents(t, dir)
@@ -78,8 +80,9 @@ func outcome(t *testing.T, dir string) map[string]string {
 	return out
 }
 
-// TestResumeIsExact interrupts a run of 18 steps several times in a row; in the full suite also at each step alone. Losses are told up to three steps late, on some drivers always:
-// the run is long enough that it is not over before the last stop.
+// TestResumeIsExact interrupts a run of 18 steps several times in a row; in the full suite also at each step alone.
+// Losses are told up to three steps late, on some drivers always: the run is long enough that it is not over before the
+// last stop.
 func TestResumeIsExact(t *testing.T) {
 	data := subset(t, 20, 10)
 	recipe := func(c *Config) { resumeRecipe(c); c.Model, c.Epochs = "nin-bn", 6 } // which has dropout
@@ -128,7 +131,8 @@ func TestResumeIsExact(t *testing.T) {
 	}
 }
 
-// An older state of the folder, as after a kill, must lead to the same end: the metrics are ahead of the checkpoint then, or the checkpoint is not there yet.
+// An older state of the folder, as after a kill, must lead to the same end: the metrics are ahead of the checkpoint
+// then, or the checkpoint is not there yet.
 func TestResumeAfterKill(t *testing.T) {
 	data := subset(t, 20, 10)
 	type copied struct {
@@ -209,7 +213,10 @@ func TestResumeLonger(t *testing.T) {
 			t.Fatal(err)
 		}
 		end := outcome(t, s.Dir)
-		longer, err := resume(t, context.Background(), s.Dir, silent{}, func(j *Job) { j.Config.Epochs, j.Config.MaxSteps = 3, nil })
+		longer, err := resume(t, context.Background(), s.Dir, silent{}, func(j *Job) {
+			j.Config.Epochs, j.Config.MaxSteps = 3,
+				nil
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -285,7 +292,8 @@ func TestResumeRefusals(t *testing.T) {
 	other.SHA256 = strings.Repeat("ab", 32)
 	_, err = resume(t, context.Background(), s.Dir, silent{}, func(j *Job) { j.Data = other })
 	var usage *UsageError
-	if !errors.As(err, &usage) || usage.Flag != "--data" || !strings.Contains(err.Error(), other.SHA256) || !strings.Contains(err.Error(), subset(t, 20, 10).SHA256) {
+	if !errors.As(err, &usage) || usage.Flag != "--data" || !strings.Contains(err.Error(), other.SHA256) ||
+		!strings.Contains(err.Error(), subset(t, 20, 10).SHA256) {
 		t.Errorf("other data: error %v, expected one that names both checksums", err)
 	}
 	if diff := cmp.Diff(before, outcomeOfFiles(t, s.Dir)); diff != "" {
@@ -376,7 +384,8 @@ func TestDivergedEvaluationGoesBackFarther(t *testing.T) {
 		dir = c.Out
 	})
 	var d *DivergedError
-	if !errors.As(err, &d) || d.Rollbacks != maxRollbacks || d.GoodStep != 0 || filepath.Base(d.Good) != "step-000000000000.safetensors" {
+	if !errors.As(err, &d) || d.Rollbacks != maxRollbacks || d.GoodStep != 0 ||
+		filepath.Base(d.Good) != "step-000000000000.safetensors" {
 		t.Fatalf("got %+v (%v), want a DivergedError after %d rollbacks to step 0", d, err, maxRollbacks)
 	}
 	m, err := ReadMetrics(filepath.Join(dir, MetricsFile))
@@ -459,7 +468,8 @@ func TestCheckpointsAreFewAndDue(t *testing.T) {
 	}
 }
 
-// A disk that fills up in the midst of a run ends it with an error that says how to go on, and going on ends as if it had had room.
+// A disk that fills up in the midst of a run ends it with an error that says how to go on, and going on ends as if it
+// had had room.
 func TestFullDiskInARun(t *testing.T) {
 	data := subset(t, 20, 10)
 	settings := func(c *Config) {

@@ -14,8 +14,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// DefaultRunDir is the run folder where none is given:
-// runs/<date>-<time>-<model>.
+// DefaultRunDir is the run folder where none is given: runs/<date>-<time>-<model>.
 func DefaultRunDir(now time.Time, model string) string {
 	return filepath.Join("runs", now.Format("20060102-150405")+"-"+model)
 }
@@ -30,9 +29,8 @@ type Run struct {
 	events  events
 }
 
-// NewRun makes the run folder, with config.toml and an empty metrics.jsonl. An
-// existing folder is fine unless a run is in it. On an error nothing is left
-// behind. Check all other input before, or call Discard when it turns out bad.
+// NewRun makes the run folder, with config.toml and an empty metrics.jsonl. An existing folder is fine unless a run is
+// in it. On an error nothing is left behind. Check all other input before, or call Discard when it turns out bad.
 func NewRun(dir string, cfg Config) (*Run, error) { return newRun(osDisk{}, dir, cfg) }
 
 func newRun(d disk, dir string, cfg Config) (*Run, error) {
@@ -88,14 +86,17 @@ func newRun(d disk, dir string, cfg Config) (*Run, error) {
 
 // openRun is a run folder whose files are not open yet.
 func openRun(d disk, dir string) *Run {
-	return &Run{dir: dir, disk: d, metrics: appended{path: filepath.Join(dir, MetricsFile)}, events: events{dir: dir, disk: d, every: 1}}
+	return &Run{dir: dir, disk: d, metrics: appended{path: filepath.Join(dir, MetricsFile)},
+		events: events{dir: dir, disk: d, every: 1}}
 }
 
 // noRunIn says that a folder holds a run, if it does.
 func noRunIn(dir string) error {
 	for _, name := range []string{MetricsFile, ConfigFile, ModelFile, BestFile} {
 		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
-			return &UsageError{"--out", dir, fmt.Sprintf("there is a run in this folder already (%s); choose another folder, or go on with it by --resume %s", name, dir)}
+			return &UsageError{"--out", dir,
+				fmt.Sprintf("there is a run in this folder already (%s); choose another folder, or go on with it by --resume %s",
+					name, dir)}
 		}
 	}
 	return nil
@@ -110,8 +111,9 @@ func configText(cfg Config) ([]byte, error) {
 	return append([]byte("# Every setting of this run; ninvk train --config FILE --out DIR repeats it.\n\n"), text...), nil
 }
 
-// resumeRun opens the folder of a saved run to go on from its checkpoint, or from the start where there is none: what was written to metrics.jsonl and event
-// files after it is cut off. It takes over the folder's lock. cfg may differ from the settings of before in what Saved.Check allows.
+// resumeRun opens the folder of a saved run to go on from its checkpoint, or from the start where there is none: what
+// was written to metrics.jsonl and event files after it is cut off. It takes over the folder's lock. cfg may differ
+// from the settings of before in what Saved.Check allows.
 func resumeRun(d disk, s *Saved, cfg Config) (*Run, error) {
 	text, err := configText(cfg)
 	if err != nil {
@@ -151,8 +153,7 @@ func (r *Run) Dir() string { return r.dir }
 // Path is the path of a file in the run folder.
 func (r *Run) Path(name string) string { return filepath.Join(r.dir, name) }
 
-// WriteRun writes the line about the run; it comes first and reaches the file
-// at once.
+// WriteRun writes the line about the run; it comes first and reaches the file at once.
 func (r *Run) WriteRun(info RunInfo) error {
 	if err := r.write(runLine{"run", info}); err != nil {
 		return err
@@ -162,7 +163,8 @@ func (r *Run) WriteRun(info RunInfo) error {
 
 // WriteStep adds a step. It may stay in memory until the epoch's end.
 func (r *Run) WriteStep(s StepRecord) error {
-	if err := r.write(stepLine{"step", s.Epoch, s.Step, number(s.Loss), number(s.LearningRate), number(s.ImagesPerSecond), number(s.GradientNorm)}); err != nil {
+	if err := r.write(stepLine{"step", s.Epoch, s.Step, number(s.Loss), number(s.LearningRate), number(s.ImagesPerSecond),
+		number(s.GradientNorm)}); err != nil {
 		return err
 	}
 	return r.events.addStep(s)
@@ -187,7 +189,8 @@ func (r *Run) WriteEpoch(e EpochRecord) error {
 
 // WriteRollback adds a return to a checkpoint; it and all before it then are in the file.
 func (r *Run) WriteRollback(b RollbackRecord) error {
-	if err := r.write(rollbackLine{"rollback", b.Epoch, b.Step, number(b.Loss), b.Reason, b.ToStep, b.LearningRateFactor}); err != nil {
+	if err := r.write(rollbackLine{"rollback", b.Epoch, b.Step, number(b.Loss), b.Reason, b.ToStep,
+		b.LearningRateFactor}); err != nil {
 		return err
 	}
 	return r.flush()
@@ -205,7 +208,8 @@ func (r *Run) write(line any) error {
 	return r.metrics.flush()
 }
 
-// flush writes what is still in memory. Where that fails, the file is cut back to what it was: metrics.jsonl never ends in a part of a line.
+// flush writes what is still in memory. Where that fails, the file is cut back to what it was: metrics.jsonl never ends
+// in a part of a line.
 func (r *Run) flush() error {
 	if err := r.metrics.flush(); err != nil {
 		return err
@@ -234,8 +238,8 @@ func (r *Run) goBack(p Position) error {
 // writeFile writes a file of the run folder whole, or leaves the old one.
 func (r *Run) writeFile(name string, b []byte) error { return writeWhole(r.disk, r.Path(name), b) }
 
-// saveCheckpoint writes a checkpoint and returns its path. The metrics it counts on, which were flushed before, are synced first. It may run beside the other
-// methods.
+// saveCheckpoint writes a checkpoint and returns its path. The metrics it counts on, which were flushed before, are
+// synced first. It may run beside the other methods.
 func (r *Run) saveCheckpoint(step int, b []byte) (string, error) {
 	if err := r.metrics.file.Sync(); err != nil {
 		return "", r.metrics.wrap(err)
@@ -243,8 +247,7 @@ func (r *Run) saveCheckpoint(step int, b []byte) (string, error) {
 	return saveCheckpoint(r.disk, r.dir, step, b)
 }
 
-// Close writes what is still in memory, closes the files and gives up the
-// folder's lock. Closing twice is harmless.
+// Close writes what is still in memory, closes the files and gives up the folder's lock. Closing twice is harmless.
 func (r *Run) Close() error {
 	if r.metrics.file == nil {
 		return nil
@@ -259,8 +262,7 @@ func (r *Run) Close() error {
 	return err
 }
 
-// Discard takes back what NewRun made, for a run that fails before it begins.
-// Folders that hold anything else stay.
+// Discard takes back what NewRun made, for a run that fails before it begins. Folders that hold anything else stay.
 func (r *Run) Discard() {
 	if r.metrics.file != nil {
 		r.metrics.file.Close()

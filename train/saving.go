@@ -14,8 +14,9 @@ import (
 // checkpointPause is the time between checkpoints where no number of steps is given.
 var checkpointPause = 5 * time.Minute
 
-// checkpointing is how far the loop's checkpoints are. One at a time goes through three stages: a copy of the state is made on the adapter behind the steps
-// submitted so far; it is read back, and the results of these steps come in, while later steps go on; a goroutine writes the file.
+// checkpointing is how far the loop's checkpoints are. One at a time goes through three stages: a copy of the state is
+// made on the adapter behind the steps submitted so far; it is read back, and the results of these steps come in, while
+// later steps go on; a goroutine writes the file.
 type checkpointing struct {
 	taking  *taking
 	kept    *nn.State // of the newest checkpoint read back
@@ -66,7 +67,8 @@ func (l *loop) markCheckpoint(step int) {
 		return
 	}
 	l.taking.position = &Position{
-		Version: l.Version, Adapter: l.info.Adapter, Driver: l.info.Driver, DataSet: l.info.DataSet, DataSHA256: l.info.DataSHA256, Config: l.Config,
+		Version: l.Version, Adapter: l.info.Adapter, Driver: l.info.Driver, DataSet: l.info.DataSet,
+		DataSHA256: l.info.DataSHA256, Config: l.Config,
 		Step: step, Epochs: len(l.epochs), EpochSeconds: time.Since(l.epochStart).Seconds(),
 		Best: number(l.summary.Best), BestEpoch: l.summary.BestEpoch, Stuck: l.stuck, Rollbacks: l.rollbacks,
 	}
@@ -118,7 +120,8 @@ func (l *loop) checkpointDue() bool {
 		time.Since(l.began) >= checkpointPause
 }
 
-// takeCheckpoint waits for the state of the checkpoint under way and hands it to a goroutine that writes it. Its position must be known.
+// takeCheckpoint waits for the state of the checkpoint under way and hands it to a goroutine that writes it. Its
+// position must be known.
 func (l *loop) takeCheckpoint() error {
 	t := l.taking
 	state, err := t.snapshot.Wait()
@@ -161,7 +164,8 @@ func (l *loop) diverged(step int, reason string) *DivergedError {
 	return e
 }
 
-// checkpoint waits until the state after the last step is read back, while its file is being written, and returns it. Steps must have been drained.
+// checkpoint waits until the state after the last step is read back, while its file is being written, and returns it.
+// Steps must have been drained.
 func (l *loop) checkpoint() (*nn.State, error) {
 	if l.taking != nil {
 		if err := l.takeCheckpoint(); err != nil {
@@ -200,7 +204,8 @@ func (l *loop) wrote(w written) error {
 // maxRollbacks is how often a run may go back to a checkpoint.
 const maxRollbacks = 3
 
-// rollBack goes back to the last checkpoint of weights before those that diverged, where that is wanted and may help, else it returns the error with what there is to say.
+// rollBack goes back to the last checkpoint of weights before those that diverged, where that is wanted and may help,
+// else it returns the error with what there is to say.
 func (l *loop) rollBack(d *DivergedError) error {
 	// Steps after the bad one are of no use; a checkpoint before it is.
 	if _, err := l.net.Drain(); err != nil {
@@ -257,7 +262,8 @@ func (l *loop) rollBack(d *DivergedError) error {
 	}
 	l.epochStart = time.Now().Add(-l.before)
 	l.rollbacks++
-	l.warn(fmt.Sprintf("training diverged: step %d, loss %v: %s; going back to the checkpoint of step %d, with %v of the schedule's learning rate (rollback %d of at most %d)",
+	l.warn(fmt.Sprintf("training diverged: step %d, loss %v: %s; going back to the checkpoint of step %d, with %v of the "+
+		"schedule's learning rate (rollback %d of at most %d)",
 		d.Step, d.Loss, d.Reason, c.Step, l.rateFactor(), l.rollbacks, maxRollbacks))
 	if err := l.run.WriteRollback(RollbackRecord{epoch, d.Step, d.Loss, d.Reason, c.Step, l.rateFactor()}); err != nil {
 		return err

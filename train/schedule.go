@@ -9,15 +9,13 @@ import (
 
 // Schedule is how the learning rate changes over a run.
 type Schedule interface {
-	// LR is the learning rate of one step, from the configured rate base.
-	// Beyond the totals the last value holds.
+	// LR is the learning rate of one step, from the configured rate base. Beyond the totals the last value holds.
 	LR(base float64, at Moment) float64
 	// String is the text that ParseSchedule takes.
 	String() string
 }
 
-// Moment is where in a run a step stands. Steps and epochs count from 0: the
-// first step of a run is step 0 of epoch 0.
+// Moment is where in a run a step stands. Steps and epochs count from 0: the first step of a run is step 0 of epoch 0.
 type Moment struct {
 	Step, Steps   int // this one, and how many the run has
 	Epoch, Epochs int
@@ -27,11 +25,9 @@ type Moment struct {
 // Schedules are the known schedules, as ParseSchedule takes them.
 const Schedules = "step:EPOCHS:FACTOR, cosine, onecycle, plateau[:FACTOR:PATIENCE], constant"
 
-// ParseSchedule reads step:EPOCHS:FACTOR (× FACTOR every EPOCHS epochs),
-// cosine (down to 0 along half a cosine), onecycle (30 % linear warm-up from
-// 1/25 of the rate, then along half a cosine to 1/10000),
-// plateau:FACTOR:PATIENCE (× FACTOR when the test loss has not improved for
-// more than PATIENCE evaluations; 0.1 and 10 where they are left out) or
+// ParseSchedule reads step:EPOCHS:FACTOR (× FACTOR every EPOCHS epochs), cosine (down to 0 along half a cosine),
+// onecycle (30 % linear warm-up from 1/25 of the rate, then along half a cosine to 1/10000), plateau:FACTOR:PATIENCE (×
+// FACTOR when the test loss has not improved for more than PATIENCE evaluations; 0.1 and 10 where they are left out) or
 // constant. Anything else is a *UsageError.
 func ParseSchedule(spec string) (Schedule, error) {
 	bad := func(problem string) (Schedule, error) {

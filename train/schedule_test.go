@@ -17,8 +17,9 @@ func TestScheduleValues(t *testing.T) {
 	}
 	const base, totalSteps, totalEpochs = 0.1, 1001, 100
 	for spec, points := range map[string][]at{
-		"constant":    {{0, 0, 0.1}, {1000, 99, 0.1}},
-		"step:10:0.6": {{0, 0, 0.1}, {999, 9, 0.1}, {5, 10, 0.06}, {5, 19, 0.06}, {5, 20, 0.036}, {5, 99, 0.1 * math.Pow(0.6, 9)}},
+		"constant": {{0, 0, 0.1}, {1000, 99, 0.1}},
+		"step:10:0.6": {{0, 0, 0.1}, {999, 9, 0.1}, {5, 10, 0.06}, {5, 19, 0.06}, {5, 20, 0.036},
+			{5, 99, 0.1 * math.Pow(0.6, 9)}},
 		"step:80:0.1": {{0, 79, 0.1}, {0, 80, 0.01}, {0, 160, 0.001}},
 		"cosine":      {{0, 0, 0.1}, {1001, 0, 0}, {2000, 0, 0}, {500, 0, 0.05 * (1 + math.Cos(math.Pi*500/1001))}},
 		"onecycle": {
@@ -34,7 +35,8 @@ func TestScheduleValues(t *testing.T) {
 			t.Errorf("%q became %q", spec, s)
 		}
 		for _, p := range points {
-			if got := s.LR(base, Moment{Step: p.step, Steps: totalSteps, Epoch: p.epoch, Epochs: totalEpochs}); math.Abs(got-p.want) > 1e-12 {
+			if got := s.LR(base, Moment{Step: p.step, Steps: totalSteps, Epoch: p.epoch, Epochs: totalEpochs}); math.Abs(
+				got-p.want) > 1e-12 {
 				t.Errorf("%s at step %d, epoch %d: %v, want %v", spec, p.step, p.epoch, got, p.want)
 			}
 		}

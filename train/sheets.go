@@ -22,7 +22,8 @@ func samplesSheet(images []image.Image, verdicts []Verdict, classes []string) im
 	return picture.Sheet("", 5, tiles, nil)
 }
 
-// writePictures adds the filters of the first layer and, where the epoch was evaluated, samples with what the network said of them.
+// writePictures adds the filters of the first layer and, where the epoch was evaluated, samples with what the network
+// said of them.
 func (r *Run) writePictures(o Observation, samples []image.Image, classes []string) error {
 	if err := r.WritePicture(tagFilters, picture.Filters(o.Conv.M, o.Conv.C, o.Conv.K, o.Filters)); err != nil {
 		return err

@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// Sizes is progressive resizing: the first part of a run trains on smaller images, which cost a share of the work, and the rest on those of the run's own size.
-// The networks end in global average pooling, so the weights are the same at any size.
+// Sizes is progressive resizing: the first part of a run trains on smaller images, which cost a share of the work, and
+// the rest on those of the run's own size. The networks end in global average pooling, so the weights are the same at
+// any size.
 type Sizes []sizePhase
 
 // sizePhase is a stretch of a run.
@@ -18,8 +19,9 @@ type sizePhase struct {
 	until  float64 // share of the run's steps done when it ends
 }
 
-// ParseSizes reads SIZE:SHARE,… such as 16:0.6,24:0.3: pixels a side, and for which share of all steps. What the shares leave over, which must be something,
-// is trained at the run's own size. An empty text means no other size. The error is a *UsageError.
+// ParseSizes reads SIZE:SHARE,… such as 16:0.6,24:0.3: pixels a side, and for which share of all steps. What the shares
+// leave over, which must be something, is trained at the run's own size. An empty text means no other size. The error
+// is a *UsageError.
 func ParseSizes(spec string) (Sizes, error) {
 	if spec == "" {
 		return nil, nil
@@ -51,8 +53,8 @@ func ParseSizes(spec string) (Sizes, error) {
 	return s, nil
 }
 
-// At is the size of the images of a step, which counts from 0, in a run of totalSteps whose own size is full, and the first step of the stretch of that size.
-// No size is above full, and the last step always has that.
+// At is the size of the images of a step, which counts from 0, in a run of totalSteps whose own size is full, and the
+// first step of the stretch of that size. No size is above full, and the last step always has that.
 func (s Sizes) At(step, totalSteps, full int) (size, since int) {
 	start := 0
 	stretch := func(pixels int) {
@@ -70,12 +72,14 @@ func (s Sizes) At(step, totalSteps, full int) (size, since int) {
 	return size, since
 }
 
-// above is an error where a stretch is not of smaller images than the run's own, full pixels a side. spec is what s was read from.
+// above is an error where a stretch is not of smaller images than the run's own, full pixels a side. spec is what s was
+// read from.
 func (s Sizes) above(spec string, full int) error {
 	for _, p := range s {
 		if p.pixels >= full {
 			return &UsageError{"--sizes", strconv.Quote(spec), fmt.Sprintf(
-				"%d pixels are not below the run's own size, %d (--resize); leave this stretch out, or give a larger --resize", p.pixels, full)}
+				"%d pixels are not below the run's own size, %d (--resize); leave this stretch out, or give a larger --resize",
+				p.pixels, full)}
 		}
 	}
 	return nil

@@ -42,14 +42,15 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// The network is built anew where the size of the images changes, with weights, momenta and averages carried over: an interruption before, at or after the
-// change, or in the epoch's evaluation behind it, must not show.
+// The network is built anew where the size of the images changes, with weights, momenta and averages carried over: an
+// interruption before, at or after the change, or in the epoch's evaluation behind it, must not show.
 func TestResumeAcrossSizes(t *testing.T) {
 	data := subset(t, 20, 10)
 	recipe := func(c *Config) {
 		resumeRecipe(c)
 		size := 12
-		c.Resize, c.Sizes, c.EMA, c.EvalEvery, c.EvalTrain = &size, "8:0.16,10:0.16", 0.9, 1, 10 // steps 1 to 3, 4 to 6, 7 to 18: by epochs
+		// steps 1 to 3, 4 to 6, 7 to 18: by epochs
+		c.Resize, c.Sizes, c.EMA, c.EvalEvery, c.EvalTrain = &size, "8:0.16,10:0.16", 0.9, 1, 10
 		c.Epochs = 6
 	}
 	whole, err := runJob(t, context.Background(), data, silent{}, recipe)
@@ -82,7 +83,8 @@ func TestResumeAcrossSizes(t *testing.T) {
 	}
 }
 
-// Of a recipe's sizes those at the end that are not below the run's are left out, as they change nothing; what somebody asks for is refused there.
+// Of a recipe's sizes those at the end that are not below the run's are left out, as they change nothing; what somebody
+// asks for is refused there.
 func TestSizesNotBelow(t *testing.T) {
 	for _, c := range []struct {
 		spec    string
@@ -90,7 +92,8 @@ func TestSizesNotBelow(t *testing.T) {
 		trimmed string
 		refused bool // as it was given
 	}{
-		{"", 32, "", false}, {"16:0.6,24:0.3", 32, "16:0.6,24:0.3", false}, {"16:0.6,24:0.3", 24, "16:0.6", true}, {"16:0.6,24:0.3", 20, "16:0.6", true},
+		{"", 32, "", false}, {"16:0.6,24:0.3", 32, "16:0.6,24:0.3", false}, {"16:0.6,24:0.3", 24, "16:0.6", true},
+		{"16:0.6,24:0.3", 20, "16:0.6", true},
 		{"16:0.6,24:0.3", 16, "", true}, {"24:0.3,16:0.3", 24, "24:0.3,16:0.3", true}, {"64:0.5", 32, "", true},
 	} {
 		if got := trimSizes(c.spec, c.full); got != c.trimmed {

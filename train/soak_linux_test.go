@@ -35,8 +35,8 @@ type soaking struct {
 
 func (s soaking) Epoch(EpochRecord) { s.look() }
 
-// TestSoak trains 2,000 steps of 8 images, with checkpoints, weights and plots every 50 steps and evaluations every 200: after the first quarter neither memory nor the numbers of
-// live resources may grow, nor steps take longer.
+// TestSoak trains 2,000 steps of 8 images, with checkpoints, weights and plots every 50 steps and evaluations every
+// 200: after the first quarter neither memory nor the numbers of live resources may grow, nor steps take longer.
 func TestSoak(t *testing.T) {
 	const batch, perEpoch, epochs = 8, 50, 40
 	d, err := device()
@@ -66,7 +66,8 @@ func TestSoak(t *testing.T) {
 	for i, x := range states[epochs/4:] {
 		most = max(most, x.bytes)
 		if x.allocated != first.allocated || x.live != first.live {
-			t.Errorf("after epoch %d the adapter holds %d bytes in %+v, after epoch %d it held %d in %+v", epochs/4+i+1, x.allocated, x.live, epochs/4, first.allocated, first.live)
+			t.Errorf("after epoch %d the adapter holds %d bytes in %+v, after epoch %d it held %d in %+v", epochs/4+i+1,
+				x.allocated, x.live, epochs/4, first.allocated, first.live)
 		}
 	}
 	if growth := float64(most) / float64(first.bytes); growth > 1.05 {
@@ -80,6 +81,7 @@ func TestSoak(t *testing.T) {
 	if last > 2*second {
 		t.Errorf("a step takes %.1f ms in the last quarter, %.1f ms in the second", 1e3*last, 1e3*second)
 	}
-	t.Logf("%d steps: %d to %d MB resident, %d bytes and %+v on the adapter, steps of %.1f and %.1f ms in the second and the last quarter",
+	t.Logf("%d steps: %d to %d MB resident, %d bytes and %+v on the adapter, steps of %.1f and %.1f ms in the second and "+
+		"the last quarter",
 		s.Steps, first.bytes>>20, most>>20, first.allocated, first.live, 1e3*second, 1e3*last)
 }

@@ -47,7 +47,8 @@ func TestWorst(t *testing.T) {
 	}
 }
 
-// With pairs, the logits are the means of those of two evaluations, of the images and of their mirror images, which are here made by mirroring bytes.
+// With pairs, the logits are the means of those of two evaluations, of the images and of their mirror images, which are
+// here made by mirroring bytes.
 func TestPairs(t *testing.T) {
 	d, err := device()
 	if err != nil {
@@ -71,7 +72,8 @@ func TestPairs(t *testing.T) {
 			t.Fatal(err)
 		}
 		evaluated := func(split dataset.Split, pairs bool) (Evaluation, []Verdict, [][]float64) {
-			net, err := nn.Build(d, graph, out, nn.Options{Batch: 8, Augment: ops.Augment{Size: size, Mean: models.Mean[:], Std: models.Std[:]}, Pairs: pairs})
+			net, err := nn.Build(d, graph, out,
+				nn.Options{Batch: 8, Augment: ops.Augment{Size: size, Mean: models.Mean[:], Std: models.Std[:]}, Pairs: pairs})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -49,8 +49,7 @@ func WriteFiles(t testing.TB, dir string, files map[string][]byte) {
 	}
 }
 
-// CheckFileError checks that err is a *dataset.FileError about the path, at the offset,
-// and says the given words.
+// CheckFileError checks that err is a *dataset.FileError about the path, at the offset, and says the given words.
 func CheckFileError(t testing.TB, err error, path string, offset int64, words ...string) {
 	t.Helper()
 	var e *dataset.FileError

@@ -49,15 +49,13 @@ type FetchOptions struct {
 	archive fileSum
 }
 
-// Fetch obtains CIFAR-10's binary version as the folder o.Out: the six files,
-// each checked by SHA-256, and batches.meta.txt. The folder appears in one step
-// when all is checked, or not at all. Where it is there already and right,
-// Fetch does nothing.
+// Fetch obtains CIFAR-10's binary version as the folder o.Out: the six files, each checked by SHA-256, and
+// batches.meta.txt. The folder appears in one step when all is checked, or not at all. Where it is there already and
+// right, Fetch does nothing.
 //
-// Downloads are kept in the folder o.Out+".part" until the end, so that a
-// second call goes on where an interrupted one stopped. Only that folder is
-// left behind when ctx ends or the connection breaks. What is wrong with the
-// data is of type *dataset.FileError.
+// Downloads are kept in the folder o.Out+".part" until the end, so that a second call goes on where an interrupted one
+// stopped. Only that folder is left behind when ctx ends or the connection breaks. What is wrong with the data is of
+// type *dataset.FileError.
 func Fetch(ctx context.Context, o FetchOptions) error {
 	if o.Out == "" {
 		return errors.New("fetch: no output folder is given")
@@ -104,8 +102,7 @@ func Fetch(ctx context.Context, o FetchOptions) error {
 // part is the folder for downloads.
 func (o *FetchOptions) part() string { return o.Out + ".part" }
 
-// alreadyThere tells whether Out holds the data set. That Out holds something
-// else is an error.
+// alreadyThere tells whether Out holds the data set. That Out holds something else is an error.
 func (o *FetchOptions) alreadyThere(ctx context.Context) (bool, error) {
 	there, err := os.ReadDir(o.Out)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(there) == 0 {
@@ -131,8 +128,7 @@ func (o *FetchOptions) stage(name string) func(done, total int64) {
 	return func(done, total int64) { o.Progress(name, done, total) }
 }
 
-// install unpacks an archive into a temporary folder beside Out, checks it and
-// gives it its name.
+// install unpacks an archive into a temporary folder beside Out, checks it and gives it its name.
 func (o *FetchOptions) install(ctx context.Context, archive string) error {
 	f, err := os.Open(archive)
 	if err != nil {
@@ -185,8 +181,7 @@ func (o *FetchOptions) fromNpm(ctx context.Context) error {
 	if err := os.MkdirAll(o.part(), 0o777); err != nil {
 		return err
 	}
-	// npm writes its file at the end; one that an earlier call left is good or
-	// it was cut off, which unpacking finds out.
+	// npm writes its file at the end; one that an earlier call left is good or it was cut off, which unpacking finds out.
 	if _, err := os.Stat(path); err == nil {
 		err := o.install(ctx, path)
 		if e := (*dataset.FileError)(nil); !errors.As(err, &e) {

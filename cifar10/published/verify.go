@@ -15,8 +15,7 @@ import (
 // fileSum is a published file.
 type fileSum = fetch.File
 
-// officialFiles are the files of the binary version: training data in order,
-// the test file last.
+// officialFiles are the files of the binary version: training data in order, the test file last.
 var officialFiles = []fileSum{
 	{Name: "data_batch_1.bin", Size: 30730000,
 		SHA256: "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5"},
@@ -41,11 +40,10 @@ type FileStatus struct {
 	Problem string `json:"problem,omitempty"` // what was found and what was expected
 }
 
-// Verify checks the six files of CIFAR-10's binary version in dir (or in the
-// folder cifar-10-batches-bin within it) by size and SHA-256. It returns the
-// status of every file and, where one is not as published, a *dataset.FileError that
-// names the first such file. The list is nil where dir can't be read or has
-// none of the files; then the error says what is there in their place.
+// Verify checks the six files of CIFAR-10's binary version in dir (or in the folder cifar-10-batches-bin within it) by
+// size and SHA-256. It returns the status of every file and, where one is not as published, a *dataset.FileError that
+// names the first such file. The list is nil where dir can't be read or has none of the files; then the error says what
+// is there in their place.
 func Verify(dir string) ([]FileStatus, error) {
 	return verify(context.Background(), dir, officialFiles, nil)
 }

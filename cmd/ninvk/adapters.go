@@ -36,8 +36,11 @@ func (c adaptersCommand) Run() error {
 		l := a.Limits
 		fmt.Fprintf(stdout, "%s %d  %s\n", mark, a.Index, a.Name)
 		fmt.Fprintf(stdout, "     %s, %s, driver %s\n", a.Type, a.Backend, a.Driver)
-		fmt.Fprintf(stdout, "     workgroup: %d invocations, %d KiB of memory; largest buffer %d MiB, binding %d MiB, texture side %d\n",
-			l.MaxComputeInvocationsPerWorkgroup, l.MaxComputeWorkgroupStorageSize>>10, l.MaxBufferSize>>20, l.MaxStorageBufferBindingSize>>20, l.MaxTextureDimension2D)
+		fmt.Fprintf(stdout, "     workgroup: %d invocations, %d KiB of memory; largest buffer %d MiB, binding %d MiB, texture "+
+			""+
+			"side %d\n",
+			l.MaxComputeInvocationsPerWorkgroup, l.MaxComputeWorkgroupStorageSize>>10, l.MaxBufferSize>>20,
+			l.MaxStorageBufferBindingSize>>20, l.MaxTextureDimension2D)
 		if a.VectorWidth > 0 {
 			fmt.Fprintf(stdout, "     vectors of %d bits; compiled kernels %s\n", a.VectorWidth, kept(a.ShaderCache))
 		}
@@ -46,7 +49,8 @@ func (c adaptersCommand) Run() error {
 	if os.Getenv(gpu.AdapterEnv) != "" {
 		fmt.Fprintf(stdout, "* the default, chosen by %s=%s\n", gpu.AdapterEnv, os.Getenv(gpu.AdapterEnv))
 	} else {
-		fmt.Fprintf(stdout, "* the default: the first %s adapter (discrete before integrated before virtual before cpu); --adapter or %s choose another\n", chosen.Type, gpu.AdapterEnv)
+		fmt.Fprintf(stdout, "* the default: the first %s adapter (discrete before integrated before virtual before cpu); "+
+			"--adapter or %s choose another\n", chosen.Type, gpu.AdapterEnv)
 	}
 	if v := os.Getenv(gpu.LimitsEnv); v != "" {
 		fmt.Fprintf(stdout, "limits lowered by %s=%s\n", gpu.LimitsEnv, v)

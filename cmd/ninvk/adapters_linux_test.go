@@ -22,7 +22,8 @@ func TestVariableThatNamesNoDriver(t *testing.T) {
 			t.Setenv(c.variable, c.value)
 			for _, args := range []string{"adapters", "adapters --json", "train --data sample"} {
 				code, _, stderr := run(t, dir, strings.Fields(args)...)
-				if want := c.variable + "=" + c.value; code != exitNoAdapter || !strings.Contains(stderr, want) || !strings.Contains(stderr, c.problem) {
+				if want := c.variable + "=" + c.value; code != exitNoAdapter || !strings.Contains(stderr, want) ||
+					!strings.Contains(stderr, c.problem) {
 					t.Errorf("ninvk %s: exit code %d, %q; want %d, %q and %q", args, code, stderr, exitNoAdapter, want, c.problem)
 				}
 			}

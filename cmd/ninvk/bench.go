@@ -137,7 +137,8 @@ func (c benchCommand) Run(ctx context.Context) error {
 	return err
 }
 
-// measure runs the parts that are asked for, the networks first: while they run, this process holds nothing of the adapter.
+// measure runs the parts that are asked for, the networks first: while they run, this process holds nothing of the
+// adapter.
 func (c benchCommand) measure(ctx context.Context, o bench.Options, a gpu.Adapter) (bench.Result, error) {
 	r := bench.Result{Adapter: a, Version: version(), Time: time.Now().UTC().Truncate(time.Second)}
 	data, err := cifar10.Sample()
@@ -246,8 +247,10 @@ func (r *benchReport) progress(stage string, done, total int) {
 		r.end()
 		r.stage = stage
 		if r.terminal {
-			r.bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionSetDescription(stage), progressbar.OptionSetWidth(24),
-				progressbar.OptionClearOnFinish(), progressbar.OptionUseANSICodes(true), progressbar.OptionThrottle(100*time.Millisecond),
+			r.bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(os.Stderr),
+				progressbar.OptionSetDescription(stage), progressbar.OptionSetWidth(24),
+				progressbar.OptionClearOnFinish(), progressbar.OptionUseANSICodes(true),
+				progressbar.OptionThrottle(100*time.Millisecond),
 				progressbar.OptionSetRenderBlankState(true))
 		} else {
 			fmt.Fprintln(os.Stderr, stage)

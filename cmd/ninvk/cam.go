@@ -40,9 +40,11 @@ func (c predictCommand) openCam(n *models.Network, inputs []input) (*cam, error)
 	if err := c.overwrites(inputs); err != nil {
 		return nil, err
 	}
-	m := &cam{out: c.Cam, model: n.Model, class: slices.Index(n.Classes, c.Class), name: c.Class, written: map[string]bool{}, sheet: isPNG(c.Cam)}
+	m := &cam{out: c.Cam, model: n.Model, class: slices.Index(n.Classes, c.Class), name: c.Class,
+		written: map[string]bool{}, sheet: isPNG(c.Cam)}
 	if info, err := os.Stat(c.Cam); picture.HasExtension(c.Cam) && !m.sheet && (err != nil || !info.IsDir()) {
-		return nil, &train.UsageError{Flag: "--cam", Value: shown(c.Cam), Problem: "the picture is a PNG: name a file that ends in .png, or a folder"}
+		return nil, &train.UsageError{Flag: "--cam", Value: shown(c.Cam),
+			Problem: "the picture is a PNG: name a file that ends in .png, or a folder"}
 	}
 	if !m.sheet {
 		if err := os.MkdirAll(c.Cam, 0o755); err != nil {
@@ -51,7 +53,9 @@ func (c predictCommand) openCam(n *models.Network, inputs []input) (*cam, error)
 		return m, nil
 	}
 	if images := len(inputs); images > mostOnCam {
-		return nil, &train.UsageError{Flag: "--cam", Value: c.Cam, Problem: fmt.Sprintf("%d images are too many for one picture (at most %d); name a folder instead of a .png file", images, mostOnCam)}
+		return nil, &train.UsageError{Flag: "--cam", Value: c.Cam,
+			Problem: fmt.Sprintf("%d images are too many for one picture (at most %d); name a folder instead of a .png file",
+				images, mostOnCam)}
 	}
 	return m, checkOutput("--cam", c.Cam)
 }
@@ -65,7 +69,8 @@ func (c predictCommand) overwrites(inputs []input) error {
 	for _, in := range inputs {
 		path, problem := in.path, "is one of the images; name another file"
 		if out.IsDir() {
-			path, problem = filepath.Dir(in.path), shown(in.path)+" is in this folder, where a map might take its place; name another folder"
+			path, problem = filepath.Dir(in.path),
+				shown(in.path)+" is in this folder, where a map might take its place; name another folder"
 		}
 		if in.path != stdin && isFile(out, path) {
 			return &train.UsageError{Flag: "--cam", Value: c.Cam, Problem: problem}

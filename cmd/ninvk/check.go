@@ -25,7 +25,8 @@ type checkCommand struct {
 	Expected string `hidden:"" help:"File of other results to expect."`
 }
 
-// Run checks the adapter in two processes, one after the other: drivers read whether they cache kernels when they are loaded.
+// Run checks the adapter in two processes, one after the other: drivers read whether they cache kernels when they are
+// loaded.
 func (c checkCommand) Run(ctx context.Context) error {
 	if c.Child {
 		return c.child(ctx)
@@ -66,7 +67,8 @@ func (c checkCommand) Run(ctx context.Context) error {
 		stage := "checking with the driver's shader cache " + map[bool]string{false: "off", true: "on"}[cache]
 		for i, part := range parts {
 			progress := func(_ string, done, total int) { report.progress(stage, i*total+done, len(parts)*total) }
-			args := []string{"check", "--child", "--adapter", c.Adapter, "--part", part.Name, "--only", c.Only, "--expected", c.Expected,
+			args := []string{"check", "--child", "--adapter", c.Adapter, "--part", part.Name, "--only", c.Only, "--expected",
+				c.Expected,
 				"--model", c.Model}
 			pass, err := check.Isolate(ctx, cache, part.Env, progress, exe, args...)
 			if ctx.Err() != nil {

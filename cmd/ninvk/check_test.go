@@ -17,7 +17,8 @@ func TestCheck(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", dir)
 	write(t, dir, map[string][]byte{"ninvk/shaders/old/kernel": make([]byte, 2_000_000), "ninvk/tune-x.json": {}})
 	code, stdout, stderr := run(t, dir, "check", "--only", "add forward", "--clear-cache")
-	if code != 0 || !strings.Contains(stdout, "right: all 1 comparisons on ") || !strings.Contains(stderr, "2.0 MB of compiled kernels") {
+	if code != 0 || !strings.Contains(stdout, "right: all 1 comparisons on ") || !strings.Contains(stderr,
+		"2.0 MB of compiled kernels") {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "ninvk/shaders/old")); err == nil {
@@ -33,7 +34,8 @@ func TestCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, stdout, stderr = run(t, dir, "check", "--only", "add forward", "--expected", "other.safetensors", "--json")
-	if code != exitOther || !strings.Contains(stderr, "computes wrongly") || !strings.Contains(stderr, "add forward 1×3×7×5: sum[0] is") {
+	if code != exitOther || !strings.Contains(stderr, "computes wrongly") || !strings.Contains(stderr,
+		"add forward 1×3×7×5: sum[0] is") {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
 	var report struct {
@@ -52,7 +54,8 @@ func TestCheck(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &report); err != nil {
 		t.Fatalf("%v\n%s", err, stdout)
 	}
-	if report.Adapter.Name == "" || report.Right == nil || *report.Right || report.Verdict == "" || len(report.Passes) != 2 {
+	if report.Adapter.Name == "" || report.Right == nil || *report.Right || report.Verdict == "" ||
+		len(report.Passes) != 2 {
 		t.Fatalf("%s", stdout)
 	}
 	for i, cache := range []string{"off", "on"} {
@@ -60,7 +63,8 @@ func TestCheck(t *testing.T) {
 		if p.Cache != cache || !(p.Seconds > 0) || len(p.Results) != 1 {
 			t.Fatalf("pass %d: %s", i, stdout)
 		}
-		if r := p.Results[0]; r.Operator != "add" || r.Pass != "forward" || r.Shape != "1×3×7×5" || r.Problem == "" || !(r.Error > r.Bound) {
+		if r := p.Results[0]; r.Operator != "add" || r.Pass != "forward" || r.Shape != "1×3×7×5" || r.Problem == "" ||
+			!(r.Error > r.Bound) {
 			t.Errorf("pass %d: %+v", i, r)
 		}
 	}

@@ -30,34 +30,42 @@ func TestPageInChromium(t *testing.T) {
 	b := chromium.Start(t)
 	dir := t.TempDir()
 	write(t, dir, few(t, 320, 100))
-	c, url := served(t, dir, "--data", "few", "--model", "nin-bn", "--recipe", "fast", "--sizes", "", "--resize", "8", "--batch", "16", "--epochs", "40", "--no-tune", "--out", "run")
+	c, url := served(t, dir, "--data", "few", "--model", "nin-bn", "--recipe", "fast", "--sizes", "", "--resize", "8",
+		"--batch", "16", "--epochs", "40", "--no-tune", "--out", "run")
 	b.Open(url)
 	b.Until(fmt.Sprintf(`document.readyState === "complete" && document.querySelectorAll("#epochs td:nth-child(10)").length >= %d && document.querySelector("#samples .right, #samples .wrong") !== null`, *pageEpochs))
 
 	for selector, want := range map[string]string{
-		"#title": "nin-bn on few", "#subtitle": "recipe fast", "#progress-text": "Step ", "#time-text": " left", "#facts": "969,822 parameters", "#samples-note": "right",
+		"#title": "nin-bn on few", "#subtitle": "recipe fast", "#progress-text": "Step ", "#time-text": " left",
+		"#facts": "969,822 parameters", "#samples-note": "right",
 		"#filters-note": "192 filters", "#figure-test": "%", "#figure-train": "%",
 	} {
 		if got := b.Text(selector); !strings.Contains(got, want) {
 			t.Errorf("%s says %q, expected %q", selector, got, want)
 		}
 	}
-	if got := b.Text("#facts"); !strings.Contains(got, "320 training and 100 test images") || !strings.Contains(got, "Driver") {
+	if got := b.Text("#facts"); !strings.Contains(got, "320 training and 100 test images") || !strings.Contains(got,
+		"Driver") {
 		t.Errorf("the facts are %q", got)
 	}
-	for id, axes := range map[string][]string{"loss": {"step", "cross entropy"}, "accuracy": {"epoch", "accuracy"}, "pace": {"step", "images per second"}, "rate": {"step", "learning rate"}} {
-		labels := chromium.Eval[[]string](b, fmt.Sprintf(`[...document.querySelectorAll("#%s text")].map((e) => e.textContent)`, id))
+	for id, axes := range map[string][]string{"loss": {"step", "cross entropy"}, "accuracy": {"epoch", "accuracy"},
+		"pace": {"step", "images per second"}, "rate": {"step", "learning rate"}} {
+		labels := chromium.Eval[[]string](b,
+			fmt.Sprintf(`[...document.querySelectorAll("#%s text")].map((e) => e.textContent)`, id))
 		if len(labels) < 6 || cmp.Diff(axes, labels[len(labels)-2:]) != "" {
 			t.Errorf("chart %s is labelled %q, expected marks and then %q", id, labels, axes)
 		}
-		if d := chromium.Eval[string](b, fmt.Sprintf(`document.querySelector("#%s path.blue").getAttribute("d")`, id)); strings.Count(d, "L") < 1 || strings.Contains(d, "NaN") {
+		if d := chromium.Eval[string](b, fmt.Sprintf(`document.querySelector("#%s path.blue").getAttribute("d")`,
+			id)); strings.Count(d, "L") < 1 || strings.Contains(d, "NaN") {
 			t.Errorf("chart %s has the line %q", id, d)
 		}
-		if label := chromium.Eval[string](b, fmt.Sprintf(`document.querySelector("#%s svg").getAttribute("aria-label")`, id)); !strings.Contains(label, axes[1]) {
+		if label := chromium.Eval[string](b, fmt.Sprintf(`document.querySelector("#%s svg").getAttribute("aria-label")`,
+			id)); !strings.Contains(label, axes[1]) {
 			t.Errorf("chart %s is called %q", id, label)
 		}
 	}
-	if bad := chromium.Eval[int](b, `[...document.images].filter((i) => !i.hidden && (!i.naturalWidth || !i.alt)).length`); bad != 0 {
+	if bad := chromium.Eval[int](b,
+		`[...document.images].filter((i) => !i.hidden && (!i.naturalWidth || !i.alt)).length`); bad != 0 {
 		t.Errorf("%d pictures are broken or have no text in their place", bad)
 	}
 	if n := chromium.Eval[int](b, `document.querySelectorAll("#samples li img").length`); n != 20 {
@@ -79,7 +87,8 @@ func TestPageInChromium(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.Until(`document.querySelector("#state").textContent === "Interrupted"`)
-	if got := b.Text("#message"); !strings.Contains(got, "ninvk train --resume run") || !strings.Contains(got, "server has stopped") {
+	if got := b.Text("#message"); !strings.Contains(got, "ninvk train --resume run") || !strings.Contains(got,
+		"server has stopped") {
 		t.Errorf("after the run the page says %q", got)
 	}
 	_ = c.Wait()
@@ -148,15 +157,18 @@ func TestPageOfManyClassesInChromium(t *testing.T) {
 			if n := b.Overflow(); n > 0 {
 				t.Errorf("%s: the page is %d pixels wider than the window", name, n)
 			}
-			if bad := chromium.Eval[[]string](b, `[...document.querySelectorAll("#samples li")].flatMap((li) => [...li.querySelectorAll("b, span")].filter((e) => e.getBoundingClientRect().right > li.getBoundingClientRect().right + 1 || !e.title)).map((e) => e.textContent)`); len(bad) > 0 {
+			if bad := chromium.Eval[[]string](b,
+				`[...document.querySelectorAll("#samples li")].flatMap((li) => [...li.querySelectorAll("b, span")].filter((e) => e.getBoundingClientRect().right > li.getBoundingClientRect().right + 1 || !e.title)).map((e) => e.textContent)`); len(bad) > 0 {
 				t.Errorf("%s, %d pixels: these names leave their place or can't be read whole: %q", name, width, bad)
 			}
 			b.Picture(*screenshots, fmt.Sprintf("%s-%d", name, width))
 		}
-		if got := chromium.Eval[string](b, `document.querySelector("#figure-test-note").textContent`); !strings.Contains(got, "top 5: 50.00 %") {
+		if got := chromium.Eval[string](b, `document.querySelector("#figure-test-note").textContent`); !strings.Contains(got,
+			"top 5: 50.00 %") {
 			t.Errorf("%s: the test accuracy's note is %q", name, got)
 		}
-		if got := chromium.Eval[string](b, `document.querySelector("#accuracy .legend").textContent`); !strings.Contains(got, "top 5") {
+		if got := chromium.Eval[string](b, `document.querySelector("#accuracy .legend").textContent`); !strings.Contains(got,
+			"top 5") {
 			t.Errorf("%s: the chart of accuracies has %q", name, got)
 		}
 		if got := chromium.Eval[string](b, `getComputedStyle(document.querySelector("th.top5")).display`); got == "none" {

@@ -18,8 +18,8 @@ func openDevice(adapter string) (*gpu.Device, error) {
 	return d, err
 }
 
-// kernelReport shows how many kernels are compiled: a bar on a terminal, else a line every few seconds; nothing where it
-// is over soon, as with kernels from the driver's cache.
+// kernelReport shows how many kernels are compiled: a bar on a terminal, else a line every few seconds; nothing where
+// it is over soon, as with kernels from the driver's cache.
 type kernelReport struct {
 	bar          benchReport
 	begun, shown time.Time

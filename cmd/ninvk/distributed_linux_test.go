@@ -278,8 +278,8 @@ func TestRanksOnTwoMachines(t *testing.T) {
 }
 
 // TestForecast compares what bench forecasts of two ranks, each on a machine of its own, with what they take: the step,
-// and over a line that slows it down what the exchange adds to it. The machine below both is one, and others use it: one
-// of three tries has to be right.
+// and over a line that slows it down what the exchange adds to it. The machine below both is one, and others use it:
+// one of three tries has to be right.
 func TestForecast(t *testing.T) {
 	for _, l := range launchersHere(t) {
 		for _, line := range []mpitest.Line{{}, {Rate: 1000, Delay: 10}} {

@@ -42,7 +42,8 @@ func (c evalCommand) Run(ctx context.Context) error {
 		return &train.UsageError{Flag: "--batch", Value: fmt.Sprint(c.Batch), Problem: "must be at least 1"}
 	}
 	if !(c.ValFraction > 0 && c.ValFraction < 1) {
-		return &train.UsageError{Flag: "--val-fraction", Value: fmt.Sprint(c.ValFraction), Problem: "must be above 0 and below 1"}
+		return &train.UsageError{Flag: "--val-fraction", Value: fmt.Sprint(c.ValFraction),
+			Problem: "must be above 0 and below 1"}
 	}
 	if c.Mistakes < 0 {
 		return &train.UsageError{Flag: "--mistakes", Value: fmt.Sprint(c.Mistakes), Problem: "must be a number of images"}
@@ -78,7 +79,8 @@ func (c evalCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	net, err := nn.Build(dev, n.Graph, n.Logits, nn.Options{Batch: batch, Augment: ops.Augment{Size: n.Size, Mean: n.Mean, Std: n.Std}, Tuned: tuned, Pairs: c.Flip})
+	net, err := nn.Build(dev, n.Graph, n.Logits,
+		nn.Options{Batch: batch, Augment: ops.Augment{Size: n.Size, Mean: n.Mean, Std: n.Std}, Tuned: tuned, Pairs: c.Flip})
 	if err != nil {
 		return err
 	}
@@ -102,7 +104,8 @@ func (c evalCommand) Run(ctx context.Context) error {
 		return &interrupted{"interrupted; no figures, as only part of the split was seen"}
 	}
 	if math.IsNaN(e.Loss) || math.IsInf(e.Loss, 0) {
-		return &models.WeightsError{Path: n.Path, Problem: fmt.Sprintf("with these weights the loss is %v: their outputs are not numbers to compare", e.Loss)}
+		return &models.WeightsError{Path: n.Path,
+			Problem: fmt.Sprintf("with these weights the loss is %v: their outputs are not numbers to compare", e.Loss)}
 	}
 	confusion := train.NewConfusion(verdicts, len(n.Classes))
 	if c.Out != "" {

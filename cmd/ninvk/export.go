@@ -47,8 +47,9 @@ func (c exportCommand) Run(ctx context.Context) error {
 		return nil
 	}
 	metadata := map[string]string{"model": n.Model, "version": version(), "fit": string(n.Fit)}
-	for key, value := range map[string]any{"mean": n.Mean, "std": n.Std, "size": []int{n.Size, n.Size}, "class_names": n.Classes,
-		"channels": n.Channels} {
+	for key, value := range map[string]any{"mean": n.Mean, "std": n.Std, "size": []int{n.Size, n.Size},
+		"class_names": n.Classes,
+		"channels":    n.Channels} {
 		text, err := json.Marshal(value)
 		if err != nil {
 			return err

@@ -22,11 +22,13 @@ func TestFindImagesSays(t *testing.T) {
 	dir := gallery(t)
 	t.Chdir(dir)
 	write(t, dir, map[string][]byte{
-		"set/cat/1.jfif": {}, "set/a.tif": {}, "set/b.TIF": {}, "set/c.txt": {}, "set/LICENSE": {}, "set/.hidden": {}, "set/odd.\x1b[31m": {},
+		"set/cat/1.jfif": {}, "set/a.tif": {}, "set/b.TIF": {}, "set/c.txt": {}, "set/LICENSE": {}, "set/.hidden": {},
+		"set/odd.\x1b[31m":     {},
 		"elsewhere/dog/2.heic": {},
 	})
 	for from, to := range map[string]string{
-		"set/dog": "../elsewhere/dog", "set/up": "..", "set/lost.txt": "nowhere", "set/lost.png": "nowhere", "set/cat/again": "../dog",
+		"set/dog": "../elsewhere/dog", "set/up": "..", "set/lost.txt": "nowhere", "set/lost.png": "nowhere",
+		"set/cat/again": "../dog",
 	} {
 		if err := os.Symlink(to, from); err != nil {
 			t.Fatal(err)
@@ -44,7 +46,8 @@ func TestFindImagesSays(t *testing.T) {
 		got = append(got, name)
 	}
 	want := []string{
-		"set/cat/1.jfif", "set/cat/again/2.heic", "set/lost.png!", "set/up/all/a/ship.PNG", "set/up/all/b.png", "set/up/all/c.jpg", "set/up/one.png",
+		"set/cat/1.jfif", "set/cat/again/2.heic", "set/lost.png!", "set/up/all/a/ship.PNG", "set/up/all/b.png",
+		"set/up/all/c.jpg", "set/up/one.png",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -70,7 +73,8 @@ func TestPredictOddNames(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &got); code != exitOther || err != nil || len(got) != 3 {
 		t.Fatalf("exit code %d, %v\n%s%s", code, err, stdout, stderr)
 	}
-	if got[0].File != filepath.Join("set", lines) || got[0].URL != "" || !strings.Contains(stderr, `"set/a\n\x1b[31mb.png": not an image`) {
+	if got[0].File != filepath.Join("set", lines) || got[0].URL != "" || !strings.Contains(stderr,
+		`"set/a\n\x1b[31mb.png": not an image`) {
 		t.Errorf("%+v\n%s", got[0], stderr)
 	}
 	if !strings.HasPrefix(got[2].Error, "is a pipe") {

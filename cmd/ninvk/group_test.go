@@ -66,8 +66,9 @@ func TestTogether(t *testing.T) {
 		want string
 		code int
 	}{
-		"none":    {[]error{nil, nil}, "", 0},
-		"one":     {[]error{nil, &gpu.NoAdapterError{Selector: "x", Available: []gpu.Adapter{{}}}}, "rank 1: no adapter matches", exitNoAdapter},
+		"none": {[]error{nil, nil}, "", 0},
+		"one": {[]error{nil, &gpu.NoAdapterError{Selector: "x", Available: []gpu.Adapter{{}}}},
+			"rank 1: no adapter matches", exitNoAdapter},
 		"all":     {[]error{usage, usage}, usage.Error(), exitUsage},
 		"several": {[]error{usage, errors.New("what else")}, usage.Error() + "\nninvk: rank 1: what else", exitUsage},
 	} {

@@ -31,9 +31,11 @@ func (c inspectCommand) Run(ctx context.Context) error {
 	case c.Size < 1 || c.Size > 4096:
 		return &train.UsageError{Flag: "--size", Value: fmt.Sprint(c.Size), Problem: "must be from 1 to 4096 pixels"}
 	case c.Channels != 0 && c.Channels != 1 && c.Channels != 3:
-		return &train.UsageError{Flag: "--channels", Value: fmt.Sprint(c.Channels), Problem: "must be 1 or 3, or 0 for the data's own"}
+		return &train.UsageError{Flag: "--channels", Value: fmt.Sprint(c.Channels),
+			Problem: "must be 1 or 3, or 0 for the data's own"}
 	case !(c.ValFraction > 0 && c.ValFraction < 1):
-		return &train.UsageError{Flag: "--val-fraction", Value: fmt.Sprint(c.ValFraction), Problem: "must be above 0 and below 1"}
+		return &train.UsageError{Flag: "--val-fraction", Value: fmt.Sprint(c.ValFraction),
+			Problem: "must be above 0 and below 1"}
 	}
 	if c.Out != "" {
 		if err := checkPicture("--out", c.Out); err != nil {
@@ -170,7 +172,8 @@ func sheet(set *dataset.Set, n *dataset.Inspection) (*image.RGBA, error) {
 	for i, label := range set.Train.Labels {
 		of[label] = append(of[label], i)
 	}
-	title := fmt.Sprintf("%s: %d classes, %d training + %d test images", filepath.Base(set.Name), len(set.Classes), n.Train,
+	title := fmt.Sprintf("%s: %d classes, %d training + %d test images", filepath.Base(set.Name), len(set.Classes),
+		n.Train,
 		n.Test)
 	if len(of) > mostClasses {
 		of = of[:mostClasses]

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// messages shows warnings and errors as sentences for people; what is below is for whoever looks into the program, in the form of the handler within.
+// messages shows warnings and errors as sentences for people; what is below is for whoever looks into the program, in
+// the form of the handler within.
 type messages struct {
 	slog.Handler
 	out io.Writer
@@ -28,7 +29,8 @@ func (m messages) Handle(ctx context.Context, r slog.Record) error {
 		attributes = append(attributes, fmt.Sprintf("%s: %v", a.Key, a.Value))
 		return true
 	})
-	line := fmt.Sprintf("ninvk: %s: %s", map[bool]string{false: "warning", true: "error"}[r.Level >= slog.LevelError], r.Message)
+	line := fmt.Sprintf("ninvk: %s: %s", map[bool]string{false: "warning", true: "error"}[r.Level >= slog.LevelError],
+		r.Message)
 	if len(attributes) > 0 {
 		line += " (" + strings.Join(attributes, ", ") + ")"
 	}

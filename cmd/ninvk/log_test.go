@@ -19,7 +19,8 @@ func TestWarningsAreSentences(t *testing.T) {
 	if len(lines) != 4 || !strings.HasSuffix(lines[0], `level=INFO msg="a detail" bytes=5`) {
 		t.Fatalf("%q", lines)
 	}
-	for i, want := range []string{"ninvk: warning: the loss stays where it is (step: 7, adapter: llvmpipe)", "ninvk: warning: going back", "ninvk: error: no way on"} {
+	for i, want := range []string{"ninvk: warning: the loss stays where it is (step: 7, adapter: llvmpipe)",
+		"ninvk: warning: going back", "ninvk: error: no way on"} {
 		if lines[i+1] != want {
 			t.Errorf("%q, want %q", lines[i+1], want)
 		}

@@ -60,10 +60,13 @@ func (c filtersCommand) draw() (d drawing, err error) {
 	}
 	conv := first.Op().(ops.Conv)
 	title := fmt.Sprintf("The %d filters of %s, %d×%d pixels", conv.M, first.Name, conv.K, conv.K)
-	tile := picture.Tile{Image: picture.Filters(conv.M, conv.C, conv.K, n.Weights.Values()[weights]), Caption: []picture.Line{
-		{Text: n.Model + ", " + n.Path}, {Text: "grey: weight 0; a channel's light or dark: its weight, relative to the filter's largest"},
-	}}
-	return drawing{picture.Sheet(title, 1, []picture.Tile{tile}, nil), fmt.Sprintf("%d filters of %s", conv.M, first.Name)}, nil
+	tile := picture.Tile{Image: picture.Filters(conv.M, conv.C, conv.K, n.Weights.Values()[weights]),
+		Caption: []picture.Line{
+			{Text: n.Model + ", " + n.Path},
+			{Text: "grey: weight 0; a channel's light or dark: its weight, relative to the filter's largest"},
+		}}
+	return drawing{picture.Sheet(title, 1, []picture.Tile{tile}, nil),
+		fmt.Sprintf("%d filters of %s", conv.M, first.Name)}, nil
 }
 
 type activationsCommand struct {
@@ -138,7 +141,8 @@ func (c activationsCommand) draw(ctx context.Context) (d drawing, err error) {
 	if drawn < m.C {
 		title += fmt.Sprintf(", the first %d", drawn)
 	}
-	tile := picture.Tile{Image: picture.Grid(picture.Columns(drawn), 4, maps), Caption: []picture.Line{{Text: shown(c.Image)}}}
+	tile := picture.Tile{Image: picture.Grid(picture.Columns(drawn), 4, maps),
+		Caption: []picture.Line{{Text: shown(c.Image)}}}
 	scale := picture.Scale(picture.Viridis, fmt.Sprintf("%.3g", low), "", fmt.Sprintf("%.3g", high))
 	what := fmt.Sprintf("%d feature maps of %s, %d×%d", drawn, c.Layer, m.H, m.W)
 	return drawing{picture.Sheet(title, 1, []picture.Tile{tile}, scale), what}, nil

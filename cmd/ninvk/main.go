@@ -118,7 +118,8 @@ func main() {
 	}
 }
 
-// results are a command's, on stdout. The first error of writing them ends it with exit code 1 at the latest when its work is done.
+// results are a command's, on stdout. The first error of writing them ends it with exit code 1 at the latest when its
+// work is done.
 type results struct {
 	file *os.File
 	err  error
@@ -180,8 +181,10 @@ func exitCode(err error) int {
 		return exitLost
 	case is(new(*train.DivergedError)):
 		return exitDiverged
-	case is(new(*dataset.FileError)), is(new(*safetensors.FormatError)), is(new(*models.WeightsError)), is(new(*train.ConfigError)), is(new(*bench.FileError)),
-		is(new(*pth.FormatError)), is(new(*train.CheckpointError)), is(new(*train.MetricsError)), is(new(*picture.FormatError)):
+	case is(new(*dataset.FileError)), is(new(*safetensors.FormatError)), is(new(*models.WeightsError)), is(
+		new(*train.ConfigError)), is(new(*bench.FileError)),
+		is(new(*pth.FormatError)), is(new(*train.CheckpointError)), is(new(*train.MetricsError)),
+		is(new(*picture.FormatError)):
 		return exitBadFile
 	}
 	return exitOther

@@ -45,7 +45,8 @@ func TestMain(m *testing.M) {
 	}
 	code := slow.Run(m, "TestPretrainedAccuracy", "TestFullFileSystem", "TestPageInChromium",
 		"TestPageOfManyClassesInChromium", "TestAccuracyOfGreyImages", "TestFineTuningOfPhotos NINVK_PHOTOS",
-		"TestRanks", "TestFaultsOfRanks", "TestFullDiskOfRanks", "TestOtherDataOfARank", "TestRanksOnTwoMachines", "TestForecast")
+		"TestRanks", "TestFaultsOfRanks", "TestFullDiskOfRanks", "TestOtherDataOfARank", "TestRanksOnTwoMachines",
+		"TestForecast")
 	os.RemoveAll(dir)
 	os.Exit(code)
 }
@@ -131,7 +132,8 @@ func TestBadInput(t *testing.T) {
 			f.Tensors[0] = safetensors.FromFloat32s(f.Tensors[0].Name, []int{192, 75}, make([]float32, 192*75))
 		}),
 		"nan.safetensors": weights(t, func(f *safetensors.File) {
-			f.Tensors[1] = safetensors.FromFloat32s(f.Tensors[1].Name, f.Tensors[1].Shape, append(make([]float32, 191), float32(math.NaN())))
+			f.Tensors[1] = safetensors.FromFloat32s(f.Tensors[1].Name, f.Tensors[1].Shape,
+				append(make([]float32, 191), float32(math.NaN())))
 		}),
 		"steep.safetensors": weights(t, func(f *safetensors.File) { // finite, but what a layer makes of them is not
 			for i, x := range f.Tensors {
@@ -174,40 +176,56 @@ func TestBadInput(t *testing.T) {
 		{"not a whole number of records", "train --data cut", exitBadFile, []string{"data_batch_1.bin", "3073"}},
 		{"label above 9", "train --data label", exitBadFile, []string{"data_batch_1.bin", "10", "193599"}},
 		{"no test file", "train --data notest", exitBadFile, []string{"test_batch.bin"}},
-		{"weights missing", "train --data good --model nin --batch 8 --init nowhere.safetensors", exitBadFile, []string{"nowhere.safetensors: no such file"}},
-		{"tensor missing", "train --data good --model nin --batch 8 --init missing.safetensors", exitBadFile, []string{"classifier.0.weight", "missing"}},
-		{"tensor too many", "train --data good --model nin --batch 8 --init extra.safetensors", exitBadFile, []string{"classifier.99.weight"}},
-		{"tensor of wrong shape", "train --data good --model nin --batch 8 --init shape.safetensors", exitBadFile, []string{"classifier.0.weight", "[192 75]", "[192 3 5 5]"}},
-		{"NaN in weights", "train --data good --model nin --batch 8 --init nan.safetensors", exitBadFile, []string{"classifier.0.bias", "191", "NaN"}},
+		{"weights missing", "train --data good --model nin --batch 8 --init nowhere.safetensors", exitBadFile,
+			[]string{"nowhere.safetensors: no such file"}},
+		{"tensor missing", "train --data good --model nin --batch 8 --init missing.safetensors", exitBadFile,
+			[]string{"classifier.0.weight", "missing"}},
+		{"tensor too many", "train --data good --model nin --batch 8 --init extra.safetensors", exitBadFile,
+			[]string{"classifier.99.weight"}},
+		{"tensor of wrong shape", "train --data good --model nin --batch 8 --init shape.safetensors", exitBadFile,
+			[]string{"classifier.0.weight", "[192 75]", "[192 3 5 5]"}},
+		{"NaN in weights", "train --data good --model nin --batch 8 --init nan.safetensors", exitBadFile,
+			[]string{"classifier.0.bias", "191", "NaN"}},
 		{"tuning for no image", "tune --batch 0", exitUsage, []string{"--batch", "0", "at least 1"}},
 		{"tuning of an unknown network", "tune --model vgg", exitUsage, []string{"vgg", "nin-bn"}},
 		{"tuning in negative time", "tune --budget=-1s", exitUsage, []string{"--budget", "-1s"}},
-		{"truncated weights", "eval --data good --weights truncated.safetensors", exitBadFile, []string{"truncated.safetensors"}},
-		{"oversized header", "eval --data good --weights oversized.safetensors", exitBadFile, []string{"oversized.safetensors", "header"}},
+		{"truncated weights", "eval --data good --weights truncated.safetensors", exitBadFile,
+			[]string{"truncated.safetensors"}},
+		{"oversized header", "eval --data good --weights oversized.safetensors", exitBadFile,
+			[]string{"oversized.safetensors", "header"}},
 		{"weights of another model", "eval --data good --model nin-bn --weights extra.safetensors", exitBadFile,
 			[]string{"extra.safetensors", "not those of nin-bn", "classifier.", "wanted are"}},
 		{"unknown model", "train --data good --model vgg", exitUsage, []string{"vgg", "nin-bn", "nin-imagenet"}},
 		{"unknown recipe", "train --data good --recipe soup", exitUsage, []string{"soup", "seed", "paper", "fast"}},
 		{"unknown recipe to show", "recipes show soup", exitUsage, []string{`NAME "soup"`, "seed", "paper", "fast"}},
-		{"sizes that are not below the run's", "train --data good --sizes 16:0.3,32:0.3", exitUsage, []string{"--sizes", "32 pixels are not below", "--resize"}},
-		{"sizes above a smaller run's", "train --data good --resize 16 --sizes 24:0.5", exitUsage, []string{"--sizes", "24 pixels", "size, 16"}},
+		{"sizes that are not below the run's", "train --data good --sizes 16:0.3,32:0.3", exitUsage,
+			[]string{"--sizes", "32 pixels are not below", "--resize"}},
+		{"sizes above a smaller run's", "train --data good --resize 16 --sizes 24:0.5", exitUsage,
+			[]string{"--sizes", "24 pixels", "size, 16"}},
 		{"size without a share", "train --data good --sizes 16", exitUsage, []string{"--sizes", "16:0.6"}},
-		{"size too small for the network", "train --data good --model nin-imagenet --batch 8 --sizes 16:0.6", exitUsage, []string{"--sizes", "16", "39"}},
+		{"size too small for the network", "train --data good --model nin-imagenet --batch 8 --sizes 16:0.6", exitUsage,
+			[]string{"--sizes", "16", "39"}},
 		{"averaging that never moves", "train --data good --ema 1", exitUsage, []string{"--ema", "below 1"}},
 		{"evaluating fewer than no images", "train --data good --eval-train -1", exitUsage, []string{"--eval-train"}},
-		{"unknown adapter", "train --data good --batch 8 --adapter voodoo", exitNoAdapter, []string{"voodoo", "known adapters"}},
+		{"unknown adapter", "train --data good --batch 8 --adapter voodoo", exitNoAdapter,
+			[]string{"voodoo", "known adapters"}},
 		{"batch larger than the split", "train --data good --batch 65", exitUsage, []string{"--batch", "64 images"}},
-		{"batch larger than the adapter", "train --data sample --model nin-imagenet --batch 1000", exitLost, []string{"1000 images", "--batch"}},
-		{"unwritable folder", "train --data good --model nin --batch 8 --out file/run", exitOther, []string{"file/run", "--out"}},
+		{"batch larger than the adapter", "train --data sample --model nin-imagenet --batch 1000", exitLost,
+			[]string{"1000 images", "--batch"}},
+		{"unwritable folder", "train --data good --model nin --batch 8 --out file/run", exitOther,
+			[]string{"file/run", "--out"}},
 		{"a run is there", "train --data good --model nin --batch 8 --out taken", exitUsage, []string{"taken"}},
 		{"resuming what is no run", "train --resume empty", exitUsage, []string{"--resume", "empty", "config.toml"}},
-		{"resuming what are weights", "train --resume whole.safetensors", exitBadFile, []string{"whole.safetensors", "weights",
-			"--init"}},
+		{"resuming what are weights", "train --resume whole.safetensors", exitBadFile,
+			[]string{"whole.safetensors", "weights",
+				"--init"}},
 		{"resuming a file that is cut off", "train --resume truncated.safetensors", exitBadFile,
 			[]string{"truncated.safetensors", "damaged"}},
-		{"resuming from a damaged checkpoint", "train --resume saved", exitBadFile, []string{"step-000000000004.safetensors", "checksum"}},
+		{"resuming from a damaged checkpoint", "train --resume saved", exitBadFile,
+			[]string{"step-000000000004.safetensors", "checksum"}},
 		{"page without a port", "train --data good --serve localhost", exitUsage, []string{"--serve", "localhost", ":PORT"}},
-		{"page on a port in use", "train --data good --serve " + port.Addr().String(), exitUsage, []string{"--serve", port.Addr().String(), "in use"}},
+		{"page on a port in use", "train --data good --serve " + port.Addr().String(), exitUsage,
+			[]string{"--serve", port.Addr().String(), "in use"}},
 		{"runs of a missing folder", "runs nowhere", exitUsage, []string{"nowhere", "no such file"}},
 		{"runs of which one is damaged", "runs torn", exitOther, []string{"torn/", "1 of 1 run folders"}},
 		{"picture of no run", "plot --out new.png", exitUsage, []string{"run"}},
@@ -216,22 +234,30 @@ func TestBadInput(t *testing.T) {
 		{"picture of too many runs", "plot a b c d e f g h i j k l m --out new.png", exitUsage, []string{"13", "at most 12"}},
 		{"picture of runs without a name", "plot saved", exitUsage, []string{"--out"}},
 		{"picture of runs in no folder", "plot saved --out nowhere/new.png", exitUsage, []string{"--out", "nowhere"}},
-		{"unknown answer to divergence", "train --data good --on-divergence pray", exitUsage, []string{"--on-divergence", "rollback"}},
+		{"unknown answer to divergence", "train --data good --on-divergence pray", exitUsage,
+			[]string{"--on-divergence", "rollback"}},
 		{"no steps", "train --data good --max-steps 0", exitUsage, []string{"--max-steps"}},
 		{"no images a step", "train --data good --batch 0", exitUsage, []string{"--batch"}},
 		{"dropout of 1", "train --data good --dropout 1", exitUsage, []string{"--dropout"}},
 		{"unknown schedule", "train --data good --schedule never", exitUsage, []string{"never"}},
-		{"image too small for the network", "train --data good --model nin-imagenet --batch 8 --resize 16", exitUsage, []string{"--resize", "16", "smallest", "nin-imagenet"}},
-		{"image too large for the network", "train --data good --model nin --batch 8 --resize 600", exitUsage, []string{"--resize", "600", "150×150"}},
-		{"evaluation at a size too large", "eval --data good --resize 4096", exitUsage, []string{"--resize", "4096", "1024×1024"}},
-		{"epochs without number", "train --data good --epochs 9223372036854775807", exitUsage, []string{"--epochs", "9223372036854775807", "1000000"}},
+		{"image too small for the network", "train --data good --model nin-imagenet --batch 8 --resize 16", exitUsage,
+			[]string{"--resize", "16", "smallest", "nin-imagenet"}},
+		{"image too large for the network", "train --data good --model nin --batch 8 --resize 600", exitUsage,
+			[]string{"--resize", "600", "150×150"}},
+		{"evaluation at a size too large", "eval --data good --resize 4096", exitUsage,
+			[]string{"--resize", "4096", "1024×1024"}},
+		{"epochs without number", "train --data good --epochs 9223372036854775807", exitUsage,
+			[]string{"--epochs", "9223372036854775807", "1000000"}},
 		{"weights that are a folder", "eval --data good --weights good", exitBadFile, []string{"good: is a directory"}},
 		{"filters into another format", "filters --out filters.jpg", exitUsage, []string{"--out", "filters.jpg", ".png"}},
 		{"a plot into another format", "plot taken --out plot.svg", exitUsage, []string{"--out", "plot.svg", ".png"}},
 		{"a bench picture into another format", "bench --plot bench.pdf", exitUsage, []string{"--plot", "bench.pdf", ".png"}},
-		{"export over the weights", "export --weights whole.safetensors --model nin --format onnx --out ./whole.safetensors", exitUsage, []string{"--out", "weights file itself"}},
-		{"import over the checkpoint", "import --weights state.pth --model nin --out ./state.pth", exitUsage, []string{"--out", "checkpoint itself"}},
-		{"activations over the image", "activations broken.png --layer classifier.0 --out ./broken.png", exitUsage, []string{"--out", "is the image"}},
+		{"export over the weights", "export --weights whole.safetensors --model nin --format onnx --out ./whole.safetensors",
+			exitUsage, []string{"--out", "weights file itself"}},
+		{"import over the checkpoint", "import --weights state.pth --model nin --out ./state.pth", exitUsage,
+			[]string{"--out", "checkpoint itself"}},
+		{"activations over the image", "activations broken.png --layer classifier.0 --out ./broken.png", exitUsage,
+			[]string{"--out", "is the image"}},
 		{"too few classes", "eval --data good --weights whole.safetensors --classes cat,dog", exitUsage,
 			[]string{"whole.safetensors has 10 classes, but 2 are named"}},
 		{"classes from no file", "predict broken.png --classes nowhere", exitUsage,
@@ -251,58 +277,83 @@ func TestBadInput(t *testing.T) {
 			exitBadFile, []string{"whole.safetensors", "10 classes", "four has 4"}},
 		{"labels that have no class", "train --data unnamed", exitBadFile, []string{"unnamed/data_batch_1.bin",
 			"label 3", "0 to 2", "batches.meta.txt"}},
-		{"weights that say they are another network's", "predict --model nin broken.png", exitBadFile, []string{"weights of nin-bn", "--model"}},
+		{"weights that say they are another network's", "predict --model nin broken.png", exitBadFile,
+			[]string{"weights of nin-bn", "--model"}},
 		{"unknown flag", "train --speed 9", exitUsage, []string{"--speed"}},
 		{"value of the wrong kind", "train --epochs many", exitUsage, []string{"many"}},
 		{"bad settings file", "train --data good --config bad.toml", exitBadFile, []string{"bad.toml", "epochs"}},
-		{"export of a format unknown", "export --weights extra.safetensors --format caffe --out new", exitUsage, []string{"caffe", "onnx"}},
+		{"export of a format unknown", "export --weights extra.safetensors --format caffe --out new", exitUsage,
+			[]string{"caffe", "onnx"}},
 		{"export without a format", "export --weights extra.safetensors --out new", exitUsage, []string{"--format"}},
-		{"export of weights that lack a tensor", "export --weights missing.safetensors --model nin --format onnx --out new.onnx", exitBadFile, []string{"classifier.0.weight", "missing"}},
+		{"export of weights that lack a tensor",
+			"export --weights missing.safetensors --model nin --format onnx --out new.onnx", exitBadFile,
+			[]string{"classifier.0.weight", "missing"}},
 		{"export of weights that fit nothing", "export --weights extra.safetensors --format onnx --out new.onnx",
 			exitBadFile, []string{"extra.safetensors", "fit none of nin, nin-bn, nin-imagenet", "classifier.99.weight",
 				"does not belong"}},
-		{"resized safetensors", "export --weights extra.safetensors --format safetensors --resize 64 --out new", exitUsage, []string{"--resize", "onnx"}},
-		{"folded safetensors", "export --weights extra.safetensors --format safetensors --fold-bn --out new", exitUsage, []string{"--fold-bn", "onnx"}},
+		{"resized safetensors", "export --weights extra.safetensors --format safetensors --resize 64 --out new", exitUsage,
+			[]string{"--resize", "onnx"}},
+		{"folded safetensors", "export --weights extra.safetensors --format safetensors --fold-bn --out new", exitUsage,
+			[]string{"--fold-bn", "onnx"}},
 		{"export into a missing folder", "export --weights whole.safetensors --format onnx --out nowhere/new.onnx",
 			exitUsage, []string{"--out nowhere/new.onnx: there is no folder nowhere\n"}},
 		{"import into a missing folder", "import --weights state.pth --out nowhere/new.safetensors", exitUsage,
 			[]string{"--out nowhere/new.safetensors: there is no folder nowhere\n"}},
 		{"export over a folder", "export --weights whole.safetensors --format onnx --out good", exitUsage,
 			[]string{"--out good: is a folder"}},
-		{"export to a size too small", "export --weights whole.safetensors --model nin --resize -5 --format onnx --out new.onnx", exitUsage, []string{"--resize", "-5"}},
+		{"export to a size too small",
+			"export --weights whole.safetensors --model nin --resize -5 --format onnx --out new.onnx", exitUsage,
+			[]string{"--resize", "-5"}},
 		{"import of an image", "import --weights broken.png --out new.safetensors", exitBadFile,
 			[]string{"broken.png: it is a PNG image"}},
-		{"import of code", "import --weights code.pth --out new.safetensors", exitBadFile, []string{"code.pth", "posix.system"}},
+		{"import of code", "import --weights code.pth --out new.safetensors", exitBadFile,
+			[]string{"code.pth", "posix.system"}},
 		{"import of another network", "import --weights state.pth --out new.safetensors", exitBadFile,
 			[]string{"state.pth", "fit none of", "classifier.0.weight [4 3 3 3]", "wanted are"}},
-		{"import of another network as nin", "import --weights state.pth --model nin --out new.safetensors", exitBadFile, []string{"state.pth", "classifier.0.weight", "[192 3 5 5]"}},
-		{"import of a missing file", "import --weights nowhere.pth --out new.safetensors", exitBadFile, []string{"nowhere.pth: no such file"}},
-		{"evaluation of a size that is none", "eval --data good --weights size.safetensors", exitBadFile, []string{"size.safetensors", "ninvk.size", "huge"}},
-		{"evaluation of outputs that are no numbers", "eval --data good --model nin --weights steep.safetensors", exitBadFile, []string{"steep.safetensors", "not numbers"}},
+		{"import of another network as nin", "import --weights state.pth --model nin --out new.safetensors", exitBadFile,
+			[]string{"state.pth", "classifier.0.weight", "[192 3 5 5]"}},
+		{"import of a missing file", "import --weights nowhere.pth --out new.safetensors", exitBadFile,
+			[]string{"nowhere.pth: no such file"}},
+		{"evaluation of a size that is none", "eval --data good --weights size.safetensors", exitBadFile,
+			[]string{"size.safetensors", "ninvk.size", "huge"}},
+		{"evaluation of outputs that are no numbers", "eval --data good --model nin --weights steep.safetensors", exitBadFile,
+			[]string{"steep.safetensors", "not numbers"}},
 		{"evaluation into a file", "eval --data good --out file", exitUsage, []string{"--out", "file"}},
 		{"prediction of nothing", "predict", exitUsage, []string{"image"}},
-		{"prediction of what is not there", "predict nowhere.png", exitOther, []string{"nowhere.png: no such file", "1 of 1 images"}},
-		{"prediction of what is no image", "predict broken.png text.jpg", exitOther, []string{"broken.png: a damaged PNG", "text.jpg: not an image", "2 of 2 images"}},
+		{"prediction of what is not there", "predict nowhere.png", exitOther,
+			[]string{"nowhere.png: no such file", "1 of 1 images"}},
+		{"prediction of what is no image", "predict broken.png text.jpg", exitOther,
+			[]string{"broken.png: a damaged PNG", "text.jpg: not an image", "2 of 2 images"}},
 		{"prediction of a folder without images", "predict good", exitOther, []string{"good: no images", "1 of 1"}},
 		{"prediction of no classes", "predict --top 0 broken.png", exitUsage, []string{"--top", "from 1 to 10"}},
 		{"prediction of too many classes", "predict --top 11 broken.png", exitUsage, []string{"--top", "11"}},
 		{"prediction of no images a batch", "predict --batch 0 broken.png", exitUsage, []string{"--batch"}},
-		{"maps of an unknown class", "predict --cam new.png --class unicorn broken.png", exitUsage, []string{"--class", "unicorn", "airplane, automobile"}},
+		{"maps of an unknown class", "predict --cam new.png --class unicorn broken.png", exitUsage,
+			[]string{"--class", "unicorn", "airplane, automobile"}},
 		{"maps of a class that are not drawn", "predict --class cat broken.png", exitUsage, []string{"--class", "--cam"}},
 		{"a map over an image", "predict --cam broken.png broken.png", exitUsage, []string{"--cam", "one of the images"}},
-		{"maps in the images' folder", "predict --cam . broken.png", exitUsage, []string{"--cam", "broken.png", "another folder"}},
+		{"maps in the images' folder", "predict --cam . broken.png", exitUsage,
+			[]string{"--cam", "broken.png", "another folder"}},
 		{"maps in no folder", "predict --cam nowhere/new.png broken.png", exitUsage, []string{"--cam", "nowhere"}},
 		{"maps in a file", "predict --cam file broken.png", exitUsage, []string{"--cam", "file"}},
 		{"stdin twice", "predict - -", exitUsage, []string{"stdin", "once"}},
-		{"prediction with weights that are cut off", "predict --weights truncated.safetensors broken.png", exitBadFile, []string{"truncated.safetensors"}},
-		{"prediction with weights that are not there", "predict --weights nowhere.safetensors broken.png", exitBadFile, []string{"nowhere.safetensors"}},
+		{"prediction with weights that are cut off", "predict --weights truncated.safetensors broken.png", exitBadFile,
+			[]string{"truncated.safetensors"}},
+		{"prediction with weights that are not there", "predict --weights nowhere.safetensors broken.png", exitBadFile,
+			[]string{"nowhere.safetensors"}},
 		{"filters in no folder", "filters --out nowhere/new.png", exitUsage, []string{"--out", "nowhere"}},
-		{"filters of weights that lack a tensor", "filters --weights missing.safetensors --model nin --out new.png", exitBadFile, []string{"classifier.0.weight"}},
-		{"activations of no layer", "activations broken.png --out new.png", exitUsage, []string{"name one", "classifier.0", "conv 5×5"}},
-		{"activations of an unknown layer", "activations broken.png --layer conv1 --out new.png", exitUsage, []string{`"conv1"`, "classifier.0", "conv 5×5"}},
-		{"activations of what is no image", "activations broken.png --layer classifier.0 --out new.png", exitBadFile, []string{"broken.png", "damaged PNG"}},
-		{"activations of what is not there", "activations nowhere.png --layer classifier.0 --out new.png", exitOther, []string{"nowhere.png"}},
-		{"activations in no folder", "activations broken.png --layer classifier.0 --out nowhere/new.png", exitUsage, []string{"--out", "nowhere"}},
+		{"filters of weights that lack a tensor", "filters --weights missing.safetensors --model nin --out new.png",
+			exitBadFile, []string{"classifier.0.weight"}},
+		{"activations of no layer", "activations broken.png --out new.png", exitUsage,
+			[]string{"name one", "classifier.0", "conv 5×5"}},
+		{"activations of an unknown layer", "activations broken.png --layer conv1 --out new.png", exitUsage,
+			[]string{`"conv1"`, "classifier.0", "conv 5×5"}},
+		{"activations of what is no image", "activations broken.png --layer classifier.0 --out new.png", exitBadFile,
+			[]string{"broken.png", "damaged PNG"}},
+		{"activations of what is not there", "activations nowhere.png --layer classifier.0 --out new.png", exitOther,
+			[]string{"nowhere.png"}},
+		{"activations in no folder", "activations broken.png --layer classifier.0 --out nowhere/new.png", exitUsage,
+			[]string{"--out", "nowhere"}},
 		{"unknown split", "eval --weights extra.safetensors --split both", exitUsage, []string{"both"}},
 		{"verify of a smaller set", "data verify good", exitBadFile, []string{"data_batch_1.bin"}},
 		{"verify of weights", "data verify state.pth", exitBadFile, []string{"state.pth", "a file of weights"}},
@@ -343,7 +394,8 @@ func TestUnknownVariant(t *testing.T) {
 	t.Setenv(ops.VariantEnv, "conv/forward=warp")
 	dir := t.TempDir()
 	code, _, stderr := run(t, dir, "train", "--data", "sample", "--batch", "2", "--max-steps", "1")
-	if code != exitUsage || !strings.Contains(stderr, "conv/forward=warp") || !strings.Contains(stderr, "straight, tiled") {
+	if code != exitUsage || !strings.Contains(stderr, "conv/forward=warp") || !strings.Contains(stderr,
+		"straight, tiled") {
 		t.Errorf("exit code %d, want %d:\n%s", code, exitUsage, stderr)
 	}
 	if left := tree(t, dir); left != tree(t, t.TempDir()) {
@@ -393,7 +445,8 @@ func checkpoint(t *testing.T, f *safetensors.File) []byte {
 			strides[d] = n
 			n *= x.Shape[d]
 		}
-		pickle += text(x.Name) + "ctorch._utils\n_rebuild_tensor_v2\n((" + text("storage") + "ctorch\nFloatStorage\n" + text(fmt.Sprint(i)) + text("cpu") +
+		pickle += text(x.Name) + "ctorch._utils\n_rebuild_tensor_v2\n((" + text("storage") + "ctorch\nFloatStorage\n" +
+			text(fmt.Sprint(i)) + text("cpu") +
 			number(n) + "tQ" + number(0) + numbers(x.Shape) + numbers(strides) + "\x89}tRs"
 		add(fmt.Sprintf("data/%d", i), x.Data)
 	}
@@ -449,7 +502,8 @@ func TestExportImport(t *testing.T) {
 	if !bytes.Equal(models[0], models[1]) || !bytes.Equal(models[0], models[2]) {
 		t.Error("the same weights gave different models")
 	}
-	for _, part := range []string{"[0.485,0.456,0.406]", "[0.229,0.224,0.225]", "[32,32]", `["airplane","automobile",`, "class_names", "ninvk"} {
+	for _, part := range []string{"[0.485,0.456,0.406]", "[0.229,0.224,0.225]", "[32,32]", `["airplane","automobile",`,
+		"class_names", "ninvk"} {
 		if !bytes.Contains(models[0], []byte(part)) {
 			t.Errorf("the model lacks %q", part)
 		}
@@ -476,12 +530,14 @@ func TestLimits(t *testing.T) {
 	write(t, dir, map[string][]byte{"good/data_batch_1.bin": records(64, 1), "good/test_batch.bin": records(64, 1)})
 	t.Setenv(gpu.LimitsEnv, "maxBufferSize=33554432, maxComputeInvocationsPerWorkgroup=128")
 	code, stdout, stderr := run(t, dir, "adapters")
-	if code != 0 || !strings.Contains(stdout, "workgroup: 128 invocations") || !strings.Contains(stdout, "largest buffer 32 MiB") || !strings.Contains(stdout, gpu.LimitsEnv+"=max") {
+	if code != 0 || !strings.Contains(stdout, "workgroup: 128 invocations") || !strings.Contains(stdout,
+		"largest buffer 32 MiB") || !strings.Contains(stdout, gpu.LimitsEnv+"=max") {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
 	for _, sizes := range []string{"", "8:0.5"} { // too large for the second half only
 		code, _, stderr = run(t, dir, "train", "--data", "good", "--model", "nin", "--batch", "64", "--sizes", sizes)
-		if code != exitLost || !strings.Contains(stderr, "64 images does not fit the adapter") || !regexp.MustCompile(`largest that fits is --batch (3\d|4[0-2]), and computed in parts --micro-batch (3\d|4[0-2])\n`).MatchString(stderr) {
+		if code != exitLost || !strings.Contains(stderr, "64 images does not fit the adapter") ||
+			!regexp.MustCompile(`largest that fits is --batch (3\d|4[0-2]), and computed in parts --micro-batch (3\d|4[0-2])\n`).MatchString(stderr) {
 			t.Errorf("sizes %q: exit code %d\n%s", sizes, code, stderr) // 192 channels of 1024 floats are 0.79 MB an image
 		}
 	}
@@ -555,7 +611,8 @@ func TestConfigPrecedence(t *testing.T) {
 		t.Fatal(err)
 	}
 	if cfg.Epochs != 9 || cfg.LR != 0.5 || cfg.Batch != 64 || cfg.Recipe != "fast" {
-		t.Errorf("flags must win over the file and the file over the recipe; got epochs %d, lr %v, batch %d", cfg.Epochs, cfg.LR, cfg.Batch)
+		t.Errorf("flags must win over the file and the file over the recipe; got epochs %d, lr %v, batch %d", cfg.Epochs,
+			cfg.LR, cfg.Batch)
 	}
 }
 

@@ -14,16 +14,18 @@ import (
 	"ninvk/gpu"
 )
 
-// newGroup makes a control group that may have so many bytes of memory, where the machine lets this process make one: in the file system of version 1, or in
-// version 2's where memory is that one's.
+// newGroup makes a control group that may have so many bytes of memory, where the machine lets this process make one:
+// in the file system of version 1, or in version 2's where memory is that one's.
 func newGroup(t *testing.T, bytes int) (group string, ok bool) {
 	t.Helper()
-	for top, file := range map[string]string{"/sys/fs/cgroup/memory": "memory.limit_in_bytes", "/sys/fs/cgroup": "memory.max"} {
+	for top, file := range map[string]string{"/sys/fs/cgroup/memory": "memory.limit_in_bytes",
+		"/sys/fs/cgroup": "memory.max"} {
 		group := filepath.Join(top, fmt.Sprintf("ninvk-test-%d", os.Getpid()))
 		if os.Mkdir(group, 0o755) != nil {
 			continue
 		}
-		limit, err := os.OpenFile(filepath.Join(group, file), os.O_WRONLY, 0) // which is there where this is a group, and not a mere folder
+		// which is there where this is a group, and not a mere folder
+		limit, err := os.OpenFile(filepath.Join(group, file), os.O_WRONLY, 0)
 		if err == nil {
 			_, err = fmt.Fprint(limit, bytes)
 			limit.Close()
@@ -45,8 +47,9 @@ func newGroup(t *testing.T, bytes int) (group string, ok bool) {
 	return "", false
 }
 
-// TestMemoryOfControlGroup: where a control group has not the memory for a batch, training ends before it begins and says which batch fits, in place of being
-// killed; in make test-full that batch is tried. Package memory reads groups made of files, so that a machine without groups tries that, too.
+// TestMemoryOfControlGroup: where a control group has not the memory for a batch, training ends before it begins and
+// says which batch fits, in place of being killed; in make test-full that batch is tried. Package memory reads groups
+// made of files, so that a machine without groups tries that, too.
 func TestMemoryOfControlGroup(t *testing.T) {
 	group, ok := newGroup(t, 900<<20)
 	if !ok {
@@ -64,7 +67,8 @@ func TestMemoryOfControlGroup(t *testing.T) {
 	train := func(batch string) (int, string) {
 		t.Helper()
 		script := fmt.Sprintf(`echo $$ > %s/cgroup.procs && exec "$@"`, group)
-		c := exec.Command("sh", "-c", script, "sh", binary, "train", "--data", "sample", "--model", "nin", "--no-tune", "--max-steps", "1", "--batch", batch, "--out", "run-"+batch)
+		c := exec.Command("sh", "-c", script, "sh", binary, "train", "--data", "sample", "--model", "nin", "--no-tune",
+			"--max-steps", "1", "--batch", batch, "--out", "run-"+batch)
 		c.Dir = t.TempDir()
 		text, err := c.CombinedOutput()
 		if c.ProcessState == nil {
@@ -73,7 +77,8 @@ func TestMemoryOfControlGroup(t *testing.T) {
 		return c.ProcessState.ExitCode(), string(text)
 	}
 	code, text := train("200")
-	found := regexp.MustCompile(`a batch of 200 images does not fit .* this process may have 900 MB \(.*ninvk-test.*\); the largest that fits is --batch (\d+)`).FindStringSubmatch(text)
+	found := regexp.MustCompile(
+		`a batch of 200 images does not fit .* this process may have 900 MB \(.*ninvk-test.*\); the largest that fits is --batch (\d+)`).FindStringSubmatch(text)
 	if code != exitLost || found == nil {
 		t.Fatalf("exit code %d, want %d and the largest batch:\n%s", code, exitLost, text)
 	}

@@ -87,7 +87,8 @@ func (c modelsCommand) Run() error {
 		return printJSON(all)
 	}
 	t := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "model\timages\tsmallest\tparameters\tmultiply-adds an image\ttraining, batch %d\tdefinition\n", memoryBatch)
+	fmt.Fprintf(t, "model\timages\tsmallest\tparameters\tmultiply-adds an image\ttraining, batch %d\tdefinition\n",
+		memoryBatch)
 	for _, m := range all {
 		fmt.Fprintf(t, "%s\t%d×%[2]d\t%d×%[3]d\t%d\t%s M\t%.0f MB\t%s\n", m.Name, m.Size, m.LeastSize, m.Parameters,
 			millions(m.MultiplyAdds), float64(m.Memory)/1e6, m.Definition)
@@ -108,7 +109,8 @@ func describeModel(name string, size *int) (model, error) {
 	if m.Size = m.OwnSize; size != nil {
 		m.Size = *size
 	}
-	g, out, err := models.Build(models.Config{Model: name, Classes: cifar10.Classes, Size: m.Size, Dropout: train.OwnDropout})
+	g, out, err := models.Build(models.Config{Model: name, Classes: cifar10.Classes, Size: m.Size,
+		Dropout: train.OwnDropout})
 	if err != nil {
 		return m, err
 	}
@@ -158,7 +160,8 @@ func writeLayers(w io.Writer, m model) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "\n%d layers; training with batches of %d takes %.0f MB of memory (planned); definition: %s\n",
+	_, err := fmt.Fprintf(w,
+		"\n%d layers; training with batches of %d takes %.0f MB of memory (planned); definition: %s\n",
 		len(m.Layers), memoryBatch, float64(m.Memory)/1e6, m.Definition)
 	return err
 }

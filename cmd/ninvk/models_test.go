@@ -64,7 +64,8 @@ func TestModels(t *testing.T) {
 		!strings.Contains(stdout, "512×2×2") || !strings.Contains(stdout, "134301514") {
 		t.Errorf("the table of layers at 32×32:\n%s", stdout)
 	}
-	for _, c := range [][2]string{{"alexnet --size 62", "63×63"}, {"alexnet --size 0", "--size 0"}, {"--size 32", "name"}} {
+	for _, c := range [][2]string{{"alexnet --size 62", "63×63"}, {"alexnet --size 0", "--size 0"},
+		{"--size 32", "name"}} {
 		args := append([]string{"models"}, strings.Fields(c[0])...)
 		if code, _, stderr := run(t, "", args...); code != exitUsage || !strings.Contains(stderr, c[1]) {
 			t.Errorf("%v: exit code %d, %s", args, code, stderr)

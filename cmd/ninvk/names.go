@@ -14,7 +14,8 @@ import (
 // escape sequences and bytes that are not UTF-8, is quoted as Go does it.
 func shown(name string) string {
 	odd := func(r rune) bool { return !unicode.IsPrint(r) }
-	if name == "" || !utf8.ValidString(name) || strings.IndexFunc(name, odd) >= 0 || strings.TrimSpace(name) != name || strings.HasPrefix(name, `"`) {
+	if name == "" || !utf8.ValidString(name) || strings.IndexFunc(name, odd) >= 0 || strings.TrimSpace(name) != name ||
+		strings.HasPrefix(name, `"`) {
 		return strconv.Quote(name)
 	}
 	return name

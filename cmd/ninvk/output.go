@@ -26,7 +26,8 @@ func checkOutput(flag, path string) error {
 // checkPicture is checkOutput for a picture.
 func checkPicture(flag, path string) error {
 	if !isPNG(path) {
-		return &train.UsageError{Flag: flag, Value: shown(path), Problem: "the picture is a PNG: name a file that ends in .png"}
+		return &train.UsageError{Flag: flag, Value: shown(path),
+			Problem: "the picture is a PNG: name a file that ends in .png"}
 	}
 	return checkOutput(flag, path)
 }

@@ -49,7 +49,8 @@ func (c packCommand) Run(ctx context.Context) error {
 		}
 		return err
 	}
-	fmt.Fprintf(stdout, "%s has %d images to train on (%v) and %d to test with (%v) of %d classes; next: ninvk train --data %s\n",
+	fmt.Fprintf(stdout, "%s has %d images to train on (%v) and %d to test with (%v) of %d classes; next: ninvk train "+
+		"--data %s\n",
 		shown(c.Out), d.Train.Len(), d.Train.Shape, d.Test.Len(), d.Test.Shape, len(d.Classes), shown(c.Out))
 	return nil
 }

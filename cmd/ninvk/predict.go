@@ -61,7 +61,8 @@ func (c predictCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p := &predictor{command: c, network: n, cam: cam, results: make([]prediction, len(inputs)), batch: min(c.Batch, len(inputs))}
+	p := &predictor{command: c, network: n, cam: cam, results: make([]prediction, len(inputs)),
+		batch: min(c.Batch, len(inputs))}
 	defer p.close()
 	for _, in := range inputs {
 		p.width = max(p.width, min(utf8.RuneCountInString(shown(in.path)), 50))
@@ -118,7 +119,8 @@ func (c predictCommand) check(n *models.Network) error {
 	case c.Batch < 1:
 		return &train.UsageError{Flag: "--batch", Value: fmt.Sprint(c.Batch), Problem: "must be at least 1"}
 	case c.Top < 1 || c.Top > len(n.Classes):
-		return &train.UsageError{Flag: "--top", Value: fmt.Sprint(c.Top), Problem: fmt.Sprintf("must be from 1 to %d, the number of classes", len(n.Classes))}
+		return &train.UsageError{Flag: "--top", Value: fmt.Sprint(c.Top),
+			Problem: fmt.Sprintf("must be from 1 to %d, the number of classes", len(n.Classes))}
 	case c.Class != "" && c.Cam == "":
 		return &usageError{"--class goes with --cam, whose maps it chooses"}
 	case c.Class != "" && !slices.Contains(n.Classes, c.Class):
@@ -153,7 +155,8 @@ func readImage(path string) (image.Image, error) {
 	return picture.ReadFile(path)
 }
 
-// predictor gathers images into batches. The adapter is opened for the first one: where no image can be read, none is needed.
+// predictor gathers images into batches. The adapter is opened for the first one: where no image can be read, none is
+// needed.
 type predictor struct {
 	command predictCommand
 	network *models.Network

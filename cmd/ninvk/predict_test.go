@@ -61,7 +61,8 @@ func TestImagesOfDocumentation(t *testing.T) {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(pixels, picture.Planes(picture.Square(img, cifar10.Width))); diff != "" {
-			t.Errorf("%s is not the sample's first test image of its class; go test ./cmd/ninvk -run %s -update writes it anew", path, t.Name())
+			t.Errorf("%s is not the sample's first test image of its class; go test ./cmd/ninvk -run %s -update writes it anew",
+				path, t.Name())
 		}
 	}
 }
@@ -92,7 +93,8 @@ func gallery(t *testing.T) string {
 	dir := t.TempDir()
 	cat, ship := documented(t, "cat.png"), documented(t, "ship.png")
 	write(t, dir, map[string][]byte{
-		"all/b.png": cat, "all/a/ship.PNG": ship, "all/a/notes.txt": []byte("passed over"), "all/.hidden.png": []byte("passed over"), "all/.cache/c.png": []byte("passed over"),
+		"all/b.png": cat, "all/a/ship.PNG": ship, "all/a/notes.txt": []byte("passed over"),
+		"all/.hidden.png": []byte("passed over"), "all/.cache/c.png": []byte("passed over"),
 		"all/c.jpg": cat[:60], "one.png": ship,
 	})
 	return dir
@@ -100,7 +102,8 @@ func gallery(t *testing.T) string {
 
 func TestPredict(t *testing.T) {
 	dir := gallery(t)
-	c := exec.Command(binary, strings.Fields("predict one.png all - nowhere.gif --top 2 --batch 2 --json --cam maps.png")...)
+	c := exec.Command(binary,
+		strings.Fields("predict one.png all - nowhere.gif --top 2 --batch 2 --json --cam maps.png")...)
 	var out, errs bytes.Buffer
 	c.Dir, c.Stdin, c.Stdout, c.Stderr = dir, bytes.NewReader(documented(t, "cat.png")), &out, &errs
 	if err := c.Run(); err != nil && !errors.As(err, new(*exec.ExitError)) {
@@ -116,13 +119,16 @@ func TestPredict(t *testing.T) {
 	var files []string
 	for _, p := range got {
 		files = append(files, filepath.ToSlash(p.File))
-		if bad := p.File == "nowhere.gif" || filepath.Base(p.File) == "c.jpg"; bad != (p.Error != "") || bad != (len(p.Predictions) == 0) {
+		if bad := p.File == "nowhere.gif" || filepath.Base(p.File) == "c.jpg"; bad != (p.Error != "") ||
+			bad != (len(p.Predictions) == 0) {
 			t.Errorf("%+v", p)
-		} else if !bad && (len(p.Predictions) != 2 || p.Map == nil || p.Predictions[0].Probability < p.Predictions[1].Probability) {
+		} else if !bad && (len(p.Predictions) != 2 || p.Map == nil ||
+			p.Predictions[0].Probability < p.Predictions[1].Probability) {
 			t.Errorf("%+v", p)
 		}
 	}
-	if diff := cmp.Diff([]string{"one.png", "all/a/ship.PNG", "all/b.png", "all/c.jpg", "-", "nowhere.gif"}, files); diff != "" {
+	if diff := cmp.Diff([]string{"one.png", "all/a/ship.PNG", "all/b.png", "all/c.jpg", "-", "nowhere.gif"},
+		files); diff != "" {
 		t.Fatalf("files (-want +got):\n%s", diff)
 	}
 	// The same image gives the same answer, wherever it comes from and whatever is beside it.
@@ -136,9 +142,11 @@ func TestPredict(t *testing.T) {
 		t.Errorf("maps of four images in a picture of %v", size)
 	}
 
-	code, stdout, stderr := run(t, dir, strings.Fields("predict all/b.png one.png all/a/ship.PNG --cam drawn/maps --class cat --top 1")...)
+	code, stdout, stderr := run(t, dir,
+		strings.Fields("predict all/b.png one.png all/a/ship.PNG --cam drawn/maps --class cat --top 1")...)
 	lines := strings.Split(strings.TrimSpace(stdout), "\n")
-	if code != 0 || len(lines) != 3 || !strings.HasPrefix(lines[1], "one.png         "+got[0].Predictions[0].Class+" ") || !strings.HasSuffix(lines[1], " %") {
+	if code != 0 || len(lines) != 3 || !strings.HasPrefix(lines[1], "one.png         "+got[0].Predictions[0].Class+" ") ||
+		!strings.HasSuffix(lines[1], " %") {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
 	for _, name := range []string{"b.png", "one.png", "ship.png"} {
@@ -152,10 +160,12 @@ func TestPredict(t *testing.T) {
 func TestPredictNothing(t *testing.T) {
 	t.Setenv(gpu.AdapterEnv, "voodoo")
 	dir := gallery(t)
-	if code, _, stderr := run(t, dir, "predict", "all/c.jpg"); code != exitOther || !strings.Contains(stderr, "all/c.jpg: a damaged PNG image: ") {
+	if code, _, stderr := run(t, dir, "predict", "all/c.jpg"); code != exitOther || !strings.Contains(stderr,
+		"all/c.jpg: a damaged PNG image: ") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
-	if code, _, stderr := run(t, dir, "predict", "all/c.jpg", "one.png"); code != exitNoAdapter || !strings.Contains(stderr, "voodoo") {
+	if code, _, stderr := run(t, dir, "predict", "all/c.jpg", "one.png"); code != exitNoAdapter ||
+		!strings.Contains(stderr, "voodoo") {
 		t.Errorf("with an image: exit code %d: %s", code, stderr)
 	}
 }
@@ -167,7 +177,8 @@ func TestFindImages(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, in := range findImages([]string{"link", "all/a/notes.txt", "all/.cache", "-", "none", "all/a"}, func(string) {}) {
+	for _, in := range findImages([]string{"link", "all/a/notes.txt", "all/.cache", "-", "none", "all/a"},
+		func(string) {}) {
 		s := filepath.ToSlash(in.path)
 		if in.err != nil {
 			s += "!"
@@ -175,7 +186,8 @@ func TestFindImages(t *testing.T) {
 		got = append(got, s)
 	}
 	// What is named is tried whatever its name is; a folder that is named may be hidden.
-	want := []string{"link/a/ship.PNG", "link/b.png", "link/c.jpg", "all/a/notes.txt", "all/.cache/c.png", "-", "none!", "all/a/ship.PNG"}
+	want := []string{"link/a/ship.PNG", "link/b.png", "link/c.jpg", "all/a/notes.txt", "all/.cache/c.png", "-", "none!",
+		"all/a/ship.PNG"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -193,7 +205,8 @@ func weightsOf(t *testing.T, dir, model string, classes []string) (file string) 
 		t.Fatal(err)
 	}
 	f := &safetensors.File{Metadata: map[string]string{
-		models.ModelKey: model, models.ClassesKey: string(names), models.MeanKey: "[0.5,0.5,0.5]", models.StdKey: "[0.5,0.5,0.5]",
+		models.ModelKey: model, models.ClassesKey: string(names), models.MeanKey: "[0.5,0.5,0.5]",
+		models.StdKey: "[0.5,0.5,0.5]",
 	}}
 	for i, v := range models.Random(g, 1, models.Own).Values() {
 		if p := g.Params()[i]; v != nil {
@@ -309,7 +322,8 @@ func TestEvalDetails(t *testing.T) {
 		Loss   float64
 		Flip   bool
 	}
-	code, flip, stderr := run(t, dir, strings.Fields("eval --data set --json --flip --batch 33")...) // sixteen images a batch, and twelve at last
+	// sixteen images a batch, and twelve at last
+	code, flip, stderr := run(t, dir, strings.Fields("eval --data set --json --flip --batch 33")...)
 	if err := json.Unmarshal([]byte(flip), &flipped); code != 0 || err != nil {
 		t.Fatalf("--flip: exit code %d, %v\n%s%s", code, err, flip, stderr)
 	}
@@ -322,7 +336,8 @@ func TestEvalDetails(t *testing.T) {
 		for _, n := range got.Confusion[i] {
 			sum += n
 		}
-		if c.Class != cifar10.ClassNames[i] || c.Index != i || c.Images != 6 || sum != 6 || c.Correct != got.Confusion[i][i] || *c.Accuracy != float64(c.Correct)/6 {
+		if c.Class != cifar10.ClassNames[i] || c.Index != i || c.Images != 6 || sum != 6 ||
+			c.Correct != got.Confusion[i][i] || *c.Accuracy != float64(c.Correct)/6 {
 			t.Errorf("%+v of %v", c, got.Confusion[i])
 		}
 		right += c.Correct
@@ -358,7 +373,9 @@ func TestPretrainedAccuracy(t *testing.T) {
 		dir = filepath.Join("..", "..", "data")
 	}
 	if _, err := os.Stat(dir); err != nil {
-		t.Fatalf("this test needs CIFAR-10: run bin/ninvk data fetch in the repository's root, or name the folder that has it in NINVK_DATA: %v", err)
+		t.Fatalf("this test needs CIFAR-10: run bin/ninvk data fetch in the repository's root, or name the folder that has it "+
+			""+
+			"in NINVK_DATA: %v", err)
 	}
 	code, stdout, stderr := run(t, ".", "eval", "--data", dir, "--json")
 	if code != 0 {
@@ -379,7 +396,8 @@ func TestPretrainedAccuracy(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Adapters round differently, which may tip a few images.
-	if got.Images != want.Images || got.SHA256 != want.SHA256 || math.Abs(got.Accuracy-want.Accuracy) > 5e-4 || math.Abs(got.Loss-want.Loss) > 1e-3 {
+	if got.Images != want.Images || got.SHA256 != want.SHA256 || math.Abs(got.Accuracy-want.Accuracy) > 5e-4 ||
+		math.Abs(got.Loss-want.Loss) > 1e-3 {
 		t.Errorf("measured %+v, claimed %+v", got, want)
 	}
 }
@@ -397,7 +415,8 @@ func TestOutputNames(t *testing.T) {
 		{"activations one.png --layer classifier.0 --out nowhere/a.png", "there is no folder nowhere"},
 		{"activations one.png --layer classifier.0 --out a", "name a file that ends in .png"},
 	} {
-		if code, _, stderr := run(t, dir, strings.Fields(c.arguments)...); code != exitUsage || !strings.Contains(stderr, c.want) {
+		if code, _, stderr := run(t, dir, strings.Fields(c.arguments)...); code != exitUsage || !strings.Contains(stderr,
+			c.want) {
 			t.Errorf("%s: exit code %d, want %d with %q\n%s", c.arguments, code, exitUsage, c.want, stderr)
 		}
 	}

@@ -17,7 +17,8 @@ import (
 	"ninvk/train"
 )
 
-// trainReport shows a run: a line for every epoch on stdout; on stderr, where that is a terminal, a line that says how far it is, else a plain line now and then.
+// trainReport shows a run: a line for every epoch on stdout; on stderr, where that is a terminal, a line that says how
+// far it is, else a plain line now and then.
 type trainReport struct {
 	terminal bool
 	stdout   screen
@@ -145,13 +146,15 @@ func (r *trainReport) Step(s train.StepRecord) {
 	if r.terminal {
 		if now.Sub(r.shown) >= drawEvery || s.Step == r.first || s.Step == r.total {
 			r.shown = now
-			r.draw(progress{Epoch: s.Epoch, Epochs: r.epochs, Step: s.Step, Total: r.total, Loss: s.Loss, Speed: s.ImagesPerSecond, Left: r.left(s.Step)})
+			r.draw(progress{Epoch: s.Epoch, Epochs: r.epochs, Step: s.Step, Total: r.total, Loss: s.Loss,
+				Speed: s.ImagesPerSecond, Left: r.left(s.Step)})
 		}
 		return
 	}
 	if now.Sub(r.shown) >= plainEvery || s.Step == r.before+1 {
 		r.shown = now
-		line := fmt.Sprintf("epoch %d  step %d/%d  loss %.4f  %.1f images/s", s.Epoch, s.Step, r.total, s.Loss, s.ImagesPerSecond)
+		line := fmt.Sprintf("epoch %d  step %d/%d  loss %.4f  %.1f images/s", s.Epoch, s.Step, r.total, s.Loss,
+			s.ImagesPerSecond)
 		if left := r.left(s.Step); left != "" {
 			line += "  about " + left + " left"
 		}
@@ -170,7 +173,8 @@ func (r *trainReport) left(step int) string {
 
 // draw puts a line in the place of the one before.
 func (r *trainReport) draw(p progress) {
-	fmt.Fprint(os.Stderr, "\r"+p.line(min(r.stderr.width()-1, 100), r.stderr.paint)+"\x1b[K") // a character in the last column would begin a new line
+	// a character in the last column would begin a new line
+	fmt.Fprint(os.Stderr, "\r"+p.line(min(r.stderr.width()-1, 100), r.stderr.paint)+"\x1b[K")
 }
 
 func (r *trainReport) clear() { _, _ = clearing{r.stderr}.Write(nil) }
@@ -194,7 +198,8 @@ type progress struct {
 	Left          string
 }
 
-// line writes as much as fits into width columns: what matters least is left out first, and a bar takes what is left over.
+// line writes as much as fits into width columns: what matters least is left out first, and a bar takes what is left
+// over.
 func (p progress) line(width int, paint func(code, text string) string) string {
 	share := 0.0
 	if p.Total > 0 {
@@ -203,7 +208,8 @@ func (p progress) line(width int, paint func(code, text string) string) string {
 	head := fmt.Sprintf("epoch %d/%d ", p.Epoch, p.Epochs)
 	// Of one width from step to step, so that the bar keeps its own.
 	total := strconv.Itoa(p.Total)
-	more := []string{fmt.Sprintf("loss %.4f", p.Loss), "", fmt.Sprintf("step %*d/%s", len(total), p.Step, total), fmt.Sprintf("%6.1f images/s", p.Speed)}
+	more := []string{fmt.Sprintf("loss %.4f", p.Loss), "", fmt.Sprintf("step %*d/%s", len(total), p.Step, total),
+		fmt.Sprintf("%6.1f images/s", p.Speed)}
 	if p.Left != "" {
 		more[1] = fmt.Sprintf("%6s left", p.Left)
 	}
@@ -283,7 +289,8 @@ func columnsFor(width int, top5 bool) []column {
 	epoch := func(r *trainReport, e train.EpochRecord) string { return fmt.Sprintf("%d/%d", e.Epoch, r.epochs) }
 	all := []column{
 		{"  epoch", true, epoch}, {"learning rate", false, number(rate, "%.6g")}, {"   loss", true, number(loss, "%.4f")},
-		{"train acc.", true, share(training)}, {"test acc.", true, share(test)}, {"   top 5", false, share(best5)}, {"images/s", false, number(speed, "%.1f")},
+		{"train acc.", true, share(training)}, {"test acc.", true, share(test)}, {"   top 5", false, share(best5)},
+		{"images/s", false, number(speed, "%.1f")},
 		{"time left", true, left},
 	}
 	short := []string{"epoch", "   rate", "  loss", "  train", "   test", "  top 5", "img/s", "  left"}
@@ -370,7 +377,8 @@ func (r *trainReport) summary(s train.Summary) {
 	}
 	var files []string
 	for _, name := range []string{train.ModelFile, train.BestFile, train.AccuracyPlot, train.LossPlot, train.MetricsFile} {
-		if _, err := os.Stat(filepath.Join(s.Dir, name)); err == nil { // there are no best weights before the first evaluation
+		// there are no best weights before the first evaluation
+		if _, err := os.Stat(filepath.Join(s.Dir, name)); err == nil {
 			files = append(files, name)
 		}
 	}

@@ -37,7 +37,8 @@ func TestProgressLine(t *testing.T) {
 		}
 	}
 	for width := range 120 {
-		for _, p := range []progress{p, {What: "evaluating the train split", Step: 640, Total: 50000}, {Step: 1, Total: 1}, {}} {
+		for _, p := range []progress{p, {What: "evaluating the train split", Step: 640, Total: 50000}, {Step: 1, Total: 1},
+			{}} {
 			if got := p.line(width, plain); utf8.RuneCountInString(got) > width {
 				t.Errorf("%d columns: %q", width, got)
 			}
@@ -47,17 +48,21 @@ func TestProgressLine(t *testing.T) {
 
 // The table of epochs fits, and its columns stand below each other.
 func TestEpochTable(t *testing.T) {
-	e := train.EpochRecord{Epoch: 7, LearningRate: 0.0598535, TrainLoss: 2.1391, TrainAccuracy: 0.21718, TestAccuracy: math.NaN(), ImagesPerSecond: 43.61,
+	e := train.EpochRecord{Epoch: 7, LearningRate: 0.0598535, TrainLoss: 2.1391, TrainAccuracy: 0.21718,
+		TestAccuracy: math.NaN(), ImagesPerSecond: 43.61,
 		TestTop5: 0.875}
-	r := &trainReport{epochs: 30, total: 100, first: 1, counting: time.Now().Add(-760 * time.Second), last: train.StepRecord{Step: 51}}
+	r := &trainReport{epochs: 30, total: 100, first: 1, counting: time.Now().Add(-760 * time.Second),
+		last: train.StepRecord{Step: 51}}
 	for width, want := range map[int][2]string{
 		80: {"  epoch  learning rate     loss  train acc.  test acc.  images/s  time left",
 			"   7/30      0.0598535   2.1391     21.72 %          -      43.6     12m25s"},
-		60: {"epoch     rate    loss    train     test  img/s    left", "    7     0.06  2.1391  21.72 %        -   43.6  12m25s"},
+		60: {"epoch     rate    loss    train     test  img/s    left",
+			"    7     0.06  2.1391  21.72 %        -   43.6  12m25s"},
 		40: {"epoch    loss    train     test    left", "    7  2.1391  21.72 %        -  12m25s"},
 	} {
 		table := columnsFor(width, false)
-		got := [2]string{row(table, func(c column) string { return c.title }), row(table, func(c column) string { return c.cell(r, e) })}
+		got := [2]string{row(table, func(c column) string { return c.title }),
+			row(table, func(c column) string { return c.cell(r, e) })}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%d columns (-want +got):\n%s", width, diff)
 		}
@@ -85,7 +90,9 @@ func TestWrap(t *testing.T) {
 	for _, c := range []struct {
 		width int
 		want  []string
-	}{{80, []string{"nin-bn, 969822 parameters, recipe fast"}}, {20, []string{"nin-bn, 969822", "parameters, recipe", "fast"}}, {3, []string{"nin-bn,", "969822", "parameters,", "recipe", "fast"}}} {
+	}{{80, []string{"nin-bn, 969822 parameters, recipe fast"}},
+		{20, []string{"nin-bn, 969822", "parameters, recipe", "fast"}},
+		{3, []string{"nin-bn,", "969822", "parameters,", "recipe", "fast"}}} {
 		if diff := cmp.Diff(c.want, wrap("nin-bn, 969822 parameters, recipe fast", c.width)); diff != "" {
 			t.Errorf("%d columns (-want +got):\n%s", c.width, diff)
 		}
@@ -120,14 +127,18 @@ func TestScreenOfAFile(t *testing.T) {
 func TestTrainInPipes(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, map[string][]byte{"data/data_batch_1.bin": records(24, 3), "data/test_batch.bin": records(8, 7)})
-	code, stdout, stderr := run(t, dir, strings.Fields("train --data data --model resnet20 --recipe fast --sizes= --batch 8 --resize 8 --epochs 2 --no-tune --out run")...)
+	code, stdout, stderr := run(t, dir,
+		strings.Fields("train --data data --model resnet20 --recipe fast --sizes= --batch 8 --resize 8 --epochs 2 --no-tune "+
+			"--out run")...)
 	if code != 0 {
 		t.Fatalf("exit code %d\n%s", code, stderr)
 	}
 	if strings.ContainsAny(stdout+stderr, "\r\x1b█") {
 		t.Errorf("there are codes for terminals in\n%q\n%q", stdout, stderr)
 	}
-	for _, part := range []string{"network     resnet20, 269722 parameters, recipe fast\n", "data        data\n", "steps       6, 3 an epoch\n", "\n    1/2", "\n    2/2", "finished    step 6 of 6 in ", "best        test accuracy ", "run folder  run\n"} {
+	for _, part := range []string{"network     resnet20, 269722 parameters, recipe fast\n", "data        data\n",
+		"steps       6, 3 an epoch\n", "\n    1/2", "\n    2/2", "finished    step 6 of 6 in ", "best        test accuracy ",
+		"run folder  run\n"} {
 		if !strings.Contains(stdout, part) {
 			t.Errorf("stdout lacks %q:\n%s", part, stdout)
 		}

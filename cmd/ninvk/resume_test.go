@@ -114,11 +114,12 @@ func writeData(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	pack := func(s dataset.Split, n int) []byte { return recordsOf(t, s.First(n)) }
-	write(t, dir, map[string][]byte{"data/data_batch_1.bin": pack(sample.Train, 20), "data/test_batch.bin": pack(sample.Test, 8)})
+	write(t, dir, map[string][]byte{"data/data_batch_1.bin": pack(sample.Train, 20),
+		"data/test_batch.bin": pack(sample.Test, 8)})
 }
 
-// TestKilledAndInterruptedProcess kills the program in the midst of a run, again and again, interrupts it by Ctrl-C, and goes on each time. The run must end as one that
-// was left alone. In the full suite it is killed 50 times.
+// TestKilledAndInterruptedProcess kills the program in the midst of a run, again and again, interrupts it by Ctrl-C,
+// and goes on each time. The run must end as one that was left alone. In the full suite it is killed 50 times.
 func TestKilledAndInterruptedProcess(t *testing.T) {
 	kills, epochs := 1, 4
 	if slow.Wanted() {
@@ -127,7 +128,9 @@ func TestKilledAndInterruptedProcess(t *testing.T) {
 	dir := t.TempDir()
 	writeData(t, dir)
 	begin := func(out string) []string {
-		return strings.Fields(fmt.Sprintf("train --data data --model resnet20 --recipe fast --batch 8 --resize 8 --eval-every %d --epochs %d --checkpoint-every 1 --no-tune --out %s", epochs/2, epochs, out))
+		return strings.Fields(
+			fmt.Sprintf("train --data data --model resnet20 --recipe fast --batch 8 --resize 8 --eval-every "+
+				"%d --epochs %d --checkpoint-every 1 --no-tune --out %s", epochs/2, epochs, out))
 	}
 	if code, _, stderr := run(t, dir, begin("whole")...); code != 0 {
 		t.Fatalf("exit code %d\n%s", code, stderr)
@@ -182,8 +185,9 @@ func TestKilledAndInterruptedProcess(t *testing.T) {
 	}
 	t.Logf("killed %d times, %d of them within a checkpoint", killed, within)
 
-	// Ctrl-C, or a terminal that goes away: the current step, a checkpoint, and the command that goes on. A signal that the tests were told to ignore, as by nohup, a
-	// process begun by them would ignore as well, but not one that they receive.
+	// Ctrl-C, or a terminal that goes away: the current step, a checkpoint, and the command that goes on. A signal that
+	// the tests were told to ignore, as by nohup, a process begun by them would ignore as well, but not one that they
+	// receive.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	defer signal.Reset(syscall.SIGHUP)
 	for _, stop := range []os.Signal{os.Interrupt, syscall.SIGHUP} {
@@ -226,17 +230,21 @@ func TestKilledAndInterruptedProcess(t *testing.T) {
 	}
 }
 
-// TestFullFileSystem trains on a file system of memory that is too small, gives it room, and goes on. It needs a mount of its own.
+// TestFullFileSystem trains on a file system of memory that is too small, gives it room, and goes on. It needs a mount
+// of its own.
 func TestFullFileSystem(t *testing.T) {
-	if out, err := exec.Command("unshare", "-Urm", "sh", "-c", "mount -t tmpfs -o size=1m none /mnt").CombinedOutput(); err != nil {
-		t.Fatalf("this test mounts a file system of its own; allow user namespaces (sysctl kernel.unprivileged_userns_clone=1), or run make test-full as root: %v: %s", err, out)
+	if out, err := exec.Command("unshare", "-Urm", "sh", "-c",
+		"mount -t tmpfs -o size=1m none /mnt").CombinedOutput(); err != nil {
+		t.Fatalf("this test mounts a file system of its own; allow user namespaces (sysctl "+
+			"kernel.unprivileged_userns_clone=1), or run make test-full as root: %v: %s", err, out)
 	}
 	dir := t.TempDir()
 	writeData(t, dir)
 	if err := os.Mkdir(filepath.Join(dir, "small"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	const settings = " train --data data --model nin-bn --recipe fast --batch 8 --resize 8 --dropout 0.5 --epochs 3 --checkpoint-every 2 --out "
+	const settings = " train --data data --model nin-bn --recipe fast --batch 8 --resize 8 --dropout 0.5 --epochs 3 " +
+		"--checkpoint-every 2 --out "
 	if code, _, stderr := run(t, dir, strings.Fields(settings+"whole")...); code != 0 {
 		t.Fatalf("exit code %d\n%s", code, stderr)
 	}

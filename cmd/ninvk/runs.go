@@ -40,7 +40,8 @@ type pastRun struct {
 	BestTestTop5     *float64 `json:"best_test_top5_accuracy,omitempty"` // of the best epoch, beyond ten classes
 	Seconds          float64  `json:"seconds"`                           // of training, evaluations left out
 	Checkpoint       *string  `json:"checkpoint"`
-	Resume           *string  `json:"resume"` // the command that goes on with it, or starts it over where there is no checkpoint
+	// the command that goes on with it, or starts it over where there is no checkpoint
+	Resume *string `json:"resume"`
 }
 
 // Run lists past runs.
@@ -142,7 +143,8 @@ func printRuns(dir string, list []pastRun) error {
 		default:
 			state += ", can be resumed"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d/%d\t%s\t%s\t%s\t%s\n", p.Dir, p.Model, p.Recipe, p.Data, p.Epochs, p.TotalEpochs, steps, best, duration(p.Seconds), state)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d/%d\t%s\t%s\t%s\t%s\n", p.Dir, p.Model, p.Recipe, p.Data, p.Epochs, p.TotalEpochs,
+			steps, best, duration(p.Seconds), state)
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -178,7 +180,8 @@ func (c plotCommand) Run() error {
 		return err
 	}
 	if len(c.Runs) > train.MostCurves {
-		return &train.UsageError{Flag: "RUN", Value: fmt.Sprintf("(%d folders)", len(c.Runs)), Problem: fmt.Sprintf("at most %d runs can be told apart in one picture", train.MostCurves)}
+		return &train.UsageError{Flag: "RUN", Value: fmt.Sprintf("(%d folders)", len(c.Runs)),
+			Problem: fmt.Sprintf("at most %d runs can be told apart in one picture", train.MostCurves)}
 	}
 	var curves []train.Curves
 	for i, dir := range c.Runs {
@@ -191,7 +194,8 @@ func (c plotCommand) Run() error {
 			best = fmt.Sprintf(", best %s at epoch %d", percent(v), epoch)
 		}
 		curves = append(curves, train.Curves{
-			Name:    fmt.Sprintf("%s: %s, recipe %s, %s%s", runName(c.Runs, i), r.Config.Model, r.Config.Recipe, duration(r.Seconds()), best),
+			Name: fmt.Sprintf("%s: %s, recipe %s, %s%s", runName(c.Runs, i), r.Config.Model, r.Config.Recipe,
+				duration(r.Seconds()), best),
 			Metrics: r.Metrics, StepsPerEpoch: r.StepsPerEpoch(),
 		})
 	}

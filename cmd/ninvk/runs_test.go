@@ -15,12 +15,17 @@ func pastRunFiles(dir string, epochs, done int, checkpoint bool) map[string][]by
 	metrics := `{"type":"run","version":"1","model":"nin-bn","parameters":1,"recipe":"fast","adapter":"a","driver":"d","data_set":"sample","data_sha256":"ab"}` + "\n"
 	for e := 1; e <= done; e++ {
 		for s := 2*e - 1; s <= 2*e; s++ {
-			metrics += fmt.Sprintf(`{"type":"step","epoch":%d,"step":%d,"loss":%v,"learning_rate":0.1,"images_per_second":64,"gradient_norm":1}`+"\n", e, s, 2/float64(s))
+			metrics += fmt.Sprintf(
+				`{"type":"step","epoch":%d,"step":%d,"loss":%v,"learning_rate":0.1,"images_per_second":64,"gradient_norm":1}`+"\n",
+				e, s, 2/float64(s))
 		}
-		metrics += fmt.Sprintf(`{"type":"epoch","epoch":%d,"steps":2,"learning_rate":0.1,"train_loss":1,"train_accuracy":0.5,"test_loss":1,"test_accuracy":%v,"seconds":380,"images_per_second":64,"size":32}`+"\n", e, 0.25*float64(e))
+		metrics += fmt.Sprintf(
+			`{"type":"epoch","epoch":%d,"steps":2,"learning_rate":0.1,"train_loss":1,"train_accuracy":0.5,"test_loss":1,"test_accuracy":%v,"seconds":380,"images_per_second":64,"size":32}`+"\n", e, 0.25*float64(e))
 	}
 	files := map[string][]byte{
-		dir + "/config.toml":   fmt.Appendf(nil, "data = 'sample'\nmodel = 'nin-bn'\nrecipe = 'fast'\nepochs = %d\nbatch = 64\nlr = 0.1\nschedule = 'constant'\naugment = 'none'\n", epochs),
+		dir + "/config.toml": fmt.Appendf(nil,
+			"data = 'sample'\nmodel = 'nin-bn'\nrecipe = 'fast'\nepochs = %d\nbatch = 64\nlr = 0.1\nschedule = "+
+				"'constant'\naugment = 'none'\n", epochs),
 		dir + "/metrics.jsonl": []byte(metrics),
 	}
 	if checkpoint {
@@ -37,7 +42,8 @@ func TestRunsAndPlot(t *testing.T) {
 	write(t, dir, map[string][]byte{"runs/torn/config.toml": []byte("epochs = 'many'\n"), "runs/photos/readme": {}})
 
 	code, stdout, stderr := run(t, dir, "runs")
-	if code != exitOther || !strings.Contains(stderr, filepath.Join("runs", "torn", "config.toml")) || !strings.Contains(stderr, "1 of 4 run folders") {
+	if code != exitOther || !strings.Contains(stderr, filepath.Join("runs", "torn", "config.toml")) ||
+		!strings.Contains(stderr, "1 of 4 run folders") {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
 	lines := strings.Split(strings.TrimSpace(stdout), "\n")
@@ -61,7 +67,8 @@ func TestRunsAndPlot(t *testing.T) {
 	if r := list[1]; filepath.ToSlash(r.Dir) != "runs/torn" || !strings.Contains(r.Error, "epochs") {
 		t.Errorf("the damaged run: %+v", r)
 	}
-	if r := list[2]; r.State != "finished" || *r.BestTestAccuracy != 0.5 || *r.BestEpoch != 2 || *r.TotalSteps != 4 || r.Seconds != 760 || r.Resume != nil {
+	if r := list[2]; r.State != "finished" || *r.BestTestAccuracy != 0.5 || *r.BestEpoch != 2 || *r.TotalSteps != 4 ||
+		r.Seconds != 760 || r.Resume != nil {
 		t.Errorf("the finished run: %+v", r)
 	}
 	if r := list[3]; r.State != "stopped" || filepath.ToSlash(*r.Resume) != "ninvk train --resume runs/whole/within" {
@@ -103,7 +110,8 @@ func TestRunName(t *testing.T) {
 }
 
 func TestDuration(t *testing.T) {
-	for seconds, want := range map[float64]string{0: "0s", 59.4: "59s", 59.6: "1m00s", 760: "12m40s", 11220: "3h07m", 190800: "2d05h"} {
+	for seconds, want := range map[float64]string{0: "0s", 59.4: "59s", 59.6: "1m00s", 760: "12m40s", 11220: "3h07m",
+		190800: "2d05h"} {
 		if got := duration(seconds); got != want {
 			t.Errorf("%v seconds are %s, want %s", seconds, got, want)
 		}

@@ -55,7 +55,8 @@ func few(t *testing.T, train, test int) map[string][]byte {
 func TestServe(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, few(t, 20, 24))
-	args := []string{"--data", "few", "--model", "resnet20", "--recipe", "fast", "--sizes", "", "--resize", "8", "--batch", "8", "--epochs", "2", "--no-tune"}
+	args := []string{"--data", "few", "--model", "resnet20", "--recipe", "fast", "--sizes", "", "--resize", "8", "--batch",
+		"8", "--epochs", "2", "--no-tune"}
 	if code, _, stderr := run(t, dir, append([]string{"train", "--out", "alone"}, args...)...); code != 0 {
 		t.Fatalf("exit code %d\n%s", code, stderr)
 	}
@@ -97,10 +98,12 @@ func TestServe(t *testing.T) {
 	if err := c.Wait(); err != nil {
 		t.Errorf("ninvk train --serve: %v", err)
 	}
-	if s := last.Status; s.State != "finished" || s.Step != 6 || s.Steps != 6 || !strings.Contains(s.Message, "complete") || steps != 6 || epochs != 2 {
+	if s := last.Status; s.State != "finished" || s.Step != 6 || s.Steps != 6 || !strings.Contains(s.Message,
+		"complete") || steps != 6 || epochs != 2 {
 		t.Errorf("the page was told %d steps, %d epochs, at last %+v", steps, epochs, s)
 	}
-	if f := last.Filters; f.Count != 16 || f.Epoch != 2 || len(last.Verdicts) != train.ObservedImages || last.Verdicts[0].Epoch != 2 {
+	if f := last.Filters; f.Count != 16 || f.Epoch != 2 || len(last.Verdicts) != train.ObservedImages ||
+		last.Verdicts[0].Epoch != 2 {
 		t.Errorf("filters %+v; verdicts %+v", f, last.Verdicts)
 	}
 
@@ -125,7 +128,8 @@ func TestServe(t *testing.T) {
 		return m
 	}
 	alone, watched := read("alone"), read("watched")
-	if !slices.EqualFunc(alone.Steps, watched.Steps, func(a, b train.StepRecord) bool { return a.Loss == b.Loss && a.GradientNorm == b.GradientNorm }) {
+	if !slices.EqualFunc(alone.Steps, watched.Steps,
+		func(a, b train.StepRecord) bool { return a.Loss == b.Loss && a.GradientNorm == b.GradientNorm }) {
 		t.Errorf("the steps differ where the run was watched:\n%v\n%v", alone.Steps, watched.Steps)
 	}
 	if !slices.EqualFunc(alone.Epochs, watched.Epochs, func(a, b train.EpochRecord) bool {

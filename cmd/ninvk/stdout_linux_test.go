@@ -19,7 +19,8 @@ func TestFullStdout(t *testing.T) {
 		var stderr bytes.Buffer
 		c := exec.Command(binary, strings.Fields(args)...)
 		c.Stdout, c.Stderr = full, &stderr
-		if err := c.Run(); c.ProcessState == nil || c.ProcessState.ExitCode() != exitOther || !strings.Contains(stderr.String(), "no space left") {
+		if err := c.Run(); c.ProcessState == nil || c.ProcessState.ExitCode() != exitOther ||
+			!strings.Contains(stderr.String(), "no space left") {
 			t.Errorf("ninvk %s: %v, %q; want exit code %d and the reason", args, err, stderr.String(), exitOther)
 		}
 	}

@@ -19,7 +19,8 @@ import (
 	"ninvk/train"
 )
 
-// trainCommand has a pointer wherever a setting not given must be told from one given: flags win over the file, the file over the recipe.
+// trainCommand has a pointer wherever a setting not given must be told from one given: flags win over the file, the
+// file over the recipe.
 type trainCommand struct {
 	Data        *string  `help:"A folder of classes with images, or a data set in the format of CIFAR-10, CIFAR-100, MNIST or CSV, or an archive of one; 'sample' (embedded real images), or 'auto' (the folder data if there, else the sample)." placeholder:"DIR|FILE|sample|auto"`
 	Model       *string  `help:"One of ${models} (default: nin-bn with the recipe fast, else nin)." placeholder:"NAME"`

@@ -51,7 +51,8 @@ func (c tuneCommand) Run(ctx context.Context) error {
 		size = cifar10.Width
 	}
 	if size < 0 {
-		return &train.UsageError{Flag: "--resize", Value: fmt.Sprint(size), Problem: "must be 0 (the data's own size) or a number of pixels"}
+		return &train.UsageError{Flag: "--resize", Value: fmt.Sprint(size),
+			Problem: "must be 0 (the data's own size) or a number of pixels"}
 	}
 	graph, _, err := models.Build(models.Config{Model: c.Model, Classes: cifar10.Classes, Size: size})
 	if err != nil {
@@ -79,7 +80,8 @@ func (c tuneCommand) Run(ctx context.Context) error {
 		return interruptedTuning(ctx, err)
 	}
 	if c.JSON {
-		return printJSON(map[string]any{"adapter": dev.Adapter, "model": c.Model, "batch": c.Batch, "file": path, "calls": calls(entries)})
+		return printJSON(map[string]any{"adapter": dev.Adapter, "model": c.Model, "batch": c.Batch, "file": path,
+			"calls": calls(entries)})
 	}
 	if err := writeTuned(stdout, entries); err != nil {
 		return err
@@ -128,7 +130,8 @@ func writeTuned(w io.Writer, entries []tune.Entry) error {
 }
 
 // chooseKernels returns the variants for a network, see tune.Choose; none with noTune.
-func chooseKernels(ctx context.Context, dev *gpu.Device, g *nn.Graph, batch int, train, noTune bool) (map[string]string, error) {
+func chooseKernels(ctx context.Context, dev *gpu.Device, g *nn.Graph, batch int, train, noTune bool) (map[string]string,
+	error) {
 	if noTune {
 		return nil, nil
 	}
@@ -141,7 +144,8 @@ func chooseKernels(ctx context.Context, dev *gpu.Device, g *nn.Graph, batch int,
 	return tuned, interruptedTuning(ctx, err)
 }
 
-// keptKernels are the variants for evaluating a network that were measured before, for commands that are over sooner than a measurement.
+// keptKernels are the variants for evaluating a network that were measured before, for commands that are over sooner
+// than a measurement.
 func keptKernels(ctx context.Context, dev *gpu.Device, g *nn.Graph, batch int) (map[string]string, error) {
 	options, end := tuneOptions()
 	defer end()

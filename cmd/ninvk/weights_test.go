@@ -30,7 +30,8 @@ func TestOwnClasses(t *testing.T) {
 	dir := t.TempDir()
 	names := "wren\nrobin\nowl\nold crow\n"
 	write(t, dir, map[string][]byte{
-		"birds/data_batch_1.bin": b, "birds/test_batch.bin": b[:2*cifar10.RecordBytes], "birds/" + cifar10.ClassesFile: []byte(names), "cat.png": documented(t, "cat.png"),
+		"birds/data_batch_1.bin": b, "birds/test_batch.bin": b[:2*cifar10.RecordBytes],
+		"birds/" + cifar10.ClassesFile: []byte(names), "cat.png": documented(t, "cat.png"),
 	})
 	do := func(args ...string) (stdout, stderr string) {
 		t.Helper()
@@ -48,7 +49,8 @@ func TestOwnClasses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for key, want := range map[string]string{
-		"ninvk.model": "nin-bn", "ninvk.classes": `["wren","robin","owl","old crow"]`, "ninvk.mean": "[0.5,0.5,0.5]", "ninvk.std": "[0.25,0.5,1]", "ninvk.size": "8", "format": "pt",
+		"ninvk.model": "nin-bn", "ninvk.classes": `["wren","robin","owl","old crow"]`, "ninvk.mean": "[0.5,0.5,0.5]",
+		"ninvk.std": "[0.25,0.5,1]", "ninvk.size": "8", "format": "pt",
 	} {
 		if f.Metadata[key] != want {
 			t.Errorf("%s is %q, want %q", key, f.Metadata[key], want)

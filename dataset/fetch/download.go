@@ -17,8 +17,7 @@ const stallTime = time.Minute // a download that gets nothing for so long has st
 
 // Download completes the file at path, going on after the bytes that are there, and checks its size and SHA-256. What
 // has another content is deleted. Others are what else can be tried, as a flag in a person's words. Progress is told
-// the
-// stage ("download" or "check") and its bytes.
+// the stage ("download" or "check") and its bytes.
 func Download(ctx context.Context, url, path string, file File, others string,
 	progress func(stage string, done, total int64)) error {
 	if err := download(ctx, url, path, file, others, progress); err != nil {

@@ -51,8 +51,7 @@ func tableIn(name string) (string, bool) {
 }
 
 // isTable says whether the first lines of a file name an image beside the table: one that is there, or that has the
-// name
-// of an image.
+// name of an image.
 func isTable(name string) bool {
 	file, ok := tableIn(name)
 	if !ok {

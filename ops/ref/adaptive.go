@@ -1,12 +1,10 @@
 package ref
 
-// AdaptivePool is the shape of an adaptive average pooling: planes of H×W
-// elements become planes of OH×OW.
+// AdaptivePool is the shape of an adaptive average pooling: planes of H×W elements become planes of OH×OW.
 type AdaptivePool struct{ N, C, H, W, OH, OW int }
 
-// AdaptiveAvgPool gives y [N,C,OH,OW], torch.nn.AdaptiveAvgPool2d: along an
-// axis of n elements, output i of m is the mean of the elements from ⌊i·n/m⌋
-// to below ⌈(i+1)·n/m⌉.
+// AdaptiveAvgPool gives y [N,C,OH,OW], torch.nn.AdaptiveAvgPool2d: along an axis of n elements, output i of m is the
+// mean of the elements from ⌊i·n/m⌋ to below ⌈(i+1)·n/m⌉.
 func AdaptiveAvgPool(p AdaptivePool, x []float64) []float64 {
 	y := make([]float64, p.N*p.C*p.OH*p.OW)
 	p.each(func(yi, xi, size int) { y[yi] += x[xi] / float64(size) })
@@ -20,8 +18,7 @@ func AdaptiveAvgPoolGrad(p AdaptivePool, dy []float64) []float64 {
 	return dx
 }
 
-// each calls f for each output element and each input element of its window,
-// with the window's size.
+// each calls f for each output element and each input element of its window, with the window's size.
 func (p AdaptivePool) each(f func(yi, xi, size int)) {
 	for plane := range p.N * p.C {
 		for i := range p.OH {

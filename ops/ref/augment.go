@@ -110,8 +110,7 @@ func coloured(x []float64, m [12]float64) []float64 {
 	return y
 }
 
-// keys is the cubic convolution kernel of Keys (1981) with a = −0.5, at the
-// distance t ≥ 0.
+// keys is the cubic convolution kernel of Keys (1981) with a = −0.5, at the distance t ≥ 0.
 func keys(t float64) float64 {
 	const a = -0.5
 	switch {

@@ -2,20 +2,17 @@ package ref
 
 import "math"
 
-// BatchNorm normalises each of C channels over N images of HW pixels (Ioffe
-// and Szegedy 2015). Eps is added to the variance. Momentum is the weight of
-// the new batch in the running statistics, PyTorch's sense of the word.
+// BatchNorm normalises each of C channels over N images of HW pixels (Ioffe and Szegedy 2015). Eps is added to the
+// variance. Momentum is the weight of the new batch in the running statistics, PyTorch's sense of the word.
 type BatchNorm struct {
 	N, C, HW      int
 	Eps, Momentum float64
 }
 
-// Train gives y [N,C,HW] = (x−mean)·invstd·gamma + beta with the mean [C] and
-// invstd [C] = 1/√(var+Eps) of this batch, var being the biased variance. It
-// moves runMean and runVar [C] in place by Momentum towards the mean and the
-// unbiased variance (that of torch.nn.BatchNorm2d). Where N·HW is 1 the
-// unbiased variance doesn't exist, and PyTorch refuses; here the biased one
-// stands in.
+// Train gives y [N,C,HW] = (x−mean)·invstd·gamma + beta with the mean [C] and invstd [C] = 1/√(var+Eps) of this batch,
+// var being the biased variance. It moves runMean and runVar [C] in place by Momentum towards the mean and the unbiased
+// variance (that of torch.nn.BatchNorm2d). Where N·HW is 1 the unbiased variance doesn't exist, and PyTorch refuses;
+// here the biased one stands in.
 func (b BatchNorm) Train(x, gamma, beta, runMean, runVar []float64) (y, mean, invstd []float64) {
 	mean, invstd = make([]float64, b.C), make([]float64, b.C)
 	count := float64(b.N * b.HW)

@@ -1,8 +1,7 @@
 package ref
 
-// Conv is the shape of a two-dimensional convolution with dilation 1 and one
-// group: N images of C channels, H rows and W columns, M output channels, a
-// K×K kernel. Pad zeros are added on all four sides.
+// Conv is the shape of a two-dimensional convolution with dilation 1 and one group: N images of C channels, H rows and
+// W columns, M output channels, a K×K kernel. Pad zeros are added on all four sides.
 type Conv struct{ N, C, H, W, M, K, Stride, Pad int }
 
 // OH is the number of rows of the output, ⌊(H+2·Pad−K)/Stride⌋+1.
@@ -11,13 +10,11 @@ func (c Conv) OH() int { return windows(c.H, c.K, c.Stride, c.Pad) }
 // OW is the number of columns of the output.
 func (c Conv) OW() int { return windows(c.W, c.K, c.Stride, c.Pad) }
 
-// ConvForward gives y [N,M,OH,OW] of x [N,C,H,W], w [M,C,K,K] and b [M], which
-// may be nil:
+// ConvForward gives y [N,M,OH,OW] of x [N,C,H,W], w [M,C,K,K] and b [M], which may be nil:
 //
 //	y[n,m,i,j] = b[m] + Σ_{c,k,l} w[m,c,k,l] · x[n,c,i·Stride+k−Pad,j·Stride+l−Pad]
 //
-// This is the cross-correlation torch.nn.Conv2d calls convolution: the kernel
-// is not flipped.
+// This is the cross-correlation torch.nn.Conv2d calls convolution: the kernel is not flipped.
 func ConvForward(c Conv, x, w, b []float64) []float64 {
 	y := make([]float64, c.N*c.M*c.OH()*c.OW())
 	if b != nil {
@@ -73,9 +70,8 @@ func ConvWeightGrad(c Conv, x, dy []float64) (dw, db []float64) {
 	return dw, db
 }
 
-// rows calls f for each weight wi and each output row it takes part in: the n
-// products of the row pair y[yi], y[yi+1], … with x[xi], x[xi+Stride], … .
-// Places that fall into the padding are left out.
+// rows calls f for each weight wi and each output row it takes part in: the n products of the row pair y[yi], y[yi+1],
+// … with x[xi], x[xi+Stride], … . Places that fall into the padding are left out.
 func (c Conv) rows(f func(wi, xi, yi, n int)) {
 	oh, ow := c.OH(), c.OW()
 	for n := range c.N {

@@ -8,17 +8,15 @@ func PCG(v uint32) uint32 {
 	return (w >> 22) ^ w
 }
 
-// DropoutKeep tells whether dropout of probability p in [0,1) keeps an
-// element. The answer depends on nothing but the arguments: key names the run
-// and the step, layer the layer, index the element's linear place in NCHW.
+// DropoutKeep tells whether dropout of probability p in [0,1) keeps an element. The answer depends on nothing but the
+// arguments: key names the run and the step, layer the layer, index the element's linear place in NCHW.
 func DropoutKeep(key, layer, index uint32, p float64) bool {
 	h := PCG(index + PCG(layer+PCG(key)))
 	return h>>8 >= uint32(p*(1<<24))
 }
 
-// Dropout keeps the elements DropoutKeep says, scaled by 1/(1−p), and sets the
-// others to 0. x begins with
-// element first. Its gradient in x is the same function of dy.
+// Dropout keeps the elements DropoutKeep says, scaled by 1/(1−p), and sets the others to 0. x begins with element
+// first. Its gradient in x is the same function of dy.
 func Dropout(key, layer, first uint32, p float64, x []float64) []float64 {
 	y := make([]float64, len(x))
 	for i, v := range x {

@@ -1,7 +1,6 @@
 package ref
 
-// Linear is the shape of a fully connected layer: N images of In values each,
-// M outputs.
+// Linear is the shape of a fully connected layer: N images of In values each, M outputs.
 type Linear struct{ N, In, M int }
 
 // LinearForward gives y [N,M] of x [N,In], w [M,In] and b [M], which may be

@@ -5,17 +5,16 @@ import (
 	"slices"
 )
 
-// SoftmaxCrossEntropy takes logits [n,classes] and a label from 0 to classes−1
-// an image, and gives each image's loss, the gradient dlogits [n,classes] of
-// the losses' mean over n, and the place of the label's logit among the image's
-// in descending order, from 0 (equal ones in the order of their classes). With
-// q = softmax(logits) and a weight w for each class an image's loss is that of
-// torch.nn.CrossEntropyLoss(weight=w, label_smoothing=s):
+// SoftmaxCrossEntropy takes logits [n,classes] and a label from 0 to classes−1 an image, and gives each image's loss,
+// the gradient dlogits [n,classes] of the losses' mean over n, and the place of the label's logit among the image's in
+// descending order, from 0 (equal ones in the order of their classes). With q = softmax(logits) and a weight w for each
+// class an image's loss is that of torch.nn.CrossEntropyLoss(weight=w, label_smoothing=s):
 //
 //	(1−s)·w[label]·(−ln q[label]) + s·mean over classes of w·(−ln q)
 //
 // and the mean is Σ losses / Σ w[label]; without weights all are 1.
-func SoftmaxCrossEntropy(n, classes int, logits []float64, labels []int, smoothing float64, weights ...float64) (losses, dlogits []float64, places []int) {
+func SoftmaxCrossEntropy(n, classes int, logits []float64, labels []int, smoothing float64, weights ...float64) (losses,
+	dlogits []float64, places []int) {
 	losses, dlogits, places = make([]float64, n), make([]float64, n*classes), make([]int, n)
 	if len(weights) == 0 {
 		weights = slices.Repeat([]float64{1}, classes)
@@ -58,8 +57,7 @@ func SoftmaxCrossEntropy(n, classes int, logits []float64, labels []int, smoothi
 	return losses, dlogits, places
 }
 
-// Weigh multiplies the losses and gradients of a head by its weight in a
-// network's loss, in place.
+// Weigh multiplies the losses and gradients of a head by its weight in a network's loss, in place.
 func Weigh(weight float64, values ...[]float64) {
 	for _, v := range values {
 		for i := range v {

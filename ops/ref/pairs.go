@@ -1,6 +1,7 @@
 package ref
 
-// Pairs gives the mean of the two halves of v in place of both: of n images with c values each, image i and image i+n/2 belong together.
+// Pairs gives the mean of the two halves of v in place of both: of n images with c values each, image i and image i+n/2
+// belong together.
 func Pairs(n, c int, v []float64) []float64 {
 	out := make([]float64, len(v))
 	for i := range n {

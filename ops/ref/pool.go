@@ -2,9 +2,8 @@ package ref
 
 import "math"
 
-// Pool is the shape of a two-dimensional pooling: N images of C channels, H
-// rows and W columns, a K×K window, Pad elements added on all four sides.
-// With Ceil the last window may reach beyond the padding (torch's ceil_mode).
+// Pool is the shape of a two-dimensional pooling: N images of C channels, H rows and W columns, a K×K window, Pad
+// elements added on all four sides. With Ceil the last window may reach beyond the padding (torch's ceil_mode).
 type Pool struct {
 	N, C, H, W, K, Stride, Pad int
 	Ceil                       bool
@@ -27,10 +26,9 @@ func (p Pool) count(size int) int {
 	return n
 }
 
-// MaxPool gives y [N,C,OH,OW], the greatest element of each window of x
-// [N,C,H,W], and its index in x. Padding counts as −∞; of equal elements the
-// first in row-major order wins, as in torch.nn.MaxPool2d. A window that lies
-// in the padding entirely gives −∞ and index −1.
+// MaxPool gives y [N,C,OH,OW], the greatest element of each window of x [N,C,H,W], and its index in x. Padding counts
+// as −∞; of equal elements the first in row-major order wins, as in torch.nn.MaxPool2d. A window that lies in the
+// padding entirely gives −∞ and index −1.
 func MaxPool(p Pool, x []float64) (y []float64, arg []int) {
 	n := p.N * p.C * p.OH() * p.OW()
 	y, arg = make([]float64, n), make([]int, n)
@@ -56,9 +54,8 @@ func MaxPoolGrad(p Pool, arg []int, dy []float64) []float64 {
 	return dx
 }
 
-// AvgPool gives y [N,C,OH,OW], the sum of each window of x divided by K².
-// Padding counts as zeros and is part of the divisor: torch.nn.AvgPool2d with
-// count_include_pad, its default.
+// AvgPool gives y [N,C,OH,OW], the sum of each window of x divided by K². Padding counts as zeros and is part of the
+// divisor: torch.nn.AvgPool2d with count_include_pad, its default.
 func AvgPool(p Pool, x []float64) []float64 {
 	y := make([]float64, p.N*p.C*p.OH()*p.OW())
 	p.each(func(yi, xi int) { y[yi] += x[xi] })
@@ -68,8 +65,7 @@ func AvgPool(p Pool, x []float64) []float64 {
 	return y
 }
 
-// AvgPoolGrad gives dx [N,C,H,W]: each dy/K² goes to every element of its
-// window.
+// AvgPoolGrad gives dx [N,C,H,W]: each dy/K² goes to every element of its window.
 func AvgPoolGrad(p Pool, dy []float64) []float64 {
 	dx := make([]float64, p.N*p.C*p.H*p.W)
 	p.each(func(yi, xi int) { dx[xi] += dy[yi] / float64(p.K*p.K) })
@@ -94,8 +90,7 @@ func (p Pool) each(f func(yi, xi int)) {
 	}
 }
 
-// GlobalAvgPool gives y [n,c], the mean of each plane of x [n,c,h,w] (Lin,
-// Chen and Yan 2013, section 3.2).
+// GlobalAvgPool gives y [n,c], the mean of each plane of x [n,c,h,w] (Lin, Chen and Yan 2013, section 3.2).
 func GlobalAvgPool(n, c, h, w int, x []float64) []float64 {
 	y := make([]float64, n*c)
 	for i := range y {

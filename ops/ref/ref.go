@@ -1,13 +1,10 @@
-// Package ref holds the float64 twins of the shaders: every operator written
-// as plainly as its formula allows, forward and backward. Only tests import
-// it. The twins are proven by finite differences and by values from PyTorch
+// Package ref holds the float64 twins of the shaders: every operator written as plainly as its formula allows, forward
+// and backward. Only tests import it. The twins are proven by finite differences and by values from PyTorch
 // (testdata/golden.py), and the shaders are then proven against the twins.
 //
-// Tensors are flat slices in row-major order: activations NCHW (image,
-// channel, row, column), convolution weights OIHW (output channel, input
-// channel, row, column). Kernels are square. No function changes its inputs
-// unless its comment says so. A slice shorter than its shape is a mistake in
-// the test and panics as any index out of range does.
+// Tensors are flat slices in row-major order: activations NCHW (image, channel, row, column), convolution weights OIHW
+// (output channel, input channel, row, column). Kernels are square. No function changes its inputs unless its comment
+// says so. A slice shorter than its shape is a mistake in the test and panics as any index out of range does.
 package ref
 
 // Float32s rounds every element to float32, the type the shaders compute in.

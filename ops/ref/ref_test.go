@@ -118,8 +118,7 @@ func TestPoolByHand(t *testing.T) {
 }
 
 func TestBatchNormByHand(t *testing.T) {
-	// Channel 0 holds 1 and 5 (mean 3, variance 4, unbiased 8), channel 1
-	// holds 10 twice.
+	// Channel 0 holds 1 and 5 (mean 3, variance 4, unbiased 8), channel 1 holds 10 twice.
 	b := BatchNorm{N: 2, C: 2, HW: 1, Eps: 1e-5, Momentum: 0.1}
 	mean, variance := []float64{1, 0}, []float64{1, 1}
 	y, _, _ := b.Train([]float64{1, 10, 5, 10}, []float64{2, 3}, []float64{10, 20}, mean, variance)
@@ -128,12 +127,14 @@ func TestBatchNormByHand(t *testing.T) {
 	compare(t, "running mean", mean, []float64{1.2, 1}, 1e-15)
 	compare(t, "running variance", variance, []float64{1.7, 0.9}, 1e-15)
 
-	y = BatchNorm{N: 1, C: 2, HW: 2, Eps: 1}.Eval([]float64{1, 2, 3, 4}, []float64{1, 6}, []float64{0, 1}, []float64{1, 2}, []float64{3, 8})
+	y = BatchNorm{N: 1, C: 2, HW: 2, Eps: 1}.Eval([]float64{1, 2, 3, 4}, []float64{1, 6}, []float64{0, 1}, []float64{1, 2},
+		[]float64{3, 8})
 	compare(t, "evaluation", y, []float64{0, 0.5, 3, 5}, 1e-15)
 
 	// A single element has no unbiased variance; nothing must become NaN.
 	mean, variance = []float64{0}, []float64{1}
-	y, _, _ = BatchNorm{N: 1, C: 1, HW: 1, Eps: 1e-5, Momentum: 0.1}.Train([]float64{4}, []float64{2}, []float64{3}, mean, variance)
+	y, _, _ = BatchNorm{N: 1, C: 1, HW: 1, Eps: 1e-5, Momentum: 0.1}.Train([]float64{4}, []float64{2}, []float64{3}, mean,
+		variance)
 	compare(t, "y", append(y, mean[0], variance[0]), []float64{3, 0.4, 0.9}, 1e-15)
 }
 
@@ -183,7 +184,8 @@ func TestGradNormByHand(t *testing.T) {
 }
 
 func TestPCG(t *testing.T) {
-	for v, want := range map[uint32]uint32{0: 129708002, 1: 2831084092, 2: 2055130248, 12345: 4099845390, 4294967295: 3861530882} {
+	for v, want := range map[uint32]uint32{0: 129708002, 1: 2831084092, 2: 2055130248, 12345: 4099845390,
+		4294967295: 3861530882} {
 		if got := PCG(v); got != want {
 			t.Errorf("PCG(%d) = %d, want %d", v, got, want)
 		}
@@ -284,8 +286,7 @@ func TestAugmentByHand(t *testing.T) {
 			t.Errorf("flat image at %g, %g: %g, want %g", c.sx, c.sy, got, c.want)
 		}
 	}
-	// Half-way between pixels the weights are −1, 9, 9, −1 sixteenths; at the
-	// border 9 and −1 over 8 are left.
+	// Half-way between pixels the weights are −1, 9, 9, −1 sixteenths; at the border 9 and −1 over 8 are left.
 	row := make([]byte, side*side)
 	copy(row, []byte{80, 16, 0, 160, 0, 255, 255, 0})
 	for _, c := range []struct{ sx, want float64 }{

@@ -1,7 +1,6 @@
 package ref
 
-// SGD is stochastic gradient descent by the rule of torch.optim.SGD (with
-// dampening 0).
+// SGD is stochastic gradient descent by the rule of torch.optim.SGD (with dampening 0).
 type SGD struct {
 	LR, Momentum, WeightDecay float64
 	Nesterov                  bool

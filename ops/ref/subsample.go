@@ -1,8 +1,7 @@
 package ref
 
-// Subsample is the shortcut without weights of a residual network: of N images
-// of C channels, H rows and W columns every Stride-th pixel of every Stride-th
-// row, with Before channels of zeros in front and After behind: PyTorch's
+// Subsample is the shortcut without weights of a residual network: of N images of C channels, H rows and W columns
+// every Stride-th pixel of every Stride-th row, with Before channels of zeros in front and After behind: PyTorch's
 // F.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, before, after)).
 type Subsample struct{ N, C, H, W, Stride, Before, After int }
 

@@ -11,7 +11,8 @@ import (
 // Values are the operands of a case by name: activations as NCHW.
 type Values map[string][]float64
 
-// Table says whose twin is which: it gives the outputs of a pass from its inputs in float64, by Key. Running averages among the inputs are moved. Passes that differ only in how often they run have one entry each.
+// Table says whose twin is which: it gives the outputs of a pass from its inputs in float64, by Key. Running averages
+// among the inputs are moved. Passes that differ only in how often they run have one entry each.
 var Table = map[string]func(c ops.Case, in Values) Values{
 	"conv forward": func(c ops.Case, in Values) Values {
 		y := ConvForward(convShape(c), in["x"], in["weight"], in["bias"])
@@ -62,8 +63,11 @@ var Table = map[string]func(c ops.Case, in Values) Values{
 		}
 		return Values{"dx": dx}
 	},
-	"average pool forward":  func(c ops.Case, in Values) Values { return Values{"y": AvgPool(poolShape(c), in["x"])} },
-	"average pool gradient": func(c ops.Case, in Values) Values { return Values{"dx": AvgPoolGrad(poolShape(c), in["dy"])} },
+	"average pool forward": func(c ops.Case, in Values) Values { return Values{"y": AvgPool(poolShape(c), in["x"])} },
+	"average pool gradient": func(c ops.Case,
+		in Values) Values {
+		return Values{"dx": AvgPoolGrad(poolShape(c), in["dy"])}
+	},
 	"global average pool forward": func(c ops.Case, in Values) Values {
 		return Values{"y": GlobalAvgPool(c.In.N, c.In.C, c.In.H, c.In.W, in["x"])}
 	},
@@ -131,7 +135,8 @@ var Table = map[string]func(c ops.Case, in Values) Values{
 	},
 	"dropout forward": func(c ops.Case, in Values) Values {
 		o := c.Op.(ops.Dropout)
-		return Values{"v": Dropout(uint32(in["step"][1]), o.Layer, uint32(in["step"][4])*uint32(c.In.C*c.In.H*c.In.W), o.P, in["v"])}
+		return Values{"v": Dropout(uint32(in["step"][1]), o.Layer, uint32(in["step"][4])*uint32(c.In.C*c.In.H*c.In.W), o.P,
+			in["v"])}
 	},
 	"pairs forward": func(c ops.Case, in Values) Values { return Values{"v": Pairs(c.In.N, c.In.C, in["v"])} },
 	"cross entropy forward and gradient": func(c ops.Case, in Values) Values {
@@ -280,7 +285,8 @@ func AvoidKinks(c ops.Case, in Values) {
 	if !ok || !o.ReLU || !strings.HasSuffix(c.Pass, "gradient") {
 		return
 	}
-	y, _, _ := normShape(c).Train(in["x"], in["weight"], in["bias"], slices.Clone(in["mean"]), slices.Clone(in["variance"]))
+	y, _, _ := normShape(c).Train(in["x"], in["weight"], in["bias"], slices.Clone(in["mean"]),
+		slices.Clone(in["variance"]))
 	if c.Pass == "frozen gradient" {
 		y = normShape(c).Eval(in["x"], in["weight"], in["bias"], in["mean"], in["variance"])
 	}

@@ -1,6 +1,5 @@
-// Command mksample makes the embedded sample out of the whole of CIFAR-10: the
-// first 100 training and the first 20 test images of each class, in the order
-// of the files. Run it by `go generate ./cifar10`.
+// Command mksample makes the embedded sample out of the whole of CIFAR-10: the first 100 training and the first 20 test
+// images of each class, in the order of the files. Run it by `go generate ./cifar10`.
 package main
 
 import (
@@ -57,8 +56,7 @@ func run(dir, out string) error {
 	return nil
 }
 
-// pick returns the records of the first perClass images of each class, in the
-// split's order.
+// pick returns the records of the first perClass images of each class, in the split's order.
 func pick(s dataset.Split, perClass int) ([]byte, error) {
 	var taken [cifar10.Classes]int
 	var records []byte
