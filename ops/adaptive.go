@@ -53,8 +53,8 @@ func (r *Recorder) adaptive(o AdaptiveAvgPool, grad bool, x, y Tensor) error {
 		k.Name += " gradient"
 		from, to = y, x
 	}
-	params := []uint32{
-		uint32(to.Pixels()), uint32(x.Plane()), uint32(y.Plane()), uint32(x.H), uint32(x.W), uint32(y.H), uint32(y.W),
+	params := shaders.AdaptiveParams{
+		Invocations: to.Pixels(), InPlane: x.Plane(), OutPlane: y.Plane(), InH: x.H, InW: x.W, OutH: y.H, OutW: y.W,
 	}
 	passes := o.passes(from.Shape, to.Shape)
 	larger := x.Shape

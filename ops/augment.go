@@ -51,6 +51,8 @@ func BatchEntry(index, label uint32, m mgl32.Mat3) Entry {
 	}.Coloured(mgl32.Mat3x4{0: 1, 4: 1, 8: 1})
 }
 
+func bits(f float32) uint32 { return math.Float32bits(f) }
+
 func (e Entry) label() uint32 { return e[5] }
 
 // Coloured is the entry with a colour matrix: rows are the new red, green and blue, columns what they have of the old
@@ -84,22 +86,17 @@ func (o Augment) Forward(r *Recorder, images *Images, batch *gpu.Buffer, x Tenso
 		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.TextureUint, gpu.Write, gpu.Write},
 	}
 	l := images.layout
-	params := []uint32{
-		uint32(x.Pixels()), uint32(o.Size), uint32(images.W), uint32(images.H),
-		uint32(l.layerImages), uint32(l.rowImages), uint32(l.rows), uint32(l.stored / l.rows),
-		uint32(l.lines), bits(float32(1 / float64(l.lines))), 0, 0,
+	params := shaders.AugmentParams{
+		Pixels: x.Pixels(), Size: o.Size, Width: images.W, Height: images.H,
+		LayerImages: l.layerImages, RowImages: l.rowImages, ImageRows: l.rows, Stored: l.stored / l.rows,
+		Lines: l.lines, InverseLines: float32(1 / float64(l.lines)),
+		Inverse: [4]float32{1, 1, 1, 1},
 	}
-	mean, inverse := [4]float32{}, [4]float32{1, 1, 1, 1}
 	for i, m := range o.Mean {
-		mean[i] = float32(m)
+		params.Mean[i] = float32(m)
 	}
 	for i, s := range o.Std {
-		inverse[i] = float32(1 / s)
-	}
-	for _, four := range [][4]float32{mean, inverse} {
-		for _, v := range four {
-			params = append(params, bits(v))
-		}
+		params.Inverse[i] = float32(1 / s)
 	}
 	return r.dispatch(k, taps, params, ceilDiv(x.Pixels(), 64), 1, 1, gpu.All(batch), images.tex, x.slice(span{0, 1}),
 		gpu.All(labels))

@@ -23,5 +23,7 @@ func (o Average) Rate(step int) float64 {
 func (o Average) Update(r *Recorder, step *gpu.Buffer, n int, values, averages *gpu.Buffer, statistics bool) error {
 	k := gpu.Kernel{Name: "average", Source: shaders.Source("average", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Uniform,
 		gpu.Read, gpu.Write}}
-	return r.floats(k, n, 256, []uint32{flag(statistics)}, gpu.All(step), gpu.All(values), gpu.All(averages))
+	l := linesOf(n, 256)
+	params := shaders.AverageParams{Vectors: l.Vectors, Statistics: statistics}
+	return r.dispatch(k, 0, params, l.x, l.y, 1, gpu.All(step), gpu.All(values), gpu.All(averages))
 }

@@ -54,11 +54,11 @@ func normPixels(x input, pixels int) int {
 	return eachOf(16, pixels)
 }
 
-func (o BatchNorm) params(x Shape, runs int, p BatchNormParams, s span) []uint32 {
-	return []uint32{
-		uint32(x.Pixels()), uint32(x.Plane()), uint32(runs), uint32(x.C), uint32(p.Weight.Offset), uint32(p.Bias.Offset),
-		uint32(p.Mean.Offset), uint32(p.Variance.Offset), bits(float32(o.Momentum)), bits(float32(o.Eps)), uint32(s.from),
-		uint32(s.to - s.from),
+func (o BatchNorm) params(x Shape, runs int, p BatchNormParams, s span) shaders.BatchNormParams {
+	return shaders.BatchNormParams{
+		Pixels: x.Pixels(), Plane: x.Plane(), Runs: runs, Channels: x.C,
+		Weight: p.Weight.Offset, Bias: p.Bias.Offset, Mean: p.Mean.Offset, Variance: p.Variance.Offset,
+		Momentum: float32(o.Momentum), Eps: float32(o.Eps), Group0: s.from, Groups: s.to - s.from,
 	}
 }
 
@@ -67,7 +67,8 @@ func (o BatchNorm) each(r *Recorder, k gpu.Kernel, x Tensor, p BatchNormParams, 
 	resources func(span) []any) error {
 	n := normPixels(in, x.Pixels())
 	for _, s := range x.spans(r.Dev.Limits(), 1) {
-		params := append(append(o.params(x.Shape, 0, p, s), uint32(n), bits(0)), in.params...)
+		params := o.params(x.Shape, 0, p, s)
+		params.Each, params.RowDivisor = n, in.divisor
 		if err := r.dispatch(k, n, params, ceilDiv(x.Pixels(), 128*n), s.to-s.from, 1, resources(s)...); err != nil {
 			return err
 		}

@@ -119,13 +119,12 @@ func (c Conv) call(x Shape) (ConvCall, error) {
 	return ConvCall{Conv: c, In: Tensor{Shape: x}, Out: Tensor{Shape: y}, Bias: Param{Len: c.M}}, err
 }
 
-// gemm is a convolution in the general form that forward pass and input gradient share: y[m] = Σ w·x, the weight of
-// output m, input channel c and tap t being at w0 + m·wm + c·wc + t·wt.
+// gemm is a convolution in the general form that forward pass and input gradient share: y[m] = Σ w·x.
 type gemm struct {
 	name                   string
 	x, y                   Tensor
 	k, stride, pad, dilate int
-	w0, wm, wc, wt         int
+	weights                shaders.WeightPlace
 	bias                   Param
 	slope                  float32 // of the negative half: 1 none, 0 ReLU
 	turned                 bool
@@ -133,10 +132,11 @@ type gemm struct {
 }
 
 func forwardGemm(c ConvCall) gemm {
-	kk := c.K * c.K
+	kk := int32(c.K * c.K)
 	g := gemm{
 		name: "conv", x: c.In, y: c.Out, k: c.K, stride: c.Stride, pad: c.Pad, dilate: 1,
-		w0: c.Weight.Offset, wm: c.C * kk, wc: kk, wt: 1, bias: c.Bias, slope: 1,
+		weights: shaders.WeightPlace{W0: int32(c.Weight.Offset), WM: int32(c.C) * kk, WC: kk, WT: 1},
+		bias:    c.Bias, slope: 1,
 	}
 	if c.ReLU {
 		g.slope = 0
@@ -146,10 +146,11 @@ func forwardGemm(c ConvCall) gemm {
 
 // inputGradGemm is the convolution of dy, spread by the stride, with the turned and transposed weights.
 func inputGradGemm(c ConvCall) gemm {
-	kk := c.K * c.K
+	kk := int32(c.K * c.K)
 	return gemm{
 		name: "conv input gradient", x: c.Out, y: c.In, k: c.K, stride: 1, pad: c.K - 1 - c.Pad, dilate: c.Stride,
-		w0: c.Weight.Offset + kk - 1, wm: kk, wc: c.C * kk, wt: -1, slope: 1, turned: true, mask: c.Mask,
+		weights: shaders.WeightPlace{W0: int32(c.Weight.Offset) + kk - 1, WM: kk, WC: int32(c.C) * kk, WT: -1},
+		slope:   1, turned: true, mask: c.Mask,
 	}
 }
 
@@ -175,9 +176,9 @@ func convGradSum(r *Recorder, c ConvCall, parts int, bias bool) error {
 	if bias {
 		biasGroups = c.Out.Groups()
 	}
-	return r.dispatchEach(k, parts, []uint32{
-		uint32(c.M), uint32(lanes), uint32(c.In.Groups()), uint32(c.C), uint32(c.K * c.K), uint32(parts),
-		uint32(c.Weight.Offset), uint32(c.Bias.Offset), uint32(biasGroups),
+	return r.dispatchEach(k, parts, shaders.ConvGradSumParams{
+		M: c.M, Lanes: lanes, Groups: c.In.Groups(), C: c.C, Taps: c.K * c.K, Parts: parts,
+		Out0: c.Weight.Offset, Bias0: c.Bias.Offset, BiasGroups: biasGroups,
 	}, vectors+biasGroups, gpu.Slice{Buffer: r.Partial, Size: convGradBytes(c, parts)}, gpu.All(r.Grads))
 }
 

@@ -39,18 +39,17 @@ func (r *Recorder) naive(c gemm) error {
 		last := i == len(inputs)-1
 		end := min(c.x.C, 4*in.to)
 		for _, out := range c.y.spans(l, 1) {
-			params := []uint32{
-				uint32(c.y.Pixels()), uint32(c.y.Plane()), uint32(c.y.W), uint32(c.y.H),
-				uint32(out.from), uint32(out.to), uint32(c.y.C), uint32(4 * in.from),
-				uint32(end), uint32(c.x.Plane()), uint32(c.x.W), uint32(c.x.H),
-				flag(i > 0), uint32(c.bias.Offset), flag(last && c.bias.Len > 0), uint32(c.k),
-				uint32(int32(c.w0)), uint32(int32(c.wm)), uint32(int32(c.wc)), uint32(int32(c.wt)),
-				bits(c.slopeOf(last)), uint32(c.stride), uint32(int32(c.pad)), uint32(c.dilate),
-				uint32(max(1, shaders.LongestChain/(c.k*c.k))),
+			params := shaders.ConvNaiveParams{
+				OutPixels: c.y.Pixels(), OutPlane: c.y.Plane(), OutW: c.y.W, OutH: c.y.H,
+				OutGroup0: out.from, OutGroups: out.to, M: c.y.C, C0: 4 * in.from, C1: end,
+				InPlane: c.x.Plane(), InW: c.x.W, InH: c.x.H,
+				Accumulate: i > 0, Bias0: c.bias.Offset, HasBias: last && c.bias.Len > 0,
+				K: int32(c.k), WeightPlace: c.weights, Slope: c.slopeOf(last),
+				Stride: int32(c.stride), Pad: int32(c.pad), Dilate: int32(c.dilate),
+				Chain: max(1, shaders.LongestChain/(c.k*c.k)),
 			}
-			if err := r.dispatch(kernel, naivePasses(end-4*in.from, c.k), params, ceilDiv(c.y.Pixels(), 64), 4*(out.to-out.from),
-				1,
-				gpu.All(r.Weights), c.x.slice(in), c.y.slice(out)); err != nil {
+			if err := r.dispatch(kernel, naivePasses(end-4*in.from, c.k), params, ceilDiv(c.y.Pixels(), 64),
+				4*(out.to-out.from), 1, gpu.All(r.Weights), c.x.slice(in), c.y.slice(out)); err != nil {
 				return err
 			}
 			r.spend(2 * naiveSlowness * float64((end-4*in.from)*c.k*c.k) * float64(4*(out.to-out.from)) * float64(c.y.Pixels()))
@@ -101,12 +100,11 @@ func naiveWeightGrad(r *Recorder, c ConvCall) error {
 		lanes := 4 * (in.to - in.from) * c.K * c.K
 		for _, out := range dy.spans(l, 1) {
 			end := min(c.M, 4*out.to)
-			params := []uint32{
-				uint32(dy.Pixels()), uint32(dy.Plane()), uint32(dy.W), uint32(dy.H),
-				uint32(4 * out.from), uint32(end), uint32(c.M), uint32(run),
-				uint32(x.Plane()), uint32(x.W), uint32(x.H), uint32(in.from),
-				uint32(in.to - in.from), uint32(x.Groups()), uint32(c.K), uint32(c.Stride),
-				uint32(c.Pad),
+			params := shaders.ConvGradNaiveParams{
+				OutPixels: dy.Pixels(), OutPlane: dy.Plane(), OutW: dy.W, OutH: dy.H,
+				M0: 4 * out.from, M1: end, M: c.M, Run: run,
+				InPlane: x.Plane(), InW: x.W, InH: x.H, InGroup0: in.from, Span: in.to - in.from, Groups: x.Groups(),
+				K: c.K, Stride: int32(c.Stride), Pad: int32(c.Pad),
 			}
 			if err := r.dispatch(kernel, run, params, ceilDiv(lanes, 64), end-4*out.from, parts,
 				dy.slice(out), x.slice(in), gpu.Slice{Buffer: r.Partial, Size: convGradBytes(c, parts)}); err != nil {

@@ -217,17 +217,17 @@ func (r *Recorder) straightPhase(c gemm, t shaders.ConvTile, rows, columns phase
 				k = straightKernel(c, t)
 			}
 			for _, s := range c.y.spans(r.Dev.Limits(), groups) {
-				params := []uint32{
-					uint32(blocks), uint32(row), uint32(columns.pixels), uint32(rows.pixels),
-					uint32(c.y.Plane()), uint32(c.y.Pixels()), uint32(s.from), uint32(s.to),
-					uint32(c.x.strip()), uint32(c.x.W), uint32(c.x.H), r.Scratch.zero(),
-					uint32(c.y.C), uint32(4 * s.from), uint32(c.x.C), uint32(c0),
-					uint32(c.k), uint32(columns.tap), uint32(rows.tap + ky*c.dilate), uint32(earlier),
-					uint32(int32(c.w0)), uint32(int32(c.wm)), uint32(int32(c.wc)), uint32(int32(c.wt)),
-					uint32(c.bias.Offset), flag(last && c.bias.Len > 0), bits(c.slopeOf(last)), uint32(c.stride),
-					uint32(int32(columns.from)), uint32(int32(rows.from + ky)), 1<<c.x.foldShift() - 1, uint32(c.x.foldShift()),
-					uint32(c.x.Groups()), uint32(groups), 4, uint32(c.dilate),
-					uint32(c.y.W), uint32(c.y.H * c.y.W), uint32(rows.first*c.y.W + columns.first),
+				params := shaders.ConvStraightParams{
+					Blocks: blocks, RowBlocks: row, OutW: columns.pixels, OutH: rows.pixels,
+					OutPlane: c.y.Plane(), OutPixels: c.y.Pixels(), OutGroup0: s.from, OutGroups: s.to,
+					Strip: c.x.strip(), InW: c.x.W, InH: c.x.H, Zero: r.Scratch.zero(),
+					M: c.y.C, M0: 4 * s.from, C: c.x.C, C0: c0,
+					K: c.k, KX0: columns.tap, KY0: rows.tap + ky*c.dilate, Earlier: earlier, WeightPlace: c.weights,
+					Bias0: c.bias.Offset, HasBias: last && c.bias.Len > 0, Slope: c.slopeOf(last),
+					Stride: int32(c.stride), Left: int32(columns.from), Top: int32(rows.from + ky),
+					Fold: 1<<c.x.foldShift() - 1, Shift: c.x.foldShift(),
+					InGroups: c.x.Groups(), Rows: groups, Four: 4, Step: c.dilate,
+					FullW: c.y.W, FullImage: c.y.H * c.y.W, First: rows.first*c.y.W + columns.first,
 				}
 				bound := []any{gpu.All(r.Weights), r.Scratch.tex, c.y.slice(s)}
 				if t.Masked {

@@ -151,10 +151,9 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 	for kx := range u.kernels {
 		for _, s := range u.parts(c, l) {
 			channels := min(4*(s.to-s.from), c.C-4*s.from)
-			params := []uint32{
-				uint32(u.images * u.inH), uint32(u.columns), uint32(u.inW), uint32(u.outW), uint32(c.In.Plane()), uint32(u.pitch),
-				uint32(c.Stride), uint32(c.Pad),
-				uint32(channels), uint32(kx),
+			params := shaders.UnfoldParams{
+				Rows: u.images * u.inH, Columns: u.columns, InW: u.inW, OutW: u.outW, InPlane: c.In.Plane(), Pitch: u.pitch,
+				Stride: int32(c.Stride), Pad: int32(c.Pad), Channels: channels, KX: kx,
 			}
 			if err := r.dispatch(uk, 0, params, ceilDiv(u.inTexels(), 64), s.to-s.from, 1, c.In.slice(s),
 				gpu.Slice{Buffer: r.Unfolded, Size: uint64(channels*u.pitch) * 16}); err != nil {
@@ -175,19 +174,18 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 	chunks := ceilDiv(texels, t.Texels())
 	parts, one := straightParts(l, c.planned(r), t)
 	parts = min(parts, chunks)
-	width := r.Scratch.tex.Width
-	shift, factor := rowDivisor(width)
+	divisor := rowDivisor(r.Scratch.tex.Width)
 	sum := gpu.Kernel{Name: "conv weight gradient sum", Source: shaders.Source("conv_grad_straight_sum", nil),
 		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
 	for chunk := 0; chunk < chunks; chunk += parts {
 		wave := min(parts, chunks-chunk)
 		for _, s := range dy.spans(l, t.R/4) {
-			params := []uint32{
-				uint32(dy.Plane()), uint32(u.outW), uint32(u.outH), uint32(u.columns),
-				uint32(texels), uint32(u.inH), uint32(u.pitch), r.Scratch.zero(),
-				uint32(c.C), uint32(c.K * c.K * c.C), uint32(4 * s.from),
-				uint32(s.from), uint32(chunk), uint32(c.Stride), uint32(c.Pad), uint32(s.to), uint32(c.K),
-				uint32(width), uint32(shift), uint32(factor), uint32(one / 16 * parts), uint32(lanes), uint32(parts),
+			params := shaders.ConvGradStraightParams{
+				OutPlane: dy.Plane(), OutW: u.outW, OutH: u.outH, Columns: u.columns, Texels: texels,
+				InH: int32(u.inH), Pitch: u.pitch, Zero: r.Scratch.zero(),
+				C: c.C, Lanes: c.K * c.K * c.C, M0: 4 * s.from, Group0: s.from, Chunk0: chunk,
+				Stride: int32(c.Stride), Pad: int32(c.Pad), OutGroups: s.to, KX: c.K, RowDivisor: divisor,
+				Spare: one / 16 * parts, AllLanes: lanes, Parts: parts,
 			}
 			if err := r.dispatch(k, ceilDiv(t.R*t.Q/4, t.WG)+ceilDiv(t.Texels(), t.WG), params, ceilDiv(lanes, t.WG),
 				ceilDiv(4*(s.to-s.from), t.R), wave,
@@ -196,9 +194,9 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 			}
 			r.spend(2 * float64(lanes) * float64(4*(s.to-s.from)) * float64(t.Q*wave))
 		}
-		params := []uint32{
-			uint32(c.M), uint32(c.C), uint32(c.K * c.K), uint32(wave), uint32(c.Weight.Offset), flag(chunk > 0), uint32(lanes),
-			uint32(c.Bias.Offset), uint32(parts),
+		params := shaders.ConvGradStraightSumParams{
+			M: c.M, C: c.C, Taps: c.K * c.K, Parts: wave, Out0: c.Weight.Offset, Accumulate: chunk > 0, Lanes: lanes,
+			Bias0: c.Bias.Offset, Pitch: parts,
 		}
 		if err := r.dispatch(sum, wave+4, params, ceilDiv(lanes, 64), dy.Groups(), 1,
 			gpu.Slice{Buffer: r.Partial, Size: uint64(one * parts)}, gpu.All(r.Grads)); err != nil {

@@ -200,9 +200,8 @@ func tiledNeed(l gpu.Limits, tiles []shaders.ConvTiled, c gemm) Need {
 func (r *Recorder) orderWeights(c gemm, ordered gpu.Slice) error {
 	k := gpu.Kernel{Name: "conv weights in order", Source: shaders.Source("conv_tiled_weights", nil),
 		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
-	return r.dispatchEach(k, 0, []uint32{
-		uint32(c.y.C), uint32(c.x.C), uint32(c.k * c.k), uint32(c.x.Groups()), uint32(c.y.Groups()),
-		uint32(int32(c.w0)), uint32(int32(c.wm)), uint32(int32(c.wc)), uint32(int32(c.wt)),
+	return r.dispatchEach(k, 0, shaders.ConvTiledWeightsParams{
+		M: c.y.C, C: c.x.C, Taps: c.k * c.k, InGroups: c.x.Groups(), Rows: c.y.Groups(), WeightPlace: c.weights,
 	}, orderedVectors(c), gpu.All(r.Weights), ordered)
 }
 
@@ -239,14 +238,14 @@ func (r *Recorder) tiled(tiles []shaders.ConvTiled, c gemm) error {
 		for _, out := range c.y.spans(l, 1) {
 			t.Aligned = !t.Ordered && c.x.C%4 == 0 && pairs%t.GC == 0 && (min(4*out.to, c.y.C)-4*out.from)%t.BM == 0
 			kernel.Source = t.Source()
-			params := []uint32{
-				uint32(c.y.Pixels()), uint32(c.y.Plane()), uint32(c.y.W), uint32(c.y.H),
-				uint32(out.from), uint32(out.to), uint32(c.y.C), uint32(pairs),
-				uint32(c.x.Plane()), uint32(c.x.W), uint32(c.x.H), uint32(c.x.C),
-				uint32(4 * in.from), flag(i > 0), uint32(c.bias.Offset), flag(last && c.bias.Len > 0),
-				uint32(int32(c.w0)), uint32(int32(c.wm)), uint32(int32(c.wc)), uint32(int32(c.wt)),
-				bits(c.slopeOf(last)), uint32(c.stride), uint32(int32(c.pad)), uint32(c.dilate),
-				uint32(t.TM * t.TN / 4), flag(masked), uint32(c.x.Groups()), uint32(c.y.Groups()),
+			params := shaders.ConvTiledParams{
+				OutPixels: c.y.Pixels(), OutPlane: c.y.Plane(), OutW: c.y.W, OutH: c.y.H,
+				OutGroup0: out.from, OutGroups: out.to, M: c.y.C, Pairs: pairs,
+				InPlane: c.x.Plane(), InW: c.x.W, InH: c.x.H, C: c.x.C, C0: 4 * in.from,
+				Accumulate: i > 0, Bias0: c.bias.Offset, HasBias: last && c.bias.Len > 0,
+				WeightPlace: c.weights, Slope: c.slopeOf(last),
+				Stride: int32(c.stride), Pad: int32(c.pad), Dilate: int32(c.dilate),
+				Sums: t.TM * t.TN / 4, Masked: masked, InGroups: c.x.Groups(), Rows: c.y.Groups(),
 			}
 			mask := c.x.slice(in) // bound, not read
 			if masked {
@@ -345,13 +344,13 @@ func (r *Recorder) tiledWeightGrad(tiles []shaders.ConvGradTiled, c ConvCall) er
 			rows := ceilDiv(4*(out.to-out.from), t.BM)
 			for from := 0; from < s.run; from += s.stretch() {
 				n := min(s.stretch(), s.run-from)
-				params := []uint32{
-					uint32(dy.Pixels()), uint32(dy.Plane()), uint32(dy.W), uint32(dy.H),
-					uint32(out.from), uint32(out.to), uint32(c.M), uint32(s.run),
-					uint32(x.Plane()), uint32(x.W), uint32(x.H), uint32(in.from),
-					uint32(in.to - in.from), uint32(x.Groups()), uint32(parts * vectors), flag(i == 0 && c.Bias.Len > 0),
-					uint32(c.Stride), uint32(c.Pad), uint32(from), uint32(n),
-					uint32(t.TM * t.TN), uint32(t.BP % dy.W), uint32(t.BP / dy.W % dy.H), uint32(t.BP / (dy.W * dy.H)),
+				params := shaders.ConvGradTiledParams{
+					OutPixels: dy.Pixels(), OutPlane: dy.Plane(), OutW: dy.W, OutH: dy.H,
+					OutGroup0: out.from, OutGroups: out.to, M: c.M, Run: s.run,
+					InPlane: x.Plane(), InW: x.W, InH: x.H, InGroup0: in.from, Span: in.to - in.from, Groups: x.Groups(),
+					Bias0: parts * vectors, HasBias: i == 0 && c.Bias.Len > 0,
+					Stride: int32(c.Stride), Pad: int32(c.Pad), Start: from, Length: n, Sums: t.TM * t.TN,
+					Right: t.BP % dy.W, Down: t.BP / dy.W % dy.H, Images: t.BP / (dy.W * dy.H),
 				}
 				if err := r.dispatch(kernel, s.passes(n), params, ceilDiv(pairs, t.BN), rows, parts, dy.slice(out), x.slice(in),
 					partial); err != nil {

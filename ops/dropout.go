@@ -20,9 +20,9 @@ func (o Dropout) Apply(r *Recorder, step *gpu.Buffer, v Tensor) error {
 		gpu.Write}}
 	each := eachOf(pixelsEach, v.Pixels())
 	for _, s := range v.spans(r.Dev.Limits(), 1) {
-		params := []uint32{
-			uint32(v.Pixels()), uint32(v.Plane()), uint32(v.H * v.W), uint32(v.C), uint32(s.from), o.Layer,
-			uint32(o.P * (1 << 24)), bits(float32(1 / (1 - o.P))), uint32(each),
+		params := shaders.DropoutParams{
+			Pixels: v.Pixels(), Plane: v.Plane(), HW: v.H * v.W, Channels: v.C, Group0: s.from, Layer: int(o.Layer),
+			Threshold: int(o.P * (1 << 24)), Scale: float32(1 / (1 - o.P)), Each: each,
 		}
 		if err := r.dispatch(k, each, params, ceilDiv(v.Pixels(), 128*each), s.to-s.from, 1, gpu.All(step),
 			v.slice(s)); err != nil {

@@ -31,8 +31,8 @@ func (o GradNorm) Update(r *Recorder, parts []Vector, metrics *gpu.Buffer) error
 		}
 	}
 	groups := make([]int, len(parts)) // workgroups, each with a sum
-	params := func(i int) []uint32 {
-		return []uint32{uint32(parts[i].N), uint32(groups[i]), bits(float32(o.Clip))}
+	params := func(i int) shaders.GradNormParams {
+		return shaders.GradNormParams{N: parts[i].N, Groups: groups[i], Clip: float32(o.Clip)}
 	}
 	passes := func(i int) int { return ceilDiv(parts[i].N, 4*128*groups[i]) }
 	all := 0
@@ -51,7 +51,7 @@ func (o GradNorm) Update(r *Recorder, parts []Vector, metrics *gpu.Buffer) error
 	}
 	sums := gpu.Slice{Buffer: r.Partial, Size: uint64(8 * all)}
 	k := kernel("sum", gpu.Read, gpu.Write)
-	if err := r.dispatch(k, all, []uint32{0, uint32(all)}, 1, 1, 1, sums, gpu.All(metrics)); err != nil {
+	if err := r.dispatch(k, all, shaders.GradNormParams{Groups: all}, 1, 1, 1, sums, gpu.All(metrics)); err != nil {
 		return err
 	}
 	if o.Clip == 0 {

@@ -70,8 +70,8 @@ func (o Linear) biasGrad(r *Recorder, dy Tensor, bias Param) error {
 	}
 	for _, s := range dy.spans(r.Dev.Limits(), 1) {
 		groups := s.to - s.from
-		params := []uint32{
-			uint32(dy.N), uint32(dy.Plane()), uint32(groups), uint32(o.M), uint32(bias.Offset), uint32(4 * s.from),
+		params := shaders.LinearBiasParams{
+			Images: dy.N, Plane: dy.Plane(), Groups: groups, Outputs: o.M, Bias0: bias.Offset, First: 4 * s.from,
 		}
 		if err := r.dispatch(k, dy.N+ceilDiv(dy.N, 16), params, ceilDiv(groups, 64), 1, 1,
 			dy.slice(s), gpu.All(r.Grads)); err != nil {
@@ -180,8 +180,8 @@ func (r *Recorder) flatten(x Tensor) (gpu.Slice, error) {
 	}
 	for _, s := range x.spans(r.Dev.Limits(), 1) {
 		k0, k1 := 4*s.from*x.H*x.W, min(4*s.to, x.C)*x.H*x.W
-		params := []uint32{
-			uint32(x.N), uint32(x.H * x.W), uint32(x.Plane()), uint32(s.from), uint32(k0), uint32(k1), uint32(flat.Plane()),
+		params := shaders.LinearFlattenParams{
+			Images: x.N, Pixels: x.H * x.W, Plane: x.Plane(), Group0: s.from, K0: k0, K1: k1, ToPlane: flat.Plane(),
 		}
 		if err := r.dispatch(k, 4, params, ceilDiv(x.N, 64), ceilDiv(k1-k0, 4), 1, x.slice(s), to); err != nil {
 			return to, err
@@ -219,17 +219,17 @@ func (r *Recorder) linearSum(m matrix, sums gpu.Slice, fetched bool, parts int, 
 		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write},
 	}
 	var from any = sums
-	divisor := []uint32{0, 0, 0}
+	var divisor shaders.RowDivisor
 	if fetched {
 		k.Bindings[1], from = gpu.TextureF32, r.Scratch.tex
 		divisor = r.fetchTexels(sums)
 	}
 	for _, s := range y.spans(r.Dev.Limits(), 1) {
-		params := append([]uint32{
-			uint32(y.N), uint32(y.H * y.W), uint32(y.Plane()), uint32(s.from), uint32(s.to), uint32(y.C),
-			uint32(y.flat().Groups()), uint32(parts), flag(before || m.c.Accumulate), flag(last && m.c.Bias.Len > 0),
-			uint32(m.c.Bias.Offset), bits(slope),
-		}, divisor...)
+		params := shaders.LinearSumParams{
+			Images: y.N, Pixels: y.H * y.W, Plane: y.Plane(), Group0: s.from, End: s.to, Channels: y.C,
+			Groups: y.flat().Groups(), Parts: parts, Accumulate: before || m.c.Accumulate, HasBias: last && m.c.Bias.Len > 0,
+			Bias0: m.c.Bias.Offset, Slope: slope, RowDivisor: divisor,
+		}
 		wide, high := ceilDiv(y.Pixels(), 64), s.to-s.from
 		if flat {
 			wide, high = ceilDiv(s.to-s.from, 64), y.N

@@ -33,12 +33,11 @@ func (c LinearCall) inputs(s span) (from, to int) {
 
 // naiveParams are the values that the three kernels share: those from k0 to k1 of an image and the outputs from m0 to
 // m1.
-func (c LinearCall) naiveParams(in, out span, k0, k1, m0, m1 int) []uint32 {
-	return []uint32{
-		uint32(c.In.N), uint32(c.In.H * c.In.W), uint32(c.In.Plane()), uint32(c.Out.Plane()),
-		uint32(in.from), uint32(out.from), uint32(k0), uint32(k1),
-		uint32(m0), uint32(m1), uint32(c.In.C), uint32(c.M),
-		uint32(c.Weight.Offset), uint32(c.Linear.In), uint32(shaders.LongestChain),
+func (c LinearCall) naiveParams(in, out span, k0, k1, m0, m1 int) shaders.LinearNaiveParams {
+	return shaders.LinearNaiveParams{
+		Images: c.In.N, Pixels: c.In.H * c.In.W, InPlane: c.In.Plane(), OutPlane: c.Out.Plane(),
+		InGroup0: in.from, OutGroup0: out.from, K0: k0, K1: k1, M0: m0, M1: m1, C: c.In.C, M: c.M,
+		W0: c.Weight.Offset, Row: c.Linear.In, Longest: shaders.LongestChain,
 	}
 }
 
@@ -52,13 +51,12 @@ func naiveLinear(r *Recorder, c LinearCall) error {
 			for k0 := from; k0 < to; k0 += MaxPasses {
 				k1 := min(to, k0+MaxPasses)
 				last := k1 == c.Linear.In
-				slope := float32(1)
-				if last {
-					slope = c.slope()
-				}
 				rows := 4 * (out.to - out.from)
-				params := append(c.naiveParams(in, out, k0, k1, 4*out.from, c.M),
-					flag(k0 > 0), flag(last && c.Bias.Len > 0), uint32(c.Bias.Offset), bits(slope))
+				params := c.naiveParams(in, out, k0, k1, 4*out.from, c.M)
+				params.Accumulate, params.Slope = k0 > 0, 1
+				if last {
+					params.HasBias, params.Bias0, params.Slope = c.Bias.Len > 0, c.Bias.Offset, c.slope()
+				}
 				if err := r.dispatch(k, k1-k0, params, ceilDiv(c.Out.N, 64), rows, 1,
 					gpu.All(r.Weights), c.In.slice(in), c.Out.slice(out)); err != nil {
 					return err
@@ -78,7 +76,8 @@ func naiveLinearInputGrad(r *Recorder, c LinearCall) error {
 		for _, out := range c.Out.spans(l, 1) {
 			for m0 := 4 * out.from; m0 < min(4*out.to, c.M); m0 += MaxPasses {
 				m1 := min(4*out.to, c.M, m0+MaxPasses)
-				params := append(c.naiveParams(in, out, 0, c.Linear.In, m0, m1), flag(m0 > 0 || c.Accumulate))
+				params := c.naiveParams(in, out, 0, c.Linear.In, m0, m1)
+				params.Accumulate = m0 > 0 || c.Accumulate
 				rows := 4 * (in.to - in.from)
 				if err := r.dispatch(k, m1-m0, params, ceilDiv(c.In.Pixels(), 64), rows, 1,
 					gpu.All(r.Weights), c.Out.slice(out), c.In.slice(in)); err != nil {

@@ -169,7 +169,7 @@ func (r *Recorder) straightParts(
 	}
 	in, out, c := m.in.flat(), m.out.flat(), m.c
 	var weights any = gpu.All(r.Weights)
-	divisor := []uint32{0, 0, 0}
+	var divisor shaders.RowDivisor
 	if t.Aligned {
 		k.Bindings[1], weights = gpu.TextureF32, r.Scratch.tex
 		divisor = r.fetchTexels(gpu.Slice{
@@ -182,10 +182,11 @@ func (r *Recorder) straightParts(
 		lanes = out.Groups()
 		wide = ceilDiv(lanes, t.WG)
 	}
-	params := append(append([]uint32{
-		uint32(in.N), uint32(in.Plane()), uint32(in.Groups()), uint32(out.Groups()),
-		uint32(c.Linear.In), uint32(lanes), uint32(c.Weight.Offset), uint32(first * t.Q),
-	}, divisor...), uint32(rows*c.Linear.In/4-1), uint32(in.C), uint32(to))
+	params := shaders.LinearStraightParams{
+		Images: in.N, InPlane: in.Plane(), InGroups: in.Groups(), OutGroups: out.Groups(),
+		Row: c.Linear.In, Lanes: lanes, W0: c.Weight.Offset, First: first * t.Q,
+		RowDivisor: divisor, Last: max(0, rows*c.Linear.In/4-1), Terms: in.C, Part0: to,
+	}
 	r.spend(2 * float64(n*t.MulAdds()) * float64(wide*t.WG*ceilDiv(in.N, t.R)))
 	return r.dispatch(k, ceilDiv(t.Staged(), t.WG), params, wide, ceilDiv(in.N, t.R), n, weights, x, sums)
 }
@@ -204,10 +205,10 @@ func straightLinearWeightGrad(r *Recorder, c LinearCall) error {
 			Name: fmt.Sprintf("linear weight gradient r%d q%d wg%d", t.R, t.Q, t.WG), Source: t.Grad(),
 			Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.TextureF32, gpu.Write},
 		}
-		params := append(append([]uint32{
-			uint32(x.N), uint32(x.Plane()), uint32(x.Groups()), uint32(dy.Groups()),
-			uint32(c.Linear.In), uint32(c.M), uint32(c.Weight.Offset), uint32(first),
-		}, divisor...), uint32(dy.Plane()))
+		params := shaders.LinearGradStraightParams{
+			Images: x.N, Plane: x.Plane(), InGroups: x.Groups(), OutGroups: dy.Groups(),
+			Row: c.Linear.In, Rows: c.M, W0: c.Weight.Offset, First: first, RowDivisor: divisor, DYPlane: dy.Plane(),
+		}
 		rows, columns := ceilDiv(c.M, t.R), ceilDiv(x.Groups(), t.WG)
 		if err := r.dispatch(k, ceilDiv(t.Staged(), t.WG), params, columns, rows, 1,
 			dy.All(), r.Scratch.tex, gpu.All(r.Grads)); err != nil {

@@ -69,10 +69,9 @@ func (r *Recorder) tiledMatrix(m matrix, pass string) error {
 	const terms = shaders.LongestChain
 	blocks, columns := ceilDiv(out.C, t.BM), ceilDiv(in.N, t.BN)
 	return r.inParts(m, terms, false, func(first, n int, sums gpu.Slice) error {
-		params := []uint32{
-			uint32(in.N), uint32(in.Plane()), uint32(in.Groups()), uint32(out.Groups()),
-			uint32(m.c.Linear.In), uint32(m.c.M), uint32(m.c.Weight.Offset), uint32(first * terms),
-			uint32(terms), uint32(in.C), 0, 0,
+		params := shaders.LinearTiledParams{
+			Images: in.N, XPlane: in.Plane(), XGroups: in.Groups(), OutGroups: out.Groups(),
+			Row: m.c.Linear.In, Rows: m.c.M, W0: m.c.Weight.Offset, First: first * terms, Terms: terms, All: in.C,
 		}
 		r.spend(2 * float64(n*terms) * float64(blocks*t.BM) * float64(columns*t.BN))
 		return r.dispatch(k, linearTiledPasses(t, terms), params, blocks, columns, n, gpu.All(r.Weights), x, sums)
@@ -93,10 +92,10 @@ func tiledLinearWeightGrad(r *Recorder, c LinearCall) error {
 	const terms = shaders.LongestChain
 	rows, columns := ceilDiv(c.M, t.BM), ceilDiv(in.C, t.BN)
 	for first := 0; first < in.N; first += terms {
-		params := []uint32{
-			uint32(in.N), uint32(in.Plane()), uint32(in.Groups()), uint32(dy.Groups()),
-			uint32(c.Linear.In), uint32(c.M), uint32(c.Weight.Offset), uint32(first),
-			uint32(terms), uint32(in.N), uint32(dy.Plane()), flag(first > 0),
+		params := shaders.LinearTiledParams{
+			Images: in.N, XPlane: in.Plane(), XGroups: in.Groups(), OutGroups: dy.Groups(),
+			Row: c.Linear.In, Rows: c.M, W0: c.Weight.Offset, First: first, Terms: terms, All: in.N,
+			DYPlane: dy.Plane(), Accumulate: first > 0,
 		}
 		if err := r.dispatch(k, linearTiledPasses(t, terms)+4, params, rows, columns, 1, dy.All(), x,
 			gpu.All(r.Grads)); err != nil {

@@ -74,9 +74,9 @@ func (o CrossEntropy) Forward(r *Recorder, logits Tensor, labels *gpu.Buffer, dl
 	}
 	all := span{0, logits.Groups()} // of a buffer that may be larger than one binding
 	lanes := o.lanes(logits.Groups())
-	params := []uint32{
-		uint32(logits.N), uint32(logits.C), uint32(logits.Plane()), uint32(lanes), bits(float32(o.Smoothing)),
-		bits(float32(weight)), flag(o.Added), uint32(max(o.Of, logits.N)),
+	params := shaders.LossParams{
+		Images: logits.N, Classes: logits.C, Plane: logits.Plane(), Lanes: lanes,
+		Smoothing: float32(o.Smoothing), Weight: float32(weight), Added: o.Added, Whole: max(o.Of, logits.N),
 	}
 	passes := 3 * 4 * ceilDiv(logits.Groups(), lanes)
 	resources := []any{logits.slice(all), gpu.All(labels), dlogits.slice(all), gpu.All(result)}
@@ -122,6 +122,6 @@ type Metrics struct {
 func (o Metrics) Forward(r *Recorder, result, batch, total *gpu.Buffer) error {
 	k := gpu.Kernel{Name: "metrics", Source: shaders.Source("metrics", nil),
 		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write, gpu.Write}}
-	params := []uint32{uint32(o.N), 0, uint32(max(o.Of, o.N)), flag(o.Added), bits(topPlaces)}
+	params := shaders.MetricsParams{Images: o.N, Whole: max(o.Of, o.N), Added: o.Added, K: topPlaces}
 	return r.dispatch(k, ceilDiv(o.N, 64)+64, params, 1, 1, 1, gpu.All(result), gpu.All(batch), gpu.All(total))
 }

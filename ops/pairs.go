@@ -18,8 +18,8 @@ func (Pairs) Forward(r *Recorder, v Tensor) error {
 	}
 	k := gpu.Kernel{Name: "pairs", Source: shaders.Source("pairs", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Write}}
 	for _, s := range v.spans(r.Dev.Limits(), 1) {
-		if err := r.dispatch(k, 0, []uint32{uint32(v.N / 2), uint32(v.Plane())}, ceilDiv(v.N/2, 64), s.to-s.from, 1,
-			v.slice(s)); err != nil {
+		params := shaders.PairsParams{Half: v.N / 2, Plane: v.Plane()}
+		if err := r.dispatch(k, 0, params, ceilDiv(v.N/2, 64), s.to-s.from, 1, v.slice(s)); err != nil {
 			return err
 		}
 	}

@@ -115,10 +115,10 @@ func (r *Recorder) pool(file string, o pooling, x, y Tensor, places gpu.Slice) e
 			kernel.Bindings = []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write}
 		}
 	}
-	params := []uint32{
-		uint32(invocations), uint32(y.Plane()), uint32(x.Plane()), uint32(x.H), uint32(x.W), uint32(y.H), uint32(y.W),
-		uint32(rows), uint32(columns),
-		uint32(o.K), uint32(o.Stride), uint32(o.Pad),
+	params := shaders.PoolParams{
+		Invocations: invocations, Plane: y.Plane(), InPlane: x.Plane(),
+		InH: int32(x.H), InW: int32(x.W), OutH: int32(y.H), OutW: int32(y.W),
+		Rows: int32(rows), Columns: int32(columns), K: int32(o.K), Stride: int32(o.Stride), Pad: int32(o.Pad),
 	}
 	larger := x.Shape // padding can make the pooled one larger
 	if y.Plane() > x.Plane() {
@@ -191,8 +191,8 @@ func (r *Recorder) global(grad bool, x, y Tensor) error {
 		if grad {
 			resources = []any{y.slice(s), x.slice(s)}
 		}
-		if err := r.dispatch(k, passes, []uint32{uint32(y.N), uint32(y.Plane()), uint32(x.Plane()), uint32(x.H * x.W)},
-			ceilDiv(invocations, 64), s.to-s.from, 1, resources...); err != nil {
+		params := shaders.GlobalAvgPoolParams{Images: y.N, Plane: y.Plane(), InPlane: x.Plane(), HW: x.H * x.W}
+		if err := r.dispatch(k, passes, params, ceilDiv(invocations, 64), s.to-s.from, 1, resources...); err != nil {
 			return err
 		}
 	}

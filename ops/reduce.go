@@ -41,8 +41,9 @@ func (r *Recorder) reduce(k gpu.Kernel, t Shape, x input, resources func(span) [
 	run, runs := reduceRuns(t)
 	part = gpu.Slice{Buffer: r.Partial, Size: uint64(32 * runs * t.Groups())}
 	for _, s := range t.spans(r.Dev.Limits(), 1) {
-		params := append([]uint32{uint32(t.Pixels()), uint32(t.Plane()), uint32(run), uint32(runs), uint32(s.from)},
-			x.params...)
+		params := shaders.ReduceParams{
+			Pixels: t.Pixels(), Plane: t.Plane(), Run: run, Runs: runs, Group0: s.from, RowDivisor: x.divisor,
+		}
 		if err := r.dispatch(k, run/64+16, params, runs, s.to-s.from, 1,
 			append([]any{part}, resources(s)...)...); err != nil {
 			return 0, part, err
@@ -60,6 +61,6 @@ func BiasGrad(r *Recorder, dy Tensor, bias Param) error {
 	}
 	second := gpu.Kernel{Name: "bias gradient", Source: shaders.Source("bias", nil),
 		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
-	return r.dispatch(second, runs+4, []uint32{uint32(dy.C), uint32(runs), uint32(bias.Offset)}, ceilDiv(dy.Groups(), 64),
-		1, 1, part, gpu.All(r.Grads))
+	params := shaders.BiasParams{Channels: dy.C, Runs: runs, Out0: bias.Offset}
+	return r.dispatch(second, runs+4, params, ceilDiv(dy.Groups(), 64), 1, 1, part, gpu.All(r.Grads))
 }

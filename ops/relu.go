@@ -34,7 +34,7 @@ func eachOf(most, pixels int) int { return min(most, ceilDiv(pixels, 128)) }
 func (r *Recorder) elementwise(k gpu.Kernel, t Tensor, resources func(span) []any) error {
 	each := eachOf(pixelsEach, t.Pixels())
 	for _, s := range t.spans(r.Dev.Limits(), 1) {
-		params := []uint32{uint32(t.Pixels()), uint32(t.Plane()), uint32(each)}
+		params := shaders.ElementwiseParams{Pixels: t.Pixels(), Plane: t.Plane(), Each: each}
 		if err := r.dispatch(k, each, params, ceilDiv(t.Pixels(), 128*each), s.to-s.from, 1, resources(s)...); err != nil {
 			return err
 		}

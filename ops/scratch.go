@@ -1,6 +1,9 @@
 package ops
 
-import "ninvk/gpu"
+import (
+	"ninvk/gpu"
+	"ninvk/shaders"
+)
 
 // Scratch is the one texture through which straight convolutions read activations: on a software driver a texture fetch
 // of four channels is cheaper than a storage load, and the copy into it runs at the speed of memory.
@@ -56,14 +59,13 @@ func scratchWidth(n int) int {
 	return w
 }
 
-// rowDivisor gives what divides a place by a scratchWidth: place/width is (place>>shift)·factor >> 17. Exact up to
-// places of 2¹⁵ widths.
-func rowDivisor(width int) (shift, factor int) {
-	shift = log2(width)
+// rowDivisor is what divides a place by a scratchWidth: exact up to places of 2¹⁵ widths.
+func rowDivisor(width int) shaders.RowDivisor {
+	shift := log2(width)
 	if width&(width-1) != 0 {
-		return shift - 1, (1<<17 + 2) / 3
+		return shaders.RowDivisor{Width: width, Shift: shift - 1, Factor: (1<<17 + 2) / 3}
 	}
-	return shift, 1 << 17
+	return shaders.RowDivisor{Width: width, Shift: shift, Factor: 1 << 17}
 }
 
 // linearExtent is what texels in a row take, the row of zeros included. The widths are those of nin's widest layers,
@@ -104,19 +106,18 @@ func (s *Scratch) holds(e Extent) bool {
 	return e == Extent{} || s != nil && e.Width <= s.tex.Width && e.Height <= s.tex.Height
 }
 
-// fetchTexels records the copy of vectors to the scratch texture, and gives its width and what divides by that.
-func (r *Recorder) fetchTexels(from gpu.Slice) []uint32 {
+// fetchTexels records the copy of vectors to the scratch texture, and gives what divides by its width.
+func (r *Recorder) fetchTexels(from gpu.Slice) shaders.RowDivisor {
 	r.Tape.CopyTexels(from, r.Scratch.tex, 0, int(from.Size/16))
-	shift, factor := rowDivisor(r.Scratch.tex.Width)
-	return []uint32{uint32(r.Scratch.tex.Width), uint32(shift), uint32(factor)}
+	return rowDivisor(r.Scratch.tex.Width)
 }
 
 // input is how kernels read an activation that they leave as it is: from its buffer, or through the scratch texture,
 // where it lies as in the buffer.
 type input struct {
-	kind   gpu.Kind
-	params []uint32       // of the texture: its width, and what divides by that; they come last
-	slice  func(span) any // what is bound for a run of channel groups
+	kind    gpu.Kind
+	divisor shaders.RowDivisor // by the texture's width
+	slice   func(span) any     // what is bound for a run of channel groups
 }
 
 func (i input) fetched() bool { return i.kind == gpu.TextureF32 }
@@ -148,7 +149,7 @@ func fetchedExtent(l gpu.Limits, s Shape) Extent {
 }
 
 // zero is the row that nobody writes.
-func (s *Scratch) zero() uint32 { return uint32(s.tex.Height - 1) }
+func (s *Scratch) zero() int { return s.tex.Height - 1 }
 
 // stage copies x to the scratch texture.
 func (r *Recorder) stage(x Tensor) {

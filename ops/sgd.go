@@ -23,8 +23,11 @@ func (o SGD) Update(r *Recorder, step *gpu.Buffer, from, n int, velocity *gpu.Bu
 	if scale == 0 {
 		scale = 1
 	}
-	params := []uint32{
-		bits(float32(o.Momentum)), bits(float32(o.WeightDecay)), flag(o.Nesterov), uint32(from / 4), bits(float32(scale)),
+	l := linesOf(n, 128)
+	params := shaders.SGDParams{
+		Vectors: l.Vectors, Momentum: float32(o.Momentum), Decay: float32(o.WeightDecay), Nesterov: o.Nesterov,
+		First: from / 4, Scale: float32(scale),
 	}
-	return r.floats(k, n, 128, params, gpu.All(step), gpu.All(r.Grads), gpu.All(r.Weights), gpu.All(velocity))
+	return r.dispatch(k, 0, params, l.x, l.y, 1,
+		gpu.All(step), gpu.All(r.Grads), gpu.All(r.Weights), gpu.All(velocity))
 }

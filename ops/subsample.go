@@ -55,10 +55,11 @@ func (r *Recorder) subsample(o Subsample, grad bool, x, y Tensor) error {
 		if read.to <= read.from {
 			read.to = read.from + 1 // bound, not read
 		}
-		params := []uint32{
-			uint32(to.Pixels()), uint32(from.Plane()), uint32(to.Plane()),
-			uint32(from.H), uint32(from.W), uint32(to.H), uint32(to.W), uint32(o.Stride),
-			uint32(int32(s.from + group - read.from)), uint32(read.to - read.from), uint32(shift), uint32(max(0, to.C-4*s.from)),
+		params := shaders.SubsampleParams{
+			Pixels: to.Pixels(), FromPlane: from.Plane(), ToPlane: to.Plane(),
+			FromH: from.H, FromW: from.W, ToH: to.H, ToW: to.W, Stride: o.Stride,
+			Group0: int32(s.from + group - read.from), Groups: int32(read.to - read.from),
+			Shift: shift, Channels: max(0, to.C-4*s.from),
 		}
 		err := r.dispatch(k, 0, params, ceilDiv(to.Pixels(), 64), s.to-s.from, 1, from.slice(read), to.slice(s))
 		if err != nil {

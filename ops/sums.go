@@ -24,14 +24,19 @@ func Share(r *Recorder, step *gpu.Buffer, n int, x, y *gpu.Buffer) error {
 func (r *Recorder) sum(name, mode string, from, n int, resources ...any) error {
 	k := gpu.Kernel{Name: name, Source: shaders.Source("sums", map[string]any{"Mode": mode}),
 		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write, gpu.Uniform}[:1+len(resources)]}
-	return r.floats(k, n, 256, []uint32{uint32(from / 4)}, resources...)
+	l := linesOf(n, 256)
+	return r.dispatch(k, 0, shaders.SumsParams{Vectors: l.Vectors, First: from / 4}, l.x, l.y, 1, resources...)
 }
 
-// floats records a kernel that treats n floats alike, rounded up to 4, which an invocation takes at a time, in lines of
-// workgroups of so many invocations. The kernel's first two parameters are the vectors in all and in a line.
-func (r *Recorder) floats(k gpu.Kernel, n, workgroup int, params []uint32, resources ...any) error {
+// lines are the workgroups of a kernel that treats floats alike, four an invocation: y lines of x workgroups.
+type lines struct {
+	shaders.Vectors
+	x, y int
+}
+
+// linesOf n floats, rounded up to 4, and workgroups of so many invocations.
+func linesOf(n, workgroup int) lines {
 	count := ceilDiv(n, 4)
 	x := min(ceilDiv(count, workgroup), 32768)
-	params = append([]uint32{uint32(count), uint32(workgroup * x)}, params...)
-	return r.dispatch(k, 0, params, x, ceilDiv(count, workgroup*x), 1, resources...)
+	return lines{shaders.Vectors{Count: count, Width: workgroup * x}, x, ceilDiv(count, workgroup*x)}
 }

@@ -10,9 +10,9 @@ package ops
 
 import (
 	"fmt"
-	"math"
 
 	"ninvk/gpu"
+	"ninvk/shaders"
 )
 
 // Shape is that of a batch of images: N images of C channels, H rows, W columns.
@@ -174,31 +174,27 @@ const PartialBytes = 32 << 20
 // passes, nested loops counted together and at times more than once.
 const MaxPasses = 16384
 
-// dispatch records one run of a kernel after checking the bound on loop passes.
-func (r *Recorder) dispatch(k gpu.Kernel, passes int, params []uint32, x, y, z int, resources ...any) error {
+// dispatch records one run of a kernel after checking the bound on loop passes, and that params are those of its shader
+// (see shaders.Words).
+func (r *Recorder) dispatch(k gpu.Kernel, passes int, params any, x, y, z int, resources ...any) error {
 	if passes > MaxPasses {
 		return fmt.Errorf("kernel %s: an invocation would make %d loop passes, some drivers stop silently after 65,535; at "+
 			"most %d are allowed", k.Name, passes, MaxPasses)
 	}
-	r.Tape.Dispatch(k, params, x, y, z, resources...)
+	words, err := shaders.Words(k.Source, params)
+	if err != nil {
+		return fmt.Errorf("kernel %s: %w", k.Name, err)
+	}
+	r.Tape.Dispatch(k, words, x, y, z, resources...)
 	return r.Tape.Err()
 }
 
 // dispatchEach records one run of a kernel of 64 invocations a workgroup that has one for each of n values, and numbers
 // them by workgroups in lines of 65,535.
-func (r *Recorder) dispatchEach(k gpu.Kernel, passes int, params []uint32, n int, resources ...any) error {
+func (r *Recorder) dispatchEach(k gpu.Kernel, passes int, params any, n int, resources ...any) error {
 	const line = 65535 // workgroups that every adapter takes side by side
 	wgs := ceilDiv(n, 64)
 	return r.dispatch(k, passes, params, min(wgs, line), ceilDiv(wgs, line), 1, resources...)
 }
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
-
-func bits(f float32) uint32 { return math.Float32bits(f) }
-
-func flag(b bool) uint32 {
-	if b {
-		return 1
-	}
-	return 0
-}

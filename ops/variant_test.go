@@ -259,10 +259,10 @@ func TestRowDivisor(t *testing.T) {
 		if n > 1 && width == scratchWidth(n-1) {
 			continue
 		}
-		shift, factor := rowDivisor(width)
+		by := rowDivisor(width)
 		for row := range 16384 {
 			for _, place := range []int{row * width, row*width + width/2, (row+1)*width - 1} {
-				if got := int(uint32(place>>shift) * uint32(factor) >> 17); got != row {
+				if got := int(uint32(place>>by.Shift) * uint32(by.Factor) >> 17); got != row {
 					t.Fatalf("width %d: place %d lies in row %d, not %d", width, place, row, got)
 				}
 			}

@@ -1,7 +1,7 @@
 {{- /* Adaptive average pooling and its gradient, one invocation a pixel and four channels. Along an axis of n pixels,
 output i of m is the mean of the pixels from ⌊i·n/m⌋ to below ⌈(i+1)·n/m⌉; so pixel p is part of the outputs from
 ⌊p·m/n⌋ to below ⌈(p+1)·m/n⌉. Sums are cut into chains of 64, as in globalavgpool.wgsl. */ -}}
-struct Q { invocations: u32, in_plane: u32, out_plane: u32, in_h: u32, in_w: u32, out_h: u32, out_w: u32 }
+{{uniform "AdaptiveParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 {{if .Grad -}}
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;

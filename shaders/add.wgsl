@@ -1,6 +1,6 @@
 {{- /* Sums two activations, the second of which may be that which the sum replaces; ReLU of the sum. Comparisons keep
 NaN visible. */ -}}
-struct Q { pixels: u32, plane: u32 }
+{{uniform "ElementwiseParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read_write> sum: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
@@ -10,8 +10,8 @@ struct Q { pixels: u32, plane: u32 }
 
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
-  for (var u = 0u; u < 8u; u = u + 1u) {
-    let p = (wid.x * 8u + u) * 128u + lid.x;
+  for (var u = 0u; u < q.each; u = u + 1u) {
+    let p = ((wid.x * 8u + lid.x / 16u) * q.each + u) * 16u + lid.x % 16u; // along memory: see reduce.wgsl
     if (p < q.pixels) {
       let i = wid.y * q.plane + p;
       let s = {{if .Two}}z{{else}}sum{{end}}[i] + x[i];

@@ -5,12 +5,7 @@ the batch the host gives its place, scale and shift of each axis from output pix
 colours. Where both land on a pixel, and nothing shrinks, that pixel is copied; elsewhere it is sampled by bicubic
 interpolation as Pillow does it (Keys's kernel, a = -1/2, as many times as wide as the image shrinks; taps outside the
 image dropped and the rest rescaled; across, then down, both rounded to bytes). Outside the image is black. */ -}}
-struct Q {
-  pixels: u32, size: u32, width: u32, height: u32,
-  layer_images: u32, row_images: u32, image_rows: u32, stored: u32, // stored: bytes of an image in a row of texels
-  lines: u32, inverse_lines: f32, pad0: u32, pad1: u32,
-  mean: vec4<f32>, inverse: vec4<f32>,
-}
+{{uniform "AugmentParams"}}
 struct Image {
   across: vec2<f32>, down: vec2<f32>, // scale, shift
   place: u32, label: u32, pad0: u32, pad1: u32,

@@ -1,6 +1,6 @@
 // Exponential moving average of values, all at once: average ← average + rate·(value - average).
-struct Q { count: u32, width: u32, statistics: u32 }
-struct Step { learning_rate: f32, key: u32, average_rate: f32, statistics_rate: f32 }
+{{uniform "AverageParams"}}
+{{uniform "Step"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<uniform> step: Step;
 @group(0) @binding(2) var<storage, read> value: array<vec4<f32>>;

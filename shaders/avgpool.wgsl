@@ -1,6 +1,7 @@
-{{- /* Average pooling and its gradient. The divisor is the kernel's area, padding included. Parameters and gradient are
-in maxpool.wgsl. */ -}}
-{{template "pool params"}}
+{{- /* Average pooling and its gradient. The divisor is the kernel's area, padding included. The gradient is in
+maxpool.wgsl. */ -}}
+{{uniform "PoolParams"}}
+@group(0) @binding(0) var<uniform> q: Q;
 {{if .Grad -}}
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> dx: array<vec4<f32>>;

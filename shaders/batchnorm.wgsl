@@ -33,8 +33,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
     a = a + some_a;
     b = b + some_b;
   }{{end -}}
-struct Q { pixels: u32, plane: u32, runs: u32, channels: u32, weight: u32, bias: u32, mean: u32, variance: u32,
-  momentum: f32, eps: f32, group0: u32, groups: u32, each: u32, slope: f32, width: u32, shift: u32, factor: u32 }
+{{uniform "BatchNormParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 {{if eq .Mode "statistics" -}}
 @group(0) @binding(1) var<storage, read> part: array<vec4<f32>>;

@@ -1,5 +1,5 @@
 // Second pass of the bias gradient: adds the partial sums of reduce.wgsl and writes the gradient.
-struct Q { channels: u32, runs: u32, out0: u32 }
+{{uniform "BiasParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> part: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> grad: array<f32>;

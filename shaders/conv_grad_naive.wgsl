@@ -4,13 +4,7 @@
 //
 // Drivers don't make as many loop passes as there are pixels: each wid.z adds up a run of them into a partial result,
 // which conv_grad_sum.wgsl then adds in order.
-struct Q {
-  out_pixels: u32, out_plane: u32, out_w: u32, out_h: u32,
-  m0: u32, m1: u32, m: u32, run: u32,
-  in_plane: u32, in_w: u32, in_h: u32, in_group0: u32,
-  span: u32, groups: u32, k: u32, stride: i32,
-  pad: i32,
-}
+{{uniform "ConvGradNaiveParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<f32>;

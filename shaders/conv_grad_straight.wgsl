@@ -9,14 +9,7 @@ channels is a matrix, so that its products with a texel are one line of the kern
 stages take time by the line. Every z is a chunk of pixels with a partial result of its own, which is written and not
 added to: a load in straight-line code costs more than the products of many pixels. conv_grad_straight_sum.wgsl adds the
 partial results in order, so the result is the same on every run. */ -}}
-struct Q {
-  out_plane: u32, out_w: u32, out_h: u32, columns: u32,
-  texels: u32, in_h: i32, pitch: u32, zero: u32,
-  c: u32, lanes: u32, m0: u32, group0: u32,
-  chunk0: u32, stride: i32, pad: i32, out_groups: u32,
-  kx: u32, width: u32, shift: u32, factor: u32,
-  spare: u32, all_lanes: u32, parts: u32,
-}
+{{uniform "ConvGradStraightParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(2) var u: texture_2d<f32>;

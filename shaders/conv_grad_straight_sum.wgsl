@@ -2,7 +2,7 @@
 // and writes them as OIHW. The lanes, tap·c + channel and at last the bias, where there is one, lie in runs of 16, and
 // the parts of a run one behind the other: [m/4][run][part][16]. Invocations are numbered as the weights lie, so that
 // neighbours write into the same line of memory.
-struct Q { m: u32, c: u32, taps: u32, parts: u32, out0: u32, accumulate: u32, lanes: u32, bias0: u32, pitch: u32 }
+{{uniform "ConvGradStraightSumParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> part: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> dw: array<f32>;

@@ -1,7 +1,7 @@
 // Second pass of a convolution's weight gradient: adds the partial results (m × lanes vectors of four input channels,
 // lanes being taps × channel groups) in a fixed order and writes them as OIHW. The bias's partial sums, where there
 // are any, follow them, a vector for four output channels.
-struct Q { m: u32, lanes: u32, groups: u32, c: u32, taps: u32, parts: u32, out0: u32, bias0: u32, bias_groups: u32 }
+{{uniform "ConvGradSumParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> part: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> dw: array<f32>;

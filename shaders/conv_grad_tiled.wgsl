@@ -9,14 +9,7 @@ in workgroup memory. A long run takes several dispatches, each of which adds to 
 are added up in chains of Chain steps, and the chains' sums apart: rounding errors grow with the length of a chain. Each
 run has its own partial result; conv_grad_sum.wgsl adds them in order, so the result is the same on every run. The
 workgroups of the first pairs add up dy for the bias on the way. */ -}}
-struct Q {
-  out_pixels: u32, out_plane: u32, out_w: u32, out_h: u32,
-  out_group0: u32, out_groups: u32, m: u32, run: u32,
-  in_plane: u32, in_w: u32, in_h: u32, in_group0: u32,
-  span: u32, groups: u32, bias0: u32, has_bias: u32,
-  stride: i32, pad: i32, start: u32, length: u32,
-  sums: u32, right: u32, down: u32, images: u32,
-}
+{{uniform "ConvGradTiledParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;

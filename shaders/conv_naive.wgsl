@@ -2,15 +2,7 @@
 input gradient: the same sum over turned, transposed weights.
 
 y[m][p] = bias[m] + Σ over channel c and tap t of w[m][c][t] · x[c][p at t] */ -}}
-struct Q {
-  out_pixels: u32, out_plane: u32, out_w: u32, out_h: u32,
-  out_group0: u32, out_groups: u32, m: u32, c0: u32,
-  c1: u32, in_plane: u32, in_w: u32, in_h: u32,
-  accumulate: u32, bias0: u32, has_bias: u32, k: i32,
-  w0: i32, wm: i32, wc: i32, wt: i32,
-  slope: f32, stride: i32, pad: i32, dilate: i32,
-  chain: u32,
-}
+{{uniform "ConvNaiveParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<f32>;

@@ -17,18 +17,7 @@ Llvmpipe makes a branch for each lane and component of a storage access, and som
 the square of their number. So what need not be straight-line code is not: weights and biases are staged through loops
 of one load, and the mask of a ReLU, as a bit for each output, and the sums of the chunks before are read in loops,
 too. */ -}}
-struct Q {
-  blocks: u32, row_blocks: u32, out_w: u32, out_h: u32,
-  out_plane: u32, out_pixels: u32, out_group0: u32, out_groups: u32,
-  strip: u32, in_w: u32, in_h: u32, zero: u32,
-  m: u32, m0: u32, c: u32, c0: u32,
-  k: u32, kx0: u32, ky0: u32, earlier: u32,
-  w0: i32, wm: i32, wc: i32, wt: i32,
-  bias0: u32, has_bias: u32, slope: f32, stride: i32,
-  left: i32, top: i32, fold: u32, shift: u32,
-  in_groups: u32, rows: u32, four: u32, step: u32,
-  full_w: u32, full_image: u32, first: u32,
-}
+{{uniform "ConvStraightParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var x: texture_2d<f32>;

@@ -13,15 +13,7 @@ apart: rounding errors grow with the length of a chain. Bias, ReLU and mask are 
 
 The tiles are arrays of arrays, so that the bounds that are put on every index are of single rows and columns, and don't
 stand in the way of the loop. The structure is that of ggml's conv2d_mm.comp and of CUTLASS's SIMT kernels. */ -}}
-struct Q {
-  out_pixels: u32, out_plane: u32, out_w: u32, out_h: u32,
-  out_group0: u32, out_groups: u32, m: u32, pairs: u32,
-  in_plane: u32, in_w: u32, in_h: u32, c: u32,
-  c0: u32, accumulate: u32, bias0: u32, has_bias: u32,
-  w0: i32, wm: i32, wc: i32, wt: i32,
-  slope: f32, stride: i32, pad: i32, dilate: i32,
-  sums: u32, masked: u32, in_groups: u32, rows: u32,
-}
+{{uniform "ConvTiledParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;

@@ -1,6 +1,6 @@
 {{- /* The weights of a convolution in the order in which conv_tiled.wgsl reads them: [tap][input channel][vector of
 four output channels], 0 beyond the channels. */ -}}
-struct Q { m: u32, c: u32, taps: u32, in_groups: u32, rows: u32, w0: i32, wm: i32, wc: i32, wt: i32 }
+{{uniform "ConvTiledWeightsParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var<storage, read_write> ordered: array<vec4<f32>>;

@@ -1,10 +1,8 @@
 // Dropout in place, forward and backward alike: an element is kept with probability 1-p and scaled by 1/(1-p). Whether
 // it is kept is a hash of (key of seed and step, layer, NCHW index in the batch), so no mask is stored and the backward
 // pass finds the same one.
-struct Q { pixels: u32, plane: u32, hw: u32, channels: u32, group0: u32, layer: u32, threshold: u32, scale: f32,
-  each: u32 }
-// first: image of the batch
-struct Step { learning_rate: f32, key: u32, average_rate: f32, statistics_rate: f32, first: u32 }
+{{uniform "DropoutParams"}}
+{{uniform "Step"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<uniform> step: Step;
 @group(0) @binding(2) var<storage, read_write> v: array<vec4<f32>>;
@@ -27,7 +25,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
     let p = ((wid.x * 8u + lid.x / 16u) * q.each + u) * 16u + lid.x % 16u; // along memory: see reduce.wgsl
     if (p < q.pixels) {
       let i = wid.y * q.plane + p;
-      let at = ((step.first + p / q.hw) * q.channels + 4u * (q.group0 + wid.y)) * q.hw + p % q.hw;
+      let at = ((step.from_image + p / q.hw) * q.channels + 4u * (q.group0 + wid.y)) * q.hw + p % q.hw;
       v[i] = v[i] * vec4<f32>(kept(at, key), kept(at + q.hw, key), kept(at + 2u * q.hw, key),
                               kept(at + 3u * q.hw, key));
     }

@@ -1,5 +1,5 @@
 {{- /* Global average pooling: the mean of each channel over one image; the gradient spreads evenly. */ -}}
-struct Q { images: u32, plane: u32, in_plane: u32, hw: u32 }
+{{uniform "GlobalAvgPoolParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 {{if .Grad -}}
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;

@@ -6,7 +6,7 @@ Mode "sum": one workgroup sums the parts: the norm into metrics[2], the count in
 Mode "scale": multiplies the gradients so that their norm is at most clip (torch.nn.utils.clip_grad_norm_).
 
 Parameters are n floats; what fills up the last vector is left out. */ -}}
-struct Q { n: u32, groups: u32, clip: f32 }
+{{uniform "GradNormParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 {{- if eq .Mode "part"}}
 @group(0) @binding(1) var<storage, read_write> part: array<vec2<f32>>;

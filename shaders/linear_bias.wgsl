@@ -1,5 +1,5 @@
 // Gradient of a linear layer's bias: the sum of dy over the images, one invocation four outputs.
-struct Q { images: u32, plane: u32, groups: u32, outputs: u32, bias0: u32, first: u32 }
+{{uniform "LinearBiasParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> grad: array<f32>;

@@ -1,6 +1,6 @@
 // Flattens an activation as PyTorch does, value k = (c·h + y)·w + x, into one of as many channels with one pixel. One
 // invocation four values of an image.
-struct Q { images: u32, pixels: u32, plane: u32, group0: u32, k0: u32, k1: u32, to_plane: u32 }
+{{uniform "LinearFlattenParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> to: array<vec4<f32>>;

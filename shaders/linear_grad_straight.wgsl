@@ -3,11 +3,7 @@
 dw[m][k] = Σ over Q images n of dy[n][m] · x[n][k], Added to those of the images before
 
 A workgroup stages the gradients of R outputs; an invocation owns four neighbouring k. */ -}}
-struct Q {
-  images: u32, plane: u32, in_groups: u32, out_groups: u32,
-  row: u32, rows: u32, w0: u32, first: u32,
-  width: u32, shift: u32, factor: u32, dy_plane: u32,
-}
+{{uniform "LinearGradStraightParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(2) var x: texture_2d<f32>;

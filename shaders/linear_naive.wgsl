@@ -6,13 +6,7 @@ linear/weight-gradient: dw[m][k] = Σ over n of dy[n][m] · x[n][k]
 
 k counts the values of an image channel by channel, pixels within. Activations are bound from a channel group
 on. Sums are cut into chains: rounding errors grow with their length. */ -}}
-struct Q {
-  images: u32, pixels: u32, in_plane: u32, out_plane: u32,
-  in_group0: u32, out_group0: u32, k0: u32, k1: u32,
-  m0: u32, m1: u32, c: u32, m: u32,
-  w0: u32, row: u32, longest: u32, accumulate: u32,
-  has_bias: u32, bias0: u32, slope: f32,
-}
+{{uniform "LinearNaiveParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 {{- if eq .Pass "linear/forward"}}
 @group(0) @binding(1) var<storage, read> w: array<f32>;

@@ -6,12 +6,7 @@ Turned:  part[z][n][k] = Σ over Q rows m of w[m][k] · dy[n][m]; an invocation 
 A workgroup stages what belongs to some images in workgroup memory, in vectors of four terms. An invocation
 fetches its weights first, from the texture that they were copied to, and then the arithmetic runs on literal
 places of workgroup memory. linear_sum.wgsl adds the parts. */ -}}
-struct Q {
-  images: u32, in_plane: u32, in_groups: u32, out_groups: u32,
-  row: u32, lanes: u32, w0: u32, first: u32, // row: the length of one of weights; first: the first part's first term
-  width: u32, shift: u32, factor: u32, last: u32, // of the texture: width, what divides by it, last place
-  terms: u32, part0: u32,
-}
+{{uniform "LinearStraightParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var{{if .Aligned}} w: texture_2d<f32>{{else}}<storage, read> w: array<f32>{{end}};
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;

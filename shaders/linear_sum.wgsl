@@ -2,10 +2,7 @@
 and ReLU, or the input's gradient. One invocation a pixel and four channels of the result. Where these are Flat,
 of one pixel, invocations are side by side along the channels; else along the pixels, which lie apart in the
 parts. The parts are bound as a buffer or, Fetched, lie in a texture. */ -}}
-struct Q {
-  images: u32, pixels: u32, plane: u32, group0: u32, end: u32, channels: u32, groups: u32, parts: u32, accumulate: u32,
-  has_bias: u32, bias0: u32, slope: f32, width: u32, shift: u32, factor: u32,
-}
+{{uniform "LinearSumParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var{{if .Fetched}} part: texture_2d<f32>{{else}}<storage, read> part: array<vec4<f32>>{{end}};
 @group(0) @binding(2) var<storage, read> w: array<f32>;

@@ -8,11 +8,7 @@ grad:    dw[m][k]      = Σ over n of dy[n][m] · x[n][k], added to those of the
 Part z is the sum over the z-th run of so many terms. Workgroup memory is in scalars: two invocations must not
 store parts of one vector. */ -}}
 {{- $groups := div .S 4}}
-struct Q {
-  images: u32, x_plane: u32, x_groups: u32, out_groups: u32,
-  row: u32, rows: u32, w0: u32, first: u32, // row: the length of one of weights; first: the first part's first term
-  terms: u32, all: u32, dy_plane: u32, accumulate: u32, // all is where terms end
-}
+{{uniform "LinearTiledParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 {{- if eq .Pass "grad"}}
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;

@@ -8,15 +8,14 @@ together in a fixed order.
 
 Weighted, each class has a weight, and the batch's loss is the weighted mean: the images' losses, and so the gradient,
 are multiplied by the step's balance, the images of the batch by the sum of the weights of their labels' classes. */ -}}
-// whole: images of the batch
-struct Q { images: u32, classes: u32, plane: u32, lanes: u32, smoothing: f32, weight: f32, added: u32, whole: u32 }
+{{uniform "LossParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> logits: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> labels: array<u32>;
 @group(0) @binding(3) var<storage, read_write> dlogits: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> result: array<vec2<f32>>; // loss, place from 0
 {{- if .Weighted}}
-struct Step { learning_rate: f32, key: u32, average_rate: f32, statistics_rate: f32, from_image: u32, balance: f32 }
+{{uniform "Step"}}
 @group(0) @binding(5) var<storage, read> class_weight: array<f32>;
 @group(0) @binding(6) var<uniform> step: Step;
 {{- end}}

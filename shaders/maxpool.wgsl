@@ -2,11 +2,6 @@
 gradient, so its place in the window (0 to K²-1) is kept, 16 bits a channel. After a ReLU, a maximum of 0 has no place:
 its gradient is that of the ReLU, 0. The loops' bound comes at run time, so that no compiler unrolls them: see
 reduce.wgsl. */ -}}
-{{define "pool params"}}
-struct Q { invocations: u32, plane: u32, in_plane: u32, in_h: i32, in_w: i32, out_h: i32, out_w: i32, rows: i32,
-  columns: i32, k: i32, stride: i32, pad: i32 }
-@group(0) @binding(0) var<uniform> q: Q;
-{{- end}}
 {{- /* Of both poolings; Places: the window's maximum alone gets the gradient. */}}
 {{define "pool gradient"}}
 @compute @workgroup_size(64)
@@ -50,7 +45,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 {{- end}}{{end}}
 }
 {{- end}}
-{{- template "pool params"}}
+
+{{uniform "PoolParams"}}
+@group(0) @binding(0) var<uniform> q: Q;
 {{if .Grad -}}
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> place: array<vec2<u32>>;

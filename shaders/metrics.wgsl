@@ -1,7 +1,7 @@
 // Sums the results of loss.wgsl in order: total loss and number right of the batch, into the step's slot and added to
 // the running totals of the epoch or split. Totals: loss sum (as a float and the part that rounding left over), number
 // right, images, number whose label is among the k largest logits.
-struct Q { images: u32, zero: u32, whole: u32, added: u32, k: f32 } // zero is 0; whole: images of the whole batch
+{{uniform "MetricsParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> result: array<vec2<f32>>;
 @group(0) @binding(2) var<storage, read_write> batch: array<f32>;  // mean loss, number right

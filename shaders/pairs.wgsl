@@ -1,6 +1,6 @@
 // The mean of the logits of two views of an image, image i and image i + half, in place of both; one invocation a pair
 // and four classes.
-struct Q { half: u32, plane: u32 }
+{{uniform "PairsParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read_write> v: array<vec4<f32>>;
 

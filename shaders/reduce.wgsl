@@ -24,7 +24,7 @@ fn value(i: u32) -> vec4<f32> {
 
 fn value(i: u32) -> vec4<f32> { return x[i]; }
 {{- end}}{{end -}}
-struct Q { pixels: u32, plane: u32, run: u32, runs: u32, group0: u32, width: u32, shift: u32, factor: u32 }
+{{uniform "ReduceParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read_write> part: array<vec4<f32>>;
 {{- if eq .Mode "sum"}}

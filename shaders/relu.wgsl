@@ -1,5 +1,5 @@
 {{- /* ReLU in place, and its gradient in place on dy: 0 where the output y is 0. Comparisons keep NaN visible. */ -}}
-struct Q { pixels: u32, plane: u32, each: u32 }
+{{uniform "ElementwiseParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 {{if .Grad -}}
 @group(0) @binding(1) var<storage, read> y: array<vec4<f32>>;

@@ -1,8 +1,8 @@
 // SGD with momentum, weight decay and Nesterov's form, PyTorch's rule, on a run of parameters at once:
 // g ← g + decay·w; v ← momentum·v + g; w ← w - rate·v, or with Nesterov w ← w - rate·(g + momentum·v).
 // The rate is the step's times scale; first is the first vector that is updated.
-struct Q { count: u32, width: u32, momentum: f32, decay: f32, nesterov: u32, first: u32, scale: f32 }
-struct Step { learning_rate: f32, key: u32 }
+{{uniform "SGDParams"}}
+{{uniform "Step"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<uniform> step: Step;
 @group(0) @binding(2) var<storage, read> grad: array<vec4<f32>>;

@@ -1,7 +1,8 @@
 // Package shaders holds the WGSL sources, one file an operator family, and the small generator that specialises them.
 //
 // A source is a text/template: shapes that decide the code (tile sizes, kernel size) are printed into it as literals,
-// everything else arrives in a uniform at run time, so that layers of the same tile share a pipeline.
+// everything else arrives in a uniform at run time, so that layers of the same tile share a pipeline. What is in that a
+// Go struct says (params_*.go), which prints its declaration.
 package shaders
 
 import (
@@ -17,7 +18,7 @@ import (
 //go:embed *.wgsl
 var files embed.FS
 
-//go:embed conv*.go linear.go
+//go:embed conv*.go linear.go params_*.go uniforms.go
 var generators embed.FS // they decide the code as much as the templates do
 
 // Hash is that of all sources, in hexadecimal: what was measured with other kernels no longer holds.
@@ -40,6 +41,8 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"div":  func(a, b int) int { return a / b },
 	"mod":  func(a, b int) int { return a % b },
 	"comp": func(i int) string { return string("xyzw"[i%4]) },
+
+	"uniform": declaration,
 }).ParseFS(files, "*.wgsl"))
 
 func seq(n int) []int {

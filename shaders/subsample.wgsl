@@ -1,11 +1,7 @@
 {{- /* Every stride-th pixel of every stride-th row, channels moved on by some, zeros where there are none; and the
 gradient: the way back, zeros where no pixel was taken. One invocation a pixel and four channels of what is written.
 These four are channels shift to shift + 3 of two neighbouring groups of what is read. */ -}}
-struct Q {
-  pixels: u32, from_plane: u32, to_plane: u32, from_h: u32, from_w: u32, to_h: u32, to_w: u32, stride: u32,
-  group0: i32, groups: i32, // of what is read: the group that the first written begins in, and how many are bound
-  shift: u32, channels: u32, // channels of what is written, from its first group on
-}
+{{uniform "SubsampleParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> from_: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> to: array<vec4<f32>>;

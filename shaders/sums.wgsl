@@ -3,13 +3,12 @@
 Mode "": sum = sum + x.
 Mode "tree": the same of the vectors from first on, as dist.Tree adds: what is no normal number counts as 0.
 Mode "share": sum = x times the share that the step's images have in the whole batch. */ -}}
-struct Q { count: u32, width: u32, first: u32 }
+{{uniform "SumsParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> sum: array<vec4<f32>>;
 {{- if eq .Mode "share"}}
-struct Step { learning_rate: f32, key: u32, average_rate: f32, statistics_rate: f32, from_image: u32, balance: f32,
-  share: f32 }
+{{uniform "Step"}}
 @group(0) @binding(3) var<uniform> step: Step;
 {{- end}}
 {{- if eq .Mode "tree"}}

@@ -4,11 +4,7 @@
 // u[c][(n·in_h + iy)·columns + t] = x[c][n][iy][(4t+i)·stride + kx - pad], i = 0 … 3, and 0 outside the image or
 // beyond the output's width. Pointwise convolutions take all pixels of the batch as one row. x and u are bound from the
 // first channel group on that is wanted.
-struct Q {
-  rows: u32, columns: u32, in_w: u32, out_w: u32,
-  in_plane: u32, pitch: u32, stride: i32, pad: i32,
-  channels: u32, kx: u32,
-}
+{{uniform "UnfoldParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> u: array<vec4<f32>>;

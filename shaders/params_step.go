@@ -1,0 +1,77 @@
+package shaders
+
+// Step is what all kernels are told anew for each step.
+type Step struct {
+	LearningRate   float32
+	Key            int     // of the dropouts
+	AverageRate    float32 // by which averages of weights move
+	StatisticsRate float32 // by which those of running statistics do
+	FromImage      int     // the batch's image that a part of it begins with
+	Balance        float32 // of the classes, see ops.Balance
+	Share          float32 // that a shard's images have in the batch
+}
+
+// Vectors says how kernels number floats by fours: how many vectors there are, and how many a line of workgroups takes.
+type Vectors struct{ Count, Width int }
+
+// AugmentParams are those of augment.wgsl.
+type AugmentParams struct {
+	Pixels, Size  int // of the batch, and a side of its images
+	Width, Height int // of the images it is made of
+	LayerImages   int
+	RowImages     int
+	ImageRows     int // rows of texels
+	Stored        int // bytes of an image in a row of texels
+	Lines         int
+	InverseLines  float32
+	Mean, Inverse [4]float32
+}
+
+// LossParams are those of loss.wgsl.
+type LossParams struct {
+	Images, Classes, Plane int
+	Lanes                  int // invocations of an image
+	Smoothing, Weight      float32
+	Added                  bool // to the loss of the heads before
+	Whole                  int  // images of the batch
+}
+
+// MetricsParams are those of metrics.wgsl.
+type MetricsParams struct {
+	Images int
+	Zero   int  // 0, which no compiler knows
+	Whole  int  // images of the whole batch
+	Added  bool // to the sums of the images before
+	K      float32
+}
+
+// PairsParams are those of pairs.wgsl.
+type PairsParams struct{ Half, Plane int }
+
+// GradNormParams are those of gradnorm.wgsl.
+type GradNormParams struct {
+	N      int // floats
+	Groups int // workgroups, or the sums that they leave
+	Clip   float32
+}
+
+// SGDParams are those of sgd.wgsl.
+type SGDParams struct {
+	Vectors
+	Momentum, Decay float32
+	Nesterov        bool
+	First           int // vector
+	Scale           float32
+}
+
+// AverageParams are those of average.wgsl.
+type AverageParams struct {
+	Vectors
+	Statistics bool // rather than weights
+}
+
+// SumsParams are those of sums.wgsl.
+type SumsParams struct {
+	Vectors
+	First int // vector
+}
