@@ -83,7 +83,7 @@ type Net struct {
 	// running statistics, weights and momenta of each part; then the averages, where there are any
 	copies []*gpu.Readback
 
-	stepWords stepWords
+	told ops.Step // what the adapter is told of the step
 }
 
 // kind is what a tape does.

@@ -54,7 +54,7 @@ func (r *recorder) weight(p ops.Param) ops.Tensor {
 // Tape writes what a step over these images needs to the adapter and returns the recorded step, whose commands carry a
 // *Part each. It is for measuring; TrainStep and EvalStep submit steps.
 func (n *Net) Tape(images *ops.Images, entries []Entry, train bool) (*gpu.Tape, error) {
-	n.stepWords = stepWords{5: n.balance(entries)}
+	n.told = ops.Step{Balance: n.balance(entries)}
 	if train && (n.Options.inParts() || n.tree != nil) {
 		return nil, errors.New("a step whose batch is computed in parts is no single tape")
 	}

@@ -1,7 +1,6 @@
 package nn
 
 import (
-	"math"
 	"time"
 
 	"ninvk/dist"
@@ -18,9 +17,7 @@ func (n *Net) shardStep(images *ops.Images, entries []Entry, keys []uint32, into
 	for k := range t.own {
 		from, to := Cut(len(entries), n.Options.shards(), t.first+k)
 		own := entries[from:to]
-		n.stepWords[dropoutKey] = keys[k]
-		n.stepWords[fromImage] = 0
-		n.stepWords[shareAt] = math.Float32bits(float32(len(own)) / float32(len(entries)))
+		n.told.Key, n.told.FromImage, n.told.Share = keys[k], 0, float32(len(own))/float32(len(entries))
 		if err := n.beginShard(k); err != nil {
 			return err
 		}

@@ -16,23 +16,12 @@ type Entry = ops.Entry
 // ringSlots is how many steps the host may be ahead of the adapter.
 const ringSlots = 3
 
-// stepWords is what the adapter's step holds: learning rate, key of the dropout, rates of the averages of weights and
-// of statistics, the first image of a part of a batch, the balance of the classes (see ops.Balance), and the share that
-// a shard's images have in the batch.
-type stepWords [7]uint32
-
-const (
-	dropoutKey = 1
-	fromImage  = 4
-	shareAt    = 6
-)
-
 // balance is that of a batch's labels.
-func (n *Net) balance(entries []Entry) uint32 {
+func (n *Net) balance(entries []Entry) float32 {
 	if n.Options.ClassWeights == nil {
 		return 0
 	}
-	return math.Float32bits(float32(ops.Balance(n.Options.ClassWeights, entries)))
+	return float32(ops.Balance(n.Options.ClassWeights, entries))
 }
 
 type slot struct {
@@ -67,9 +56,10 @@ func (n *Net) TrainStep(images *ops.Images, entries []Entry, step int, learningR
 		}
 		done = append(done, r)
 	}
-	rate := func(step int) uint32 { return math.Float32bits(float32(n.Options.Average.Rate(step))) }
-	n.stepWords = stepWords{
-		math.Float32bits(float32(learningRate)), 0, rate(step), rate(step - n.Options.Since), 0, n.balance(entries), 0,
+	rate := func(step int) float32 { return float32(n.Options.Average.Rate(step)) }
+	n.told = ops.Step{
+		LearningRate: float32(learningRate), AverageRate: rate(step), StatisticsRate: rate(step - n.Options.Since),
+		Balance: n.balance(entries),
 	}
 	if err := n.trainStep(images, entries, keys, s.readback); err != nil {
 		return done, err
@@ -131,7 +121,7 @@ func (n *Net) EvalStep(images *ops.Images, entries []Entry) error {
 		}
 	}
 	n.next = (n.next + 1) % len(n.ring)
-	n.stepWords = stepWords{}
+	n.told = ops.Step{}
 	if err := n.checkBatch(len(entries), n.EvalBatch()); err != nil {
 		return err
 	}
@@ -149,7 +139,7 @@ func (n *Net) trainStep(images *ops.Images, entries []Entry, keys []uint32, into
 	if n.tree != nil {
 		return n.shardStep(images, entries, keys, into)
 	}
-	n.stepWords[dropoutKey] = keys[0]
+	n.told.Key = keys[0]
 	n.tracked += n.batchesSeen(len(entries))
 	if !n.Options.inParts() {
 		return n.submitRead(n.key(images, len(entries), true), entries, into)
@@ -167,7 +157,7 @@ func (n *Net) submitParts(images *ops.Images, entries []Entry, whole int) error 
 	}
 	for from := 0; from < len(entries); from += n.Options.Micro {
 		one := entries[from:min(from+n.Options.Micro, len(entries))]
-		n.stepWords[fromImage] = uint32(from)
+		n.told.FromImage = uint32(from)
 		if err := n.submit(tapeKey{images: images, n: len(one), of: whole, kind: partial}, one); err != nil {
 			return err
 		}
@@ -203,7 +193,7 @@ func (n *Net) prepare(key tapeKey, entries []Entry) (*gpu.Tape, error) {
 			return nil, err
 		}
 	}
-	return t, n.dev.Write(n.step, 0, gpu.Bytes(n.stepWords[:]))
+	return t, n.dev.Write(n.step, 0, gpu.Bytes(n.told.Words()))
 }
 
 func (n *Net) submit(key tapeKey, entries []Entry) error {

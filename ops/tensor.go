@@ -124,6 +124,9 @@ func (t Tensor) slice(p span) gpu.Slice {
 	return gpu.Slice{Buffer: t.Buf, Offset: t.At + uint64(p.from)*plane, Size: uint64(p.to-p.from) * plane}
 }
 
+// Step is what operators are told anew for each step.
+type Step = shaders.Step
+
 // Param is a named run of floats in the buffer of all weights (and, at the same place, of all gradients and momenta).
 type Param struct{ Offset, Len int }
 

@@ -1,14 +1,21 @@
 package shaders
 
-// Step is what all kernels are told anew for each step.
+import "unsafe"
+
+// Step is what kernels are told anew for each step.
 type Step struct {
 	LearningRate   float32
-	Key            int     // of the dropouts
+	Key            uint32  // of the dropouts
 	AverageRate    float32 // by which averages of weights move
 	StatisticsRate float32 // by which those of running statistics do
-	FromImage      int     // the batch's image that a part of it begins with
+	FromImage      uint32  // the batch's image that a part of it begins with
 	Balance        float32 // of the classes, see ops.Balance
 	Share          float32 // that a shard's images have in the batch
+}
+
+// Words views the step as its uniform holds it: all of its fields are words.
+func (s *Step) Words() []uint32 {
+	return unsafe.Slice((*uint32)(unsafe.Pointer(s)), unsafe.Sizeof(*s)/unsafe.Sizeof(uint32(0)))
 }
 
 // Vectors says how kernels number floats by fours: how many vectors there are, and how many a line of workgroups takes.

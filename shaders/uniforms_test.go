@@ -71,6 +71,9 @@ func TestWordsLieWhereWGSLReads(t *testing.T) {
 			case reflect.Int:
 				v.SetInt(int64(math.MaxUint32 - i))
 				want[snake(f.Name)] = uint32(math.MaxUint32 - i)
+			case reflect.Uint32:
+				v.SetUint(uint64(i))
+				want[snake(f.Name)] = uint32(i)
 			case reflect.Int32:
 				v.SetInt(int64(-i - 1))
 				want[snake(f.Name)] = int32(-i - 1)
@@ -140,6 +143,22 @@ func TestWordsRefuse(t *testing.T) {
 	}
 	if _, err := Words(pairs, PairsParams{Half: 3, Plane: math.MaxUint32}); err != nil {
 		t.Error(err)
+	}
+}
+
+// The step is written as it lies in memory, many times.
+func TestStepIsItsWords(t *testing.T) {
+	step := Step{0.1, 2, 0.3, 0.4, 5, 0.6, 0.7}
+	source, err := declaration("Step")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := Words(source, step)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, step.Words()); diff != "" {
+		t.Errorf("words (-laid out +in memory):\n%s", diff)
 	}
 }
 
