@@ -11,8 +11,8 @@ import (
 // through the scratch texture.
 
 func straightFits(l gpu.Limits, c ConvCall) error {
-	for _, s := range []Shape{c.In.Shape, c.Out.Shape} {
-		if e := s.scratchExtent(); max(e.Width, e.Height) > int(l.MaxTextureDimension2D) {
+	for _, s := range [][2]Shape{{c.In.Shape, c.Out.Shape}, {c.Out.Shape, c.In.Shape}} {
+		if e := straightExtent(l, s[0], s[1]); max(e.Width, e.Height) > int(l.MaxTextureDimension2D) {
 			return fmt.Errorf("an activation takes a texture of %d×%d texels, the adapter's limit is %d a side", e.Width,
 				e.Height, l.MaxTextureDimension2D)
 		}
@@ -22,8 +22,19 @@ func straightFits(l gpu.Limits, c ConvCall) error {
 }
 
 // straightNeed holds for both directions: either tensor may be the one that is read.
-func straightNeed(_ gpu.Limits, c ConvCall) Need {
-	return Need{Scratch: c.In.scratchExtent().Max(c.Out.scratchExtent())}
+func straightNeed(l gpu.Limits, c ConvCall) Need {
+	return Need{Scratch: straightExtent(l, c.In.Shape, c.Out.Shape).Max(straightExtent(l, c.Out.Shape, c.In.Shape))}
+}
+
+// straightExtent is what a kernel that reads x and adds to y takes of the scratch texture: y comes behind x.
+func straightExtent(l gpu.Limits, x, y Shape) Extent {
+	e := x.scratchExtent()
+	most := 0
+	for _, s := range y.spans(l, 1) {
+		most = max(most, (s.to-s.from)*y.Plane())
+	}
+	e.Height += ceilDiv(most, e.Width)
+	return e
 }
 
 func straightForward(r *Recorder, c ConvCall) error { return r.straight(forwardGemm(c)) }
@@ -217,6 +228,10 @@ func (r *Recorder) straightPhase(c gemm, t shaders.ConvTile, rows, columns phase
 				k = straightKernel(c, t)
 			}
 			for _, s := range c.y.spans(r.Dev.Limits(), groups) {
+				before := c.x.scratchRows() * r.Scratch.tex.Width
+				if earlier > 0 {
+					r.Tape.CopyTexels(c.y.slice(s), r.Scratch.tex, before, (s.to-s.from)*c.y.Plane())
+				}
 				params := shaders.ConvStraightParams{
 					Blocks: blocks, RowBlocks: row, OutW: columns.pixels, OutH: rows.pixels,
 					OutPlane: c.y.Plane(), OutPixels: c.y.Pixels(), OutGroup0: s.from, OutGroups: s.to,
@@ -225,9 +240,10 @@ func (r *Recorder) straightPhase(c gemm, t shaders.ConvTile, rows, columns phase
 					K: c.k, KX0: columns.tap, KY0: rows.tap + ky*c.dilate, Earlier: earlier, WeightPlace: c.weights,
 					Bias0: c.bias.Offset, HasBias: last && c.bias.Len > 0, Slope: c.slopeOf(last),
 					Stride: int32(c.stride), Left: int32(columns.from), Top: int32(rows.from + ky),
-					Fold: 1<<c.x.foldShift() - 1, Shift: c.x.foldShift(),
+					Fold: 1<<c.x.foldShift() - 1, FoldShift: c.x.foldShift(),
 					InGroups: c.x.Groups(), Rows: groups, Four: 4, Step: c.dilate,
 					FullW: c.y.W, FullImage: c.y.H * c.y.W, First: rows.first*c.y.W + columns.first,
+					Before: before, RowDivisor: rowDivisor(r.Scratch.tex.Width),
 				}
 				bound := []any{gpu.All(r.Weights), r.Scratch.tex, c.y.slice(s)}
 				if t.Masked {

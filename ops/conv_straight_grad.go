@@ -89,23 +89,43 @@ func unfoldedLimit(l gpu.Limits) uint64 {
 // parts are the channel groups that are unfolded together.
 func (u unfolded) parts(c ConvCall, l gpu.Limits) []span {
 	l.MaxStorageBufferBindingSize = unfoldedLimit(l)
-	return spans(c.In.Groups(), max(4*uint64(u.pitch), uint64(c.In.Plane()))*16, l, 1)
+	return spans(c.In.Groups(), u.group(l), l, 1)
+}
+
+// group is the bytes of a channel group.
+func (u unfolded) group(l gpu.Limits) uint64 { return uint64(u.kernelsEach(l)) * 64 * uint64(u.pitch) }
+
+// kernelsEach is the number of kernel columns that are unfolded together: all, or as many as are of use.
+func (u unfolded) kernelsEach(l gpu.Limits) int {
+	return max(1, min(u.kernels, int(unfoldedLimit(l)/(64*uint64(u.pitch)))))
 }
 
 // bytes is the memory of the largest part, for this batch or a smaller one.
 func (u unfolded) bytes(c ConvCall, l gpu.Limits) uint64 {
-	group := 4 * uint64(u.pitch) * 16
+	group := u.group(l)
 	return max(group, min(unfoldedLimit(l), uint64(c.In.Groups())*group))
 }
 
 // texels is the whole size.
 func (u unfolded) texels() int { return u.kernels * u.channels * u.pitch }
 
+// end is where x ends that lies in the texture while it is unfolded: no group is overwritten before it is read.
+func (u unfolded) end(x Shape) int {
+	g, plane := x.Groups(), x.Plane()
+	return (u.kernels-1)*u.channels*u.pitch + max(g*plane, 4*(g-1)*u.pitch+plane)
+}
+
+// extent is what a weight gradient takes of the scratch texture: what is unfolded, and then behind it so many bytes of
+// partial sums.
+func (u unfolded) extent(x Shape, partial int) Extent {
+	return linearExtent(max(u.texels()+partial/16, u.end(x)))
+}
+
 // straightWeightFits asks for what the weight gradient takes: the unfolded activation, not the activation itself, goes
 // through the texture.
 func straightWeightFits(l gpu.Limits, c ConvCall) error {
-	texels := unfold(c).texels()
-	e := linearExtent(texels)
+	need := straightWeightNeed(l, c)
+	e := need.Scratch
 	t := convGradTile(l, c)
 	_, one := straightParts(l, c, t)
 	return firstError(
@@ -134,33 +154,53 @@ func straightParts(l gpu.Limits, c ConvCall, t shaders.ConvGradTile) (parts, one
 
 func straightWeightNeed(l gpu.Limits, c ConvCall) Need {
 	u := unfold(c)
-	need := Need{Scratch: linearExtent(u.texels()), Unfolded: u.bytes(c, l)}
+	need := Need{Unfolded: u.bytes(c, l)}
 	for _, bias := range []int{0, c.M} { // the tile depends on it, and memory is planned before it is known
 		c.Bias.Len = bias
 		parts, one := straightParts(l, c, convGradTile(l, c))
 		need.Partial = max(need.Partial, uint64(parts*one+16))
+		need.Scratch = need.Scratch.Max(u.extent(c.In.Shape, parts*one))
 	}
 	return need
+}
+
+// unfold records how x comes into the scratch texture as u has it. Before that x lies there as in its buffer, behind all
+// that is written before it is read.
+func (r *Recorder) unfold(c ConvCall, u unfolded) error {
+	k := gpu.Kernel{Name: "unfold", Source: shaders.Source("unfold", map[string]any{"Slides": c.Stride == 1}),
+		Bindings: []gpu.Kind{gpu.Params, gpu.TextureF32, gpu.Write}}
+	x, divisor := c.In, rowDivisor(r.Scratch.tex.Width)
+	first := u.end(x.Shape) - x.Groups()*x.Plane()
+	r.Tape.CopyTexels(x.All(), r.Scratch.tex, first, x.Groups()*x.Plane())
+	l := r.Dev.Limits()
+	each := u.kernelsEach(l)
+	for _, s := range u.parts(c, l) {
+		channels := min(4*(s.to-s.from), c.C-4*s.from)
+		for kx := 0; kx < u.kernels; kx += each {
+			kernels := min(each, u.kernels-kx)
+			params := shaders.UnfoldParams{
+				Rows: u.images * u.inH, Columns: u.columns, InW: u.inW, OutW: u.outW, InPlane: x.Plane(), Pitch: u.pitch,
+				Stride: int32(c.Stride), Pad: int32(c.Pad), Channels: channels, KX: kx, Kernels: kernels,
+				First: first + s.from*x.Plane(), Zero: r.Scratch.zero(), RowDivisor: divisor,
+			}
+			if err := r.dispatch(k, kernels, params, ceilDiv(u.inTexels(), 64), s.to-s.from, 1, r.Scratch.tex,
+				gpu.Slice{Buffer: r.Unfolded, Size: uint64(kernels*channels*u.pitch) * 16}); err != nil {
+				return err
+			}
+			for i := range kernels {
+				part := gpu.Slice{Buffer: r.Unfolded, Offset: uint64(i*channels*u.pitch) * 16, Size: uint64(channels*u.pitch) * 16}
+				r.Tape.CopyTexels(part, r.Scratch.tex, ((kx+i)*c.C+4*s.from)*u.pitch, channels*u.pitch)
+			}
+		}
+	}
+	return nil
 }
 
 func straightWeightGrad(r *Recorder, c ConvCall) error {
 	l := r.Dev.Limits()
 	u, dy := unfold(c), c.Out
-	uk := gpu.Kernel{Name: "unfold", Source: shaders.Source("unfold", nil),
-		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
-	for kx := range u.kernels {
-		for _, s := range u.parts(c, l) {
-			channels := min(4*(s.to-s.from), c.C-4*s.from)
-			params := shaders.UnfoldParams{
-				Rows: u.images * u.inH, Columns: u.columns, InW: u.inW, OutW: u.outW, InPlane: c.In.Plane(), Pitch: u.pitch,
-				Stride: int32(c.Stride), Pad: int32(c.Pad), Channels: channels, KX: kx,
-			}
-			if err := r.dispatch(uk, 0, params, ceilDiv(u.inTexels(), 64), s.to-s.from, 1, c.In.slice(s),
-				gpu.Slice{Buffer: r.Unfolded, Size: uint64(channels*u.pitch) * 16}); err != nil {
-				return err
-			}
-			r.Tape.CopyTexels(gpu.All(r.Unfolded), r.Scratch.tex, (kx*c.C+4*s.from)*u.pitch, channels*u.pitch)
-		}
+	if err := r.unfold(c, u); err != nil {
+		return err
 	}
 
 	t := convGradTile(l, c.planned(r))
@@ -176,7 +216,7 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 	parts = min(parts, chunks)
 	divisor := rowDivisor(r.Scratch.tex.Width)
 	sum := gpu.Kernel{Name: "conv weight gradient sum", Source: shaders.Source("conv_grad_straight_sum", nil),
-		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
+		Bindings: []gpu.Kind{gpu.Params, gpu.TextureF32, gpu.Write}}
 	for chunk := 0; chunk < chunks; chunk += parts {
 		wave := min(parts, chunks-chunk)
 		for _, s := range dy.spans(l, t.R/4) {
@@ -194,12 +234,15 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 			}
 			r.spend(2 * float64(lanes) * float64(4*(s.to-s.from)) * float64(t.Q*wave))
 		}
+		partial := gpu.Slice{Buffer: r.Partial, Size: uint64(one * parts)}
+		r.Tape.CopyTexels(partial, r.Scratch.tex, u.texels(), one*parts/16)
 		params := shaders.ConvGradStraightSumParams{
 			M: c.M, C: c.C, Taps: c.K * c.K, Parts: wave, Out0: c.Weight.Offset, Accumulate: chunk > 0, Lanes: lanes,
 			Bias0: c.Bias.Offset, Pitch: parts,
+			Begin: u.texels(), RowDivisor: divisor,
 		}
 		if err := r.dispatch(sum, wave+4, params, ceilDiv(lanes, 64), dy.Groups(), 1,
-			gpu.Slice{Buffer: r.Partial, Size: uint64(one * parts)}, gpu.All(r.Grads)); err != nil {
+			r.Scratch.tex, gpu.All(r.Grads)); err != nil {
 			return err
 		}
 	}

@@ -19,8 +19,8 @@ type Scratch struct {
 // run is the number of pixels that lie side by side.
 const run = 16
 
-// scratchRows is the height up to which activations are not folded.
-const scratchRows = 4096
+// mostRows is the height up to which activations are not folded.
+const mostRows = 4096
 
 // Extent is the size of a texture in texels.
 type Extent struct{ Width, Height int }
@@ -34,7 +34,7 @@ func (e Extent) Bytes() uint64 { return uint64(e.Width) * uint64(e.Height) * 16 
 // foldShift is the binary logarithm of the number of runs of all groups that lie side by side.
 func (s Shape) foldShift() int {
 	shift := 0
-	for ceilDiv(ceilDiv(s.Pixels(), run), 1<<shift) > scratchRows {
+	for ceilDiv(ceilDiv(s.Pixels(), run), 1<<shift) > mostRows {
 		shift++
 	}
 	return shift
@@ -46,8 +46,11 @@ func (s Shape) strip() int { return run * s.Groups() }
 // scratchExtent is what s takes of the scratch texture, the row of zeros included.
 func (s Shape) scratchExtent() Extent {
 	shift := s.foldShift()
-	return Extent{scratchWidth(s.strip() << shift), ceilDiv(ceilDiv(s.Pixels(), run), 1<<shift) + 1}
+	return Extent{scratchWidth(s.strip() << shift), s.scratchRows() + 1}
 }
+
+// scratchRows is the number of rows of runs.
+func (s Shape) scratchRows() int { return ceilDiv(ceilDiv(s.Pixels(), run), 1<<s.foldShift()) }
 
 // scratchWidth is the least width of at least n texels that is a power of two or three times one: by these kernels
 // divide without dividing, see rowDivisor.
@@ -72,7 +75,7 @@ func rowDivisor(width int) shaders.RowDivisor {
 // and a little higher textures hold the padding of planes.
 func linearExtent(texels int) Extent {
 	width := 768
-	for ceilDiv(texels, width) > scratchRows+scratchRows/32 {
+	for ceilDiv(texels, width) > mostRows+mostRows/32 {
 		width *= 2
 	}
 	return Extent{width, ceilDiv(texels, width) + 1}

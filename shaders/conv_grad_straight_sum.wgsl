@@ -4,7 +4,7 @@
 // neighbours write into the same line of memory.
 {{uniform "ConvGradStraightSumParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
-@group(0) @binding(1) var<storage, read> part: array<vec4<f32>>;
+@group(0) @binding(1) var part: texture_2d<f32>; // from texel q.begin on
 @group(0) @binding(2) var<storage, read_write> dw: array<f32>;
 
 @compute @workgroup_size(64)
@@ -13,11 +13,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   if (id >= q.lanes) { return; }
   let bias = id == q.c * q.taps;
   let lane = select(id % q.taps * q.c + id / q.taps, id, bias);
-  let first = (wid.y * ((q.lanes + 15u) / 16u) + lane / 16u) * q.pitch * 16u + lane % 16u;
+  let first = q.begin + (wid.y * ((q.lanes + 15u) / 16u) + lane / 16u) * q.pitch * 16u + lane % 16u;
   var sum = vec4<f32>();
   for (var z0 = 0u; z0 < q.parts; z0 = z0 + 16u) { // in short chains: the error grows with their length
     var some = vec4<f32>();
-    for (var z = z0; z < min(z0 + 16u, q.parts); z = z + 1u) { some = some + part[first + 16u * z]; }
+    for (var z = z0; z < min(z0 + 16u, q.parts); z = z + 1u) {
+      let at = first + 16u * z;
+      let line = ((at >> q.shift) * q.factor) >> 17u; // at / q.width
+      some = some + textureLoad(part, vec2<u32>(at - line * q.width, line), 0);
+    }
     sum = sum + some;
   }
   for (var j = 0u; j < 4u; j = j + 1u) {

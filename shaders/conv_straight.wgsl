@@ -89,8 +89,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 {{- end}}
   for (var r = 0u; r < q.earlier; r = r + 1u) { // no pass in the first chunk
 {{- range $p := seq .TP}}
-    let live{{$p}} = block < q.blocks && {{$.PixelInside $p}} && m0 / 4u + r < q.out_groups;
-    before{{$p}}[r] = y[place(m0 / 4u + r, {{$.Pixel $p}}, live{{$p}})];
+    let at{{$p}} = q.before + (m0 / 4u + r - q.out_group0) * q.out_plane + {{$.Pixel $p}};
+    let line{{$p}} = ((at{{$p}} >> q.shift) * q.factor) >> 17u; // at / q.width
+    before{{$p}}[r] = textureLoad(x, vec2<u32>(at{{$p}} - line{{$p}} * q.width, line{{$p}}), 0);
 {{- end}}
   }
 {{- end}}
@@ -101,7 +102,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 {{- if .Pointwise}}{{range $p := seq .TP}}
   let o{{$p}} = min(p0 + {{$p}}u, q.out_pixels - 1u);
   let tx{{$p}} = ((o{{$p}} >> 4u) & q.fold) * q.strip + (o{{$p}} & 15u);
-  let ty{{$p}} = (o{{$p}} >> 4u) >> q.shift;
+  let ty{{$p}} = (o{{$p}} >> 4u) >> q.fold_shift;
 {{- range $g := seq $.Groups}}
   let v{{$g}}_0_{{$p}} = textureLoad(x, vec2<u32>(tx{{$p}} + group{{$g}}, ty{{$p}}), 0);
 {{- end}}{{end}}
@@ -121,7 +122,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   let o{{$ky}}_{{$i}} = u32(image + iy{{$ky}} * i32(q.in_w) + ix{{$i}});
   let tx{{$ky}}_{{$i}} = select(0u, ((o{{$ky}}_{{$i}} >> 4u) & q.fold) * q.strip + (o{{$ky}}_{{$i}} & 15u),
     ok{{$ky}}_{{$i}});
-  let ty{{$ky}}_{{$i}} = select(q.zero, (o{{$ky}}_{{$i}} >> 4u) >> q.shift, ok{{$ky}}_{{$i}});
+  let ty{{$ky}}_{{$i}} = select(q.zero, (o{{$ky}}_{{$i}} >> 4u) >> q.fold_shift, ok{{$ky}}_{{$i}});
 {{- end}}{{end}}
 {{- range $g := seq .Groups}}{{range $ky := seq $.KY}}{{range $i := seq $.Span}}
   let v{{$g}}_{{$ky}}_{{$i}} = textureLoad(x, vec2<u32>(tx{{$ky}}_{{$i}} + group{{$g}}, ty{{$ky}}_{{$i}}), 0);

@@ -52,7 +52,7 @@ type ConvStraightParams struct {
 	Stride    int32
 	Left, Top int32 // of the first output pixel's window
 	Fold      int   // runs side by side in a row of the texture, less one
-	Shift     int   // their binary logarithm
+	FoldShift int   // their binary logarithm
 	InGroups  int
 	Rows      int // channel groups of a workgroup
 	Four      int // 4, not to be unrolled
@@ -60,6 +60,8 @@ type ConvStraightParams struct {
 	FullW     int // of the whole output
 	FullImage int // its pixels
 	First     int // the phase's first pixel
+	Before    int // the texel from which on the sums of the chunks before lie in the texture
+	RowDivisor
 }
 
 // ConvTiledParams are those of conv_tiled.wgsl.
@@ -133,6 +135,8 @@ type ConvGradStraightSumParams struct {
 	Lanes      int
 	Bias0      int
 	Pitch      int // parts that there is room for
+	Begin      int // their first texel
+	RowDivisor
 }
 
 // ConvGradTiledParams are those of conv_grad_tiled.wgsl.
@@ -168,5 +172,9 @@ type ConvGradSumParams struct {
 type UnfoldParams struct {
 	Rows, Columns, InW, OutW, InPlane, Pitch int
 	Stride, Pad                              int32
-	Channels, KX                             int
+	Channels                                 int
+	KX, Kernels                              int // the first kernel column, and how many
+	First                                    int // the texel from which on the input lies in the texture
+	Zero                                     int // the texture's row of zeros
+	RowDivisor
 }
