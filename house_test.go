@@ -56,9 +56,9 @@ var rooms = map[string]room{
 	"web/assets": {floor: 1, mayImport: []string{"cifar10", "models", "nn", "safetensors"}},
 	"train": {floor: 1, mayImport: []string{"models", "nn", "ops", "gpu", "dist", "dataset", "rng",
 		"safetensors", "picture", "tensorboard"}},
-	"check": {floor: 1, mayImport: []string{"golden", "nn", "ops", "gpu", "rng", "safetensors"}},
+	"check": {floor: 1, mayImport: []string{"golden", "nn", "ops", "ops/cases", "gpu", "rng", "safetensors"}},
 	"bench": {floor: 1, mayImport: []string{"tune", "models", "nn", "ops", "gpu", "dist", "dataset"}},
-	"tune":  {floor: 2, mayImport: []string{"nn", "ops", "shaders", "gpu"}},
+	"tune":  {floor: 2, mayImport: []string{"nn", "ops", "ops/cases", "shaders", "gpu"}},
 	"models": {floor: 2, mayImport: []string{"asset", "nin", "nn", "ops", "gpu", "cifar10", "dataset", "rng", "pth",
 		"safetensors", "picture"}},
 	"golden":                    {floor: 2, mayImport: []string{"nn", "ops", "gpu"}},
@@ -66,7 +66,8 @@ var rooms = map[string]room{
 	"nin":                       {floor: 3, mayImport: []string{"nn", "ops"}},
 	"nn":                        {floor: 3, mayImport: []string{"dist", "ops", "gpu", "memory"}},
 	"ops":                       {floor: 4, mayImport: []string{"shaders", "gpu"}},
-	twins:                       {floor: 4, mayImport: []string{"ops"}, stdlibOnly: true},
+	"ops/cases":                 {floor: 4, mayImport: []string{"ops", "gpu"}, stdlibOnly: true},
+	twins:                       {floor: 4, mayImport: []string{"ops", "ops/cases"}, stdlibOnly: true},
 	"shaders":                   {floor: 5, stdlibOnly: true},
 	"gpu":                       {floor: 5, mayImport: []string{seam, "promise"}},
 	seam:                        {floor: 6, mayImport: []string{"promise"}},
@@ -273,7 +274,6 @@ var companions = map[string]struct {
 	"linear_straight": {[]string{"linear_straight", "linear_grad_straight"}, "linear"},
 	"linear_tiled":    {[]string{"linear_tiled"}, "linear"},
 	"linear_naive":    {[]string{"linear_naive"}, "linear"},
-	"table":           {},                                                        // the list of all operators
 	"pool":            {[]string{"maxpool", "avgpool", "globalavgpool"}, "pool"}, // one file, three poolings
 	// sums that convolution and batch normalisation use
 	"reduce": {[]string{"reduce", "bias"}, "conv"},

@@ -21,6 +21,7 @@ import (
 	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/ops"
+	"ninvk/ops/cases"
 )
 
 // guaranteed are the limits that every implementation of WebGPU has.
@@ -126,7 +127,7 @@ func (s *shaderSet) networks(t *testing.T, dev *gpu.Device, images *ops.Images, 
 // table adds the kernels of the table of operators, odd shapes and all.
 func (s *shaderSet) table(t *testing.T, dev *gpu.Device, pipeline bool) {
 	limits := dev.Limits()
-	for _, c := range ops.Cases() {
+	for _, c := range cases.All() {
 		if c.Fits != nil && c.Fits(limits) != nil {
 			continue
 		}

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"sync"
 
-	"ninvk/ops"
+	"ninvk/ops/cases"
 	"ninvk/rng"
 	"ninvk/safetensors"
 )
@@ -72,20 +72,20 @@ var names = []string{
 }
 
 // Cases are the checked entries of the table, variant by variant; of these only the ones whose name contains only.
-func Cases(only string) []ops.Case {
-	return slices.DeleteFunc(ops.Cases(), func(c ops.Case) bool {
+func Cases(only string) []cases.Case {
+	return slices.DeleteFunc(cases.All(), func(c cases.Case) bool {
 		return !slices.Contains(names, name(c)) && !slices.Contains(names, c.String()) || !strings.Contains(c.String(), only)
 	})
 }
 
 // name is that of a case without its variant: variants have the same inputs and the same results.
-func name(c ops.Case) string { return c.Operator + " " + c.Pass + " " + shape(c) }
+func name(c cases.Case) string { return c.Operator + " " + c.Pass + " " + shape(c) }
 
 // shape is the shape and the attributes of a case.
-func shape(c ops.Case) string { return strings.TrimSuffix(c.Name, fmt.Sprintf(" [%s]", c.Variant)) }
+func shape(c cases.Case) string { return strings.TrimSuffix(c.Name, fmt.Sprintf(" [%s]", c.Variant)) }
 
 // input makes the values of the i-th operand, words as whole numbers; none where it is no input.
-func input(c ops.Case, i int) []float64 {
+func input(c cases.Case, i int) []float64 {
 	o := c.Operands[i]
 	var v []float64
 	for _, w := range o.Fixed {

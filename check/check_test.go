@@ -15,7 +15,7 @@ import (
 
 	"ninvk/ci/slow"
 	"ninvk/gpu"
-	"ninvk/ops"
+	"ninvk/ops/cases"
 	"ninvk/safetensors"
 )
 
@@ -276,7 +276,7 @@ func TestRun(t *testing.T) {
 
 	// A kernel that the adapter refuses is named.
 	c := Cases("average pool forward")[0]
-	c.Record = func(m *ops.Memory) error {
+	c.Record = func(m *cases.Memory) error {
 		m.Tape.Dispatch(gpu.Kernel{Name: "broken", Source: "fn main( {"}, nil, 1, 1, 1)
 		return nil
 	}

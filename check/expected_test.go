@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"ninvk/nn"
-	"ninvk/ops"
+	"ninvk/ops/cases"
 	"ninvk/ops/ref"
 	"ninvk/safetensors"
 )
@@ -48,7 +48,7 @@ func TestExpected(t *testing.T) {
 		}
 		out := ref.Table[ref.Key(c)](c, in)
 		for _, o := range c.Operands {
-			if o.Use == ops.Writes || o.Use == ops.Updates {
+			if o.Use == cases.Writes || o.Use == cases.Updates {
 				if len(out[o.Name]) != o.Elements() {
 					t.Fatalf("%v: the twin has %d values of %s, want %d", c, len(out[o.Name]), o.Name, o.Elements())
 				}
@@ -193,12 +193,12 @@ func trainTwin(add func(name string, v []float64)) {
 
 // TestCasesCoverTheTable: every operator, pass and variant is checked.
 func TestCasesCoverTheTable(t *testing.T) {
-	kind := func(c ops.Case) [3]string { return [3]string{c.Operator, c.Pass, c.Variant} }
+	kind := func(c cases.Case) [3]string { return [3]string{c.Operator, c.Pass, c.Variant} }
 	checked := map[[3]string]bool{}
 	for _, c := range Cases("") {
 		checked[kind(c)] = true
 	}
-	for _, c := range ops.Cases() {
+	for _, c := range cases.All() {
 		if !checked[kind(c)] {
 			checked[kind(c)] = true
 			t.Errorf("no case checks %q", kind(c))

@@ -11,6 +11,7 @@ import (
 
 	"ninvk/gpu"
 	"ninvk/ops"
+	"ninvk/ops/cases"
 	"ninvk/safetensors"
 )
 
@@ -74,22 +75,22 @@ func Run(ctx context.Context, d *gpu.Device, o Options) ([]Result, error) {
 			return nil, err
 		}
 	}
-	cases := slices.DeleteFunc(Cases(o.Only), func(c ops.Case) bool {
+	entries := slices.DeleteFunc(Cases(o.Only), func(c cases.Case) bool {
 		gpu := strings.HasPrefix(c.Variant, forGPUs)
 		return c.Fits != nil && c.Fits(d.Limits()) != nil || gpu && o.Part == partOwn || !gpu && o.Part == partGPU
 	})
-	total := len(cases)
+	total := len(entries)
 	training := o.Only == "" && o.Part != partGPU
 	if training {
 		total += steps
 	}
 	r := runner{d: d, Options: o}
 	defer r.release()
-	if err := r.lend(cases); err != nil {
+	if err := r.lend(entries); err != nil {
 		return nil, err
 	}
 	var results []Result
-	for i, c := range cases {
+	for i, c := range entries {
 		o.Progress(c.String(), i, total)
 		one, err := r.run(c)
 		if err == nil {
@@ -102,7 +103,7 @@ func Run(ctx context.Context, d *gpu.Device, o Options) ([]Result, error) {
 	}
 	if training {
 		trained, err :=
-			r.train(ctx, func(step int) { o.Progress(fmt.Sprintf("training step %d", step+1), len(cases)+step, total) })
+			r.train(ctx, func(step int) { o.Progress(fmt.Sprintf("training step %d", step+1), len(entries)+step, total) })
 		if err != nil {
 			return results, err
 		}
@@ -119,10 +120,10 @@ type runner struct {
 	partial, unfolded *gpu.Buffer
 }
 
-// lend makes the memory that the cases share.
-func (r *runner) lend(cases []ops.Case) (err error) {
+// lend makes the memory that the entries share.
+func (r *runner) lend(entries []cases.Case) (err error) {
 	need := ops.Need{Partial: min(ops.PartialBytes, r.d.Limits().MaxStorageBufferBindingSize)}
-	for _, c := range cases {
+	for _, c := range entries {
 		if c.Need != nil {
 			need = need.Max(c.Need(r.d.Limits()))
 		}
@@ -148,7 +149,7 @@ func (r *runner) release() {
 }
 
 // run runs a case and compares its outputs. A kernel that the adapter refuses is a problem of the case.
-func (r *runner) run(c ops.Case) (Result, error) {
+func (r *runner) run(c cases.Case) (Result, error) {
 	result := Result{Operator: c.Operator, Pass: c.Pass, Variant: c.Variant, Shape: shape(c)}
 	tape := r.d.NewTape(c.String())
 	defer tape.Release()
@@ -181,7 +182,7 @@ func (r *runner) run(c ops.Case) (Result, error) {
 		return result, err
 	}
 	for _, o := range c.Operands {
-		if o.Use != ops.Writes && o.Use != ops.Updates {
+		if o.Use != cases.Writes && o.Use != cases.Updates {
 			continue
 		}
 		got, err := r.read(m, o)
@@ -198,7 +199,7 @@ func (r *runner) run(c ops.Case) (Result, error) {
 }
 
 // fill writes the inputs, and NaN where the pass must write, so that a value left out shows.
-func (r *runner) fill(m *ops.Memory, c ops.Case) error {
+func (r *runner) fill(m *cases.Memory, c cases.Case) error {
 	for i, o := range c.Operands {
 		in := input(c, i)
 		v := make([]float32, o.Elements())
@@ -206,13 +207,13 @@ func (r *runner) fill(m *ops.Memory, c ops.Case) error {
 			switch {
 			case in == nil:
 				v[i] = float32(math.NaN())
-			case o.Place == ops.Words:
+			case o.Place == cases.Words:
 				v[i] = math.Float32frombits(uint32(in[i]))
 			default:
 				v[i] = float32(in[i])
 			}
 		}
-		if o.Place == ops.Activation {
+		if o.Place == cases.Activation {
 			v = ops.Pack(o.Shape, v)
 		}
 		b, at := m.Where(o)
@@ -224,13 +225,13 @@ func (r *runner) fill(m *ops.Memory, c ops.Case) error {
 }
 
 // read gives the values of an operand, an activation as NCHW.
-func (r *runner) read(m *ops.Memory, o ops.Operand) ([]float32, error) {
+func (r *runner) read(m *cases.Memory, o cases.Operand) ([]float32, error) {
 	b, at := m.Where(o)
 	v, err := r.d.ReadFloats(b, int(b.Size/4))
 	switch {
 	case err != nil:
 		return nil, err
-	case o.Place == ops.Activation:
+	case o.Place == cases.Activation:
 		return ops.Unpack(o.Shape, v), nil
 	}
 	return v[at/4:][:o.Len], nil

@@ -81,6 +81,11 @@ func (BatchNorm) Need(r *Recorder, x Shape) Need {
 	return Need{Partial: reduceBytes(x), Scratch: r.fetchedExtent(x)}
 }
 
+// MostNeed is the most that it is on an adapter of these limits.
+func (BatchNorm) MostNeed(l gpu.Limits, x Shape) Need {
+	return Need{Partial: reduceBytes(x), Scratch: fetchedExtent(l, x)}
+}
+
 // Forward records y from x, with the batch's statistics where train is set, else with the running ones.
 func (o BatchNorm) Forward(r *Recorder, x Tensor, p BatchNormParams, y Tensor, train bool) error {
 	in := r.input(x)

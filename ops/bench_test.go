@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ninvk/ops"
+	"ninvk/ops/cases"
 )
 
 // layers are the convolutions of nin at 32×32 pixels.
@@ -35,7 +36,7 @@ func BenchmarkConv(b *testing.B) {
 		fmt.Sscan(s, &batch)
 	}
 	for _, l := range layers {
-		for _, c := range ops.ConvCases(l.op, ops.Shape{N: batch, C: l.op.C, H: l.size, W: l.size}) {
+		for _, c := range cases.WithBias(l.op, ops.Shape{N: batch, C: l.op.C, H: l.size, W: l.size}) {
 			masked := ""
 			if strings.Contains(c.Name, "masked") {
 				masked = "-masked"
@@ -50,7 +51,7 @@ func BenchmarkConv(b *testing.B) {
 func BenchmarkLinear(b *testing.B) {
 	for _, o := range []ops.Linear{{In: 400, M: 120}, {In: 2048, M: 1000}, {In: 4096, M: 4096}, {In: 25088, M: 1024}} {
 		for _, batch := range []int{1, 4, 16, 64} {
-			for _, c := range ops.LinearCases(o, ops.Shape{N: batch, C: o.In, H: 1, W: 1}) {
+			for _, c := range cases.WithBias(o, ops.Shape{N: batch, C: o.In, H: 1, W: 1}) {
 				if strings.Contains(c.Name, "accumulated") {
 					continue
 				}
@@ -65,7 +66,7 @@ func BenchmarkLinear(b *testing.B) {
 }
 
 // benchmark gives the least seconds of a run.
-func benchmark(b *testing.B, c ops.Case) float64 {
+func benchmark(b *testing.B, c cases.Case) float64 {
 	d := device(b)
 	if err := c.Fits(d.Limits()); err != nil {
 		b.Skip(err)

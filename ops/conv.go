@@ -55,6 +55,11 @@ func (c Conv) Flops(x Shape) float64 {
 	return 2 * float64(y.Elements()) * float64(c.C*c.K*c.K)
 }
 
+// Passes names the passes.
+func (Conv) Passes() (forward, inputGrad, weightGrad Pass) {
+	return ConvForward, ConvInputGrad, ConvWeightGrad
+}
+
 // Forward records y = conv(x) + bias, then ReLU where c has it.
 func (c Conv) Forward(r *Recorder, x Tensor, weight, bias Param, y Tensor) error {
 	return convVariants.record(r, ConvForward, ConvCall{Conv: c, In: x, Out: y, Weight: weight, Bias: bias})
@@ -111,6 +116,16 @@ func (c Conv) Need(r *Recorder, x Shape, train bool) (Need, error) {
 		need = need.Max(Need{Partial: reduceBytes(call.Out.Shape)}) // of the bias's gradient alone
 	}
 	return need, err
+}
+
+// Offers are the variants that can record a pass for input x with a bias; masked says that it is an input gradient that
+// a ReLU masks.
+func (c Conv) Offers(p Pass, x Shape, masked bool) []Offer {
+	call, _ := c.call(x)
+	if masked {
+		call.Mask = &call.In
+	}
+	return convVariants.offers(p, call)
 }
 
 // call is a pass for input x without its buffers.

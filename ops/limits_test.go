@@ -11,6 +11,7 @@ import (
 
 	"ninvk/gpu"
 	"ninvk/ops"
+	"ninvk/ops/cases"
 	"ninvk/ops/ref"
 )
 
@@ -102,7 +103,7 @@ func TestLowerLimits(t *testing.T) {
 			lost := 0
 			for _, names := range c.names {
 				for _, name := range names {
-					for _, x := range ops.Cases() {
+					for _, x := range cases.All() {
 						values, was := in[x.String()]
 						if !was || x.String() != name && x.String() != fmt.Sprintf("%s [%s]", name, x.Variant) {
 							continue

@@ -30,6 +30,11 @@ func (o Linear) Out(x Shape) (Shape, error) {
 // Flops counts the multiplications and additions of one pass (forward, input gradient or weight gradient) for input x.
 func (o Linear) Flops(x Shape) float64 { return 2 * float64(x.N) * float64(o.In) * float64(o.M) }
 
+// Passes names the passes.
+func (Linear) Passes() (forward, inputGrad, weightGrad Pass) {
+	return LinearForward, LinearInputGrad, LinearWeightGrad
+}
+
 // Forward records y = x·weightᵀ + bias, then ReLU where o has it. A bias of length 0 is none.
 func (o Linear) Forward(r *Recorder, x Tensor, weight, bias Param, y Tensor) error {
 	return linearVariants.record(r, LinearForward, LinearCall{Linear: o, In: x, Out: y, Weight: weight, Bias: bias})
@@ -91,6 +96,12 @@ func (o Linear) Need(r *Recorder, x Shape, train bool) (Need, error) {
 		return linearVariants.need(r, call, LinearForward)
 	}
 	return linearVariants.need(r, call, LinearForward, LinearInputGrad, LinearWeightGrad)
+}
+
+// Offers are the variants that can record a pass for input x.
+func (o Linear) Offers(p Pass, x Shape) []Offer {
+	call, _ := o.call(x)
+	return linearVariants.offers(p, call)
 }
 
 // call is a pass for input x without its buffers.

@@ -16,6 +16,7 @@ import (
 	"ninvk/ci/slow"
 	"ninvk/gpu"
 	"ninvk/ops"
+	"ninvk/ops/cases"
 	"ninvk/ops/ref"
 )
 
@@ -100,7 +101,7 @@ func readAll(t testing.TB, b *gpu.Buffer) []float32 {
 }
 
 // inputs makes the case's inputs, the same on every run; words (step, labels) as whole numbers.
-func inputs(c ops.Case) values {
+func inputs(c cases.Case) values {
 	h := fnv.New64a()
 	h.Write([]byte(c.String()))
 	r := rand.New(rand.NewPCG(h.Sum64(), 1))
@@ -127,9 +128,9 @@ func inputs(c ops.Case) values {
 const beyond = 777
 
 // packed lays an operand out as its buffer holds it.
-func packed(o ops.Operand, v []float64) []float32 {
+func packed(o cases.Operand, v []float64) []float32 {
 	switch o.Place {
-	case ops.Activation:
+	case cases.Activation:
 		out := ops.Pack(o.Shape, ref.Float32s(v))
 		for i := range out {
 			if i/4%o.Shape.Plane() >= o.Shape.Pixels() {
@@ -137,7 +138,7 @@ func packed(o ops.Operand, v []float64) []float32 {
 			}
 		}
 		return out
-	case ops.Words:
+	case cases.Words:
 		out := make([]float32, len(v))
 		for i, x := range v {
 			out[i] = math.Float32frombits(uint32(x))
@@ -150,7 +151,7 @@ func packed(o ops.Operand, v []float64) []float32 {
 // run runs a case on the adapter with garbage in everything that must be overwritten, proves that what is only read
 // stays as it was and that nothing outside the operands was touched, and gives the outputs and the number of dispatches
 // recorded.
-func run(t testing.TB, c ops.Case, in values, garbage float32) (out values, dispatches int) {
+func run(t testing.TB, c cases.Case, in values, garbage float32) (out values, dispatches int) {
 	t.Helper()
 	var need ops.Need
 	if c.Need != nil {
@@ -160,7 +161,7 @@ func run(t testing.TB, c ops.Case, in values, garbage float32) (out values, disp
 }
 
 // runOn is run with a recorder whose memory may be no more than the case needs.
-func runOn(t testing.TB, r *ops.Recorder, c ops.Case, in values, garbage float32) (out values, dispatches int) {
+func runOn(t testing.TB, r *ops.Recorder, c cases.Case, in values, garbage float32) (out values, dispatches int) {
 	t.Helper()
 	m := must(c.Allocate(r))(t)
 	defer m.Release()
@@ -171,7 +172,7 @@ func runOn(t testing.TB, r *ops.Recorder, c ops.Case, in values, garbage float32
 		b, at := m.Where(o)
 		if v, ok := in[o.Name]; ok {
 			write(t, b, at, packed(o, v))
-		} else if o.Place == ops.Gradient {
+		} else if o.Place == cases.Gradient {
 			write(t, b, at, slices.Repeat([]float32{garbage}, o.Len))
 		} else {
 			fill(t, b, garbage)
@@ -204,25 +205,25 @@ func runOn(t testing.TB, r *ops.Recorder, c ops.Case, in values, garbage float32
 		b, at := m.Where(o)
 		v := after[b][at/4:]
 		switch {
-		case o.Use == ops.Reads:
+		case o.Use == cases.Reads:
 			continue
-		case o.Place == ops.Activation:
+		case o.Place == cases.Activation:
 			out[o.Name] = ref.Float64s(ops.Unpack(o.Shape, v))
 			if finite(in) {
 				zeroChannels(t, o, v)
 			}
-		case o.Place != ops.Words:
+		case o.Place != cases.Words:
 			out[o.Name] = ref.Float64s(v[:o.Len])
 		}
 		end := int(at/4) + o.Elements()
 		// whole vectors may be written
-		if o.Place == ops.Activation || o.Use == ops.Internal || c.Operator == "sgd" || c.Operator == "average" {
+		if o.Place == cases.Activation || o.Use == cases.Internal || c.Operator == "sgd" || c.Operator == "average" {
 			end = len(after[b])
 		}
 		for i := int(at / 4); i < end; i++ {
 			may[b][i] = true
 		}
-		if o.Use == ops.Internal {
+		if o.Use == cases.Internal {
 			delete(out, o.Name)
 		}
 	}
@@ -247,9 +248,9 @@ func finite(in values) bool {
 }
 
 // zeroChannels checks the promise that channels beyond the last are zero.
-func zeroChannels(t testing.TB, o ops.Operand, v []float32) {
+func zeroChannels(t testing.TB, o cases.Operand, v []float32) {
 	t.Helper()
-	if o.Shape.C%4 == 0 || o.Use == ops.Internal {
+	if o.Shape.C%4 == 0 || o.Use == cases.Internal {
 		return
 	}
 	last := v[4*(o.Shape.Groups()-1)*o.Shape.Plane():]
@@ -264,16 +265,16 @@ func zeroChannels(t testing.TB, o ops.Operand, v []float32) {
 }
 
 // compare reports what lies outside the bounds of the table, the first few places of each output.
-func compare(t testing.TB, c ops.Case, got, want values) {
+func compare(t testing.TB, c cases.Case, got, want values) {
 	t.Helper()
-	compareWithin(t, c, got, want, func(o ops.Operand, _ int) float64 { return o.Bound() })
+	compareWithin(t, c, got, want, func(o cases.Operand, _ int) float64 { return o.Bound() })
 }
 
 // compareWithin is compare with a bound for each place of an output.
-func compareWithin(t testing.TB, c ops.Case, got, want values, bound func(o ops.Operand, i int) float64) {
+func compareWithin(t testing.TB, c cases.Case, got, want values, bound func(o cases.Operand, i int) float64) {
 	t.Helper()
 	for _, o := range c.Operands {
-		if o.Use != ops.Writes && o.Use != ops.Updates {
+		if o.Use != cases.Writes && o.Use != cases.Updates {
 			continue
 		}
 		g, w := got[o.Name], want[o.Name]
@@ -298,12 +299,12 @@ func compareWithin(t testing.TB, c ops.Case, got, want values, bound func(o ops.
 	}
 }
 
-// cases is the table with the variants that fit the adapter, without the large entries unless NINVK_FULL is set.
-func cases(t testing.TB) []ops.Case {
-	return slices.DeleteFunc(ops.Cases(), func(c ops.Case) bool { return c.Large && !slow.Wanted() || !fits(t, c) })
+// fitting is the table with the variants that fit the adapter, without the large entries unless NINVK_FULL is set.
+func fitting(t testing.TB) []cases.Case {
+	return slices.DeleteFunc(cases.All(), func(c cases.Case) bool { return c.Large && !slow.Wanted() || !fits(t, c) })
 }
 
-func fits(t testing.TB, c ops.Case) bool {
+func fits(t testing.TB, c cases.Case) bool {
 	t.Helper()
 	return !compilesSlowly(t, c) && (c.Fits == nil || c.Fits(device(t).Limits()) == nil)
 }
@@ -311,7 +312,7 @@ func fits(t testing.TB, c ops.Case) bool {
 // compilesSlowly says whether the entry is left to make test-full: Lavapipe from Mesa 23 on takes five seconds for a
 // convolution's kernel with tiles where vectors have 512 bits (a second elsewhere), and there are forty. The shapes
 // that the tests of variants ask for are tried everywhere.
-func compilesSlowly(t testing.TB, c ops.Case) bool {
+func compilesSlowly(t testing.TB, c cases.Case) bool {
 	return slowTiles(t) && c.Operator == "conv" && strings.HasPrefix(c.Variant, "tiled") && !strings.HasPrefix(c.Name,
 		"65×3×7×5 to 40 ") && !strings.HasPrefix(c.Name, "65×40×7×5 to 3 ") &&
 		!strings.HasPrefix(c.Name, "65×3×32×32 to 5 ")
@@ -325,10 +326,10 @@ func slowTiles(t testing.TB) bool {
 
 // find gives the entries of the table with this operator, pass and name: one, or one for every variant that fits the
 // adapter.
-func find(t testing.TB, name string) []ops.Case {
+func find(t testing.TB, name string) []cases.Case {
 	t.Helper()
-	var found []ops.Case
-	for _, c := range ops.Cases() {
+	var found []cases.Case
+	for _, c := range cases.All() {
 		if (c.String() == name || c.String() == fmt.Sprintf("%s [%s]", name, c.Variant)) && fits(t, c) {
 			found = append(found, c)
 		}
@@ -342,7 +343,7 @@ func find(t testing.TB, name string) []ops.Case {
 func TestTable(t *testing.T) {
 	seen := map[string]bool{}
 	used := map[string]bool{}
-	for _, c := range ops.Cases() {
+	for _, c := range cases.All() {
 		if seen[c.String()] {
 			t.Errorf("two entries are called %q", c)
 		}
@@ -356,7 +357,7 @@ func TestTable(t *testing.T) {
 			if o.Elements() < 1 {
 				t.Errorf("%v: operand %s is empty", c, o.Name)
 			}
-			if o.Use == ops.Writes || o.Use == ops.Updates {
+			if o.Use == cases.Writes || o.Use == cases.Updates {
 				outputs++
 			}
 		}
@@ -373,7 +374,7 @@ func TestTable(t *testing.T) {
 
 // TestOperators compares every entry of the table with its ref.
 func TestOperators(t *testing.T) {
-	for _, c := range cases(t) {
+	for _, c := range fitting(t) {
 		t.Run(strings.ReplaceAll(c.String(), " ", "_"), func(t *testing.T) {
 			outputs := ref.Table[ref.Key(c)]
 			if outputs == nil {
@@ -387,8 +388,8 @@ func TestOperators(t *testing.T) {
 }
 
 // varied is one entry of every kind of kernel, at shapes with several channel groups where the kind allows.
-func varied(t testing.TB) []ops.Case {
-	var cs []ops.Case
+func varied(t testing.TB) []cases.Case {
+	var cs []cases.Case
 	for _, name := range []string{
 		"conv forward 65×3×7×5 to 40 k3 s1 p1", "conv weight gradient 65×3×7×5 to 40 k3 s1 p1",
 		"conv input gradient 65×40×7×5 to 3 k3 s1 p1",
@@ -437,7 +438,7 @@ func TestSplitAlongChannelGroups(t *testing.T) {
 		was := *limit
 		*limit = 0
 		for _, o := range c.Operands {
-			if o.Place == ops.Activation {
+			if o.Place == cases.Activation {
 				plane := o.Shape.Bytes() / uint64(o.Shape.Groups())
 				groups := uint64(2)
 				if o.Shape.Groups() > 3 {
@@ -582,7 +583,7 @@ func TestTiledStoresAsOnGPUs(t *testing.T) {
 	for _, shape := range []string{"65×40×7×5 to 3 k3 s1 p1", "1×192×7×5 to 10 k3 s1 p1 relu",
 		"1×96×7×5 to 192 k1 s1 p0"} {
 		for _, pass := range []string{"forward", "input gradient", "weight gradient"} {
-			for _, c := range ops.Cases() {
+			for _, c := range cases.All() {
 				if strings.HasPrefix(c.Name, shape+" [") && c.Pass == pass && strings.HasPrefix(c.Variant, "tiled") &&
 					c.Fits(d.Limits()) == nil && (ran == 0 || !slowTiles(t)) {
 					in := inputs(c)
@@ -710,7 +711,7 @@ func words(v []float32) []uint32 { return unsafe.Slice((*uint32)(unsafe.Pointer(
 
 // A single NaN or infinity anywhere among gradients or weights must be found, and nothing beyond them.
 func TestGradNormFindsWhatIsNotFinite(t *testing.T) {
-	for _, c := range ops.Cases() {
+	for _, c := range cases.All() {
 		if c.Operator != "gradnorm" || c.Op.(ops.GradNorm).Clip != 0 || c.In.C > 100_000 {
 			continue
 		}

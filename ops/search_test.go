@@ -18,6 +18,7 @@ import (
 	"ninvk/ci/slow"
 	"ninvk/gpu"
 	"ninvk/ops"
+	"ninvk/ops/cases"
 	"ninvk/ops/ref"
 )
 
@@ -29,7 +30,7 @@ const (
 
 // trial is an operator at a shape on an adapter: what the search draws, and what it makes smaller where it fails.
 type trial struct {
-	Op     any       // as ops.CasesOf takes it
+	Op     any       // as cases.Of takes it
 	X      ops.Shape // input of the forward pass
 	Batch  int       // largest batch of the network where that is more than X.N, else 0
 	Limits limits
@@ -220,14 +221,14 @@ func (s trial) possible() bool {
 }
 
 // cases are the entries of the table for the trial.
-func (s trial) cases() []ops.Case {
-	cs := ops.CasesOf(s.Op, s.X)
+func (s trial) cases() []cases.Case {
+	cs := cases.Of(s.Op, s.X)
 	if s.Batch == 0 {
 		return cs
 	}
 	larger := s.X
 	larger.N = s.Batch
-	for i, planned := range ops.CasesOf(s.Op, larger) {
+	for i, planned := range cases.Of(s.Op, larger) {
 		cs[i] = cs[i].Planned(planned)
 	}
 	return cs
@@ -235,7 +236,7 @@ func (s trial) cases() []ops.Case {
 
 // lower lowers an adapter's limits for a case of the trial. Whatever is bound whole, parameters and what belongs to
 // them, keeps its place: adapters bind at least 128 MiB.
-func (s trial) lower(l *gpu.Limits, c ops.Case) {
+func (s trial) lower(l *gpu.Limits, c cases.Case) {
 	lower := func(limit *uint32, n int) {
 		if n > 0 {
 			*limit = min(*limit, uint32(n))
@@ -251,7 +252,7 @@ func (s trial) lower(l *gpu.Limits, c ops.Case) {
 	}
 	bound, whole := uint64(4096), 0
 	for _, o := range c.Operands {
-		if o.Place != ops.Activation {
+		if o.Place != cases.Activation {
 			whole += 4 * (o.Len + 8) // with the gap behind, rounded up
 			continue
 		}
@@ -264,7 +265,7 @@ func (s trial) lower(l *gpu.Limits, c ops.Case) {
 }
 
 // leastPlanes is how many channel groups an operator takes at a time.
-func leastPlanes(c ops.Case) int {
+func leastPlanes(c cases.Case) int {
 	switch c.Op.(type) {
 	case ops.CrossEntropy:
 		return c.In.Groups()
@@ -323,17 +324,17 @@ func try(t testing.TB, s trial, key string) (failed *failure, ran int) {
 // normalised may be wrong by as much more as the deviation is below that, and the gradient, which divides by it again,
 // by the square. One pixel alone is its mean, without rounding. Dropout of nearly everything scales what it keeps by up
 // to 100, and no float32 is nearer than the rounding of the scale and of the product.
-func bounds(c ops.Case, in values) func(o ops.Operand, i int) float64 {
+func bounds(c cases.Case, in values) func(o cases.Operand, i int) float64 {
 	if drop, ok := c.Op.(ops.Dropout); ok {
-		return func(o ops.Operand, _ int) float64 { return max(o.Bound(), 0x1p-23/(1-drop.P)) }
+		return func(o cases.Operand, _ int) float64 { return max(o.Bound(), 0x1p-23/(1-drop.P)) }
 	}
 	norm, ok := c.Op.(ops.BatchNorm)
 	if !ok || c.Pass == "evaluation" || c.Pass == "frozen gradient" || c.In.N*c.In.H*c.In.W == 1 {
-		return func(o ops.Operand, _ int) float64 { return o.Bound() }
+		return func(o cases.Operand, _ int) float64 { return o.Bound() }
 	}
 	twin := ref.BatchNorm{N: c.In.N, C: c.In.C, HW: c.In.H * c.In.W, Eps: norm.Eps}
 	_, _, inverse := twin.Train(in["x"], in["weight"], in["bias"], slices.Clone(in["mean"]), slices.Clone(in["variance"]))
-	return func(o ops.Operand, i int) float64 {
+	return func(o cases.Operand, i int) float64 {
 		more := func(channel int) float64 { return max(1, inverse[channel]*leastDeviation) }
 		switch o.Name {
 		case "y", "x":
@@ -356,7 +357,7 @@ type lending struct {
 	release func()
 }
 
-func exactRecorder(t testing.TB, c ops.Case) lending {
+func exactRecorder(t testing.TB, c cases.Case) lending {
 	t.Helper()
 	d := device(t)
 	if c.Need == nil {
@@ -549,7 +550,7 @@ func TestSearchDrawsAll(t *testing.T) {
 			drawn[ref.Key(c)+" "+c.Variant] = true
 		}
 	}
-	for _, c := range ops.Cases() {
+	for _, c := range cases.All() {
 		if key := ref.Key(c) + " " + c.Variant; !drawn[key] {
 			t.Errorf("no draw gives %q", key)
 		}
@@ -559,10 +560,10 @@ func TestSearchDrawsAll(t *testing.T) {
 // TestBoundsOfTheTable: of batch normalisation and dropout the search allows no more than the table does for its
 // entries.
 func TestBoundsOfTheTable(t *testing.T) {
-	differ := func(c ops.Case, in values) (places int) {
+	differ := func(c cases.Case, in values) (places int) {
 		bound := bounds(c, in)
 		for _, o := range c.Operands {
-			if o.Use != ops.Writes && o.Use != ops.Updates {
+			if o.Use != cases.Writes && o.Use != cases.Updates {
 				continue
 			}
 			for i := range o.Elements() {
@@ -573,7 +574,7 @@ func TestBoundsOfTheTable(t *testing.T) {
 		}
 		return places
 	}
-	for _, c := range ops.Cases() {
+	for _, c := range cases.All() {
 		if c.Operator != "batch norm" && c.Operator != "dropout" {
 			continue
 		}
@@ -581,7 +582,7 @@ func TestBoundsOfTheTable(t *testing.T) {
 			t.Errorf("%v: %d places have another bound than the table says", c, n)
 		}
 	}
-	for _, c := range ops.CasesOf(ops.BatchNorm{Eps: 1e-5, Momentum: 0.1}, ops.Shape{N: 3, C: 2, H: 1, W: 1}) {
+	for _, c := range cases.Of(ops.BatchNorm{Eps: 1e-5, Momentum: 0.1}, ops.Shape{N: 3, C: 2, H: 1, W: 1}) {
 		in := inputs(c)
 		copy(in["x"], []float64{1, 2, 1 + 1./1024, 3, 1, 4}) // the first channel's are nearly the same
 		want := map[string]int{

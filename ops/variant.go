@@ -55,6 +55,14 @@ type call[C any] interface {
 	masks() bool         // only variants that can mask will do
 }
 
+// Varied is an operator whose passes have variants: Conv or Linear.
+type Varied interface {
+	Out(x Shape) (Shape, error)
+	Flops(x Shape) float64
+	Key(p Pass, x Shape) string // of one pass in tables of choices
+	Passes() (forward, inputGrad, weightGrad Pass)
+}
+
 // Variant is one way to record a pass: its kernels with their tiles and the memory that they take.
 type Variant[C call[C]] struct {
 	Name   string
@@ -270,11 +278,33 @@ func (w ways[C]) choose(r *Recorder, p Pass, c C) (Variant[C], error) {
 }
 
 // need is the memory that the variant takes for a call.
-func (v Variant[C]) need(r *Recorder, c C) Need {
+func (v Variant[C]) need(l gpu.Limits, c C) Need {
 	if v.Need == nil {
 		return Need{}
 	}
-	return v.Need(r.Dev.Limits(), c.planned(r))
+	return v.Need(l, c)
+}
+
+// Offer is a variant that can record a pass of an operator at one shape.
+type Offer struct {
+	Variant string
+	Fits    func(l gpu.Limits) error // why not on an adapter of these limits; nil where it can
+	Need    func(l gpu.Limits) Need  // memory that it takes there
+}
+
+// offers are the variants of a pass that can record the call.
+func (w ways[C]) offers(p Pass, c C) []Offer {
+	var offers []Offer
+	for _, v := range w[p] {
+		if c.masks() && !v.Masks {
+			continue
+		}
+		offers = append(offers, Offer{
+			v.Name,
+			func(l gpu.Limits) error { return v.Fits(l, c) }, func(l gpu.Limits) Need { return v.need(l, c) },
+		})
+	}
+	return offers
 }
 
 // need is the memory that the variants chosen for some passes take for a call.
@@ -284,7 +314,7 @@ func (w ways[C]) need(r *Recorder, c C, passes ...Pass) (need Need, err error) {
 		if err != nil {
 			return need, err
 		}
-		need = need.Max(v.need(r, c))
+		need = need.Max(v.need(r.Dev.Limits(), c.planned(r)))
 	}
 	return need, nil
 }
@@ -298,7 +328,7 @@ func (w ways[C]) record(r *Recorder, p Pass, c C) error {
 	if r.Used != nil {
 		r.Used[c.planned(r).Key(p)] = v.Name
 	}
-	if n := v.need(r, c); n.Partial > 0 && (r.Partial == nil || r.Partial.Size < n.Partial) ||
+	if n := v.need(r.Dev.Limits(), c.planned(r)); n.Partial > 0 && (r.Partial == nil || r.Partial.Size < n.Partial) ||
 		n.Unfolded > 0 && (r.Unfolded == nil || r.Unfolded.Size < n.Unfolded) || !r.Scratch.holds(n.Scratch) {
 		return fmt.Errorf("%s: variant %s needs more than is planned: %+v", c.Key(p), v.Name, n)
 	}

@@ -12,8 +12,8 @@ import (
 // Uniforms are Go structs, from which shaders have their declarations: {{uniform "PairsParams"}} prints struct Q, the
 // parameters of a dispatch, and {{uniform "Step"}} struct Step. So a field's name, type and place are written once.
 //
-// A field OutPixels is out_pixels in WGSL; an int or uint32 is a u32 there, a bool a u32 of 0 or 1, an int32 an i32, a float32 an
-// f32, and an array of four of these a vec4<f32>. The fields of an embedded struct stand among the others.
+// A field OutPixels is out_pixels in WGSL; an int or uint32 is a u32 there, a bool a u32 of 0 or 1, an int32 an i32, a
+// float32 an f32, and an array of four of these a vec4<f32>. The fields of an embedded struct stand among the others.
 
 // uniforms are the structs that shaders declare, by name.
 var uniforms = byName(
@@ -64,8 +64,8 @@ var types = map[reflect.Kind]struct {
 	name  string
 	words int
 }{
-	reflect.Int: {"u32", 1}, reflect.Uint32: {"u32", 1}, reflect.Bool: {"u32", 1}, reflect.Int32: {"i32", 1}, reflect.Float32: {"f32", 1},
-	reflect.Array: {"vec4<f32>", 4},
+	reflect.Int: {"u32", 1}, reflect.Uint32: {"u32", 1}, reflect.Bool: {"u32", 1}, reflect.Int32: {"i32", 1},
+	reflect.Float32: {"f32", 1}, reflect.Array: {"vec4<f32>", 4},
 }
 
 var laidOut sync.Map // uniforms by their reflect.Type

@@ -43,8 +43,9 @@ func TestUniformsAreDeclaredOnce(t *testing.T) {
 		if params != 1 {
 			t.Errorf("%s prints %d structs of parameters, want one", name, params)
 		}
-		if bindings := strings.Count(string(text), "var<uniform>"); bindings != len(declared.FindAllString(string(text), -1)) {
-			t.Errorf("%s binds %d uniforms, of which not all are printed", name, bindings)
+		printed := declared.FindAllString(string(text), -1)
+		if bound := strings.Count(string(text), "var<uniform>"); bound != len(printed) {
+			t.Errorf("%s binds %d uniforms and prints %d", name, bound, len(printed))
 		}
 	}
 	if diff := cmp.Diff(slices.Sorted(maps.Keys(uniforms)), slices.Sorted(maps.Keys(used))); diff != "" {

@@ -8,6 +8,7 @@ import (
 
 	"ninvk/gpu"
 	"ninvk/ops"
+	"ninvk/ops/cases"
 )
 
 // pattern is the number of random values of which inputs are made.
@@ -15,13 +16,13 @@ const pattern = 65537
 
 // fill writes the operands: the inputs, or in changed those that the pass writes or changes, with NaN where it must
 // write, so that a value left out shows.
-func (m *meter) fill(mem *ops.Memory, operands []ops.Operand, changed bool) error {
+func (m *meter) fill(mem *cases.Memory, operands []cases.Operand, changed bool) error {
 	for i, o := range operands {
-		if changed != (o.Use != ops.Reads) {
+		if changed != (o.Use != cases.Reads) {
 			continue
 		}
 		value := func(*rand.Rand) float64 { return math.NaN() }
-		if o.Use != ops.Writes {
+		if o.Use != cases.Writes {
 			value = o.Value
 		}
 		r := rand.New(rand.NewPCG(1, uint64(i)))
@@ -32,7 +33,7 @@ func (m *meter) fill(mem *ops.Memory, operands []ops.Operand, changed bool) erro
 		for len(v) < o.Elements() {
 			v = append(v, v[:min(pattern, o.Elements()-len(v))]...)
 		}
-		if o.Place == ops.Activation {
+		if o.Place == cases.Activation {
 			v = ops.Pack(o.Shape, v)
 		}
 		buffer, at := mem.Where(o)
@@ -44,10 +45,10 @@ func (m *meter) fill(mem *ops.Memory, operands []ops.Operand, changed bool) erro
 }
 
 // outputs reads what the pass has written or changed.
-func (m *meter) outputs(mem *ops.Memory, operands []ops.Operand) ([][]float32, error) {
+func (m *meter) outputs(mem *cases.Memory, operands []cases.Operand) ([][]float32, error) {
 	var out [][]float32
 	for _, o := range operands {
-		if o.Use == ops.Reads {
+		if o.Use == cases.Reads {
 			continue
 		}
 		buffer, at := mem.Where(o)
@@ -55,7 +56,7 @@ func (m *meter) outputs(mem *ops.Memory, operands []ops.Operand) ([][]float32, e
 		if err != nil {
 			return nil, err
 		}
-		if o.Place == ops.Activation {
+		if o.Place == cases.Activation {
 			v = ops.Unpack(o.Shape, v)
 		} else {
 			v = v[at/4:][:o.Len]
@@ -67,11 +68,11 @@ func (m *meter) outputs(mem *ops.Memory, operands []ops.Operand) ([][]float32, e
 
 // judge drops, and says so, the candidates whose results are not those that most agree on; where that is even, those
 // that the naive variant agrees with are right, and where no two agree, none is.
-func (m *meter) judge(key string, operands []ops.Operand, trials []*trial) {
+func (m *meter) judge(key string, operands []cases.Operand, trials []*trial) {
 	if len(trials) < 2 {
 		return
 	}
-	operands = slices.DeleteFunc(slices.Clone(operands), func(o ops.Operand) bool { return o.Use == ops.Reads })
+	operands = slices.DeleteFunc(slices.Clone(operands), func(o cases.Operand) bool { return o.Use == cases.Reads })
 	agree := func(a, b *trial) bool { return a == b || difference(operands, a.out, b.out) <= 1 }
 	votes := make([]int, len(trials))
 	best := 0
@@ -111,7 +112,7 @@ func (m *meter) judge(key string, operands []ops.Operand, trials []*trial) {
 const tolerance = 10
 
 // difference is the largest difference of two results in units of what is allowed; infinite where one is no number.
-func difference(operands []ops.Operand, a, b [][]float32) float64 {
+func difference(operands []cases.Operand, a, b [][]float32) float64 {
 	most := 0.0
 	for i, o := range operands {
 		bound := tolerance * o.Bound()

@@ -10,6 +10,7 @@ import (
 
 	"ninvk/gpu"
 	"ninvk/ops"
+	"ninvk/ops/cases"
 )
 
 // How much is measured.
@@ -49,7 +50,7 @@ func Measure(ctx context.Context, d *gpu.Device, calls []Call, o Options) ([]Ent
 		}
 		small := c.In
 		small.N = min(small.N, probeBatch)
-		few, all := ops.Candidates(c.Pass, c.Op, small), ops.Candidates(c.Pass, c.Op, c.In)
+		few, all := cases.Candidates(c.Pass, c.Op, small), cases.Candidates(c.Pass, c.Op, c.In)
 		e, err := m.call(ctx, c, few, all, left/time.Duration(len(calls)-i))
 		if err != nil {
 			return entries, err
@@ -100,7 +101,7 @@ type trial struct {
 
 // call measures one call: every candidate of small runs on a few images with the kernels of the full size, and those
 // not hopeless at the full size.
-func (m *meter) call(ctx context.Context, call Call, small, full []ops.Case, share time.Duration) (Entry, error) {
+func (m *meter) call(ctx context.Context, call Call, small, full []cases.Case, share time.Duration) (Entry, error) {
 	key := call.Key()
 	e := Entry{Key: key, Candidates: make([]Candidate, len(full))}
 	var need ops.Need
@@ -207,13 +208,13 @@ func (l loan) release() {
 // run records the candidates that are still in on one memory, runs each once, drops those whose results are wrong, and
 // hands the others to measure. batch is the largest batch, for which the kernels are made. After end, unless it is
 // zero, only two are tried: one alone could not be judged.
-func (m *meter) run(ctx context.Context, lent loan, key string, cases []ops.Case, batch int, all []*trial,
+func (m *meter) run(ctx context.Context, lent loan, key string, entries []cases.Case, batch int, all []*trial,
 	end time.Time, measure func([]*trial) error) error {
 	trials := in(all)
 	if len(trials) == 0 {
 		return nil
 	}
-	mem, err := cases[0].Allocate(&ops.Recorder{Dev: m.d, Scratch: lent.scratch, Partial: lent.partial,
+	mem, err := entries[0].Allocate(&ops.Recorder{Dev: m.d, Scratch: lent.scratch, Partial: lent.partial,
 		Unfolded: lent.unfolded})
 	if err != nil {
 		m.unmeasured(key, err)
@@ -222,7 +223,7 @@ func (m *meter) run(ctx context.Context, lent loan, key string, cases []ops.Case
 	}
 	defer mem.Release()
 	mem.Batch = batch
-	if err := m.fill(mem, cases[0].Operands, false); err != nil {
+	if err := m.fill(mem, entries[0].Operands, false); err != nil {
 		return err
 	}
 	for i, t := range trials {
@@ -230,7 +231,7 @@ func (m *meter) run(ctx context.Context, lent loan, key string, cases []ops.Case
 			t.Dropped = "no time left to try it"
 			continue
 		}
-		c := cases[slices.IndexFunc(cases, func(c ops.Case) bool { return c.Variant == t.Variant })]
+		c := entries[slices.IndexFunc(entries, func(c cases.Case) bool { return c.Variant == t.Variant })]
 		own := *mem.Recorder
 		t.tape = m.d.NewTape(key + " by " + t.Variant)
 		defer t.tape.Release()
@@ -256,7 +257,7 @@ func (m *meter) run(ctx context.Context, lent loan, key string, cases []ops.Case
 		}
 	}
 	trials = in(trials)
-	m.judge(key, cases[0].Operands, trials)
+	m.judge(key, entries[0].Operands, trials)
 	for _, t := range trials {
 		t.out = nil
 	}

@@ -13,6 +13,7 @@ import (
 
 	"ninvk/gpu"
 	"ninvk/ops"
+	"ninvk/ops/cases"
 )
 
 func open(t *testing.T) *gpu.Device {
@@ -65,19 +66,19 @@ func TestMeasure(t *testing.T) {
 }
 
 // measureWith measures the forward pass with some candidates' kernels replaced.
-func measureWith(t *testing.T, record map[string]func(*ops.Memory) error) (Entry, []string) {
+func measureWith(t *testing.T, record map[string]func(*cases.Memory) error) (Entry, []string) {
 	t.Helper()
 	d := open(t)
 	var warned []string
-	change := func(x ops.Shape) []ops.Case {
-		cases := slices.DeleteFunc(ops.Candidates(ops.ConvForward, tiny, x),
-			func(c ops.Case) bool { return !slices.Contains([]string{"straight", "tiled", "naive"}, c.Variant) })
-		for i, c := range cases {
+	change := func(x ops.Shape) []cases.Case {
+		some := slices.DeleteFunc(cases.Candidates(ops.ConvForward, tiny, x),
+			func(c cases.Case) bool { return !slices.Contains([]string{"straight", "tiled", "naive"}, c.Variant) })
+		for i, c := range some {
 			if f := record[c.Variant]; f != nil {
-				cases[i].Record = f
+				some[i].Record = f
 			}
 		}
-		return cases
+		return some
 	}
 	small := input
 	small.N = 2
@@ -90,8 +91,8 @@ func measureWith(t *testing.T, record map[string]func(*ops.Memory) error) (Entry
 }
 
 // A kernel that leaves its output as it was, and one of another convolution.
-func nothing(m *ops.Memory) error { return nil }
-func other(m *ops.Memory) error {
+func nothing(m *cases.Memory) error { return nil }
+func other(m *cases.Memory) error {
 	m.Choice.Forced = map[ops.Pass]string{ops.ConvForward: "naive"}
 	o := tiny
 	o.ReLU = false
@@ -101,13 +102,13 @@ func other(m *ops.Memory) error {
 func TestWrongResults(t *testing.T) {
 	for _, v := range []struct {
 		name   string
-		record map[string]func(*ops.Memory) error
+		record map[string]func(*cases.Memory) error
 		wrong  []string
 	}{
-		{"unwritten", map[string]func(*ops.Memory) error{"straight": nothing}, []string{"straight"}},
-		{"another arithmetic", map[string]func(*ops.Memory) error{"tiled": other}, []string{"tiled"}},
-		{"the naive one", map[string]func(*ops.Memory) error{"naive": other}, []string{"naive"}},
-		{"no two agree", map[string]func(*ops.Memory) error{"straight": nothing, "tiled": other},
+		{"unwritten", map[string]func(*cases.Memory) error{"straight": nothing}, []string{"straight"}},
+		{"another arithmetic", map[string]func(*cases.Memory) error{"tiled": other}, []string{"tiled"}},
+		{"the naive one", map[string]func(*cases.Memory) error{"naive": other}, []string{"naive"}},
+		{"no two agree", map[string]func(*cases.Memory) error{"straight": nothing, "tiled": other},
 			[]string{"straight", "tiled", "naive"}},
 	} {
 		t.Run(v.name, func(t *testing.T) {
@@ -225,7 +226,8 @@ func TestFarBehind(t *testing.T) {
 		t.Fatal(diff)
 	}
 	c := layer(8, 4)
-	e, err := m.call(t.Context(), c, ops.Candidates(c.Pass, c.Op, c.In), ops.Candidates(c.Pass, c.Op, c.In), time.Second)
+	all := cases.Candidates(c.Pass, c.Op, c.In)
+	e, err := m.call(t.Context(), c, all, all, time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
