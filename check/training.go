@@ -113,6 +113,15 @@ func (r *runner) train(ctx context.Context, progress func(step int)) ([]Result, 
 		return nil, err
 	}
 	defer data.Release()
+	done, err := trainSteps(ctx, net, data, progress)
+	if err != nil {
+		return nil, err
+	}
+	return r.compareTraining(net, done)
+}
+
+// trainSteps makes the steps, and gives their results.
+func trainSteps(ctx context.Context, net *nn.Net, data *ops.Images, progress func(step int)) ([]nn.StepResult, error) {
 	var results []nn.StepResult
 	for step := range steps {
 		progress(step)
@@ -131,11 +140,13 @@ func (r *runner) train(ctx context.Context, progress func(step int)) ([]Result, 
 		results = append(results, done...)
 	}
 	done, err := net.Drain()
-	if err != nil {
-		return nil, err
-	}
+	return append(results, done...), err
+}
+
+// compareTraining compares what the steps gave and what the parameters are after them.
+func (r *runner) compareTraining(net *nn.Net, done []nn.StepResult) ([]Result, error) {
 	var losses, norms []float32
-	for _, s := range append(results, done...) {
+	for _, s := range done {
 		losses, norms = append(losses, float32(s.Loss)), append(norms, float32(s.GradientNorm))
 	}
 	values, err := net.ReadParams()

@@ -46,48 +46,14 @@ func (l Link) Shown(messages []Message, ranks int) time.Duration {
 // machines begins slowly after a rest, so that a step's messages tell more than as many bytes at once. All ranks call
 // it, with the same messages, and get the same.
 func Measure(g Group, messages []Message) (Link, error) {
-	const tries, first = 15, 3 // the first ones find the way, and how much it holds
 	if g.Size() == 1 {
 		return Link{0, math.Inf(1)}, nil
 	}
-	took := func(messages []Message) (time.Duration, error) {
-		v := make([][]float32, len(messages))
-		for i, m := range messages {
-			v[i] = make([]float32, max(m.Bytes/4, 1))
-		}
-		pending := make([]Pending, len(messages))
-		var all []time.Duration
-		for i := range first + tries {
-			if _, err := g.Gather(nil); err != nil { // so that none waits for another in what follows
-				return 0, err
-			}
-			begun := time.Now()
-			var left time.Time
-			for j, m := range messages {
-				time.Sleep(m.After - time.Since(begun))
-				left = time.Now()
-				var err error
-				if pending[j], err = g.Begin(v[j]); err != nil {
-					return 0, err
-				}
-			}
-			for _, p := range pending {
-				if err := p.Wait(); err != nil {
-					return 0, err
-				}
-			}
-			if i >= first {
-				all = append(all, time.Since(left))
-			}
-		}
-		slices.Sort(all)
-		return all[tries/2], nil
-	}
-	few, err := took([]Message{{4, messages[len(messages)-1].After}})
+	few, err := timeMessages(g, []Message{{4, messages[len(messages)-1].After}})
 	if err != nil {
 		return Link{}, err
 	}
-	many, err := took(messages)
+	many, err := timeMessages(g, messages)
 	if err != nil {
 		return Link{}, err
 	}
@@ -117,4 +83,40 @@ func Measure(g Group, messages []Message) (Link, error) {
 		}
 	}
 	return link, nil
+}
+
+// timeMessages is how long after the last message has left all are summed: the median of several times.
+func timeMessages(g Group, messages []Message) (time.Duration, error) {
+	const tries, first = 15, 3 // the first ones find the way, and how much it holds
+	v := make([][]float32, len(messages))
+	for i, m := range messages {
+		v[i] = make([]float32, max(m.Bytes/4, 1))
+	}
+	pending := make([]Pending, len(messages))
+	var all []time.Duration
+	for i := range first + tries {
+		if _, err := g.Gather(nil); err != nil { // so that none waits for another in what follows
+			return 0, err
+		}
+		begun := time.Now()
+		var left time.Time
+		for j, m := range messages {
+			time.Sleep(m.After - time.Since(begun))
+			left = time.Now()
+			var err error
+			if pending[j], err = g.Begin(v[j]); err != nil {
+				return 0, err
+			}
+		}
+		for _, p := range pending {
+			if err := p.Wait(); err != nil {
+				return 0, err
+			}
+		}
+		if i >= first {
+			all = append(all, time.Since(left))
+		}
+	}
+	slices.Sort(all)
+	return all[tries/2], nil
 }

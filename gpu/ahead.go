@@ -34,23 +34,10 @@ func (t *Tape) compileAhead() bool {
 		return false
 	}
 	list := filepath.Join(t.d.Adapter.ShaderCache, listName)
-	known := readList(list)
-	var commands []*command // the first of every kernel that is new
-	for i := range t.commands {
-		c := &t.commands[i]
-		if c.kernel == nil || t.d.compiled(*c.kernel) != nil || known[fingerprint(c.kernel)] {
-			continue
-		}
-		known[fingerprint(c.kernel)] = true
-		commands = append(commands, c)
-	}
+	commands := t.uncompiled(readList(list))
 	if len(commands) < leastAhead {
 		return false
 	}
-	// The longest first, so that helpers end together.
-	slices.SortStableFunc(commands, func(a, b *command) int {
-		return cmp.Compare(len(b.kernel.Source), len(a.kernel.Source))
-	})
 	compiled := t.d.counted(len(commands))
 	compile := func(h *helper, c *command, wait bool) (done bool, err error) {
 		if done, err = h.once(c, list, wait); err != nil {
@@ -89,6 +76,24 @@ func (t *Tape) compileAhead() bool {
 	}
 	helpers.Wait()
 	return true
+}
+
+// uncompiled are the first commands of all kernels that are compiled neither here nor, as known tells, in the cache:
+// those with the longest source first, so that helpers end together.
+func (t *Tape) uncompiled(known map[string]bool) []*command {
+	var commands []*command
+	for i := range t.commands {
+		c := &t.commands[i]
+		if c.kernel == nil || t.d.compiled(*c.kernel) != nil || known[fingerprint(c.kernel)] {
+			continue
+		}
+		known[fingerprint(c.kernel)] = true
+		commands = append(commands, c)
+	}
+	slices.SortStableFunc(commands, func(a, b *command) int {
+		return cmp.Compare(len(b.kernel.Source), len(a.kernel.Source))
+	})
+	return commands
 }
 
 // counted tells Compiling that none of total kernels is compiled, and returns what tells it that another one is.

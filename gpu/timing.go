@@ -40,41 +40,16 @@ const mostRepeats = 256
 // time is that of its submit less the latency of an empty one, over its repetitions; it contains the launch of the
 // command. What the tape computes is of no use afterwards, as commands that add to their output ran more than once.
 func (d *Device) Time(ctx context.Context, t *Tape, o TimingOptions) (Timings, error) {
-	r := Timings{Submits: 1}
-	if err := t.Finish(); err != nil {
-		return r, err
-	}
-	var commands []int // indices in the tape
-	for i := range t.commands {
-		if c := &t.commands[i]; !c.split {
-			commands = append(commands, i)
-			r.Commands = append(r.Commands, Timing{Part: c.part, Label: c.label, Dispatch: c.kernel != nil})
-		} else if i+1 < len(t.commands) {
-			r.Submits++
-		}
-	}
-	latency, err := d.SubmitLatency(20)
-	if err != nil {
-		return r, err
-	}
-	idle := time.Duration(median(latency) * float64(time.Second))
-	least := make([]time.Duration, len(commands)) // of a single run, so far
-	run := func(i, repeats int, wait time.Duration) (time.Duration, error) {
-		if ctx.Err() != nil {
-			return 0, ctx.Err()
-		}
-		took, err := d.timeSubmit(r.Commands[i].Label, wait, func() {
-			for range repeats {
-				d.player.encode(t.reel, commands[i], commands[i]+1)
-			}
-		})
-		return max(took-idle, time.Microsecond) / time.Duration(repeats), err
+	s := stopwatch{d: d, t: t, r: Timings{Submits: 1}}
+	if err := s.list(); err != nil {
+		return s.r, err
 	}
 	// The first round lets the driver compile, the second says how often to repeat.
 	for range 2 {
-		for i := range commands {
-			if least[i], err = run(i, 1, 0); err != nil {
-				return r, err
+		for i := range s.commands {
+			var err error
+			if s.least[i], err = s.run(ctx, i, 1, 0); err != nil {
+				return s.r, err
 			}
 		}
 	}
@@ -83,27 +58,81 @@ func (d *Device) Time(ctx context.Context, t *Tape, o TimingOptions) (Timings, e
 		if round >= o.Least && time.Since(start) > o.Budget {
 			break
 		}
-		for i := range commands {
-			repeats := max(1, min(mostRepeats, int(o.Submit/least[i])))
-			took, err := run(i, repeats, least[i]*time.Duration(repeats)*3/4)
-			if err != nil {
-				return r, err
-			}
-			least[i] = min(least[i], took)
-			r.Commands[i].Seconds = append(r.Commands[i].Seconds, took.Seconds())
-		}
-		if o.Whole {
-			host, whole, err := d.timeWhole(t)
-			if err != nil {
-				return r, err
-			}
-			r.Host, r.Whole = append(r.Host, host.Seconds()), append(r.Whole, whole.Seconds())
+		if err := s.round(ctx, o); err != nil {
+			return s.r, err
 		}
 		if o.Progress != nil {
 			o.Progress(round+1, o.Rounds)
 		}
 	}
-	return r, nil
+	return s.r, nil
+}
+
+// stopwatch times a tape's commands.
+type stopwatch struct {
+	d        *Device
+	t        *Tape
+	r        Timings
+	commands []int           // of the tape, by their place in it
+	least    []time.Duration // that a single run of each took so far
+	idle     time.Duration   // that an empty submit takes
+}
+
+// list finds the commands of the tape, which is finished.
+func (s *stopwatch) list() error {
+	if err := s.t.Finish(); err != nil {
+		return err
+	}
+	for i := range s.t.commands {
+		if c := &s.t.commands[i]; !c.split {
+			s.commands = append(s.commands, i)
+			s.r.Commands = append(s.r.Commands, Timing{Part: c.part, Label: c.label, Dispatch: c.kernel != nil})
+		} else if i+1 < len(s.t.commands) {
+			s.r.Submits++
+		}
+	}
+	latency, err := s.d.SubmitLatency(20)
+	if err != nil {
+		return err
+	}
+	s.idle = time.Duration(median(latency) * float64(time.Second))
+	s.least = make([]time.Duration, len(s.commands))
+	return nil
+}
+
+// run submits a command so many times, and says how long one of them took.
+func (s *stopwatch) run(ctx context.Context, i, repeats int, wait time.Duration) (time.Duration, error) {
+	if ctx.Err() != nil {
+		return 0, ctx.Err()
+	}
+	took, err := s.d.timeSubmit(s.r.Commands[i].Label, wait, func() {
+		for range repeats {
+			s.d.player.encode(s.t.reel, s.commands[i], s.commands[i]+1)
+		}
+	})
+	return max(took-s.idle, time.Microsecond) / time.Duration(repeats), err
+}
+
+// round takes a sample of every command, and of the whole where it is wanted.
+func (s *stopwatch) round(ctx context.Context, o TimingOptions) error {
+	for i := range s.commands {
+		repeats := max(1, min(mostRepeats, int(o.Submit/s.least[i])))
+		took, err := s.run(ctx, i, repeats, s.least[i]*time.Duration(repeats)*3/4)
+		if err != nil {
+			return err
+		}
+		s.least[i] = min(s.least[i], took)
+		s.r.Commands[i].Seconds = append(s.r.Commands[i].Seconds, took.Seconds())
+	}
+	if !o.Whole {
+		return nil
+	}
+	host, whole, err := s.d.timeWhole(s.t)
+	if err != nil {
+		return err
+	}
+	s.r.Host, s.r.Whole = append(s.r.Host, host.Seconds()), append(s.r.Whole, whole.Seconds())
+	return nil
 }
 
 // SubmitLatency is how long a submit of nothing and the wait for it take, in seconds, n times.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 
 	"ninvk/dist"
 	"ninvk/gpu"
@@ -84,35 +83,6 @@ type Net struct {
 	copies []*gpu.Readback
 
 	told ops.Step // what the adapter is told of the step
-}
-
-// kind is what a tape does.
-type kind int
-
-const (
-	evaluation kind = iota
-	training        // of a whole batch
-	beginning       // of a batch in parts: sets sums to 0
-	partial         // of a batch in parts: adds its gradients to the sums
-	update          // of a batch in parts or shards: what comes after the last one
-	sharded         // of a shard of a batch: its passes
-	keeping         // of a batch in shards: keeps the running statistics of before
-	restoring       // which another shard begins with
-	resting         // what is added up beside a shard's gradients
-	emptying        // that a shard has no image
-	joining         // adds what a shard gives to the sums
-)
-
-var kinds = []string{"evaluation step", "training step", "beginning of a step", "part of a step", "update of a step",
-	"shard of a step", "keeping of statistics", "return of statistics", "statistics of a shard", "empty shard",
-	"sum of shards"}
-
-type tapeKey struct {
-	images *ops.Images
-	n      int // images computed; of a sum of shards: the shard
-	of     int // images of the batch that they are part of
-	kind   kind
-	bucket int // see tree
 }
 
 // part is the number of images computed at a time.
@@ -242,117 +212,4 @@ func (n *Net) planFor(b int) *plan {
 		l = n.learning
 	}
 	return n.Graph.makePlan(b, n.ends(), l, n.Options.Keep...)
-}
-
-func (n *Net) allocate() (err error) {
-	buffer := func(label string, size uint64) *gpu.Buffer {
-		if err != nil {
-			return nil
-		}
-		var b *gpu.Buffer
-		b, err = n.dev.NewBuffer(label, size)
-		return b
-	}
-	for i, size := range n.plan.buffers {
-		n.buffers = append(n.buffers, buffer(fmt.Sprintf("activations %d", i), size))
-	}
-	n.parts = make([]part, len(n.placed.parts))
-	for i, layout := range n.placed.parts {
-		p := &n.parts[i]
-		p.layout = layout
-		p.weights = buffer("weights", uint64(4*layout.floats))
-		if trained := uint64(4 * layout.trained); n.Options.Train && trained > 0 {
-			p.grads = buffer("gradients", trained)
-			p.velocity = buffer("momenta", trained)
-			if n.Options.inParts() {
-				p.sums = buffer("sums of gradients", trained)
-			}
-		}
-		if n.averaging() {
-			p.average = buffer("average weights", uint64(4*layout.floats))
-		}
-	}
-	running := uint64(4 * n.placed.running)
-	n.state = buffer("running statistics", running)
-	if n.averaging() {
-		n.averageState = buffer("average running statistics", running)
-	}
-	if n.Options.sharded() {
-		n.plant(buffer)
-	}
-	n.partial = buffer("partial sums", n.need.Partial)
-	n.unfolded = buffer("unfolded activation", n.need.Unfolded)
-	n.step = buffer("step", 256)
-	n.batch = buffer("batch", uint64(n.Options.part()*ops.BatchBytes))
-	n.labels = buffer("labels", uint64(4*n.Options.part()))
-	if n.Options.Train && n.Options.ClassWeights != nil {
-		n.classes = buffer("weights of the classes", uint64(4*len(n.Options.ClassWeights)))
-	}
-	n.result = buffer("results", uint64(8*n.Options.part()))
-	n.metrics = buffer("batch metrics", 16)
-	n.totals = buffer("totals", ops.TotalsBytes)
-	if err != nil {
-		return err
-	}
-	if n.classes != nil {
-		weights := make([]float32, len(n.Options.ClassWeights))
-		for i, w := range n.Options.ClassWeights {
-			weights[i] = float32(w)
-		}
-		if err := n.dev.Write(n.classes, 0, gpu.Bytes(weights)); err != nil {
-			return err
-		}
-	}
-	if n.need.Scratch.Width > 0 {
-		if n.scratch, err = ops.NewScratch(n.dev, n.need.Scratch); err != nil {
-			return err
-		}
-	}
-	if n.tree != nil {
-		if err := n.connect(); err != nil {
-			return err
-		}
-	}
-	for range ringSlots {
-		r, err := n.dev.NewReadback("batch metrics", 16)
-		if err != nil {
-			return err
-		}
-		n.ring = append(n.ring, &slot{readback: r})
-	}
-	return nil
-}
-
-// Release frees everything the network holds on the adapter.
-func (n *Net) Release() {
-	// After an error something may still be on its way into the read-back slots.
-	busy := slices.ContainsFunc(n.ring, func(s *slot) bool { return s.readback.Busy() }) ||
-		slices.ContainsFunc(n.copies, (*gpu.Readback).Busy) || n.tree.busy()
-	if busy {
-		_ = n.dev.Wait("the last steps")
-	}
-	for _, t := range n.tapes {
-		t.Release()
-	}
-	for _, s := range n.ring {
-		s.readback.Release()
-	}
-	if n.copyTape != nil {
-		n.copyTape.Release()
-	}
-	for _, r := range n.copies {
-		r.Release()
-	}
-	n.tree.release()
-	if n.scratch != nil {
-		n.scratch.Release()
-	}
-	for _, p := range n.parts {
-		n.buffers = append(n.buffers, p.weights, p.grads, p.sums, p.velocity, p.average)
-	}
-	for _, b := range append(n.buffers, n.state, n.averageState, n.partial, n.unfolded, n.step, n.batch, n.labels,
-		n.classes,
-		n.result, n.metrics, n.totals) {
-		b.Release()
-	}
 }

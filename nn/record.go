@@ -7,6 +7,35 @@ import (
 	"ninvk/ops"
 )
 
+// kind is what a tape does.
+type kind int
+
+const (
+	evaluation kind = iota
+	training        // of a whole batch
+	beginning       // of a batch in parts: sets sums to 0
+	partial         // of a batch in parts: adds its gradients to the sums
+	update          // of a batch in parts or shards: what comes after the last one
+	sharded         // of a shard of a batch: its passes
+	keeping         // of a batch in shards: keeps the running statistics of before
+	restoring       // which another shard begins with
+	resting         // what is added up beside a shard's gradients
+	emptying        // that a shard has no image
+	joining         // adds what a shard gives to the sums
+)
+
+var kinds = []string{"evaluation step", "training step", "beginning of a step", "part of a step", "update of a step",
+	"shard of a step", "keeping of statistics", "return of statistics", "statistics of a shard", "empty shard",
+	"sum of shards"}
+
+type tapeKey struct {
+	images *ops.Images
+	n      int // images computed; of a sum of shards: the shard
+	of     int // images of the batch that they are part of
+	kind   kind
+	bucket int // see tree
+}
+
 // recorder is what layers record with.
 type recorder struct {
 	*ops.Recorder

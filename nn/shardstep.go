@@ -13,54 +13,16 @@ func (n *Net) shardStep(images *ops.Images, entries []Entry, keys []uint32, into
 	t := n.tree
 	t.begun = time.Now()
 	t.pending = t.pending[:0]
-	left := 0 // buckets that have left for the host
 	for k := range t.own {
-		from, to := Cut(len(entries), n.Options.shards(), t.first+k)
-		own := entries[from:to]
-		n.told.Key, n.told.FromImage, n.told.Share = keys[k], 0, float32(len(own))/float32(len(entries))
-		if err := n.beginShard(k); err != nil {
+		if err := n.shard(images, entries, k, keys[k]); err != nil {
 			return err
-		}
-		whole := !n.Options.inParts() && len(own) > 0 // computed at once, and thus bucket by bucket
-		if !whole {
-			if err := n.shardInParts(images, own, len(entries)); err != nil {
-				return err
-			}
-		}
-		for i := range t.buckets {
-			if whole {
-				var batch []Entry
-				if i == 0 {
-					batch = own
-				}
-				if err := n.submit(tapeKey{images, len(own), len(entries), sharded, i}, batch); err != nil {
-					return err
-				}
-			}
-			if i == 0 && len(own) > 0 {
-				if err := n.submit(tapeKey{kind: resting}, nil); err != nil {
-					return err
-				}
-			}
-			if err := n.submit(tapeKey{n: k, kind: joining, bucket: i}, nil); err != nil {
-				return err
-			}
-			if k < t.own-1 || t.host == nil {
-				continue
-			}
-			t.buckets[i].readback.Start()
-			for ; left <= i && t.buckets[left].readback.Ready(); left++ {
-				if err := t.leave(left); err != nil {
-					return err
-				}
-			}
 		}
 	}
 	n.tracked += n.batchesSeen(len(entries))
 	t.known = t.raised
 	if t.host != nil {
-		for ; left < len(t.buckets); left++ {
-			if err := t.leave(left); err != nil {
+		for len(t.pending) < len(t.buckets) {
+			if err := t.leave(); err != nil {
 				return err
 			}
 		}
@@ -71,6 +33,53 @@ func (n *Net) shardStep(images *ops.Images, entries []Entry, keys []uint32, into
 	}
 	t.raised = [flags]bool{}
 	return n.submitRead(tapeKey{kind: update}, nil, into)
+}
+
+// shard submits a shard of this process, bucket by bucket, and the joining of each to those of the shards before. Those
+// of the last one begin to leave for the host.
+func (n *Net) shard(images *ops.Images, entries []Entry, k int, key uint32) error {
+	t := n.tree
+	from, to := Cut(len(entries), n.Options.shards(), t.first+k)
+	own := entries[from:to]
+	n.told.Key, n.told.FromImage, n.told.Share = key, 0, float32(len(own))/float32(len(entries))
+	if err := n.beginShard(k); err != nil {
+		return err
+	}
+	whole := !n.Options.inParts() && len(own) > 0 // computed at once, and thus bucket by bucket
+	if !whole {
+		if err := n.shardInParts(images, own, len(entries)); err != nil {
+			return err
+		}
+	}
+	for i := range t.buckets {
+		if whole {
+			var batch []Entry
+			if i == 0 {
+				batch = own
+			}
+			if err := n.submit(tapeKey{images, len(own), len(entries), sharded, i}, batch); err != nil {
+				return err
+			}
+		}
+		if i == 0 && len(own) > 0 {
+			if err := n.submit(tapeKey{kind: resting}, nil); err != nil {
+				return err
+			}
+		}
+		if err := n.submit(tapeKey{n: k, kind: joining, bucket: i}, nil); err != nil {
+			return err
+		}
+		if k < t.own-1 || t.host == nil {
+			continue
+		}
+		t.buckets[i].readback.Start()
+		for len(t.pending) <= i && t.buckets[len(t.pending)].readback.Ready() {
+			if err := t.leave(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // shardInParts submits a shard that is not computed at once: in parts, or, without an image, not at all.
@@ -92,8 +101,9 @@ func (n *Net) beginShard(k int) error {
 	return n.submit(tapeKey{kind: restoring}, nil)
 }
 
-// leave waits for a bucket to reach the host and begins its sum.
-func (t *tree) leave(number int) error {
+// leave waits for the next bucket to reach the host and begins its sum.
+func (t *tree) leave() error {
+	number := len(t.pending)
 	b := &t.buckets[number]
 	floats := t.host[b.at : b.at+b.floats]
 	if err := b.readback.Wait(gpu.Bytes(floats)); err != nil {

@@ -104,41 +104,13 @@ type trial struct {
 func (m *meter) call(ctx context.Context, call Call, small, full []cases.Case, share time.Duration) (Entry, error) {
 	key := call.Key()
 	e := Entry{Key: key, Candidates: make([]Candidate, len(full))}
-	var need ops.Need
-	var trials []*trial
-	for i, c := range full {
-		e.Candidates[i].Variant = c.Variant
-		err := c.Fits(m.d.Limits())
-		if err == nil {
-			err = small[i].Fits(m.d.Limits())
-		}
-		if err != nil {
-			e.Candidates[i].Dropped = err.Error()
-			continue
-		}
-		if where := m.far[string(call.Pass)+"="+c.Variant]; where != "" {
-			e.Candidates[i].Dropped = fmt.Sprintf("took more than %d times as long as the fastest at %s", far, where)
-			continue
-		}
-		need = need.Max(c.Need(m.d.Limits()))
-		trials = append(trials, &trial{Candidate: &e.Candidates[i]})
-	}
+	trials, need := m.eligible(call, small, full, e.Candidates)
 	if len(trials) == 1 {
 		e.Chosen = trials[0].Variant
 	}
 	if len(trials) < 2 {
 		return e, nil
 	}
-	// What suits the adapter comes first, and what the others' results are compared with: time may be too short for the
-	// rest.
-	order := append(slices.Clone(ops.Preferred(m.d.Adapter)), "naive")
-	rank := func(t *trial) int {
-		if i := slices.Index(order, t.Variant); i >= 0 {
-			return i
-		}
-		return len(order)
-	}
-	slices.SortStableFunc(trials, func(a, b *trial) int { return cmp.Compare(rank(a), rank(b)) })
 	lent, err := m.lend(need)
 	defer lent.release()
 	if err != nil {
@@ -148,21 +120,7 @@ func (m *meter) call(ctx context.Context, call Call, small, full []cases.Case, s
 	from := time.Now()
 	images := full[0].In.N
 	err = m.run(ctx, lent, key, small, images, trials, from.Add(share), func(trials []*trial) error {
-		least := math.Inf(1)
-		for _, t := range trials {
-			took, err := m.sample(ctx, t, 1)
-			if err != nil {
-				return err
-			}
-			t.Predicted = 1e3 * took.Seconds() * float64(images) / float64(small[0].In.N)
-			least = min(least, t.Predicted)
-		}
-		for _, t := range trials {
-			if t.Predicted > hopeless*least && t.Predicted > float64(bounded.Milliseconds()) {
-				t.Dropped = fmt.Sprintf("would take more than %d times as long as the fastest", hopeless)
-			}
-		}
-		return nil
+		return m.predict(ctx, trials, float64(images)/float64(small[0].In.N))
 	})
 	if err != nil {
 		return Entry{}, err
@@ -176,6 +134,57 @@ func (m *meter) call(ctx context.Context, call Call, small, full []cases.Case, s
 	m.remember(call, trials)
 	e.choose()
 	return e, nil
+}
+
+// eligible are the candidates that are tried, with the memory that they share; why the others are not is noted. What
+// suits the adapter comes first, and what the others' results are compared with: time may be too short for the rest.
+func (m *meter) eligible(call Call, small, full []cases.Case, candidates []Candidate) (trials []*trial, need ops.Need) {
+	for i, c := range full {
+		candidates[i].Variant = c.Variant
+		err := c.Fits(m.d.Limits())
+		if err == nil {
+			err = small[i].Fits(m.d.Limits())
+		}
+		if err != nil {
+			candidates[i].Dropped = err.Error()
+			continue
+		}
+		if where := m.far[string(call.Pass)+"="+c.Variant]; where != "" {
+			candidates[i].Dropped = fmt.Sprintf("took more than %d times as long as the fastest at %s", far, where)
+			continue
+		}
+		need = need.Max(c.Need(m.d.Limits()))
+		trials = append(trials, &trial{Candidate: &candidates[i]})
+	}
+	order := append(slices.Clone(ops.Preferred(m.d.Adapter)), "naive")
+	rank := func(t *trial) int {
+		if i := slices.Index(order, t.Variant); i >= 0 {
+			return i
+		}
+		return len(order)
+	}
+	slices.SortStableFunc(trials, func(a, b *trial) int { return cmp.Compare(rank(a), rank(b)) })
+	return trials, need
+}
+
+// predict tells from a run on a few images how long candidates take at so many times their number, and drops those
+// that are hopeless.
+func (m *meter) predict(ctx context.Context, trials []*trial, times float64) error {
+	least := math.Inf(1)
+	for _, t := range trials {
+		took, err := m.sample(ctx, t, 1)
+		if err != nil {
+			return err
+		}
+		t.Predicted = 1e3 * took.Seconds() * times
+		least = min(least, t.Predicted)
+	}
+	for _, t := range trials {
+		if t.Predicted > hopeless*least && t.Predicted > float64(bounded.Milliseconds()) {
+			t.Dropped = fmt.Sprintf("would take more than %d times as long as the fastest", hopeless)
+		}
+	}
+	return nil
 }
 
 // loan is the memory that candidates share.

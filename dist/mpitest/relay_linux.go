@@ -38,64 +38,70 @@ func relay(rate, delay string) error {
 	if err != nil {
 		return err
 	}
-	type packet struct {
-		due time.Time
-		b   []byte
-	}
 	packets := make(chan packet, 1<<14)
 	failed := make(chan error, 3)
-	go func() {
-		free := time.Now() // when all that was sent before is on its way
-		for {
-			b := make([]byte, 1<<16)
-			n, err := syscall.Read(line, b)
-			if err != nil {
-				failed <- err
-				return
-			}
-			now := time.Now()
-			if free.Before(now) {
-				free = now
-			}
-			if megabits > 0 {
-				free = free.Add(time.Duration(float64(8*n) / megabits * float64(time.Microsecond)))
-			}
-			packets <- packet{free.Add(time.Duration(milliseconds * float64(time.Millisecond))), b[:n]}
-		}
-	}()
-	go func() {
-		for p := range packets {
-			time.Sleep(time.Until(p.due))
-			if _, err := os.Stdout.Write(binary.LittleEndian.AppendUint32(nil, uint32(len(p.b)))); err != nil {
-				failed <- err
-				return
-			}
-			if _, err := os.Stdout.Write(p.b); err != nil {
-				failed <- err
-				return
-			}
-		}
-	}()
-	go func() {
-		in := bufio.NewReaderSize(os.Stdin, 1<<20)
-		for {
-			var n [4]byte
-			if _, err := io.ReadFull(in, n[:]); err != nil {
-				failed <- err
-				return
-			}
-			b := make([]byte, binary.LittleEndian.Uint32(n[:]))
-			if _, err := io.ReadFull(in, b); err != nil {
-				failed <- err
-				return
-			}
-			if _, err := syscall.Write(line, b); err != nil && err != syscall.EIO { // the device isn't up yet
-				failed <- err
-				return
-			}
-		}
-	}()
+	go func() { failed <- take(line, megabits, milliseconds, packets) }()
+	go func() { failed <- give(packets) }()
+	go func() { failed <- bring(line) }()
 	return <-failed
+}
+
+// packet is one on its way, with when it is there.
+type packet struct {
+	due time.Time
+	b   []byte
+}
+
+// take reads packets from the device.
+func take(line int, megabits, milliseconds float64, packets chan<- packet) error {
+	free := time.Now() // when all that was sent before is on its way
+	for {
+		b := make([]byte, 1<<16)
+		n, err := syscall.Read(line, b)
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		if free.Before(now) {
+			free = now
+		}
+		if megabits > 0 {
+			free = free.Add(time.Duration(float64(8*n) / megabits * float64(time.Microsecond)))
+		}
+		packets <- packet{free.Add(time.Duration(milliseconds * float64(time.Millisecond))), b[:n]}
+	}
+}
+
+// give writes packets to stdout when they are due, each behind its length.
+func give(packets <-chan packet) error {
+	for p := range packets {
+		time.Sleep(time.Until(p.due))
+		if _, err := os.Stdout.Write(binary.LittleEndian.AppendUint32(nil, uint32(len(p.b)))); err != nil {
+			return err
+		}
+		if _, err := os.Stdout.Write(p.b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bring writes the packets that come from stdin to the device.
+func bring(line int) error {
+	in := bufio.NewReaderSize(os.Stdin, 1<<20)
+	for {
+		var n [4]byte
+		if _, err := io.ReadFull(in, n[:]); err != nil {
+			return err
+		}
+		b := make([]byte, binary.LittleEndian.Uint32(n[:]))
+		if _, err := io.ReadFull(in, b); err != nil {
+			return err
+		}
+		if _, err := syscall.Write(line, b); err != nil && err != syscall.EIO { // the device isn't up yet
+			return err
+		}
+	}
 }
 
 // openLine opens the device as the driver tun has it: a read or write is a packet.

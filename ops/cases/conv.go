@@ -35,7 +35,7 @@ func (t *table) convolutions() {
 		{n: 2, h: 9, w: 7, o: ops.Conv{C: 1, M: 16, K: 7, Stride: 2, Pad: 3}, noBias: true},
 		// more pixels than some drivers make loop passes
 		{n: 65, h: 32, w: 32, o: ops.Conv{C: 3, M: 5, K: 3, Stride: 1, Pad: 1}},
-		{n: 65, h: 7, w: 5, o: ops.Conv{C: 3, M: 40, K: 3, Stride: 1, Pad: 1}},  // output groups beyond one tile
+		{n: 65, h: 7, w: 5, o: ops.Conv{C: 3, M: 40, K: 3, Stride: 1, Pad: 1}}, // output groups beyond one tile
 		{n: 65, h: 7, w: 5, o: ops.Conv{C: 40, M: 3, K: 3, Stride: 1, Pad: 1}},
 		{n: 1, h: 7, w: 5, o: ops.Conv{C: 96, M: 192, K: 1, Stride: 1}},
 		{n: 2, h: 7, w: 5, o: ops.Conv{C: 16, M: 64, K: 3, Stride: 1, Pad: 1}},     // whole tiles
