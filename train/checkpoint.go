@@ -392,29 +392,10 @@ func (s *Saved) Close() { s.lock.release() }
 // another run is a *UsageError that names both values.
 func (s *Saved) Check(c Config) error {
 	was := s.Config
-	for _, f := range []struct {
-		flag     string
-		was, now any
-	}{
-		{"model", was.Model, c.Model}, {"batch", was.Batch, c.Batch}, {"micro-batch", was.Micro, c.Micro},
-		{"shards", was.Shards, c.Shards},
-		{"aux", was.Aux, c.Aux}, {"seed", was.Seed, c.Seed}, {"recipe", was.Recipe, c.Recipe},
-		{"lr", was.LR, c.LR}, {"momentum", was.Momentum, c.Momentum}, {"nesterov", was.Nesterov, c.Nesterov},
-		{"weight-decay", was.WeightDecay, c.WeightDecay},
-		{"schedule", was.Schedule, c.Schedule}, {"dropout", *was.Dropout, *c.Dropout},
-		{"label-smoothing", was.LabelSmoothing, c.LabelSmoothing},
-		{"augment", was.Augment, c.Augment}, {"resize", *was.Resize, *c.Resize}, {"sizes", was.Sizes, c.Sizes}, {"mean",
-			was.Mean, c.Mean}, {"std", was.Std, c.Std}, {"ema", was.EMA, c.EMA}, {"no-shuffle", !was.Shuffle, !c.Shuffle},
-		{"init", was.Init, c.Init}, {"clip-norm", was.ClipNorm, c.ClipNorm},
-		{"initial", was.Initial, c.Initial},
-		{"fit", was.Fit, c.Fit}, {"channels", was.Channels, c.Channels}, {"labels", was.Labels, c.Labels},
-		{"val-fraction", was.ValFraction, c.ValFraction}, {"skip-broken", was.SkipBroken, c.SkipBroken},
-		{"new-head", was.NewHead, c.NewHead}, {"freeze", was.Freeze, c.Freeze}, {"lr-scale", was.LRScale, c.LRScale},
-		{"class-weights", was.ClassWeights, c.ClassWeights},
-	} {
-		if f.was != f.now {
-			return &UsageError{"--" + f.flag, fmt.Sprint(f.now),
-				fmt.Sprintf("the run in %s was begun with %v; leave the flag out to go on, or start a new run", s.Dir, f.was)}
+	for _, x := range settings {
+		if before, now := x.given(&was), x.given(&c); x.fixed && before != now {
+			return &UsageError{"--" + x.flag(), fmt.Sprint(now),
+				fmt.Sprintf("the run in %s was begun with %v; leave the flag out to go on, or start a new run", s.Dir, before)}
 		}
 	}
 	if c.Epochs < was.Epochs {

@@ -104,7 +104,7 @@ func noRunIn(dir string) error {
 
 // configText is the content of config.toml.
 func configText(cfg Config) ([]byte, error) {
-	text, err := toml.Marshal(cfg)
+	text, err := toml.Marshal(cfg.file())
 	if err != nil {
 		return nil, fmt.Errorf("writing %s: %w", ConfigFile, err)
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 type adaptersCommand struct {
-	JSON bool `help:"Print a list that machines read."`
+	JSON bool `help:"${list}"`
 }
 
 // Run lists the adapters.

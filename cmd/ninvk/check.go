@@ -14,12 +14,12 @@ import (
 )
 
 type checkCommand struct {
-	Adapter    string `help:"Index, part of the name or driver, or type."`
+	Adapter    string `help:"${adapter}"`
 	Model      string `help:"Check this network in place of the operators: one of ${models}." placeholder:"NAME"`
-	JSON       bool   `help:"Print an object that machines read."`
+	JSON       bool   `help:"${object}"`
 	ClearCache bool   `help:"First delete the kernels that llvmpipe compiled for ninvk."`
 
-	Child    bool   `hidden:"" help:"Check in this process, and print messages for the process that compares the two passes."`
+	Child    bool   `hidden:"" help:"${check_child}"`
 	Part     string `hidden:"" help:"Part of the check that this process does."`
 	Only     string `hidden:"" help:"Check the entries whose name contains it."`
 	Expected string `hidden:"" help:"File of other results to expect."`

@@ -16,23 +16,23 @@ import (
 )
 
 type evalCommand struct {
-	Weights string `help:"Weights: ours, or PyTorch's state_dict as safetensors or .pth (default: those that are part of the program)." placeholder:"FILE"`
-	Data    string `default:"auto" help:"A data set, as ninvk train takes it; 'sample' or 'auto'." placeholder:"DIR|FILE|sample|auto"`
+	Weights string `help:"${weights}" placeholder:"FILE"`
+	Data    string `default:"auto" help:"${eval_data}" placeholder:"DIR|FILE|sample|auto"`
 	described
 	Split   string `default:"test" enum:"test,train" help:"test or train."`
 	Batch   int    `default:"64" help:"Images a step."`
-	Resize  *int   `help:"Pixels a side to enlarge images to; 0 for their own size (default: what the weights tell, else the network's own)."`
-	Flip    bool   `help:"Show the network each image and its mirror image, and take the mean of its answers; twice the work."`
-	Adapter string `help:"Index, part of the name or driver, or type."`
-	NoTune  bool   `help:"Take the usual kernels rather than the measured choice, and measure none."`
-	Out     string `help:"Draw the confusion matrix (confusion.png) and the worst mistakes (mistakes.png) into this folder." placeholder:"DIR"`
-	JSON    bool   `help:"Print an object that machines read."`
+	Resize  *int   `help:"${eval_resize}"`
+	Flip    bool   `help:"${eval_flip}"`
+	Adapter string `help:"${adapter}"`
+	NoTune  bool   `help:"${usual}"`
+	Out     string `help:"${eval_out}" placeholder:"DIR"`
+	JSON    bool   `help:"${object}"`
 
 	Labels      string  `default:"fine" enum:"fine,coarse" help:"Of data with two sets of labels: fine or coarse."`
 	ValFraction float64 `default:"${fraction}" help:"Share of the images that are the test split of data which have none."`
 	SkipBroken  bool    `help:"Leave out images that can't be read."`
 
-	Mistakes int  `default:"25" help:"How many of the worst mistakes are told (--json), the first hundred of them drawn (--out)." placeholder:"N"`
+	Mistakes int  `default:"25" help:"${eval_mistakes}" placeholder:"N"`
 	All      bool `help:"List all classes, also where they are many."`
 }
 

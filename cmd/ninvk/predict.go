@@ -17,16 +17,16 @@ import (
 )
 
 type predictCommand struct {
-	Images  []string `arg:"" name:"image" help:"Images of any size (PNG, JPEG, GIF, WebP, BMP, AVIF, HEIC), folders (every image below them), or - for an image on stdin."`
-	Weights string   `help:"Weights: ours, or PyTorch's state_dict as safetensors or .pth (default: those that are part of the program)." placeholder:"FILE"`
+	Images  []string `arg:"" name:"image" help:"${predict_images}"`
+	Weights string   `help:"${weights}" placeholder:"FILE"`
 	described
-	Resize  *int   `help:"Pixels a side of the network's input (default: what the weights tell, else the model's own)."`
+	Resize  *int   `help:"${input}"`
 	Top     int    `default:"3" help:"How many classes to tell, the most probable first."`
-	Cam     string `help:"Draw where the network sees the class: one picture of all images where this is a .png file, else a picture an image into this folder." placeholder:"OUT"`
+	Cam     string `help:"${predict_cam}" placeholder:"OUT"`
 	Class   string `help:"The class whose maps --cam draws (default: each image's most probable one)." placeholder:"NAME"`
 	Batch   int    `default:"64" help:"Images that the adapter works on at a time."`
-	Adapter string `help:"Index, part of the name or driver, or type."`
-	JSON    bool   `help:"Print a list that machines read."`
+	Adapter string `help:"${adapter}"`
+	JSON    bool   `help:"${list}"`
 }
 
 // prediction is what --json prints of one file.
