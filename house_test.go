@@ -513,24 +513,6 @@ func TestReadmeCommands(t *testing.T) {
 			}
 		}
 	}
-
-	// The table of train's flags, in both directions.
-	var documented, known []string
-	for _, row := range regexp.MustCompile("(?m)^\\| (`--[^|]*) \\|").FindAllStringSubmatch(string(read(t, "README.md")),
-		-1) {
-		documented = append(documented, regexp.MustCompile(`--[a-z-]+`).FindAllString(row[1], -1)...)
-	}
-	for _, m := range regexp.MustCompile(`(?m)^ +(?:-h, +)?--(?:\[no-\])?([a-z-]+)`).FindAllStringSubmatch(ask("train"),
-		-1) {
-		if m[1] != "help" {
-			known = append(known, "--"+m[1])
-		}
-	}
-	slices.Sort(documented)
-	slices.Sort(known)
-	if diff := cmp.Diff(known, documented); diff != "" {
-		t.Errorf("flags of ninvk train (-its help +README.md):\n%s", diff)
-	}
 }
 
 // TestReadmeExitCodes compares the README's table with the constants.

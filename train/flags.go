@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/pelletier/go-toml/v2"
 )
 
 // Flags are the settings as flags of a command line that kong reads; NewFlags makes them.
@@ -15,12 +17,12 @@ type Flags struct {
 }
 
 // NewFlags are flags of which none is given yet.
-func NewFlags() Flags { return Flags{reflect.New(flagged).Interface()} }
+func NewFlags() Flags { return Flags{reflect.New(flagged()).Interface()} }
 
 // flagged has a field for each setting, with the tags of its flag.
-var flagged = func() reflect.Type {
-	var fields []reflect.StructField
+func flagged() reflect.Type {
 	config := reflect.TypeFor[Config]()
+	var fields []reflect.StructField
 	for _, s := range settings {
 		i := slices.IndexFunc(reflect.VisibleFields(config), func(f reflect.StructField) bool {
 			return settingOf[f.Name].name == s.name
@@ -29,7 +31,11 @@ var flagged = func() reflect.Type {
 		if f.Type.Kind() != reflect.Pointer {
 			f.Type = reflect.PointerTo(f.Type)
 		}
-		tag := fmt.Sprintf("name:%q help:%q", s.flag(), s.flagHelp())
+		help := s.help
+		if d := s.standard(); !s.zero() {
+			help = strings.TrimSuffix(help, ".") + "; default: " + d + "."
+		}
+		tag := fmt.Sprintf("name:%q help:%q", s.flag(), help)
 		if p := cmp.Or(s.placeholder, strings.Join(s.choices, "|")); p != "" {
 			tag += fmt.Sprintf(" placeholder:%q", p)
 		}
@@ -39,18 +45,64 @@ var flagged = func() reflect.Type {
 		fields = append(fields, reflect.StructField{Name: f.Name, Type: f.Type, Tag: reflect.StructTag(tag)})
 	}
 	return reflect.StructOf(fields)
-}()
+}
 
-// flagHelp is the help text with what holds where the flag is not given, if that does not depend on the recipe.
-func (s setting) flagHelp() string {
-	absent := s.absent
-	if v := reflect.ValueOf(s.start); absent == "" && v.IsValid() && v.Kind() != reflect.Bool {
-		absent = fmt.Sprint(s.start)
+// zero says whether the setting is off, 0 or empty where nothing gives it, which goes without saying.
+func (s setting) zero() bool {
+	_, on := s.start.(bool)
+	return s.absent == "" && (s.start == nil || on)
+}
+
+// standard is what holds where the flag is not given, as a person reads it.
+func (s setting) standard() string {
+	if s.absent != "" {
+		return s.absent
 	}
-	if absent == "" {
-		return s.help
+	c := defaults()
+	text := fmt.Sprint(s.given(&c))
+	switch text {
+	case "":
+		text = "none"
+	case "true":
+		text = "on"
+	case "false":
+		text = "off"
 	}
-	return fmt.Sprintf("%s; default: %s.", strings.TrimSuffix(s.help, "."), absent)
+	switch n := s.recipes(); n {
+	case 0:
+		return text
+	case len(Recipes()):
+		c, _ = LoadRecipe(DefaultRecipe) // it is there
+		return fmt.Sprintf("the recipe's (%s: %v)", DefaultRecipe, s.given(&c))
+	}
+	return text + ", or the recipe's"
+}
+
+// recipes is how many recipes give the setting.
+func (s setting) recipes() (n int) {
+	for _, name := range Recipes() {
+		text, _ := RecipeText("--recipe", name) // it is there
+		var keys map[string]any
+		if toml.Unmarshal([]byte(text), &keys) == nil && keys[s.name] != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// FlagText is what docs/flags.md says of a flag.
+type FlagText struct {
+	Text    string // Markdown
+	Default string // what holds without it
+}
+
+// FlagTexts are those of the settings by the names of their flags.
+func FlagTexts() map[string]FlagText {
+	texts := map[string]FlagText{}
+	for _, s := range settings {
+		texts[s.flag()] = FlagText{strings.TrimSpace(s.help + " " + s.more), s.standard()}
+	}
+	return texts
 }
 
 // Set sets what is given.

@@ -17,17 +17,17 @@ var settings = []setting{
 	{
 		name: "data", field: func(c *Config) any { return &c.Data }, start: "auto", own: true,
 		placeholder: "DIR|FILE|sample|auto",
-		help: "A folder of classes with images, or a data set in the format of CIFAR-10, CIFAR-100, MNIST or CSV, or an " +
-			"archive of one; 'sample' (embedded real images), or 'auto' (the folder data if there, else the sample).",
-		more: "A folder of classes is `DIR/CLASS/*` or `DIR/{train,val}/CLASS/*` ([your-images.md](your-images.md)). Files " +
-			"in the format of CIFAR-10's binary version may have classes of your own, which `batches.meta.txt` names.",
+		help: "A folder of classes with images, a table in CSV, a set that ninvk data fetch brings or one in its format, a " +
+			"packed set, or an archive of these; 'sample' (embedded real images), or 'auto' (the folder data if there, else " +
+			"the sample).",
+		more: "A folder of classes is `DIR/CLASS/*` or `DIR/{train,val}/CLASS/*` ([your-images.md](your-images.md)). Arrays " +
+			"beside a `batches.meta.txt` have the classes that it names.",
 		check: func(c *Config) error { return must(c.Data != "", "must be a folder, sample or auto") },
 	},
 	{
 		name: "model", field: func(c *Config) any { return &c.Model }, start: models.Default, fixed: true,
 		placeholder: "NAME",
 		help:        "The network, one of " + strings.Join(models.Names(), ", ") + ".",
-		absent:      models.Default + ", or the recipe's",
 		more:        "[models.md](models.md) tells of each; images are brought to its own size.",
 		check:       func(c *Config) error { return must(c.Model != "", "must name a model") },
 	},
@@ -263,7 +263,7 @@ var settings = []setting{
 	{
 		name: "labels", field: func(c *Config) any { return &c.Labels }, start: dataset.Fine, fixed: true,
 		choices: []string{dataset.Fine, dataset.Coarse},
-		help:    "Of data with two sets of labels, as CIFAR-100: fine or coarse.",
+		help:    "Of data with two sets of labels: fine or coarse.",
 	},
 	{
 		name: "val-fraction", field: func(c *Config) any { return &c.ValFraction }, start: dataset.DefaultValidation,
