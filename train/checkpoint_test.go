@@ -359,8 +359,8 @@ func TestEveryFailingWrite(t *testing.T) {
 	}
 }
 
-// pretend writes a run of four steps with a checkpoint every other one, up to the first error. It returns the last step whose checkpoint was reported written,
-// -1 if none was.
+// pretend writes a run of four steps with a checkpoint every other one, up to the first error. It returns the last step
+// whose checkpoint was reported written, -1 if none was.
 func pretend(t *testing.T, d disk, dir string) (durable int, err error) {
 	t.Helper()
 	p := tinyPosition(0)

@@ -35,9 +35,8 @@ func (l *loop) open() (err error) {
 		{"version of ninvk", c.Version, l.Version},
 	} {
 		if x.was != x.now && l.leads() {
-			slog.Warn(fmt.Sprintf("the run was begun with another %s: from here on it may differ in the last bits from one that "+
-				""+
-				"was never interrupted", x.what), "then", x.was, "now", x.now)
+			slog.Warn(fmt.Sprintf("the run was begun with another %s: from here on it may differ in the last bits from "+
+				"one that was never interrupted", x.what), "then", x.was, "now", x.now)
 		}
 	}
 	state, err := c.state(l.net.Params())

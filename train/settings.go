@@ -20,8 +20,8 @@ var settings = []setting{
 		help: "A folder of classes with images, a table in CSV, a set that ninvk data fetch brings or one in its format, a " +
 			"packed set, or an archive of these; 'sample' (embedded real images), or 'auto' (the folder data if there, else " +
 			"the sample).",
-		more: "A folder of classes is `DIR/CLASS/*` or `DIR/{train,val}/CLASS/*` ([your-images.md](your-images.md)). Arrays " +
-			"beside a `batches.meta.txt` have the classes that it names.",
+		more: "A folder of classes is `DIR/CLASS/*` or `DIR/{train,val}/CLASS/*` ([your-images.md](your-images.md)). " +
+			"Arrays beside a `batches.meta.txt` have the classes that it names.",
 		check: func(c *Config) error { return must(c.Data != "", "must be a folder, sample or auto") },
 	},
 	{

@@ -43,8 +43,8 @@ func flagsPage(mend string) string {
 	var c cli
 	var b strings.Builder
 	model := newParser(&c).Model
-	fmt.Fprintf(&b, "# Commands and flags\n\nWhat `--help` after a command says, and more of `train`'s flags. This page is "+
-		"made of the program by\n`%s`.\n\nEvery command takes\n\n", mend)
+	fmt.Fprintf(&b, "# Commands and flags\n\nWhat `--help` after a command says, and more of `train`'s flags. This page "+
+		"is made of the program by\n`%s`.\n\nEvery command takes\n\n", mend)
 	flagTable(&b, model.Flags, nil)
 	for _, n := range model.Leaves(true) {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n```\nninvk %s\n```\n", n.FullPath(), n.Help, n.Summary())
@@ -57,8 +57,8 @@ func flagsPage(mend string) string {
 		texts := map[string]train.FlagText{}
 		if n.Name == "train" {
 			texts = train.FlagTexts()
-			b.WriteString("\nFlags win over the file of `--config`, the file over the recipe. The flags' names without `--` are the " +
-				"file's keys.\n")
+			b.WriteString("\nFlags win over the file of `--config`, the file over the recipe. The flags' names without " +
+				"`--` are the file's keys.\n")
 		}
 		if flags := visible(n.Flags); len(flags) > 0 {
 			b.WriteString("\n")
@@ -100,5 +100,6 @@ func tableRow(b *strings.Builder, name, text, standard string) {
 	if !strings.Contains(text, "`") {
 		marked = plain
 	}
-	fmt.Fprintf(b, "| `%s` | %s | %s |\n", strings.ReplaceAll(name, "|", `\|`), marked.Replace(text), plain.Replace(standard))
+	name = strings.ReplaceAll(name, "|", `\|`)
+	fmt.Fprintf(b, "| `%s` | %s | %s |\n", name, marked.Replace(text), plain.Replace(standard))
 }

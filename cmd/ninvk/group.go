@@ -21,7 +21,7 @@ const groupWait = 5 * time.Minute
 
 // groupFlags say which processes work together.
 type groupFlags struct {
-	Distributed        string        `default:"auto" enum:"auto,mpi,off" help:"${group_distributed}" placeholder:"auto|mpi|off"`
+	Distributed        string        `default:"auto" enum:"auto,mpi,off" help:"${processes}" placeholder:"auto|mpi|off"`
 	DistributedTimeout time.Duration `default:"${wait}" help:"${group_timeout}" placeholder:"TIME"`
 }
 

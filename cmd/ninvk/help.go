@@ -32,7 +32,7 @@ var words = kong.Vars{
 	"export_format": "onnx, which other runtimes read, or safetensors, which PyTorch reads.",
 	"export_resize": "ONNX: pixels a side of the input; 0 for the data's own size (default: what the weights tell, " +
 		"else the network's own).",
-	"group_distributed": "Train with the other processes that a launcher of MPI, as mpirun or srun, has started: auto " +
+	"processes": "Train with the other processes that a launcher of MPI, as mpirun or srun, has started: auto " +
 		"(where one has), mpi or off.",
 	"group_timeout": "How long one process waits for the others before all are ended.",
 	"input":         "Pixels a side of the network's input (default: what the weights tell, else the model's own).",

@@ -537,7 +537,8 @@ func TestLimits(t *testing.T) {
 	for _, sizes := range []string{"", "8:0.5"} { // too large for the second half only
 		code, _, stderr = run(t, dir, "train", "--data", "good", "--model", "nin", "--batch", "64", "--sizes", sizes)
 		if code != exitLost || !strings.Contains(stderr, "64 images does not fit the adapter") ||
-			!regexp.MustCompile(`largest that fits is --batch (3\d|4[0-2]), and computed in parts --micro-batch (3\d|4[0-2])\n`).MatchString(stderr) {
+			!regexp.MustCompile(`largest that fits is --batch (3\d|4[0-2]), `+
+				`and computed in parts --micro-batch (3\d|4[0-2])\n`).MatchString(stderr) {
 			t.Errorf("sizes %q: exit code %d\n%s", sizes, code, stderr) // 192 channels of 1024 floats are 0.79 MB an image
 		}
 	}
@@ -606,7 +607,8 @@ func TestConfigPrecedence(t *testing.T) {
 	write(t, dir, map[string][]byte{"my.toml": []byte("epochs = 7\nlr = 0.5\n")})
 	var c cli
 	file := filepath.Join(dir, "my.toml")
-	if _, err := newParser(&c).Parse(strings.Fields("train --epochs 9 --recipe fast --no-shuffle --config " + file)); err != nil {
+	args := strings.Fields("train --epochs 9 --recipe fast --no-shuffle --config " + file)
+	if _, err := newParser(&c).Parse(args); err != nil {
 		t.Fatal(err)
 	}
 	cfg, err := c.Train.Flags.Config(c.Train.Config)
