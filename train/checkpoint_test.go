@@ -476,7 +476,7 @@ func checkFolder(t *testing.T, dir string, durable int, wholeLines bool) {
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if got := len(readEvents(t, dir)[tagBatchLoss]); got != s.Checkpoint.Step {
+	if got := len(readEvents(t, dir)["loss/batch"]); got != s.Checkpoint.Step {
 		t.Errorf("%d steps of events belong to the checkpoint of step %d", got, s.Checkpoint.Step)
 	}
 }
