@@ -44,19 +44,8 @@ func (c benchCommand) Run(ctx context.Context) error {
 	if c.Size != nil {
 		size = *c.Size
 	}
-	if size < 1 && c.Size != nil {
-		return &train.UsageError{Flag: "--size", Value: fmt.Sprint(size), Problem: "must be a number of pixels"}
-	}
-	if _, _, err := models.Build(models.Config{Model: c.Model, Classes: cifar10.Classes, Size: size}); err != nil {
+	if err := c.check(size); err != nil {
 		return err
-	}
-	if c.Batch < 1 {
-		return &train.UsageError{Flag: "--batch", Value: fmt.Sprint(c.Batch), Problem: "must be at least 1"}
-	}
-	for _, n := range c.Batches {
-		if n < 1 {
-			return &train.UsageError{Flag: "--batches", Value: fmt.Sprint(n), Problem: "must be at least 1"}
-		}
 	}
 	if c.Distributed {
 		return c.distributed(ctx, size)
@@ -101,18 +90,47 @@ func (c benchCommand) Run(ctx context.Context) error {
 	r, err := c.measure(ctx, options, adapter)
 	report.end()
 	if err != nil {
-		if ctx.Err() == nil {
-			return err
-		}
-		if !c.JSON || len(r.Networks)+len(r.Operators) == 0 {
-			return &interrupted{"interrupted; no figures, as only part was measured"}
-		}
-		r.Notes = append(r.Notes, "interrupted: what is missing was not measured")
-		if err := printJSON(r); err != nil {
-			return err
-		}
-		return &interrupted{"interrupted; the figures are those measured until then"}
+		return c.stopped(ctx, r, err)
 	}
+	return c.tell(r, before)
+}
+
+// check checks what does not depend on the adapter.
+func (c benchCommand) check(size int) error {
+	if size < 1 && c.Size != nil {
+		return &train.UsageError{Flag: "--size", Value: fmt.Sprint(size), Problem: "must be a number of pixels"}
+	}
+	if _, _, err := models.Build(models.Config{Model: c.Model, Classes: cifar10.Classes, Size: size}); err != nil {
+		return err
+	}
+	if c.Batch < 1 {
+		return &train.UsageError{Flag: "--batch", Value: fmt.Sprint(c.Batch), Problem: "must be at least 1"}
+	}
+	for _, n := range c.Batches {
+		if n < 1 {
+			return &train.UsageError{Flag: "--batches", Value: fmt.Sprint(n), Problem: "must be at least 1"}
+		}
+	}
+	return nil
+}
+
+// stopped prints what was measured where the user has interrupted the rest.
+func (c benchCommand) stopped(ctx context.Context, r bench.Result, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	if !c.JSON || len(r.Networks)+len(r.Operators) == 0 {
+		return &interrupted{"interrupted; no figures, as only part was measured"}
+	}
+	r.Notes = append(r.Notes, "interrupted: what is missing was not measured")
+	if err := printJSON(r); err != nil {
+		return err
+	}
+	return &interrupted{"interrupted; the figures are those measured until then"}
+}
+
+// tell draws and prints what was measured, and what changed since before where that is asked for.
+func (c benchCommand) tell(r, before bench.Result) (err error) {
 	if c.Plot != "" {
 		if err := r.Plot(c.Plot); err != nil {
 			return err

@@ -67,43 +67,9 @@ func (c predictCommand) Run(ctx context.Context) error {
 	for _, in := range inputs {
 		p.width = max(p.width, min(utf8.RuneCountInString(shown(in.path)), 50))
 	}
-	bad := 0
-	report := newTrainReport()
-	defer report.end()
-	for i, in := range inputs {
-		if ctx.Err() != nil {
-			return &interrupted{"interrupted; the images told so far are all that were seen"}
-		}
-		err := in.err
-		var img image.Image
-		if err == nil {
-			img, err = untilStopped(ctx, func() (image.Image, error) { return readImage(in.path) })
-		}
-		if stopped := (*interrupted)(nil); errors.As(err, &stopped) {
-			stopped.message += "; the images told so far are all that were seen"
-			return stopped
-		}
-		if err != nil {
-			bad++
-			p.results[i] = prediction{File: in.path, URL: fileURL(in.path), Error: err.Error()}
-			fmt.Fprintf(clearing{report.stderr}, "ninvk: %s: %v\n", shown(in.path), err)
-			continue
-		}
-		if err := p.add(ctx, i, in.path, img); err != nil {
-			return err
-		}
-		if c.JSON { // else the results show how far it is
-			report.working("classifying", i+1, len(inputs))
-		}
-	}
-	if err := p.flush(ctx); err != nil {
+	bad, err := p.all(ctx, inputs)
+	if err != nil {
 		return err
-	}
-	if c.JSON {
-		report.end()
-		if err := printJSON(p.results); err != nil {
-			return err
-		}
 	}
 	if err := cam.finish(); err != nil {
 		return err
@@ -112,6 +78,46 @@ func (c predictCommand) Run(ctx context.Context) error {
 		return fmt.Errorf("%d of %d images could not be read", bad, len(inputs))
 	}
 	return nil
+}
+
+// all tells what is in the images, and how many could not be read.
+func (p *predictor) all(ctx context.Context, inputs []input) (bad int, err error) {
+	report := newTrainReport()
+	defer report.end()
+	for i, in := range inputs {
+		if ctx.Err() != nil {
+			return bad, &interrupted{"interrupted; the images told so far are all that were seen"}
+		}
+		err := in.err
+		var img image.Image
+		if err == nil {
+			img, err = untilStopped(ctx, func() (image.Image, error) { return readImage(in.path) })
+		}
+		if stopped := (*interrupted)(nil); errors.As(err, &stopped) {
+			stopped.message += "; the images told so far are all that were seen"
+			return bad, stopped
+		}
+		if err != nil {
+			bad++
+			p.results[i] = prediction{File: in.path, URL: fileURL(in.path), Error: err.Error()}
+			fmt.Fprintf(clearing{report.stderr}, "ninvk: %s: %v\n", shown(in.path), err)
+			continue
+		}
+		if err := p.add(ctx, i, in.path, img); err != nil {
+			return bad, err
+		}
+		if p.command.JSON { // else the results show how far it is
+			report.working("classifying", i+1, len(inputs))
+		}
+	}
+	if err := p.flush(ctx); err != nil {
+		return bad, err
+	}
+	if p.command.JSON {
+		report.end()
+		return bad, printJSON(p.results)
+	}
+	return bad, nil
 }
 
 func (c predictCommand) check(n *models.Network) error {

@@ -50,27 +50,31 @@ func (c trainCommand) Run(ctx context.Context) error {
 	return c.groupFlags.run(func(g dist.Group) error { return c.train(ctx, g) })
 }
 
+// saved opens the run that is to go on, nil where a new one is to begin. Only the first process of a group has its
+// folder; the others get what it holds.
+func (c *trainCommand) saved(g dist.Group) (saved *train.Saved, err error) {
+	if c.Resume == "" {
+		return nil, nil
+	}
+	if g.Rank() > 0 {
+		c.Forget("out")
+	} else if err = c.unpack(); err == nil {
+		saved, err = train.OpenSaved(c.Resume)
+	}
+	if err = together(g, err); err != nil {
+		return saved, err
+	}
+	return train.ShareSaved(g, saved)
+}
+
 // train trains as one process of a group.
 func (c trainCommand) train(ctx context.Context, g dist.Group) error {
-	var saved *train.Saved
-	var err error
-	if c.Resume != "" {
-		if g.Rank() > 0 {
-			c.Forget("out") // only the first process has a folder
-		} else if err = c.unpack(); err == nil {
-			saved, err = train.OpenSaved(c.Resume)
-		}
-		if err = together(g, err); err != nil {
-			return err
-		}
-		defer func() {
-			if saved != nil {
-				saved.Close()
-			}
-		}()
-		if saved, err = train.ShareSaved(g, saved); err != nil {
-			return err
-		}
+	saved, err := c.saved(g)
+	if saved != nil {
+		defer saved.Close()
+	}
+	if err != nil {
+		return err
 	}
 	p, err := c.prepare(ctx, g, saved)
 	if err == nil {
