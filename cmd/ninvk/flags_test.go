@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -78,6 +79,9 @@ func visible(flags []*kong.Flag) []*kong.Flag {
 	return out
 }
 
+// saidDefault matches a help text that ends in what holds without the flag.
+var saidDefault = regexp.MustCompile(`^(.*) \(default: (.*)\)\.$`)
+
 // flagTable writes a row for each flag, with a text of its own where there is one.
 func flagTable(b *strings.Builder, flags []*kong.Flag, texts map[string]train.FlagText) {
 	b.WriteString("| flag | sets | default |\n|---|---|---|\n")
@@ -89,6 +93,9 @@ func flagTable(b *strings.Builder, flags []*kong.Flag, texts map[string]train.Fl
 		text, own := texts[f.Name]
 		if !own {
 			text = train.FlagText{Text: f.Help, Default: f.Default}
+			if m := saidDefault.FindStringSubmatch(f.Help); m != nil {
+				text = train.FlagText{Text: m[1] + ".", Default: m[2]}
+			}
 		}
 		tableRow(b, name, text.Text, text.Default)
 	}
