@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/pelletier/go-toml/v2"
 )
@@ -21,15 +22,11 @@ func NewFlags() Flags { return Flags{reflect.New(flagged()).Interface()} }
 
 // flagged has a field for each setting, with the tags of its flag.
 func flagged() reflect.Type {
-	config := reflect.TypeFor[Config]()
 	var fields []reflect.StructField
-	for _, s := range settings {
-		i := slices.IndexFunc(reflect.VisibleFields(config), func(f reflect.StructField) bool {
-			return settingOf[f.Name].name == s.name
-		})
-		f := config.Field(i)
-		if f.Type.Kind() != reflect.Pointer {
-			f.Type = reflect.PointerTo(f.Type)
+	for i, s := range settings {
+		pointer := reflect.TypeOf(s.field(new(Config)))
+		if pointer.Elem().Kind() == reflect.Pointer {
+			pointer = pointer.Elem()
 		}
 		help := s.help
 		if d := s.standard(); !s.zero() {
@@ -42,7 +39,7 @@ func flagged() reflect.Type {
 		if s.both {
 			tag += ` negatable:""`
 		}
-		fields = append(fields, reflect.StructField{Name: f.Name, Type: f.Type, Tag: reflect.StructTag(tag)})
+		fields = append(fields, reflect.StructField{Name: fmt.Sprint("Flag", i), Type: pointer, Tag: reflect.StructTag(tag)})
 	}
 	return reflect.StructOf(fields)
 }
@@ -68,7 +65,7 @@ func (s setting) standard() string {
 	case "false":
 		text = "off"
 	}
-	switch n := s.recipes(); n {
+	switch recipesWith()[s.name] {
 	case 0:
 		return text
 	case len(Recipes()):
@@ -78,17 +75,19 @@ func (s setting) standard() string {
 	return text + ", or the recipe's"
 }
 
-// recipes is how many recipes give the setting.
-func (s setting) recipes() (n int) {
+// recipesWith is how many recipes give a setting, by its name.
+var recipesWith = sync.OnceValue(func() map[string]int {
+	n := map[string]int{}
 	for _, name := range Recipes() {
-		text, _ := RecipeText("--recipe", name) // it is there
+		text, _ := RecipeText("--recipe", name) // it is there, and right
 		var keys map[string]any
-		if toml.Unmarshal([]byte(text), &keys) == nil && keys[s.name] != nil {
-			n++
+		_ = toml.Unmarshal([]byte(text), &keys)
+		for key := range keys {
+			n[key]++
 		}
 	}
 	return n
-}
+})
 
 // FlagText is what docs/flags.md says of a flag.
 type FlagText struct {
