@@ -53,12 +53,13 @@ func (l *loop) open() (err error) {
 	return nil
 }
 
-// checkSaved checks that the run can go on from a checkpoint, and warns where it may differ from one without an interruption.
+// checkSaved checks that the run can go on from a checkpoint, and warns where it may differ from one without an
+// interruption.
 func (l *loop) checkSaved(c *Checkpoint) error {
 	if c.DataSHA256 != l.Data.SHA256 {
 		return &UsageError{"--data", l.Config.Data,
-			fmt.Sprintf("the data have the SHA-256 %s; the run in %s was begun with those of %s, which have %s", l.Data.SHA256,
-				l.Resume.Dir, c.DataSet, c.DataSHA256)}
+			fmt.Sprintf("the data have the SHA-256 %s; the run in %s was begun with those of %s, which have %s",
+				l.Data.SHA256, l.Resume.Dir, c.DataSet, c.DataSHA256)}
 	}
 	if c.Step > l.total {
 		return &UsageError{"--max-steps", fmt.Sprint(l.total), fmt.Sprintf("the run in %s has done %d already", l.Resume.Dir,

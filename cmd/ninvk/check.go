@@ -82,7 +82,8 @@ func (c checkCommand) Run(ctx context.Context) error {
 }
 
 // pass checks all parts, each in a process of its own, with the driver's shader cache on or off.
-func (c checkCommand) pass(ctx context.Context, exe string, parts []check.Part, cache bool) (all check.Pass, err error) {
+func (c checkCommand) pass(ctx context.Context, exe string, parts []check.Part, cache bool) (check.Pass, error) {
+	var all check.Pass
 	report := &benchReport{terminal: onTerminal()}
 	defer report.end()
 	stage := "checking with the driver's shader cache " + map[bool]string{false: "off", true: "on"}[cache]
