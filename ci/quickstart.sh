@@ -7,12 +7,12 @@ echo
 echo "Training nin-bn on 1,000 real images of CIFAR-10, which are part of the program, at 24x24 pixels to be quick."
 echo "About three minutes on two CPU cores, much less on a GPU."
 echo
-bin/ninvk train --data sample --model nin-bn --recipe fast "$@"
+bin/ninvk train --data sample "$@"
 cat <<'END'
 
 loss.png beside the accuracy plot shows the loss of every step. So small a sample teaches little; next, the whole data
 set:
 
     bin/ninvk data fetch
-    bin/ninvk train --data data --model nin-bn --recipe fast
+    bin/ninvk train --data data
 END

@@ -26,16 +26,21 @@ type model struct {
 	rename  func(name string) string // an old name, whatever is in front of it, as it is today; others as they are
 }
 
+// Default is the name of the network that is taken where none is asked for.
+const Default = "nin-bn"
+
 // table has all networks; whatever lists or finds one does it from here. Each family is a file of this package.
 var table = []*model{
 	{name: "nin", size: 32, source: "the paper, arXiv 1312.4400", build: ninCIFAR(false), recipe: plain},
 	{name: "nin-bn", size: 32, source: "the paper, with batch normalisation", build: ninCIFAR(true)},
-	{name: "nin-imagenet", size: imageNet, source: "Caffe's model zoo", build: ninImageNet},
+	{name: "nin-imagenet", size: imageNet, source: "Caffe's model zoo", build: ninImageNet,
+		recipe: seed},
 	{name: "lenet5", size: 32, source: "LeCun et al., 1998, with ReLU and max pooling", build: lenet5, recipe: plain},
 	{name: "alexnet", size: imageNet, source: "torchvision (arXiv 1404.5997)", build: alexnet, recipe: large},
 	{name: "vgg16", size: imageNet, source: "torchvision (arXiv 1409.1556)", build: vgg16(false), recipe: he},
-	{name: "vgg16-bn", size: imageNet, source: "torchvision", build: vgg16(true)},
-	{name: "resnet18", size: imageNet, source: "torchvision (arXiv 1512.03385)", build: resnet18},
+	{name: "vgg16-bn", size: imageNet, source: "torchvision", build: vgg16(true), recipe: seed},
+	{name: "resnet18", size: imageNet, source: "torchvision (arXiv 1512.03385)", build: resnet18,
+		recipe: seed},
 	{name: "resnet18-small", size: 32, source: "torchvision, with a 3×3 stem and no pooling", build: resnet18Small},
 	{name: "resnet20", size: 32, source: "the paper, arXiv 1512.03385", build: resnet20},
 	{name: "densenet121", size: imageNet, source: "torchvision (arXiv 1608.06993)", build: densenet(6, 12, 24, 16),
@@ -54,6 +59,7 @@ var table = []*model{
 
 // Recipes that networks learn by.
 const (
+	seed   = "seed"   // for those that were tried by the published script's settings alone
 	plain  = "plain"  // for networks without normalisation
 	large  = "large"  // for those of them whose linear layers are large
 	he     = "he"     // for those that need larger first weights

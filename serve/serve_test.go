@@ -312,9 +312,8 @@ func TestStream(t *testing.T) {
 			{f(3), f(2), f(0.3), f(50)}}, b.steps); diff != "" {
 			t.Errorf("%s, steps (-want +got):\n%s", name, diff)
 		}
-		if diff :=
-			cmp.Diff([]epoch{{Epoch: 1, Step: 3, LearningRate: f(0), TrainLoss: f(2.2), TestLoss: f(2), TestAccuracy: f(0.25),
-				ImagesPerSec: f(0), Size: 32, TestTop5: f(0.5)}}, b.epochs); diff != "" {
+		if diff := cmp.Diff([]epoch{{train.EpochRecord{Epoch: 1, Steps: 3, TrainLoss: 2.2, TestLoss: 2, TestAccuracy: 0.25,
+			Size: 32, TestTop5: 0.5}, 3}}, b.epochs); diff != "" {
 			t.Errorf("%s, epochs (-want +got):\n%s", name, diff)
 		}
 		if diff := cmp.Diff([]verdict{{1, 3, f(0.75)}, {1, 1, f(0.5)}, {1, 0, nil}}, b.current.Verdicts); diff != "" {
@@ -358,6 +357,20 @@ func pictureSize(t *testing.T, url string) (w, h int) {
 		t.Fatal(err)
 	}
 	return img.Bounds().Dx(), img.Bounds().Dy()
+}
+
+// What was not measured of an epoch is null for the page.
+func TestEpochInJSON(t *testing.T) {
+	e := train.EpochRecord{Epoch: 1, Steps: 3, TrainAccuracy: math.NaN(), TestLoss: math.Inf(1)}
+	b, err := json.Marshal(epoch{e, 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"epoch":1`, `"step":3`, `"train_accuracy":null`, `"test_loss":null`, `"train_loss":0`} {
+		if !strings.Contains(string(b), want) {
+			t.Errorf("%s is not in %s", want, b)
+		}
+	}
 }
 
 func TestResumedRunShowsStepsBefore(t *testing.T) {
@@ -533,7 +546,7 @@ func TestThinning(t *testing.T) {
 
 	var e epochs
 	for i := 1; i <= 5*mostEpochs; i++ {
-		e.add(epoch{Epoch: i})
+		e.add(epoch{train.EpochRecord{Epoch: i}, i})
 		if last := e.list[len(e.list)-1].Epoch; last != i || len(e.list) > mostEpochs+1 {
 			t.Fatalf("after epoch %d there are %d, the last of them %d", i, len(e.list), last)
 		}

@@ -166,20 +166,17 @@ type epochs struct {
 // mostEpochs is the number of epochs beyond which half of them are dropped.
 const mostEpochs = 1000
 
-// epoch is an epoch's line; what was not measured is nil.
+// epoch is an epoch's line.
 type epoch struct {
-	Epoch         int      `json:"epoch"`
-	Step          int      `json:"step"` // its last
-	LearningRate  *float64 `json:"learning_rate"`
-	TrainLoss     *float64 `json:"train_loss"`
-	TrainAccuracy *float64 `json:"train_accuracy"`
-	TestLoss      *float64 `json:"test_loss"`
-	TestAccuracy  *float64 `json:"test_accuracy"`
-	ImagesPerSec  *float64 `json:"images_per_second"`
-	Seconds       float64  `json:"seconds"`
-	Size          int      `json:"size"`
-	TrainTop5     *float64 `json:"train_top5"`
-	TestTop5      *float64 `json:"test_top5"`
+	train.EpochRecord
+	Step int // its last
+}
+
+// MarshalJSON implements json.Marshaler.
+func (e epoch) MarshalJSON() ([]byte, error) {
+	fields := e.Fields()
+	fields["step"] = e.Step
+	return json.Marshal(fields)
 }
 
 // from drops the epochs from a number on, and returns how many are left.
@@ -238,11 +235,7 @@ func (s *Server) addEpoch(e train.EpochRecord) {
 	if e.Epoch*s.run.StepsPerEpoch < step { // one of before
 		step = e.Epoch * s.run.StepsPerEpoch
 	}
-	changed := s.epochs.add(epoch{
-		e.Epoch, step, measured(e.LearningRate), measured(e.TrainLoss), measured(e.TrainAccuracy), measured(e.TestLoss),
-		measured(e.TestAccuracy),
-		measured(e.ImagesPerSecond), e.Seconds, e.Size, measured(e.TrainTop5), measured(e.TestTop5),
-	})
+	changed := s.epochs.add(epoch{e, step})
 	for c := range s.clients {
 		c.epochs = min(c.epochs, changed)
 	}

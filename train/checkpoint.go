@@ -2,20 +2,15 @@ package train
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"os"
-	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"ninvk/models"
@@ -248,178 +243,4 @@ func notFinite(params []nn.Param, s *nn.State) string {
 		}
 	}
 	return ""
-}
-
-var checkpointName = regexp.MustCompile(`^step-(\d+)\.safetensors$`)
-
-// checkpoints lists the checkpoint files of a run folder, the oldest first.
-func checkpoints(dir string) ([]string, error) {
-	entries, err := os.ReadDir(filepath.Join(dir, CheckpointDir)) // sorted, and the numbers have leading zeros
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	var paths []string
-	for _, e := range entries {
-		if checkpointName.MatchString(e.Name()) {
-			paths = append(paths, filepath.Join(dir, CheckpointDir, e.Name()))
-		}
-	}
-	return paths, err
-}
-
-// checkpointBefore finds the newest checkpoint of a run folder from before a step, the zero value where there is none,
-// and those after it.
-func checkpointBefore(dir string, step int) (found written, later []string, err error) {
-	all, err := checkpoints(dir)
-	for _, path := range slices.Backward(all) {
-		n, e := strconv.Atoi(checkpointName.FindStringSubmatch(filepath.Base(path))[1])
-		if e == nil && n < step {
-			return written{path: path, step: n}, later, err
-		}
-		later = append(later, path)
-	}
-	return written{}, later, err
-}
-
-// removeTorn removes what a killed process left of the checkpoint that it was writing.
-func removeTorn(d disk, dir string) error {
-	entries, err := os.ReadDir(filepath.Join(dir, CheckpointDir))
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if name, torn := strings.CutSuffix(e.Name(), temporary); torn && checkpointName.MatchString(name) {
-			if err := d.Remove(filepath.Join(dir, CheckpointDir, e.Name())); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// saveCheckpoint writes a checkpoint whole, or leaves those that were there, and returns its path. Then all but the
-// newest two are removed.
-func saveCheckpoint(d disk, dir string, step int, b []byte) (string, error) {
-	path := filepath.Join(dir, CheckpointDir, fmt.Sprintf("step-%012d.safetensors", step))
-	if err := writeWhole(d, path, b); err != nil {
-		return "", err
-	}
-	all, err := checkpoints(dir)
-	if err != nil {
-		return "", err
-	}
-	for _, old := range all[:max(0, len(all)-2)] {
-		if err := d.Remove(old); err != nil {
-			return "", fmt.Errorf("removing the old checkpoint %s: %w", old, err)
-		}
-	}
-	return path, nil
-}
-
-// Saved is a run folder to go on with. It is locked until Close.
-type Saved struct {
-	Dir        string
-	Config     Config      // the run's settings
-	Checkpoint *Checkpoint // nil where the run was stopped before the first one: it then starts over
-	Run        RunInfo     // what the run said of itself; empty where it was stopped before
-	metrics    *Metrics    // up to the checkpoint; nil where they are in the folder
-	lock       *folderLock
-}
-
-// OpenSaved locks a run folder and reads its newest checkpoint. The error is a *UsageError where the folder holds no
-// run, a *LockedError where a process trains in it, and a *CheckpointError where the checkpoint is damaged.
-func OpenSaved(dir string) (*Saved, error) {
-	dir = filepath.Clean(dir)
-	if _, err := os.Stat(filepath.Join(dir, ConfigFile)); err != nil {
-		return nil, &UsageError{"--resume", dir, fmt.Sprintf("this is no run folder: it has no %s", ConfigFile)}
-	}
-	lock, err := lockFolder(dir)
-	if err != nil {
-		return nil, err
-	}
-	s := &Saved{Dir: dir, lock: lock}
-	if err := s.read(); err != nil {
-		s.Close()
-		return nil, err
-	}
-	s.Config.Out = dir
-	return s, nil
-}
-
-func (s *Saved) read() error {
-	all, err := checkpoints(s.Dir)
-	if err != nil {
-		return err
-	}
-	if len(all) == 0 {
-		s.Config = defaults()
-		if err := MergeFile(filepath.Join(s.Dir, ConfigFile), &s.Config); err != nil {
-			return err
-		}
-		s.resolve()
-		return s.Config.Validate()
-	}
-	s.Checkpoint, err = readCheckpoint(all[len(all)-1])
-	var damaged *CheckpointError
-	if errors.As(err, &damaged) && len(all) > 1 {
-		if before, e := readCheckpoint(all[len(all)-2]); e == nil {
-			damaged.Problem += fmt.Sprintf("; the one before it, of step %d, is whole: to go on from that, delete the damaged "+
-				"file", before.Step)
-		}
-	}
-	if err != nil {
-		return err
-	}
-	s.Config = s.Checkpoint.Config
-	s.resolve()
-	// what is wrong with it is told when the run goes on
-	if m, err := readMetricsUpTo(filepath.Join(s.Dir, MetricsFile), s.Checkpoint.MetricsBytes); err == nil {
-		s.Run = m.Run
-	}
-	return nil
-}
-
-// resolve fills in what the run's settings leave open. A run of before there were shards has one.
-func (s *Saved) resolve() {
-	s.Config.Resolve()
-	s.Config.Shards = cmp.Or(s.Config.Shards, 1)
-}
-
-// Close gives the folder's lock up, unless a run has taken it over.
-func (s *Saved) Close() { s.lock.release() }
-
-// Check compares the settings a run is to be resumed with with those it was begun with. A difference that would give
-// another run is a *UsageError that names both values.
-func (s *Saved) Check(c Config) error {
-	was := s.Config
-	for _, f := range []struct {
-		flag     string
-		was, now any
-	}{
-		{"model", was.Model, c.Model}, {"batch", was.Batch, c.Batch}, {"micro-batch", was.Micro, c.Micro},
-		{"shards", was.Shards, c.Shards},
-		{"aux", was.Aux, c.Aux}, {"seed", was.Seed, c.Seed}, {"recipe", was.Recipe, c.Recipe},
-		{"lr", was.LR, c.LR}, {"momentum", was.Momentum, c.Momentum}, {"nesterov", was.Nesterov, c.Nesterov},
-		{"weight-decay", was.WeightDecay, c.WeightDecay},
-		{"schedule", was.Schedule, c.Schedule}, {"dropout", *was.Dropout, *c.Dropout},
-		{"label-smoothing", was.LabelSmoothing, c.LabelSmoothing},
-		{"augment", was.Augment, c.Augment}, {"resize", *was.Resize, *c.Resize}, {"sizes", was.Sizes, c.Sizes}, {"mean",
-			was.Mean, c.Mean}, {"std", was.Std, c.Std}, {"ema", was.EMA, c.EMA}, {"no-shuffle", !was.Shuffle, !c.Shuffle},
-		{"init", was.Init, c.Init}, {"clip-norm", was.ClipNorm, c.ClipNorm},
-		{"initial", was.Initial, c.Initial},
-		{"fit", was.Fit, c.Fit}, {"channels", was.Channels, c.Channels}, {"labels", was.Labels, c.Labels},
-		{"val-fraction", was.ValFraction, c.ValFraction}, {"skip-broken", was.SkipBroken, c.SkipBroken},
-		{"new-head", was.NewHead, c.NewHead}, {"freeze", was.Freeze, c.Freeze}, {"lr-scale", was.LRScale, c.LRScale},
-		{"class-weights", was.ClassWeights, c.ClassWeights},
-	} {
-		if f.was != f.now {
-			return &UsageError{"--" + f.flag, fmt.Sprint(f.now),
-				fmt.Sprintf("the run in %s was begun with %v; leave the flag out to go on, or start a new run", s.Dir, f.was)}
-		}
-	}
-	if c.Epochs < was.Epochs {
-		return &UsageError{"--epochs", fmt.Sprint(c.Epochs),
-			fmt.Sprintf("the run in %s was begun with %d; it can be made longer, not shorter", s.Dir, was.Epochs)}
-	}
-	return nil
 }

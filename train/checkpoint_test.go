@@ -359,8 +359,8 @@ func TestEveryFailingWrite(t *testing.T) {
 	}
 }
 
-// pretend writes a run of four steps with a checkpoint every other one, up to the first error. It returns the last step whose checkpoint was reported written,
-// -1 if none was.
+// pretend writes a run of four steps with a checkpoint every other one, up to the first error. It returns the last step
+// whose checkpoint was reported written, -1 if none was.
 func pretend(t *testing.T, d disk, dir string) (durable int, err error) {
 	t.Helper()
 	p := tinyPosition(0)
@@ -476,7 +476,7 @@ func checkFolder(t *testing.T, dir string, durable int, wholeLines bool) {
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if got := len(readEvents(t, dir)[tagBatchLoss]); got != s.Checkpoint.Step {
+	if got := len(readEvents(t, dir)["loss/batch"]); got != s.Checkpoint.Step {
 		t.Errorf("%d steps of events belong to the checkpoint of step %d", got, s.Checkpoint.Step)
 	}
 }

@@ -64,77 +64,95 @@ func PlotRuns(runs []Curves, title string) ([]byte, error) {
 			axis, byEpoch = "Step", false
 		}
 	}
-	accuracy, loss := newFigure(title, "", "Accuracy (%)"), newFigure("", axis, "Cross-entropy loss (nats)")
-	var everyAccuracy, everyLoss, everyRaw plotter.XYs
-	rows := []legendEntry{{"solid: test images",
-		[]plot.Thumbnailer{&plotter.Line{LineStyle: curveStyle(inkColor, false)}}},
-		{"dashed: training images (loss: of the batches, smoothed)",
-			[]plot.Thumbnailer{&plotter.Line{LineStyle: curveStyle(inkColor, true)}}}}
+	c := comparison{accuracy: newFigure(title, "", "Accuracy (%)"), loss: newFigure("", axis, "Cross-entropy loss (nats)"),
+		rows: []legendEntry{
+			{"solid: test images", []plot.Thumbnailer{&plotter.Line{LineStyle: curveStyle(inkColor, false)}}},
+			{"dashed: training images (loss: of the batches, smoothed)",
+				[]plot.Thumbnailer{&plotter.Line{LineStyle: curveStyle(inkColor, true)}}},
+		}}
 	for i, r := range runs {
-		m := r.Metrics
 		unit := 1.0
 		if byEpoch {
 			unit = float64(max(1, r.StepsPerEpoch))
 		}
-		var raw, trainAccuracy, testAccuracy, testLoss plotter.XYs
-		for _, s := range m.Steps {
-			raw = appendDrawable(raw, float64(s.Step)/unit, s.Loss)
-		}
-		done := 0
-		for _, e := range m.Epochs {
-			done += e.Steps
-			at := float64(done) / unit
-			trainAccuracy = appendDrawable(trainAccuracy, at, 100*e.TrainAccuracy)
-			testAccuracy = appendDrawable(testAccuracy, at, 100*e.TestAccuracy)
-			testLoss = appendDrawable(testLoss, at, e.TestLoss)
-		}
-		smooth := smoothed(raw)
-		c, glyph := runColors[i%len(runColors)], runGlyphs[i%len(runGlyphs)]
-		accuracy.addCurve(trainAccuracy, c, nil, true)
-		accuracy.addCurve(testAccuracy, c, glyph, false)
-		loss.addCurve(smooth, c, nil, true)
-		loss.addCurve(testLoss, c, glyph, false)
-		everyAccuracy = slices.Concat(everyAccuracy, trainAccuracy, testAccuracy)
-		everyLoss = slices.Concat(everyLoss, smooth, testLoss)
-		everyRaw = append(everyRaw, raw...)
-		name := r.Name
-		if len(raw)+len(testAccuracy) == 0 {
-			name += " (nothing was measured yet)"
-		}
-		rows = append(rows, legendEntry{name, []plot.Thumbnailer{&plotter.Line{LineStyle: curveStyle(c, false)},
-			marks(nil, c, glyph)}})
+		c.add(r, unit, runColors[i%len(runColors)], runGlyphs[i%len(runGlyphs)])
 	}
-	for _, f := range []*figure{accuracy, loss} {
-		f.setX(slices.Concat(everyAccuracy, everyLoss, everyRaw), 0)
+	c.setRanges()
+	return c.png()
+}
+
+// comparison is the picture of several runs.
+type comparison struct {
+	accuracy, loss                     *figure
+	rows                               []legendEntry // of the legend
+	everyAccuracy, everyLoss, everyRaw plotter.XYs   // all points: the loss smoothed, and as it was measured
+}
+
+// add adds a run; unit is the number of steps to one of the axis.
+func (c *comparison) add(r Curves, unit float64, ink color.Color, glyph draw.GlyphDrawer) {
+	var raw, trainAccuracy, testAccuracy, testLoss plotter.XYs
+	for _, s := range r.Metrics.Steps {
+		raw = appendDrawable(raw, float64(s.Step)/unit, s.Loss)
 	}
-	low, high := spread(everyAccuracy)
+	done := 0
+	for _, e := range r.Metrics.Epochs {
+		done += e.Steps
+		at := float64(done) / unit
+		trainAccuracy = appendDrawable(trainAccuracy, at, 100*e.TrainAccuracy)
+		testAccuracy = appendDrawable(testAccuracy, at, 100*e.TestAccuracy)
+		testLoss = appendDrawable(testLoss, at, e.TestLoss)
+	}
+	smooth := smoothed(raw)
+	c.accuracy.addCurve(trainAccuracy, ink, nil, true)
+	c.accuracy.addCurve(testAccuracy, ink, glyph, false)
+	c.loss.addCurve(smooth, ink, nil, true)
+	c.loss.addCurve(testLoss, ink, glyph, false)
+	c.everyAccuracy = slices.Concat(c.everyAccuracy, trainAccuracy, testAccuracy)
+	c.everyLoss = slices.Concat(c.everyLoss, smooth, testLoss)
+	c.everyRaw = append(c.everyRaw, raw...)
+	name := r.Name
+	if len(raw)+len(testAccuracy) == 0 {
+		name += " (nothing was measured yet)"
+	}
+	c.rows = append(c.rows, legendEntry{name, []plot.Thumbnailer{&plotter.Line{LineStyle: curveStyle(ink, false)},
+		marks(nil, ink, glyph)}})
+}
+
+// setRanges has the axes take in all points.
+func (c *comparison) setRanges() {
+	for _, f := range []*figure{c.accuracy, c.loss} {
+		f.setX(slices.Concat(c.everyAccuracy, c.everyLoss, c.everyRaw), 0)
+	}
+	low, high := spread(c.everyAccuracy)
 	margin := max(0.08*(high-low), (10-(high-low))/2)
-	accuracy.setY(max(low-margin, 0), min(high+margin, 100))
+	c.accuracy.setY(max(low-margin, 0), min(high+margin, 100))
 	// A run that diverged must not press the others flat.
-	low, high = spread(everyLoss)
-	_, most := spread(withoutTails(everyLoss))
+	low, high = spread(c.everyLoss)
+	_, most := spread(withoutTails(c.everyLoss))
 	high = min(high, 1.5*most)
 	margin = max(0.06*(high-low), 0.02)
-	loss.setY(max(low-margin, 0), high+margin)
+	c.loss.setY(max(low-margin, 0), high+margin)
+}
 
-	height := 2*panelHeight + vg.Length(len(rows))*rowHeight + 50
-	canvas := vgimg.NewWith(vgimg.UseWH(plotWidth, height), vgimg.UseDPI(plotDPI))
+// png draws the panels one above the other, and the legend below them.
+func (c *comparison) png() ([]byte, error) {
+	legend := vg.Length(len(c.rows)) * rowHeight
+	canvas := vgimg.NewWith(vgimg.UseWH(plotWidth, 2*panelHeight+legend+50), vgimg.UseDPI(plotDPI))
 	dc := draw.New(canvas)
 	dc.SetColor(color.White)
 	dc.Fill(dc.Rectangle.Path())
 	page := draw.Crop(dc, vg.Points(18), vg.Points(-28), vg.Points(16), vg.Points(-18))
-	legend := vg.Length(len(rows)) * rowHeight
 	middle := page.Min.Y + legend + (page.Max.Y-page.Min.Y-legend)/2
 	// The panels stand exactly above each other: their values have the same width.
 	top := draw.Crop(page, 0, 0, middle-page.Min.Y+10, 0)
 	bottom := draw.Crop(page, 0, 0, legend+8, middle-page.Max.Y-6)
-	plots := [][]*plot.Plot{{accuracy.Plot}, {loss.Plot}}
-	for i, c := range []draw.Canvas{top, bottom} {
+	plots := [][]*plot.Plot{{c.accuracy.Plot}, {c.loss.Plot}}
+	for i, panel := range []draw.Canvas{top, bottom} {
 		left := plot.Align(plots, draw.Tiles{Rows: 2, Cols: 1}, page)[i][0].Rectangle
-		c.Min.X, c.Max.X = left.Min.X, left.Max.X
-		plots[i][0].Draw(c)
+		panel.Min.X, panel.Max.X = left.Min.X, left.Max.X
+		plots[i][0].Draw(panel)
 	}
-	for i, f := range []*figure{accuracy, loss} {
+	for i, f := range []*figure{c.accuracy, c.loss} {
 		if f.empty {
 			style := f.X.Label.TextStyle
 			style.Font = sans(15, xfont.WeightNormal)
@@ -142,11 +160,21 @@ func PlotRuns(runs []Curves, title string) ([]byte, error) {
 			dc.FillText(style, []draw.Canvas{top, bottom}[i].Center(), "Nothing was measured yet")
 		}
 	}
-	style := loss.X.Label.TextStyle
+	c.drawRows(dc, page, page.Min.Y+legend)
+	var png bytes.Buffer
+	if _, err := (vgimg.PngCanvas{Canvas: canvas}).WriteTo(&png); err != nil {
+		return nil, fmt.Errorf("drawing a plot: %w", err)
+	}
+	return png.Bytes(), nil
+}
+
+// drawRows draws the rows of the legend, which begins at top.
+func (c *comparison) drawRows(dc, page draw.Canvas, top vg.Length) {
+	style := c.loss.X.Label.TextStyle
 	style.Font = sans(14, xfont.WeightNormal)
 	style.XAlign, style.YAlign = text.XLeft, text.YCenter
-	for i, e := range rows {
-		y := page.Min.Y + legend - rowHeight*(vg.Length(i)+0.5)
+	for i, e := range c.rows {
+		y := top - rowHeight*(vg.Length(i)+0.5)
 		x := page.Min.X + 60
 		box := draw.Canvas{Canvas: dc.Canvas, Rectangle: vg.Rectangle{Min: vg.Point{X: x, Y: y - 6},
 			Max: vg.Point{X: x + 44, Y: y + 6}}}
@@ -160,11 +188,6 @@ func PlotRuns(runs []Curves, title string) ([]byte, error) {
 		}
 		dc.FillText(style, vg.Point{X: x + 54, Y: y}, string(name))
 	}
-	var png bytes.Buffer
-	if _, err := (vgimg.PngCanvas{Canvas: canvas}).WriteTo(&png); err != nil {
-		return nil, fmt.Errorf("drawing a plot: %w", err)
-	}
-	return png.Bytes(), nil
 }
 
 func curveStyle(c color.Color, dashed bool) draw.LineStyle {

@@ -14,58 +14,56 @@ import (
 	"ninvk/nn"
 )
 
-// Config is everything a training run needs to know. Keys in TOML files are the names of the command line's flags.
+// Config is everything a training run needs to know. What a field means, and what files and flags call it, is said in
+// the table of settings.
 type Config struct {
-	Data   string `toml:"data" json:"data" comment:"a folder, sample or auto"`
-	Model  string `toml:"model" json:"model"`
-	Recipe string `toml:"recipe" json:"recipe" comment:"where settings come from that nothing else gives"`
-	Epochs int    `toml:"epochs" json:"epochs"`
-	// nil: no limit
-	MaxSteps    *int    `toml:"max-steps" json:"max_steps,omitempty" comment:"the run stops after so many steps"`
-	Batch       int     `toml:"batch" json:"batch" comment:"images a step"`
-	Micro       int     `toml:"micro-batch" json:"micro_batch" comment:"most images of a step computed at a time, whose gradients are added up; 0: all"`
-	Shards      int     `toml:"shards" json:"shards" comment:"parts of a batch that are computed each as a batch of its own, and whose gradients are added up; a power of two; 0: as many as processes"`
-	LR          float64 `toml:"lr" json:"lr" comment:"learning rate that the schedule scales"`
-	Momentum    float64 `toml:"momentum" json:"momentum"`
-	Nesterov    bool    `toml:"nesterov" json:"nesterov"`
-	WeightDecay float64 `toml:"weight-decay" json:"weight_decay"`
-	Schedule    string  `toml:"schedule" json:"schedule" comment:"step:EPOCHS:FACTOR, cosine, onecycle, plateau[:FACTOR:PATIENCE] or constant"`
-	// nil: see Resolve
-	Dropout        *float64 `toml:"dropout" json:"dropout" comment:"probability that an activation is dropped; -1: each dropout's own"`
-	Aux            float64  `toml:"aux" json:"aux" comment:"weight of the losses of auxiliary heads; 0: the network is trained without them"`
-	LabelSmoothing float64  `toml:"label-smoothing" json:"label_smoothing"`
-	Augment        string   `toml:"augment" json:"augment" comment:"none, or some of flip, flip-crop, random-resized-crop, color"`
-	// nil: the model's own, see Resolve
-	Resize    *int    `toml:"resize" json:"resize,omitempty" comment:"pixels a side; 0: the data's own size"`
-	Mean      string  `toml:"mean" json:"mean" comment:"of red, green and blue from 0 to 1, as 0.5,0.4,0.3 or one for all; empty: what the weights to start from tell, else ImageNet's"`
-	Std       string  `toml:"std" json:"std" comment:"standard deviation, likewise"`
-	Sizes     string  `toml:"sizes" json:"sizes" comment:"smaller images first, as 16:0.6,24:0.3 (pixels a side, share of the steps); empty: none"`
-	EMA       float64 `toml:"ema" json:"ema" comment:"decay a step of the averaged weights, which are evaluated and kept; 0: no averaging"`
-	Shuffle   bool    `toml:"shuffle" json:"shuffle"`
-	Seed      uint64  `toml:"seed" json:"seed"`
-	Adapter   string  `toml:"adapter" json:"adapter" comment:"index, name or type; empty: the default adapter"`
-	Init      string  `toml:"init" json:"init" comment:"weights to start from; empty: random ones from the seed"`
-	Initial   string  `toml:"initial" json:"initial" comment:"how first weights are drawn: own, as the network's definition has it, or lecun or he, for networks without normalisation"`
-	Out       string  `toml:"out" json:"out" comment:"the run folder"`
-	EvalEvery int     `toml:"eval-every" json:"eval_every" comment:"epochs between evaluations"`
-	EvalTrain int     `toml:"eval-train" json:"eval_train" comment:"training images that are evaluated; 0: all"`
+	Data           string
+	Model          string
+	Recipe         string
+	Epochs         int
+	MaxSteps       *int // nil: no limit
+	Batch          int
+	Micro          int
+	Shards         int
+	LR             float64
+	Momentum       float64
+	Nesterov       bool
+	WeightDecay    float64
+	Schedule       string
+	Dropout        *float64 // nil: see Resolve
+	Aux            float64
+	LabelSmoothing float64
+	Augment        string
+	Resize         *int // nil: the model's own, see Resolve
+	Mean           string
+	Std            string
+	Sizes          string
+	EMA            float64
+	Shuffle        bool
+	Seed           uint64
+	Adapter        string
+	Init           string
+	Initial        string
+	Out            string
+	EvalEvery      int
+	EvalTrain      int
 
-	Fit         string  `toml:"fit" json:"fit" comment:"how an image that is no square becomes one: crop, stretch or pad"`
-	Channels    int     `toml:"channels" json:"channels" comment:"of the images: 1 or 3; 0: the data's own"`
-	Labels      string  `toml:"labels" json:"labels" comment:"of data with two sets of labels: fine or coarse"`
-	ValFraction float64 `toml:"val-fraction" json:"val_fraction" comment:"share of the images that become the test split of data without one"`
-	SkipBroken  bool    `toml:"skip-broken" json:"skip_broken" comment:"leave out images that can't be read"`
-	Stream      string  `toml:"stream" json:"stream" comment:"read images while training: auto, always or never"`
+	Fit         string
+	Channels    int
+	Labels      string
+	ValFraction float64
+	SkipBroken  bool
+	Stream      string
 
-	NewHead      bool   `toml:"new-head" json:"new_head" comment:"make the layers anew whose shape depends on the number of classes"`
-	Freeze       string `toml:"freeze" json:"freeze" comment:"parameters that stay as they are, as conv1*,layer1.*; empty: none"`
-	LRScale      string `toml:"lr-scale" json:"lr_scale" comment:"factors of parameters' learning rates, as layer1.*=0.1; empty: none"`
-	ClassWeights string `toml:"class-weights" json:"class_weights" comment:"none or balanced"`
-	Patience     int    `toml:"patience" json:"patience" comment:"evaluations without a better test loss after which the run stops; 0: none"`
+	NewHead      bool
+	Freeze       string
+	LRScale      string
+	ClassWeights string
+	Patience     int
 
-	ClipNorm        float64 `toml:"clip-norm" json:"clip_norm" comment:"largest norm of all gradients together; 0: no limit"`
-	CheckpointEvery int     `toml:"checkpoint-every" json:"checkpoint_every" comment:"steps between checkpoints besides those of each epoch; 0: every five minutes"`
-	OnDivergence    string  `toml:"on-divergence" json:"on_divergence" comment:"stop or rollback"`
+	ClipNorm        float64
+	CheckpointEvery int
+	OnDivergence    string
 }
 
 // UsageError is a setting that can't be used. The command line reports it with exit code 2.
@@ -80,27 +78,6 @@ func (e *UsageError) Error() string {
 		return fmt.Sprintf("%s: %s", e.Flag, e.Problem)
 	}
 	return fmt.Sprintf("%s %s: %s", e.Flag, e.Value, e.Problem)
-}
-
-// OwnDropout as Config.Dropout leaves each dropout of a network its own probability.
-const OwnDropout = -1
-
-// defaults are the settings that no recipe gives.
-func defaults() Config {
-	return Config{
-		Data:         "auto",
-		Model:        "nin",
-		Shuffle:      true,
-		Seed:         1,
-		EvalEvery:    1,
-		Fit:          string(dataset.Crop),
-		Labels:       dataset.Fine,
-		ValFraction:  dataset.DefaultValidation,
-		Stream:       StreamAuto,
-		Initial:      models.OwnRule,
-		ClassWeights: EqualWeights,
-		OnDivergence: StopOnDivergence,
-	}
 }
 
 // LoadConfig puts a recipe and a configuration file together: the file wins over the recipe, and the caller's flags win
@@ -120,7 +97,7 @@ func LoadConfig(recipe, file, model string) (Config, error) {
 		}
 		recipe, model = cmp.Or(recipe, inFile.Recipe), cmp.Or(model, inFile.Model)
 	}
-	recipe = cmp.Or(recipe, models.Recipe(cmp.Or(model, defaults().Model)), DefaultRecipe)
+	recipe = cmp.Or(recipe, models.Recipe(cmp.Or(model, models.Default)), DefaultRecipe)
 	c, err := LoadRecipe(recipe)
 	if err != nil {
 		return Config{}, err
@@ -149,11 +126,6 @@ func (c *Config) Resolve() {
 		size := models.Size(c.Model)
 		c.Resize = &size
 	}
-	// Runs of before these settings have none of them.
-	c.Fit, c.Labels = cmp.Or(c.Fit, string(dataset.Crop)), cmp.Or(c.Labels, dataset.Fine)
-	c.ValFraction = cmp.Or(c.ValFraction, dataset.DefaultValidation)
-	c.Stream, c.ClassWeights = cmp.Or(c.Stream, StreamAuto), cmp.Or(c.ClassWeights, EqualWeights)
-	c.Initial = cmp.Or(c.Initial, models.OwnRule)
 	recipe, err := wholeRecipe(c.Recipe)
 	if c.Dropout == nil {
 		own := float64(OwnDropout)

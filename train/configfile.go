@@ -41,7 +41,7 @@ func merge(text []byte, c *Config) error {
 	merged.MaxSteps, merged.Resize, merged.Dropout = clone(c.MaxSteps), clone(c.Resize), clone(c.Dropout)
 	dec := toml.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
-	err := dec.Decode(&merged)
+	err := dec.Decode(merged.file())
 	var unknown *toml.StrictMissingError
 	var broken *toml.DecodeError
 	switch {
@@ -67,9 +67,9 @@ func merge(text []byte, c *Config) error {
 	return nil
 }
 
-// wrongType matches the library's message about a value's type, which speaks
-// of Go's fields; kindNames says the same in a user's words.
-var wrongType = regexp.MustCompile(`^cannot decode TOML (\S+) into struct field \S+ of type \*?(\w+)$`)
+// wrongType matches the library's message about a value's type, which speaks of Go's fields; kindNames says the same in
+// a user's words.
+var wrongType = regexp.MustCompile(`^cannot decode TOML (\S+) into struct field .* of type \*?(\w+)$`)
 
 var kindNames = map[string]string{
 	"int": "a whole number", "uint64": "a whole number", "float64": "a number", "string": "a string",

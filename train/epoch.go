@@ -78,9 +78,37 @@ func (l *loop) stalled() bool {
 // epoch trains an epoch, or what is left of it, evaluates where it is time to, and saves. When ctx ends it returns
 // early, before the epoch is recorded.
 func (l *loop) epoch(ctx context.Context, epoch, total int) error {
+	if err := l.epochSteps(ctx, epoch, total); err != nil || l.stopping(ctx) {
+		return err
+	}
+	e := l.trained(epoch)
+	// before the evaluation, which may take long, and in whose midst the run can then be resumed
+	state, err := l.checkpoint()
+	if err != nil {
+		return err
+	}
+	var verdicts []Verdict
+	if epoch%l.Config.EvalEvery == 0 || l.step >= total {
+		if err := l.resize(l.step - 1); err != nil { // a run that was interrupted here has the next step's already
+			return err
+		}
+		if verdicts, err = l.evaluate(ctx, &e); err != nil || l.stopping(ctx) {
+			return err
+		}
+		if broken(e.TestLoss) {
+			return l.diverged(l.step, fmt.Sprintf("the loss over the test split is %v", e.TestLoss))
+		}
+	}
+	if l.step < l.total {
+		l.readAhead(epoch+1, 0)
+	}
+	return l.finish(e, state, verdicts)
+}
+
+// epochSteps takes the steps of an epoch that are left, and waits for their results.
+func (l *loop) epochSteps(ctx context.Context, epoch, total int) error {
 	c := l.Config
-	first := (epoch - 1) * l.stepsPerEpoch // steps before the epoch
-	order := l.order(epoch, l.step-first)
+	order := l.order(epoch, l.step-(epoch-1)*l.stepsPerEpoch)
 	l.last = time.Now()
 	losses := testLosses(l.epochs, l.size)
 	entries := make([]nn.Entry, 0, c.Batch)
@@ -94,29 +122,9 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 		if err := l.resize(l.step); err != nil {
 			return err
 		}
-		size := l.net.Options.Augment.Size
-		entries = entries[:0]
-		batch := order[:min(c.Batch, len(order))]
-		from, to := l.own(len(batch))
-		var places []uint32
-		if from < to {
-			var err error
-			if places, err = l.trainFeed.Batch(batch[from:to]); err != nil {
-				return err
-			}
-		}
-		for k, i := range batch {
-			if k < from || k >= to { // another process's
-				entries = append(entries, ops.BatchEntry(0, uint32(l.Data.Train.Labels[i]), mgl32.Ident3()))
-				continue
-			}
-			var grey float32
-			if l.greys != nil {
-				grey = l.greys[i]
-			}
-			v := dataset.Transform(c.Seed, epoch, i, l.augment, l.fit, l.Data.Train.Shape, size, grey)
-			entries = append(entries,
-				ops.BatchEntry(places[k-from], uint32(l.Data.Train.Labels[i]), v.Map).Coloured(v.Colour))
+		var err error
+		if entries, err = l.entries(entries[:0], epoch, order[:min(c.Batch, len(order))]); err != nil {
+			return err
 		}
 		rate := l.schedule.LR(l.Config.LR, Moment{l.step, total, epoch - 1, c.Epochs, losses}) * l.rateFactor()
 		l.ask(ctx)
@@ -134,19 +142,42 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 			return err
 		}
 	}
-	if err := l.collect(l.net.Drain()); err != nil {
-		return err
+	return l.collect(l.net.Drain())
+}
+
+// entries appends those of a batch, each with how its image is varied. Images are read where they are this process's.
+func (l *loop) entries(entries []nn.Entry, epoch int, batch []uint32) ([]nn.Entry, error) {
+	size := l.net.Options.Augment.Size
+	from, to := l.own(len(batch))
+	var places []uint32
+	if from < to {
+		var err error
+		if places, err = l.trainFeed.Batch(batch[from:to]); err != nil {
+			return nil, err
+		}
 	}
-	if l.stopping(ctx) {
-		return nil
+	for k, i := range batch {
+		if k < from || k >= to { // another process's
+			entries = append(entries, ops.BatchEntry(0, uint32(l.Data.Train.Labels[i]), mgl32.Ident3()))
+			continue
+		}
+		var grey float32
+		if l.greys != nil {
+			grey = l.greys[i]
+		}
+		v := dataset.Transform(l.Config.Seed, epoch, i, l.augment, l.fit, l.Data.Train.Shape, size, grey)
+		entries = append(entries,
+			ops.BatchEntry(places[k-from], uint32(l.Data.Train.Labels[i]), v.Map).Coloured(v.Colour))
 	}
+	return entries, nil
+}
+
+// trained is the record of an epoch whose steps are done, but for what an evaluation tells.
+func (l *loop) trained(epoch int) EpochRecord {
+	c := l.Config
+	first := (epoch - 1) * l.stepsPerEpoch // steps before the epoch
 	seconds, waited := time.Since(l.epochStart).Seconds(), l.trainFeed.Waited()-l.waited
 	l.waited = l.trainFeed.Waited()
-	// before the evaluation, which may take long, and in whose midst the run can then be resumed
-	state, err := l.checkpoint()
-	if err != nil {
-		return err
-	}
 	e := EpochRecord{
 		Epoch: epoch, Steps: len(l.steps) - first, LearningRate: l.steps[len(l.steps)-1].LearningRate, Seconds: seconds,
 		TrainLoss: math.NaN(), TrainAccuracy: math.NaN(), TestLoss: math.NaN(), TestAccuracy: math.NaN(),
@@ -161,22 +192,7 @@ func (l *loop) epoch(ctx context.Context, epoch, total int) error {
 	}
 	e.TrainLoss = loss / float64(images)
 	e.ImagesPerSecond = float64(images) / seconds
-	var verdicts []Verdict
-	if epoch%c.EvalEvery == 0 || l.step >= total {
-		if err := l.resize(l.step - 1); err != nil { // a run that was interrupted here has the next step's already
-			return err
-		}
-		if verdicts, err = l.evaluate(ctx, &e); err != nil || l.stopping(ctx) {
-			return err
-		}
-		if broken(e.TestLoss) {
-			return l.diverged(l.step, fmt.Sprintf("the loss over the test split is %v", e.TestLoss))
-		}
-	}
-	if l.step < l.total {
-		l.readAhead(epoch+1, 0)
-	}
-	return l.finish(e, state, verdicts)
+	return e
 }
 
 // reading is an epoch whose images are read already, from one of its steps on.

@@ -29,9 +29,8 @@ func (e *DivergedError) Error() string {
 	}
 	s += fmt.Sprintf("; the last good checkpoint is %s, of step %d", e.Good, e.GoodStep)
 	if e.Rollbacks == 0 {
-		return s + fmt.Sprintf("; start again with a smaller --lr, or go on from there with half the rate: %s --on-divergence "+
-			""+
-			"%s", ResumeCommand(e.Dir), RollbackOnDivergence)
+		return s + fmt.Sprintf("; start again with a smaller --lr, or go on from there with half the rate: %s "+
+			"--on-divergence %s", ResumeCommand(e.Dir), RollbackOnDivergence)
 	}
 	return s + "; start again with a smaller --lr"
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"ninvk/dataset"
@@ -13,20 +14,11 @@ import (
 	"ninvk/tensorboard"
 )
 
-// Tags in the event files, at the run's steps; epochs stand at their last step.
+// Tags of pictures in the event files; those of figures are said with the records. All are at the run's steps; epochs
+// stand at their last step.
 const (
-	tagBatchLoss     = "loss/batch"
-	tagTrainLoss     = "loss/train"
-	tagTestLoss      = "loss/test"
-	tagTrainAccuracy = "accuracy/train"
-	tagTestAccuracy  = "accuracy/test"
-	tagTrainTop5     = "accuracy/train_top5"
-	tagTestTop5      = "accuracy/test_top5"
-	tagLearningRate  = "training/learning_rate"
-	tagThroughput    = "training/images_per_second"
-	tagGradientNorm  = "training/gradient_norm"
-	tagFilters       = "pictures/filters"
-	tagPredictions   = "pictures/predictions"
+	tagFilters     = "pictures/filters"
+	tagPredictions = "pictures/predictions"
 )
 
 const (
@@ -100,25 +92,13 @@ func (e *events) addStep(s StepRecord) error {
 		return nil
 	}
 	return e.add(func(b []byte, now time.Time) []byte {
-		return tensorboard.AppendScalars(b, now, e.step, []tensorboard.Scalar{
-			{Tag: tagBatchLoss, Value: s.Loss}, {Tag: tagLearningRate, Value: s.LearningRate},
-			{Tag: tagThroughput, Value: s.ImagesPerSecond}, {Tag: tagGradientNorm, Value: s.GradientNorm},
-		})
+		return tensorboard.AppendScalars(b, now, e.step, scalars(s))
 	})
 }
 
 // addEpoch adds what was measured of an epoch.
 func (e *events) addEpoch(r EpochRecord) error {
-	var measured []tensorboard.Scalar
-	for _, s := range []tensorboard.Scalar{
-		{Tag: tagTrainLoss, Value: r.TrainLoss}, {Tag: tagTestLoss, Value: r.TestLoss},
-		{Tag: tagTrainAccuracy, Value: r.TrainAccuracy}, {Tag: tagTestAccuracy, Value: r.TestAccuracy},
-		{Tag: tagTrainTop5, Value: r.TrainTop5}, {Tag: tagTestTop5, Value: r.TestTop5},
-	} {
-		if !math.IsNaN(s.Value) {
-			measured = append(measured, s)
-		}
-	}
+	measured := slices.DeleteFunc(scalars(r), func(s tensorboard.Scalar) bool { return math.IsNaN(s.Value) })
 	return e.add(func(b []byte, now time.Time) []byte { return tensorboard.AppendScalars(b, now, e.step, measured) })
 }
 

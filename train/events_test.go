@@ -69,22 +69,22 @@ func checkEvents(t *testing.T, dir string) {
 		want[tag] = append(want[tag], point{step: step, value: float32(v)})
 	}
 	for _, s := range m.Steps {
-		add(tagBatchLoss, s.Step, s.Loss)
-		add(tagLearningRate, s.Step, s.LearningRate)
-		add(tagThroughput, s.Step, s.ImagesPerSecond)
-		add(tagGradientNorm, s.Step, s.GradientNorm)
+		add("loss/batch", s.Step, s.Loss)
+		add("training/learning_rate", s.Step, s.LearningRate)
+		add("training/images_per_second", s.Step, s.ImagesPerSecond)
+		add("training/gradient_norm", s.Step, s.GradientNorm)
 	}
 	step := 0
 	for _, e := range m.Epochs {
 		step += e.Steps
-		add(tagTrainLoss, step, e.TrainLoss)
+		add("loss/train", step, e.TrainLoss)
 		if !math.IsNaN(e.TestAccuracy) {
-			add(tagTrainAccuracy, step, e.TrainAccuracy)
-			add(tagTestLoss, step, e.TestLoss)
-			add(tagTestAccuracy, step, e.TestAccuracy)
+			add("accuracy/train", step, e.TrainAccuracy)
+			add("loss/test", step, e.TestLoss)
+			add("accuracy/test", step, e.TestAccuracy)
 			if m.Run.Classes > 10 {
-				add(tagTrainTop5, step, e.TrainTop5)
-				add(tagTestTop5, step, e.TestTop5)
+				add("accuracy/train_top5", step, e.TrainTop5)
+				add("accuracy/test_top5", step, e.TestTop5)
 			}
 		}
 	}
@@ -160,7 +160,7 @@ func TestLongRunsLeaveStepsOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	var steps []int
-	for _, p := range readEvents(t, dir)[tagBatchLoss] {
+	for _, p := range readEvents(t, dir)["loss/batch"] {
 		steps = append(steps, p.step)
 	}
 	if diff := cmp.Diff([]int{1, 3, 6, 9}, steps); diff != "" {
@@ -199,7 +199,7 @@ func TestEventsGoOn(t *testing.T) {
 		}
 	}
 	var got []point
-	for _, p := range readEvents(t, dir)[tagBatchLoss] {
+	for _, p := range readEvents(t, dir)["loss/batch"] {
 		got = append(got, point{step: p.step, value: p.value})
 	}
 	if diff := cmp.Diff([]point{{step: 1}, {step: 2, value: 3}, {step: 3, value: 3}}, got,

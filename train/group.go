@@ -13,8 +13,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/pelletier/go-toml/v2"
-
 	"ninvk/dist"
 	"ninvk/gpu"
 	"ninvk/nn"
@@ -126,9 +124,6 @@ func find(facts []fact, what string) fact {
 	return fact{What: what, Value: "none"}
 }
 
-// ownSettings are those that each process may have of its own.
-var ownSettings = []string{"adapter", "data", "init", "out"}
-
 // agree checks that all processes train the same on the same data.
 func (j *Job) agree() error {
 	const rounds = "the last bits of results depend on which of them computes which shard"
@@ -138,35 +133,24 @@ func (j *Job) agree() error {
 		{What: "driver", Value: j.Device.Adapter.Driver, Advice: rounds},
 		{What: "NINVK_VARIANT", Value: strconv.Quote(os.Getenv("NINVK_VARIANT"))},
 	}
-	settings, err := settings(j.Config)
-	if err != nil {
+	if err := agree(j.group(), append(facts, shared(j.Config)...)); err != nil {
 		return err
 	}
-	if err := agree(j.group(), append(facts, settings...)); err != nil {
-		return err
-	}
+	var err error
 	j.Config.Out, err = dist.First(j.group(), func() (string, error) { return j.Config.Out, nil })
 	return err
 }
 
-// settings are those that all processes must share.
-func settings(c Config) ([]fact, error) {
-	text, err := toml.Marshal(c)
-	if err != nil {
-		return nil, err
-	}
-	var all map[string]any
-	if err := toml.Unmarshal(text, &all); err != nil {
-		return nil, err
-	}
+// shared are the settings that all processes must share.
+func shared(c Config) []fact {
 	var facts []fact
-	for name, value := range all {
-		if !slices.Contains(ownSettings, name) {
-			facts = append(facts, fact{What: "setting " + name, Value: fmt.Sprint(value)})
+	for _, s := range settings {
+		if !s.own {
+			facts = append(facts, fact{What: "setting " + s.name, Value: fmt.Sprint(s.value(&c))})
 		}
 	}
 	slices.SortFunc(facts, func(a, b fact) int { return strings.Compare(a.What, b.What) })
-	return facts, nil
+	return facts
 }
 
 // agreeOnWeights checks that all processes begin with the same weights, after the same step.

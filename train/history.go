@@ -29,8 +29,8 @@ type PastRun struct {
 	Checkpoint string // path of the newest checkpoint, "" if there is none
 }
 
-// ReadRun reads a run folder. It changes nothing in it, so a run that is still going can be read. The error is a *UsageError where the folder holds no run, a *ConfigError or
-// *MetricsError where a file of it is damaged.
+// ReadRun reads a run folder. It changes nothing in it, so a run that is still going can be read. The error is a
+// *UsageError where the folder holds no run, a *ConfigError or *MetricsError where a file of it is damaged.
 func ReadRun(dir string) (*PastRun, error) {
 	if !isRun(dir) {
 		return nil, &UsageError{"RUN", dir, fmt.Sprintf("this is no run folder: it has no %s", ConfigFile)}

@@ -93,17 +93,48 @@ type Summary struct {
 // is wrong with that folder before the adapter works. When ctx ends, the current step is finished, checkpoint, weights
 // and plots are written, and the summary says Interrupted.
 func (j *Job) Run(ctx context.Context) (Summary, error) {
-	if err := j.Config.CheckModel(); err != nil {
+	l, given, err := j.check()
+	if err != nil {
 		return Summary{}, err
+	}
+	defer l.release()
+	graph, out, err := l.describe()
+	if err != nil {
+		return Summary{}, err
+	}
+	first, err := l.firstWeights(&given, graph)
+	if err != nil {
+		return Summary{}, err
+	}
+	if err := l.normalise(given); err != nil {
+		return Summary{}, err
+	}
+	if err := l.agreeOnKernels(); err != nil {
+		return Summary{}, err
+	}
+	if err := l.prepare(graph, out, first); err != nil {
+		l.abandon()
+		return Summary{}, err
+	}
+	l.run.events.every = max(1, (l.total+maxStepEvents-1)/maxStepEvents)
+	err = l.end(l.train(ctx))
+	return l.summary, err
+}
+
+// check checks settings and data against each other, also with those of the other processes, and makes the loop. given
+// is what the settings say of the weights to start from.
+func (j *Job) check() (l *loop, given models.Given, err error) {
+	if err := j.Config.CheckModel(); err != nil {
+		return nil, given, err
 	}
 	if err := j.Config.TakeSize(j.Data.Train.Shape); err != nil {
-		return Summary{}, err
+		return nil, given, err
 	}
 	if err := j.Config.TakeShards(j.group().Size()); err != nil {
-		return Summary{}, err
+		return nil, given, err
 	}
 	if err := j.agree(); err != nil {
-		return Summary{}, err
+		return nil, given, err
 	}
 	c := j.Config
 	size := c.size()
@@ -112,129 +143,159 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 		err = sizes.above(c.Sizes, size)
 	}
 	if err != nil {
-		return Summary{}, err
+		return nil, given, err
 	}
 	if n := j.Data.Train.Len(); c.Batch > n {
-		return Summary{}, &UsageError{"--batch", fmt.Sprint(c.Batch),
+		return nil, given, &UsageError{"--batch", fmt.Sprint(c.Batch),
 			fmt.Sprintf("the training split of %s has only %d images", j.Data.Name, n)}
 	}
 	schedule, err := ParseSchedule(c.Schedule)
 	if err != nil {
-		return Summary{}, err
+		return nil, given, err
 	}
 	augment, err := dataset.ParseAugment(c.Augment)
 	if err != nil {
-		return Summary{}, &UsageError{"--augment", c.Augment, err.Error()}
+		return nil, given, &UsageError{"--augment", c.Augment, err.Error()}
 	}
-	given, err := c.given()
-	if err != nil {
-		return Summary{}, err
+	if given, err = c.given(); err != nil {
+		return nil, given, err
 	}
-	l := &loop{
+	l = &loop{
 		Job: j, size: size, sizes: sizes, tuned: map[string]string{}, schedule: schedule, augment: augment,
 		fit:           dataset.Fit(c.Fit),
 		stepsPerEpoch: (j.Data.Train.Len() + c.Batch - 1) / c.Batch,
 		summary:       Summary{Dir: c.Out, Best: math.NaN()},
 	}
-	defer l.release()
 	l.total = c.TotalSteps(l.stepsPerEpoch)
-	if l.samples, err = samples(j.Data.Test); err != nil {
-		return Summary{}, err
+	return l, given, nil
+}
+
+// describe notes what there is to say of the run, and returns its network and the logits.
+func (l *loop) describe() (graph *nn.Graph, out *nn.Node, err error) {
+	c := l.Config
+	if l.samples, err = samples(l.Data.Test); err != nil {
+		return nil, nil, err
 	}
-	l.about = models.Metadata{Model: c.Model, Size: size, Classes: j.Data.Classes, Channels: j.Data.Train.Shape.C,
+	l.about = models.Metadata{Model: c.Model, Size: l.size, Classes: l.Data.Classes, Channels: l.Data.Train.Shape.C,
 		Fit: picture.Fit(l.fit)}
 	l.about.Mean, l.about.Std = models.Normalisation(l.about.Channels)
-	graph, out, err := l.graph(size)
-	if err != nil {
-		return Summary{}, err
+	if graph, out, err = l.graph(l.size); err != nil {
+		return nil, nil, err
 	}
 	if l.rates, err = c.rates(graph); err != nil {
-		return Summary{}, err
+		return nil, nil, err
 	}
 	if c.ClassWeights == BalancedWeights {
-		l.classWeights = balanced(j.Data.Train.Labels, len(j.Data.Classes))
+		l.classWeights = balanced(l.Data.Train.Labels, len(l.Data.Classes))
 	}
 	l.tellParts(graph)
-	var initial chan *models.Weights // nil where a checkpoint has them
-	if j.Resume == nil || j.Resume.Checkpoint == nil {
-		initial = make(chan *models.Weights, 1)
-		if c.Init == "" {
-			go func() { initial <- models.Random(graph, c.Seed, models.RuleOf(c.Initial)) }()
-		} else {
-			n, weights, err := l.readInit(given, graph)
-			if err != nil {
-				return Summary{}, err
-			}
-			initial <- weights
-			given.Mean, given.Std = n.Mean, n.Std
-			// the run must not depend on the file any more
-			l.Config.Mean, l.Config.Std = models.Values(n.Mean), models.Values(n.Std)
-		}
+	return graph, out, nil
+}
+
+// firstWeights are those that the run begins with, once they are drawn or read; nil where a checkpoint has them. What
+// their file tells is added to what is given.
+func (l *loop) firstWeights(given *models.Given, graph *nn.Graph) (chan *models.Weights, error) {
+	if l.Resume != nil && l.Resume.Checkpoint != nil {
+		return nil, nil
 	}
+	c := l.Config
+	first := make(chan *models.Weights, 1)
+	if c.Init == "" {
+		go func() { first <- models.Random(graph, c.Seed, models.RuleOf(c.Initial)) }()
+		return first, nil
+	}
+	n, weights, err := l.readInit(*given, graph)
+	if err != nil {
+		return nil, err
+	}
+	first <- weights
+	given.Mean, given.Std = n.Mean, n.Std
+	// the run must not depend on the file any more
+	l.Config.Mean, l.Config.Std = models.Values(n.Mean), models.Values(n.Std)
+	return first, nil
+}
+
+// normalise takes the mean and the deviation that are given.
+func (l *loop) normalise(given models.Given) (err error) {
 	for _, x := range []struct {
-		flag      string
-		given, to *[]float64
-	}{{"--mean", &given.Mean, &l.about.Mean}, {"--std", &given.Std, &l.about.Std}} {
-		if *x.given == nil {
+		flag  string
+		given []float64
+		to    *[]float64
+	}{{"--mean", given.Mean, &l.about.Mean}, {"--std", given.Std, &l.about.Std}} {
+		if x.given == nil {
 			continue
 		}
-		if *x.to, err = models.Spread(*x.given, l.about.Channels); err != nil {
-			return Summary{}, &UsageError{x.flag, models.Values(*x.given), err.Error()}
+		if *x.to, err = models.Spread(x.given, l.about.Channels); err != nil {
+			return &UsageError{x.flag, models.Values(x.given), err.Error()}
 		}
 	}
-	if err := l.agreeOnKernels(); err != nil {
-		return Summary{}, err
+	return nil
+}
+
+// prepare brings data and network to the adapter, opens the run folder, and puts the first weights in their place.
+func (l *loop) prepare(graph *nn.Graph, out *nn.Node, first chan *models.Weights) (err error) {
+	if err := l.openFeeds(); err != nil {
+		return err
+	}
+	// The run may begin with smaller images: a batch too large for its own size is said now.
+	if err := nn.Check(l.Device, graph, out, l.options(l.size, 0)); err != nil {
+		return err
 	}
 	done := 0
-	if j.Resume != nil && j.Resume.Checkpoint != nil {
-		done = j.Resume.Checkpoint.Step
+	if l.Resume != nil && l.Resume.Checkpoint != nil {
+		done = l.Resume.Checkpoint.Step
 	}
-	training := j.Data.Train
-	if augment&dataset.AugmentColor != 0 || j.Controls != nil { // which may ask for it later
+	if l.net, err = l.build(done); err != nil {
+		return err
+	}
+	if err := l.open(); err != nil {
+		return err
+	}
+	if first != nil {
+		if err := (<-first).Load(l.net); err != nil {
+			return err
+		}
+	}
+	if err := l.agreeOnWeights(); err != nil {
+		return err
+	}
+	if broken := l.Data.Broken; len(broken) > 0 && l.leads() {
+		return l.run.writeFile(BrokenFile, []byte(strings.Join(broken, "\n")+"\n"))
+	}
+	return nil
+}
+
+// openFeeds has both splits read.
+func (l *loop) openFeeds() (err error) {
+	defer l.dropImages() // before there is more on the adapter
+	training := l.Data.Train
+	if l.augment&dataset.AugmentColor != 0 || l.Controls != nil { // which may ask for it later
 		training, l.greys = training.Measured()
 	}
-	if l.trainFeed, err = l.feed("training", training, l.mostRead()); err == nil {
-		l.testFeed, err = l.feed("test", j.Data.Test, c.Part())
+	if l.trainFeed, err = l.feed("training", training, l.mostRead()); err != nil {
+		return err
 	}
-	l.dropImages()  // before there is more on the adapter
-	if err == nil { // the run may begin with smaller images: a batch too large for its own size is said now
-		err = nn.Check(j.Device, graph, out, l.options(size, 0))
+	l.testFeed, err = l.feed("test", l.Data.Test, l.Config.Part())
+	return err
+}
+
+// abandon leaves the folder of a run that did not begin as it was.
+func (l *loop) abandon() {
+	switch {
+	case l.run == nil:
+	case l.Resume == nil:
+		l.run.Discard()
+	default:
+		l.run.Close()
 	}
-	if err == nil {
-		l.net, err = l.build(done)
-	}
-	if err == nil {
-		err = l.open()
-	}
-	if err == nil && initial != nil {
-		err = (<-initial).Load(l.net)
-	}
-	if err == nil {
-		err = l.agreeOnWeights()
-	}
-	if broken := j.Data.Broken; err == nil && len(broken) > 0 && l.leads() {
-		err = l.run.writeFile(BrokenFile, []byte(strings.Join(broken, "\n")+"\n"))
-	}
-	if err != nil {
-		switch {
-		case l.run == nil:
-		case j.Resume == nil:
-			l.run.Discard()
-		default:
-			l.run.Close()
+}
+
+// end waits for what is still being written, and says what the run came to.
+func (l *loop) end(err error) error {
+	for _, last := range []func() error{l.waitWriting, l.waitDrawing, l.run.Close} {
+		if e := last(); err == nil {
+			err = e
 		}
-		return Summary{}, err
-	}
-	l.run.events.every = max(1, (l.total+maxStepEvents-1)/maxStepEvents)
-	err = l.train(ctx)
-	if e := l.waitWriting(); err == nil {
-		err = e
-	}
-	if e := l.waitDrawing(); err == nil {
-		err = e
-	}
-	if e := l.run.Close(); err == nil {
-		err = e
 	}
 	if l.grouped() && (err == nil || errors.As(err, new(*DivergedError))) { // all have come to this
 		_, e := l.group().Gather(nil) // once rank 0 has saved: the end of a process may be that of all
@@ -243,7 +304,7 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if err != nil && !errors.As(err, new(*DivergedError)) {
 		err = &StoppedError{err, l.run.Dir(), l.good.path, l.good.step, l.group().Rank()}
 	}
-	return l.summary, err
+	return err
 }
 
 func dataTitle(d *dataset.Set) string {

@@ -51,9 +51,8 @@ func lockFolder(dir string) (*folderLock, error) {
 		}
 		err = tryLock(f)
 		if none := (*noLocksError)(nil); errors.As(err, &none) {
-			warnOnce(fmt.Sprintf("%s: the file system has no locks (%v), so nothing keeps a second process from training in this "+
-				""+
-				"folder; training goes on", dir, none.err))
+			warnOnce(fmt.Sprintf("%s: the file system has no locks (%v), so nothing keeps a second process from training in "+
+				"this folder; training goes on", dir, none.err))
 		} else if err != nil {
 			f.Close()
 			if !errors.Is(err, errHeld) {

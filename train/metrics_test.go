@@ -42,11 +42,16 @@ func TestRunFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := strings.Join([]string{
-		`{"type":"run","version":"1.0","model":"nin","parameters":966986,"recipe":"seed","adapter":"llvmpipe","driver":"Mesa 22.3.6","data_set":"sample","data_sha256":"ab12","classes":100,"variants":{"conv/forward 64×3×32×32 to 192 k5 s1 p2":"straight"}}`,
+		`{"type":"run","version":"1.0","model":"nin","parameters":966986,"recipe":"seed","adapter":"llvmpipe",` +
+			`"driver":"Mesa 22.3.6","data_set":"sample","data_sha256":"ab12","classes":100,` +
+			`"variants":{"conv/forward 64×3×32×32 to 192 k5 s1 p2":"straight"}}`,
 		`{"type":"step","epoch":1,"step":1,"loss":2.31,"learning_rate":0.01,"images_per_second":41.2,"gradient_norm":1.5}`,
 		`{"type":"step","epoch":1,"step":2,"loss":null,"learning_rate":null,"images_per_second":null,"gradient_norm":null}`,
-		`{"type":"epoch","epoch":1,"steps":782,"learning_rate":0.01,"train_loss":2.1,"train_accuracy":0.25,"test_loss":2.2,"test_accuracy":0.24,"seconds":12.5,"images_per_second":4000,"size":32,"train_top5_accuracy":0.75,"test_top5_accuracy":0.5,"waited_seconds":1.5}`,
-		`{"type":"epoch","epoch":2,"steps":782,"learning_rate":0.01,"train_loss":2,"train_accuracy":null,"test_loss":null,"test_accuracy":null,"seconds":12.5,"images_per_second":4000,"size":32}`,
+		`{"type":"epoch","epoch":1,"steps":782,"learning_rate":0.01,"train_loss":2.1,"train_accuracy":0.25,` +
+			`"test_loss":2.2,"test_accuracy":0.24,"seconds":12.5,"images_per_second":4000,` +
+			`"size":32,"train_top5_accuracy":0.75,"test_top5_accuracy":0.5,"waited_seconds":1.5}`,
+		`{"type":"epoch","epoch":2,"steps":782,"learning_rate":0.01,"train_loss":2,"train_accuracy":null,` +
+			`"test_loss":null,"test_accuracy":null,"seconds":12.5,"images_per_second":4000,"size":32}`,
 	}, "\n") + "\n"
 	if diff := cmp.Diff(want, string(text)); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", MetricsFile, diff)

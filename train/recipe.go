@@ -12,26 +12,7 @@ import (
 
 // DefaultRecipe is used where neither the command line nor a configuration file names one, and the network does not
 // learn by another.
-const DefaultRecipe = "seed"
-
-// What --on-divergence takes.
-const (
-	StopOnDivergence     = "stop"
-	RollbackOnDivergence = "rollback" // to the last good checkpoint, with half the learning rate
-)
-
-// What --class-weights takes.
-const (
-	EqualWeights    = "none"
-	BalancedWeights = "balanced" // an image of a rare class counts for more, so that all classes count the same
-)
-
-// What --stream takes.
-const (
-	StreamAuto   = "auto" // where the images would take much memory
-	StreamAlways = "always"
-	StreamNever  = "never"
-)
+const DefaultRecipe = "fast"
 
 //go:embed recipes/*.toml
 var recipeFiles embed.FS

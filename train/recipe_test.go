@@ -167,6 +167,7 @@ func TestMergeFileErrors(t *testing.T) {
 		{"fraction of a step", "max-steps = 1.5\n",
 			[]string{"line 1", "max-steps: is a TOML float, expected a whole number"}},
 		{"broken", "batch = 3\nlr 0.1\n", []string{"line 2"}},
+		{"table for a number", "[lr]\nx = 1\n", []string{"line 1", "table"}},
 		{"twice", "batch = 3\nbatch = 4\n", []string{"batch"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -180,6 +181,9 @@ func TestMergeFileErrors(t *testing.T) {
 				if !strings.Contains(err.Error(), want) {
 					t.Errorf("%q does not mention %s", err, want)
 				}
+			}
+			if strings.Contains(err.Error(), "struct") {
+				t.Errorf("%q speaks of Go", err)
 			}
 			if diff := cmp.Diff(seedConfig(t), cfg); diff != "" {
 				t.Errorf("the configuration changed in spite of the error:\n%s", diff)
@@ -222,7 +226,7 @@ func FuzzConfig(f *testing.F) {
 		if c.Validate() != nil {
 			return
 		}
-		written, err := toml.Marshal(c)
+		written, err := toml.Marshal(c.file())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -237,24 +241,26 @@ func FuzzConfig(f *testing.F) {
 }
 
 func TestLoadConfigPrecedence(t *testing.T) {
-	file := writeFile(t, "recipe = \"fast\"\nepochs = 3\n")
+	slow := writeFile(t, "recipe = \"seed\"\nepochs = 3\n")
 	lenet := writeFile(t, "model = 'lenet5'\nepochs = 3\n")
 	for _, c := range []struct {
 		recipe, file, model string
 		wantRecipe          string
 		wantEpochs          int
 	}{
-		{"", "", "", "plain", 100},
+		{"", "", "", "fast", 6},
 		{"paper", "", "", "paper", 200},
-		{"", file, "", "fast", 3},
-		{"paper", file, "", "paper", 3},
-		{"", writeFile(t, "batch = 2\n"), "", "plain", 100},
+		{"", slow, "", "seed", 3},
+		{"paper", slow, "", "paper", 3},
+		{"", writeFile(t, "batch = 2\n"), "", "fast", 6},
+		{"", "", "nin", "plain", 100},
 		{"", "", "lenet5", "plain", 100},
-		{"", "", "resnet20", "seed", 100},
+		{"", "", "vgg16-bn", "seed", 100},
+		{"", "", "resnet20", "fast", 6},
 		{"seed", "", "lenet5", "seed", 100},
-		{"", file, "lenet5", "fast", 3},
+		{"", slow, "lenet5", "seed", 3},
 		{"", lenet, "", "plain", 3},
-		{"", lenet, "resnet20", "seed", 3},
+		{"", lenet, "resnet20", "fast", 3},
 	} {
 		got, err := LoadConfig(c.recipe, c.file, c.model)
 		if err != nil {
@@ -324,7 +330,7 @@ func TestResolveDropout(t *testing.T) {
 		if cfg.Resolve(); *cfg.Dropout != c.want {
 			t.Errorf("recipe %s, %s, given %v: dropout %v, want %v", c.recipe, c.model, c.given, *cfg.Dropout, c.want)
 		}
-		written, err := toml.Marshal(cfg)
+		written, err := toml.Marshal(cfg.file())
 		if err != nil {
 			t.Fatal(err)
 		}

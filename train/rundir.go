@@ -2,7 +2,6 @@ package train
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"image"
@@ -104,7 +103,7 @@ func noRunIn(dir string) error {
 
 // configText is the content of config.toml.
 func configText(cfg Config) ([]byte, error) {
-	text, err := toml.Marshal(cfg)
+	text, err := toml.Marshal(cfg.file())
 	if err != nil {
 		return nil, fmt.Errorf("writing %s: %w", ConfigFile, err)
 	}
@@ -155,7 +154,7 @@ func (r *Run) Path(name string) string { return filepath.Join(r.dir, name) }
 
 // WriteRun writes the line about the run; it comes first and reaches the file at once.
 func (r *Run) WriteRun(info RunInfo) error {
-	if err := r.write(runLine{"run", info}); err != nil {
+	if err := r.write("run", info); err != nil {
 		return err
 	}
 	return r.flush()
@@ -163,8 +162,7 @@ func (r *Run) WriteRun(info RunInfo) error {
 
 // WriteStep adds a step. It may stay in memory until the epoch's end.
 func (r *Run) WriteStep(s StepRecord) error {
-	if err := r.write(stepLine{"step", s.Epoch, s.Step, number(s.Loss), number(s.LearningRate), number(s.ImagesPerSecond),
-		number(s.GradientNorm)}); err != nil {
+	if err := r.write("step", s); err != nil {
 		return err
 	}
 	return r.events.addStep(s)
@@ -175,10 +173,7 @@ func (r *Run) WritePicture(tag string, img image.Image) error { return r.events.
 
 // WriteEpoch adds an epoch; it and all before it then are in the files.
 func (r *Run) WriteEpoch(e EpochRecord) error {
-	if err := r.write(epochLine{"epoch", e.Epoch, e.Steps, number(e.LearningRate),
-		number(e.TrainLoss), number(e.TrainAccuracy), number(e.TestLoss), number(e.TestAccuracy),
-		number(e.Seconds), number(e.ImagesPerSecond), e.Size, given(e.TrainTop5), given(e.TestTop5),
-		number(e.Waited)}); err != nil {
+	if err := r.write("epoch", e); err != nil {
 		return err
 	}
 	if err := r.events.addEpoch(e); err != nil {
@@ -189,15 +184,14 @@ func (r *Run) WriteEpoch(e EpochRecord) error {
 
 // WriteRollback adds a return to a checkpoint; it and all before it then are in the file.
 func (r *Run) WriteRollback(b RollbackRecord) error {
-	if err := r.write(rollbackLine{"rollback", b.Epoch, b.Step, number(b.Loss), b.Reason, b.ToStep,
-		b.LearningRateFactor}); err != nil {
+	if err := r.write("rollback", b); err != nil {
 		return err
 	}
 	return r.flush()
 }
 
-func (r *Run) write(line any) error {
-	b, err := json.Marshal(line)
+func (r *Run) write(kind string, record any) error {
+	b, err := encodeLine(kind, record)
 	if err != nil {
 		return r.metrics.wrap(err)
 	}

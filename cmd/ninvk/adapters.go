@@ -9,7 +9,7 @@ import (
 )
 
 type adaptersCommand struct {
-	JSON bool `help:"Print a list that machines read."`
+	JSON bool `help:"${list}"`
 }
 
 // Run lists the adapters.
@@ -36,9 +36,8 @@ func (c adaptersCommand) Run() error {
 		l := a.Limits
 		fmt.Fprintf(stdout, "%s %d  %s\n", mark, a.Index, a.Name)
 		fmt.Fprintf(stdout, "     %s, %s, driver %s\n", a.Type, a.Backend, a.Driver)
-		fmt.Fprintf(stdout, "     workgroup: %d invocations, %d KiB of memory; largest buffer %d MiB, binding %d MiB, texture "+
-			""+
-			"side %d\n",
+		fmt.Fprintf(stdout, "     workgroup: %d invocations, %d KiB of memory; largest buffer %d MiB, binding %d MiB, "+
+			"texture side %d\n",
 			l.MaxComputeInvocationsPerWorkgroup, l.MaxComputeWorkgroupStorageSize>>10, l.MaxBufferSize>>20,
 			l.MaxStorageBufferBindingSize>>20, l.MaxTextureDimension2D)
 		if a.VectorWidth > 0 {

@@ -20,22 +20,22 @@ import (
 )
 
 type benchCommand struct {
-	Adapter   string `help:"Index, part of the name or driver, or type."`
-	Model     string `default:"nin" help:"One of ${models}." placeholder:"NAME"`
+	Adapter   string `help:"${adapter}"`
+	Model     string `default:"${model}" help:"One of ${models}." placeholder:"NAME"`
 	Size      *int   `help:"Pixels a side of the images (default: the network's own size)." placeholder:"N"`
 	Batch     int    `default:"64" help:"Images a step; halved until it fits the adapter."`
-	Batches   []int  `default:"1,16,64,128,256" help:"Further batch sizes at which the whole network is measured." placeholder:"N,N"`
+	Batches   []int  `default:"1,16,64,128,256" help:"${bench_batches}" placeholder:"N,N"`
 	Operators bool   `help:"Measure the adapter and the operators only, and print every kernel."`
-	JSON      bool   `help:"Print an object that machines read."`
+	JSON      bool   `help:"${object}"`
 	Go        bool   `help:"Print lines as Go's benchmarks do, which benchstat compares."`
 	Plot      string `help:"Draw the operators' times and the roofline." placeholder:"OUT.png"`
 	Compare   string `help:"Print what got faster or slower than a run saved with --json." placeholder:"FILE.json"`
 
-	Distributed bool          `help:"Measure instead how the processes that mpirun or its like has started share out a training step of --batch images in all: computing, waiting, exchange, and a forecast for 2 to 64 processes."`
-	Latency     time.Duration `help:"With --distributed and --bandwidth: forecast for processes that a message takes so long between, rather than for those measured; a process alone needs it." placeholder:"TIME"`
+	Distributed bool          `help:"${sharing}"`
+	Latency     time.Duration `help:"${latency}" placeholder:"TIME"`
 	Bandwidth   float64       `help:"Likewise, with so many MB a second between them." placeholder:"MB/S"`
 
-	Child string `hidden:"" help:"Measure this process's own start-up (start), or that and the network (network), and print a report for the measuring process."`
+	Child string `hidden:"" help:"${measuring}"`
 }
 
 // Run measures.
@@ -44,19 +44,8 @@ func (c benchCommand) Run(ctx context.Context) error {
 	if c.Size != nil {
 		size = *c.Size
 	}
-	if size < 1 && c.Size != nil {
-		return &train.UsageError{Flag: "--size", Value: fmt.Sprint(size), Problem: "must be a number of pixels"}
-	}
-	if _, _, err := models.Build(models.Config{Model: c.Model, Classes: cifar10.Classes, Size: size}); err != nil {
+	if err := c.check(size); err != nil {
 		return err
-	}
-	if c.Batch < 1 {
-		return &train.UsageError{Flag: "--batch", Value: fmt.Sprint(c.Batch), Problem: "must be at least 1"}
-	}
-	for _, n := range c.Batches {
-		if n < 1 {
-			return &train.UsageError{Flag: "--batches", Value: fmt.Sprint(n), Problem: "must be at least 1"}
-		}
 	}
 	if c.Distributed {
 		return c.distributed(ctx, size)
@@ -101,18 +90,47 @@ func (c benchCommand) Run(ctx context.Context) error {
 	r, err := c.measure(ctx, options, adapter)
 	report.end()
 	if err != nil {
-		if ctx.Err() == nil {
-			return err
-		}
-		if !c.JSON || len(r.Networks)+len(r.Operators) == 0 {
-			return &interrupted{"interrupted; no figures, as only part was measured"}
-		}
-		r.Notes = append(r.Notes, "interrupted: what is missing was not measured")
-		if err := printJSON(r); err != nil {
-			return err
-		}
-		return &interrupted{"interrupted; the figures are those measured until then"}
+		return c.stopped(ctx, r, err)
 	}
+	return c.tell(r, before)
+}
+
+// check checks what does not depend on the adapter.
+func (c benchCommand) check(size int) error {
+	if size < 1 && c.Size != nil {
+		return &train.UsageError{Flag: "--size", Value: fmt.Sprint(size), Problem: "must be a number of pixels"}
+	}
+	if _, _, err := models.Build(models.Config{Model: c.Model, Classes: cifar10.Classes, Size: size}); err != nil {
+		return err
+	}
+	if c.Batch < 1 {
+		return &train.UsageError{Flag: "--batch", Value: fmt.Sprint(c.Batch), Problem: "must be at least 1"}
+	}
+	for _, n := range c.Batches {
+		if n < 1 {
+			return &train.UsageError{Flag: "--batches", Value: fmt.Sprint(n), Problem: "must be at least 1"}
+		}
+	}
+	return nil
+}
+
+// stopped prints what was measured where the user has interrupted the rest.
+func (c benchCommand) stopped(ctx context.Context, r bench.Result, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	if !c.JSON || len(r.Networks)+len(r.Operators) == 0 {
+		return &interrupted{"interrupted; no figures, as only part was measured"}
+	}
+	r.Notes = append(r.Notes, "interrupted: what is missing was not measured")
+	if err := printJSON(r); err != nil {
+		return err
+	}
+	return &interrupted{"interrupted; the figures are those measured until then"}
+}
+
+// tell draws and prints what was measured, and what changed since before where that is asked for.
+func (c benchCommand) tell(r, before bench.Result) (err error) {
 	if c.Plot != "" {
 		if err := r.Plot(c.Plot); err != nil {
 			return err

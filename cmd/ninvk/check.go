@@ -14,12 +14,12 @@ import (
 )
 
 type checkCommand struct {
-	Adapter    string `help:"Index, part of the name or driver, or type."`
+	Adapter    string `help:"${adapter}"`
 	Model      string `help:"Check this network in place of the operators: one of ${models}." placeholder:"NAME"`
-	JSON       bool   `help:"Print an object that machines read."`
+	JSON       bool   `help:"${object}"`
 	ClearCache bool   `help:"First delete the kernels that llvmpipe compiled for ninvk."`
 
-	Child    bool   `hidden:"" help:"Check in this process, and print messages for the process that compares the two passes."`
+	Child    bool   `hidden:"" help:"${check_child}"`
 	Part     string `hidden:"" help:"Part of the check that this process does."`
 	Only     string `hidden:"" help:"Check the entries whose name contains it."`
 	Expected string `hidden:"" help:"File of other results to expect."`
@@ -51,7 +51,6 @@ func (c checkCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	report := &benchReport{terminal: onTerminal()}
 	r := check.Report{Version: version(), Adapter: adapter}
 	parts := check.Parts(adapter)
 	if c.Model != "" {
@@ -62,31 +61,15 @@ func (c checkCommand) Run(ctx context.Context) error {
 			r.Notes = append(r.Notes, p.Note)
 		}
 	}
-	passes := map[bool]check.Pass{}
-	for _, cache := range []bool{false, true} {
-		stage := "checking with the driver's shader cache " + map[bool]string{false: "off", true: "on"}[cache]
-		for i, part := range parts {
-			progress := func(_ string, done, total int) { report.progress(stage, i*total+done, len(parts)*total) }
-			args := []string{"check", "--child", "--adapter", c.Adapter, "--part", part.Name, "--only", c.Only, "--expected",
-				c.Expected,
-				"--model", c.Model}
-			pass, err := check.Isolate(ctx, cache, part.Env, progress, exe, args...)
-			if ctx.Err() != nil {
-				report.end()
-				return &interrupted{"interrupted; no verdict, as only part was checked"}
-			}
-			if err != nil {
-				report.end()
-				return err
-			}
-			if i > 0 {
-				pass = passes[cache].Join(pass)
-			}
-			passes[cache] = pass
-		}
-		report.end()
+	uncached, err := c.pass(ctx, exe, parts, false)
+	if err != nil {
+		return err
 	}
-	r.Judge(passes[false], passes[true])
+	cached, err := c.pass(ctx, exe, parts, true)
+	if err != nil {
+		return err
+	}
+	r.Judge(uncached, cached)
 	if c.JSON {
 		err = printJSON(r)
 	} else {
@@ -96,6 +79,31 @@ func (c checkCommand) Run(ctx context.Context) error {
 		err = &check.WrongError{Verdict: r.Verdict}
 	}
 	return err
+}
+
+// pass checks all parts, each in a process of its own, with the driver's shader cache on or off.
+func (c checkCommand) pass(ctx context.Context, exe string, parts []check.Part, cache bool) (check.Pass, error) {
+	var all check.Pass
+	report := &benchReport{terminal: onTerminal()}
+	defer report.end()
+	stage := "checking with the driver's shader cache " + map[bool]string{false: "off", true: "on"}[cache]
+	for i, part := range parts {
+		progress := func(_ string, done, total int) { report.progress(stage, i*total+done, len(parts)*total) }
+		args := []string{"check", "--child", "--adapter", c.Adapter, "--part", part.Name, "--only", c.Only,
+			"--expected", c.Expected, "--model", c.Model}
+		pass, err := check.Isolate(ctx, cache, part.Env, progress, exe, args...)
+		if ctx.Err() != nil {
+			return all, &interrupted{"interrupted; no verdict, as only part was checked"}
+		}
+		if err != nil {
+			return all, err
+		}
+		if i > 0 {
+			pass = all.Join(pass)
+		}
+		all = pass
+	}
+	return all, nil
 }
 
 func (c checkCommand) child(ctx context.Context) error {

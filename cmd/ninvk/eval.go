@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"ninvk/dataset"
+	"ninvk/gpu"
 	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/ops"
@@ -16,37 +17,30 @@ import (
 )
 
 type evalCommand struct {
-	Weights string `help:"Weights: ours, or PyTorch's state_dict as safetensors or .pth (default: those that are part of the program)." placeholder:"FILE"`
-	Data    string `default:"auto" help:"A data set, as ninvk train takes it; 'sample' or 'auto'." placeholder:"DIR|FILE|sample|auto"`
+	Weights string `help:"${weights}" placeholder:"FILE"`
+	Data    string `default:"auto" help:"${eval_data}" placeholder:"DIR|FILE|sample|auto"`
 	described
 	Split   string `default:"test" enum:"test,train" help:"test or train."`
 	Batch   int    `default:"64" help:"Images a step."`
-	Resize  *int   `help:"Pixels a side to enlarge images to; 0 for their own size (default: what the weights tell, else the network's own)."`
-	Flip    bool   `help:"Show the network each image and its mirror image, and take the mean of its answers; twice the work."`
-	Adapter string `help:"Index, part of the name or driver, or type."`
-	NoTune  bool   `help:"Take the usual kernels rather than the measured choice, and measure none."`
-	Out     string `help:"Draw the confusion matrix (confusion.png) and the worst mistakes (mistakes.png) into this folder." placeholder:"DIR"`
-	JSON    bool   `help:"Print an object that machines read."`
+	Resize  *int   `help:"${eval_resize}"`
+	Flip    bool   `help:"${eval_flip}"`
+	Adapter string `help:"${adapter}"`
+	NoTune  bool   `help:"${usual}"`
+	Out     string `help:"${eval_out}" placeholder:"DIR"`
+	JSON    bool   `help:"${object}"`
 
 	Labels      string  `default:"fine" enum:"fine,coarse" help:"Of data with two sets of labels: fine or coarse."`
 	ValFraction float64 `default:"${fraction}" help:"Share of the images that are the test split of data which have none."`
 	SkipBroken  bool    `help:"Leave out images that can't be read."`
 
-	Mistakes int  `default:"25" help:"How many of the worst mistakes are told (--json), the first hundred of them drawn (--out)." placeholder:"N"`
+	Mistakes int  `default:"25" help:"${eval_mistakes}" placeholder:"N"`
 	All      bool `help:"List all classes, also where they are many."`
 }
 
 // Run evaluates.
 func (c evalCommand) Run(ctx context.Context) error {
-	if c.Batch < 1 {
-		return &train.UsageError{Flag: "--batch", Value: fmt.Sprint(c.Batch), Problem: "must be at least 1"}
-	}
-	if !(c.ValFraction > 0 && c.ValFraction < 1) {
-		return &train.UsageError{Flag: "--val-fraction", Value: fmt.Sprint(c.ValFraction),
-			Problem: "must be above 0 and below 1"}
-	}
-	if c.Mistakes < 0 {
-		return &train.UsageError{Flag: "--mistakes", Value: fmt.Sprint(c.Mistakes), Problem: "must be a number of images"}
+	if err := c.check(); err != nil {
+		return err
 	}
 	n, err := c.described.open(c.Weights, c.Resize)
 	if err != nil {
@@ -71,41 +65,9 @@ func (c evalCommand) Run(ctx context.Context) error {
 	if c.Split == "train" {
 		split = data.Train
 	}
-	batch := min(c.Batch, split.Len())
-	if c.Flip { // a batch has half as many images, each twice
-		batch = 2 * min(max(1, c.Batch/2), split.Len())
-	}
-	tuned, err := chooseKernels(ctx, dev, n.Graph, batch, false, c.NoTune)
+	e, verdicts, err := c.judge(ctx, dev, n, data, split)
 	if err != nil {
 		return err
-	}
-	net, err := nn.Build(dev, n.Graph, n.Logits,
-		nn.Options{Batch: batch, Augment: ops.Augment{Size: n.Size, Mean: n.Mean, Std: n.Std}, Tuned: tuned, Pairs: c.Flip})
-	if err != nil {
-		return err
-	}
-	defer net.Release()
-	if err := n.Weights.Load(net); err != nil {
-		return err
-	}
-	report := newTrainReport()
-	images, err := train.OpenFeed(dev, c.Split+" images", data, split, dataset.Fit(n.Fit), batch, train.StreamAuto,
-		func(done, total int) { report.Reading(c.Split, done, total) })
-	if err != nil {
-		return err
-	}
-	defer images.Release()
-	e, verdicts, err := train.Judge(ctx, net, images, func(done, total int) { report.Evaluating(c.Split, done, total) })
-	report.end()
-	if err != nil {
-		return err
-	}
-	if ctx.Err() != nil {
-		return &interrupted{"interrupted; no figures, as only part of the split was seen"}
-	}
-	if math.IsNaN(e.Loss) || math.IsInf(e.Loss, 0) {
-		return &models.WeightsError{Path: n.Path,
-			Problem: fmt.Sprintf("with these weights the loss is %v: their outputs are not numbers to compare", e.Loss)}
 	}
 	confusion := train.NewConfusion(verdicts, len(n.Classes))
 	if c.Out != "" {
@@ -113,37 +75,104 @@ func (c evalCommand) Run(ctx context.Context) error {
 			return err
 		}
 	}
+	if c.JSON {
+		return c.printJSON(n, e, confusion, verdicts, split)
+	}
+	return c.print(n, e, confusion)
+}
+
+// check checks what does not depend on weights and data.
+func (c evalCommand) check() error {
+	if c.Batch < 1 {
+		return &train.UsageError{Flag: "--batch", Value: fmt.Sprint(c.Batch), Problem: "must be at least 1"}
+	}
+	if !(c.ValFraction > 0 && c.ValFraction < 1) {
+		return &train.UsageError{Flag: "--val-fraction", Value: fmt.Sprint(c.ValFraction),
+			Problem: "must be above 0 and below 1"}
+	}
+	if c.Mistakes < 0 {
+		return &train.UsageError{Flag: "--mistakes", Value: fmt.Sprint(c.Mistakes), Problem: "must be a number of images"}
+	}
+	return nil
+}
+
+// judge has the network say what is in each image of a split.
+func (c evalCommand) judge(ctx context.Context, dev *gpu.Device, n *models.Network, data *dataset.Set,
+	split dataset.Split) (e train.Evaluation, verdicts []train.Verdict, err error) {
+	batch := min(c.Batch, split.Len())
+	if c.Flip { // a batch has half as many images, each twice
+		batch = 2 * min(max(1, c.Batch/2), split.Len())
+	}
+	tuned, err := chooseKernels(ctx, dev, n.Graph, batch, false, c.NoTune)
+	if err != nil {
+		return e, nil, err
+	}
+	net, err := nn.Build(dev, n.Graph, n.Logits,
+		nn.Options{Batch: batch, Augment: ops.Augment{Size: n.Size, Mean: n.Mean, Std: n.Std}, Tuned: tuned, Pairs: c.Flip})
+	if err != nil {
+		return e, nil, err
+	}
+	defer net.Release()
+	if err := n.Weights.Load(net); err != nil {
+		return e, nil, err
+	}
+	report := newTrainReport()
+	images, err := train.OpenFeed(dev, c.Split+" images", data, split, dataset.Fit(n.Fit), batch, train.StreamAuto,
+		func(done, total int) { report.Reading(c.Split, done, total) })
+	if err != nil {
+		return e, nil, err
+	}
+	defer images.Release()
+	e, verdicts, err = train.Judge(ctx, net, images, func(done, total int) { report.Evaluating(c.Split, done, total) })
+	report.end()
+	switch {
+	case err != nil:
+		return e, nil, err
+	case ctx.Err() != nil:
+		return e, nil, &interrupted{"interrupted; no figures, as only part of the split was seen"}
+	case math.IsNaN(e.Loss) || math.IsInf(e.Loss, 0):
+		return e, nil, &models.WeightsError{Path: n.Path,
+			Problem: fmt.Sprintf("with these weights the loss is %v: their outputs are not numbers to compare", e.Loss)}
+	}
+	return e, verdicts, nil
+}
+
+// print prints the figures for a person.
+func (c evalCommand) print(n *models.Network, e train.Evaluation, confusion train.Confusion) error {
 	figures, macro, weighted := confusion.Figures()
 	classes := perClass(n.Classes, figures)
-	pairs := newConfused(confusion, n.Classes)
-	if !c.JSON {
-		line := fmt.Sprintf("%s: loss %.4f, accuracy %s", c.what(n, e), e.Loss, percent(e.Accuracy))
-		if len(classes) > train.MostPlain {
-			line += ", top-5 accuracy " + percent(e.Top5)
-		}
-		fmt.Fprintln(stdout, line)
-		if err := writeClasses(stdout, classes, newAverages(macro), newAverages(weighted), c.All); err != nil {
-			return err
-		}
-		return writeConfused(stdout, pairs)
+	line := fmt.Sprintf("%s: loss %.4f, accuracy %s", c.what(n, e), e.Loss, percent(e.Accuracy))
+	if len(classes) > train.MostPlain {
+		line += ", top-5 accuracy " + percent(e.Top5)
 	}
+	fmt.Fprintln(stdout, line)
+	if err := writeClasses(stdout, classes, newAverages(macro), newAverages(weighted), c.All); err != nil {
+		return err
+	}
+	return writeConfused(stdout, newConfused(confusion, n.Classes))
+}
+
+// printJSON prints the figures for machines.
+func (c evalCommand) printJSON(n *models.Network, e train.Evaluation, confusion train.Confusion,
+	verdicts []train.Verdict, split dataset.Split) error {
 	sum, err := n.SHA256()
 	if err != nil {
 		return err
 	}
+	figures, macro, weighted := confusion.Figures()
 	mistakes := []mistake{}
 	for _, v := range train.Worst(verdicts, c.Mistakes) {
 		mistakes = append(mistakes, newMistake(v, split.Name(v.Image), n.Classes))
 	}
 	out := map[string]any{
 		"model": n.Model, "split": c.Split, "images": e.Images, "loss": e.Loss, "accuracy": e.Accuracy,
-		"classes": classes, "macro": newAverages(macro), "weighted": newAverages(weighted), "confused": pairs,
-		"mistakes": mistakes, "weights_sha256": sum, "flip": c.Flip,
+		"classes": perClass(n.Classes, figures), "macro": newAverages(macro), "weighted": newAverages(weighted),
+		"confused": newConfused(confusion, n.Classes), "mistakes": mistakes, "weights_sha256": sum, "flip": c.Flip,
 	}
-	if len(classes) > train.MostPlain {
+	if len(n.Classes) > train.MostPlain {
 		out["top5_accuracy"] = e.Top5
 	}
-	if len(classes) <= mostInMatrix {
+	if len(n.Classes) <= mostInMatrix {
 		out["confusion"] = confusion.Matrix()
 	}
 	return printJSON(out)

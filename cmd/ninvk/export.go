@@ -12,11 +12,11 @@ import (
 
 type exportCommand struct {
 	Weights string `required:"" help:"Weights: ours, or PyTorch's state_dict as safetensors or .pth." placeholder:"FILE"`
-	Format  string `required:"" enum:"onnx,safetensors" help:"onnx, which other runtimes read, or safetensors, which PyTorch reads." placeholder:"onnx|safetensors"`
+	Format  string `required:"" enum:"onnx,safetensors" help:"${export_format}" placeholder:"onnx|safetensors"`
 	Out     string `required:"" help:"The file to write." placeholder:"FILE"`
 	FoldBN  bool   `name:"fold-bn" help:"ONNX: make batch normalisation part of the convolutions before it."`
 	described
-	Resize *int `help:"ONNX: pixels a side of the input; 0 for the data's own size (default: what the weights tell, else the network's own)."`
+	Resize *int `help:"${export_resize}"`
 }
 
 // Run exports.

@@ -94,19 +94,7 @@ const (
 func writeClasses(w io.Writer, classes []classFigures, macro, weighted averages, all bool) error {
 	listed, rest := classes, 0
 	if len(classes) > allListed && !all {
-		known := slices.DeleteFunc(slices.Clone(classes), func(f classFigures) bool { return f.F1 == nil })
-		slices.SortStableFunc(known, func(a, b classFigures) int { return cmp.Compare(*a.F1, *b.F1) })
-		if rest = len(known) - worstListed - bestListed; rest > 0 {
-			listed = slices.Concat(known[:worstListed], known[len(known)-bestListed:])
-		} else {
-			listed, rest = known, 0
-		}
-	}
-	share := func(v *float64) string {
-		if v == nil {
-			return "-"
-		}
-		return percent(*v)
+		listed, rest = extremes(classes)
 	}
 	rows := [][]string{{"class", "images", "correct", "precision", "recall", "F1"}}
 	add := func(name, images, correct string, a averages) {
@@ -125,6 +113,35 @@ func writeClasses(w io.Writer, classes []classFigures, macro, weighted averages,
 	}
 	add("mean of classes", "", "", macro)
 	add("mean by images", fmt.Sprint(total), fmt.Sprint(right), weighted)
+	text := aligned(rows, fmt.Sprintf("… %d more …", rest))
+	if len(listed) < len(classes) {
+		text += fmt.Sprintf("Of %d classes these have the lowest F1%s; --all lists all.\n", len(classes),
+			map[bool]string{true: " and the highest"}[rest > 0])
+	}
+	_, err := io.WriteString(w, text)
+	return err
+}
+
+// extremes are the classes with the lowest and the highest F1, and how many are between them.
+func extremes(classes []classFigures) (listed []classFigures, rest int) {
+	known := slices.DeleteFunc(slices.Clone(classes), func(f classFigures) bool { return f.F1 == nil })
+	slices.SortStableFunc(known, func(a, b classFigures) int { return cmp.Compare(*a.F1, *b.F1) })
+	if rest = len(known) - worstListed - bestListed; rest > 0 {
+		return slices.Concat(known[:worstListed], known[len(known)-bestListed:]), rest
+	}
+	return known, 0
+}
+
+func share(v *float64) string {
+	if v == nil {
+		return "-"
+	}
+	return percent(*v)
+}
+
+// aligned is a table whose first column is set to the left, and the others to the right. A row without cells says that
+// some are left out.
+func aligned(rows [][]string, leftOut string) string {
 	widths := make([]int, len(rows[0]))
 	for _, r := range rows {
 		for i, cell := range r {
@@ -134,7 +151,7 @@ func writeClasses(w io.Writer, classes []classFigures, macro, weighted averages,
 	var b strings.Builder
 	for _, r := range rows {
 		if r == nil {
-			fmt.Fprintf(&b, "… %d more …", rest)
+			b.WriteString(leftOut)
 		}
 		for i, cell := range r {
 			space := strings.Repeat(" ", widths[i]-uniseg.StringWidth(cell))
@@ -146,12 +163,7 @@ func writeClasses(w io.Writer, classes []classFigures, macro, weighted averages,
 		}
 		b.WriteString("\n")
 	}
-	if len(listed) < len(classes) {
-		fmt.Fprintf(&b, "Of %d classes these have the lowest F1%s; --all lists all.\n", len(classes),
-			map[bool]string{true: " and the highest"}[rest > 0])
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.String()
 }
 
 // mostConfused is how many pairs of classes are listed on a terminal.

@@ -52,7 +52,8 @@ func TestFindImagesSays(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	line := `set: 11 files passed over: links to folders that were seen already 3, .tif 2, .txt 2, ".\x1b[31m" 1, links that lead nowhere 1, pipes 1, ` +
+	line := `set: 11 files passed over: links to folders that were seen already 3, .tif 2, .txt 2, ".\x1b[31m" 1, ` +
+		`links that lead nowhere 1, pipes 1, ` +
 		`without extension 1; 3 hidden files and folders passed over`
 	if diff := cmp.Diff([]string{line}, said); diff != "" {
 		t.Errorf("said (-want +got):\n%s", diff)

@@ -21,8 +21,8 @@ const groupWait = 5 * time.Minute
 
 // groupFlags say which processes work together.
 type groupFlags struct {
-	Distributed        string        `default:"auto" enum:"auto,mpi,off" help:"Train with the other processes that a launcher of MPI, as mpirun or srun, has started: auto (where one has), mpi or off." placeholder:"auto|mpi|off"`
-	DistributedTimeout time.Duration `default:"${wait}" help:"How long one process waits for the others before all are ended." placeholder:"TIME"`
+	Distributed        string        `default:"auto" enum:"auto,mpi,off" help:"${processes}" placeholder:"auto|mpi|off"`
+	DistributedTimeout time.Duration `default:"${wait}" help:"${group_timeout}" placeholder:"TIME"`
 }
 
 // open is the group that the flags ask for.

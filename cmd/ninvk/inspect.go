@@ -14,15 +14,15 @@ import (
 )
 
 type inspectCommand struct {
-	Data        string  `arg:"" name:"data" help:"What --data of train takes: a folder of classes, a table, an archive, CIFAR's or MNIST's files; or sample, or auto."`
-	Size        int     `default:"224" help:"Pixels a side that photos are fitted to for mean, deviation and the picture; arrays keep their own."`
+	Data        string  `arg:"" name:"data" help:"${inspect_data}"`
+	Size        int     `default:"224" help:"${inspect_size}"`
 	Fit         string  `default:"crop" enum:"crop,stretch,pad" help:"How: crop, stretch or pad."`
 	Channels    int     `help:"1 or 3; 0 for the data's own."`
 	Labels      string  `default:"fine" enum:"fine,coarse" help:"Of data with two sets of labels: fine or coarse."`
 	ValFraction float64 `default:"${fraction}" help:"Share of the images that become the test split of data without one."`
 	SkipBroken  bool    `help:"Do not mind images that can't be read."`
 	Out         string  `help:"Draw some images of each class." placeholder:"SHEET.png"`
-	JSON        bool    `help:"Print an object that machines read."`
+	JSON        bool    `help:"${object}"`
 }
 
 // Run tells what is in a data set.

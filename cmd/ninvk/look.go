@@ -13,7 +13,7 @@ import (
 
 type filtersCommand struct {
 	Out     string `default:"filters.png" help:"The picture to write."`
-	Weights string `help:"Weights: ours, or PyTorch's state_dict as safetensors or .pth (default: those that are part of the program)." placeholder:"FILE"`
+	Weights string `help:"${weights}" placeholder:"FILE"`
 	described
 }
 
@@ -70,13 +70,13 @@ func (c filtersCommand) draw() (d drawing, err error) {
 }
 
 type activationsCommand struct {
-	Image   string `arg:"" help:"An image of any size (PNG, JPEG, GIF, WebP, BMP, AVIF, HEIC), or - for an image on stdin."`
-	Layer   string `help:"The layer, by its name in the weights file; without it the layers are listed." placeholder:"NAME"`
+	Image   string `arg:"" help:"${look_image}"`
+	Layer   string `help:"${look_layer}" placeholder:"NAME"`
 	Out     string `default:"activations.png" help:"The picture to write."`
-	Weights string `help:"Weights: ours, or PyTorch's state_dict as safetensors or .pth (default: those that are part of the program)." placeholder:"FILE"`
+	Weights string `help:"${weights}" placeholder:"FILE"`
 	described
-	Resize  *int   `help:"Pixels a side of the network's input (default: what the weights tell, else the model's own)."`
-	Adapter string `help:"Index, part of the name or driver, or type."`
+	Resize  *int   `help:"${input}"`
+	Adapter string `help:"${adapter}"`
 }
 
 // mostMaps is the number of feature maps that are drawn.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 	"sync/atomic"
 
 	"github.com/alecthomas/kong"
@@ -43,19 +42,19 @@ type cli struct {
 		List recipesListCommand `cmd:"" default:"1" help:"List the recipes, each with a line about it."`
 		Show recipesShowCommand `cmd:"" help:"Print a recipe: a TOML file, as --config takes it."`
 	} `cmd:"" help:"Sets of training settings that are part of the program."`
-	Runs        runsCommand        `cmd:"" help:"List past runs: what was trained, how far it came, and whether it can be resumed."`
+	Runs        runsCommand        `cmd:"" help:"${main_runs}"`
 	Plot        plotCommand        `cmd:"" help:"Compare runs in one picture: accuracy and loss."`
 	Eval        evalCommand        `cmd:"" help:"Loss and accuracy of trained weights."`
 	Predict     predictCommand     `cmd:"" help:"Say what is in images, and show where in them the network sees it."`
 	Filters     filtersCommand     `cmd:"" help:"Draw the filters of the first layer."`
 	Activations activationsCommand `cmd:"" help:"Draw what a layer makes of an image."`
 	Bench       benchCommand       `cmd:"" help:"Measure the adapter, the operators and whole networks."`
-	Tune        tuneCommand        `cmd:"" help:"Measure which kernels are the fastest on an adapter, and keep the choice for train and eval."`
+	Tune        tuneCommand        `cmd:"" help:"${main_tune}"`
 	Models      modelsCommand      `cmd:"" help:"List the networks, or the layers of one."`
 	Check       checkCommand       `cmd:"" help:"Tell whether an adapter computes rightly."`
 	Export      exportCommand      `cmd:"" help:"Write trained weights for other programs, as ONNX or safetensors."`
 	Import      importCommand      `cmd:"" help:"Take weights from PyTorch's own .pth files."`
-	Web         webCommand         `cmd:"" help:"Serve a page that classifies and trains in the browser, on the visitor's GPU."`
+	Web         webCommand         `cmd:"" help:"${main_web}"`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
 
@@ -80,17 +79,20 @@ type usageError struct{ message string }
 
 func (e *usageError) Error() string { return e.message }
 
-func main() {
-	var c cli
-	parser, err := kong.New(&c, kong.Name("ninvk"), kong.UsageOnError(),
-		kong.Description("Image classifiers trained on any GPU."),
-		kong.Vars{
-			"models": strings.Join(models.Names(), ", "), "recipes": strings.Join(train.Recipes(), ", "), "sets": sets(),
-			"fraction": fmt.Sprint(dataset.DefaultValidation), "wait": groupWait.String(),
-		}, kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+// newParser is the parser of the command line.
+func newParser(c *cli) *kong.Kong {
+	c.Train.Flags = train.NewFlags()
+	parser, err := kong.New(c, kong.Name("ninvk"), kong.UsageOnError(), words,
+		kong.Description("Image classifiers trained on any GPU."), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		panic(err) // the declarations above contradict each other
 	}
+	return parser
+}
+
+func main() {
+	var c cli
+	parser := newParser(&c)
 	command, err := parser.Parse(os.Args[1:])
 	if err != nil {
 		of := "ninvk"

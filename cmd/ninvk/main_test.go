@@ -537,7 +537,8 @@ func TestLimits(t *testing.T) {
 	for _, sizes := range []string{"", "8:0.5"} { // too large for the second half only
 		code, _, stderr = run(t, dir, "train", "--data", "good", "--model", "nin", "--batch", "64", "--sizes", sizes)
 		if code != exitLost || !strings.Contains(stderr, "64 images does not fit the adapter") ||
-			!regexp.MustCompile(`largest that fits is --batch (3\d|4[0-2]), and computed in parts --micro-batch (3\d|4[0-2])\n`).MatchString(stderr) {
+			!regexp.MustCompile(`largest that fits is --batch (3\d|4[0-2]), `+
+				`and computed in parts --micro-batch (3\d|4[0-2])\n`).MatchString(stderr) {
 			t.Errorf("sizes %q: exit code %d\n%s", sizes, code, stderr) // 192 channels of 1024 floats are 0.79 MB an image
 		}
 	}
@@ -604,13 +605,17 @@ func TestAdaptersJSON(t *testing.T) {
 func TestConfigPrecedence(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, map[string][]byte{"my.toml": []byte("epochs = 7\nlr = 0.5\n")})
-	epochs := 9
-	c := trainCommand{Recipe: "fast", Config: filepath.Join(dir, "my.toml"), Epochs: &epochs}
-	cfg, err := c.config()
+	var c cli
+	file := filepath.Join(dir, "my.toml")
+	args := strings.Fields("train --epochs 9 --recipe fast --no-shuffle --config " + file)
+	if _, err := newParser(&c).Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := c.Train.Flags.Config(c.Train.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.Epochs != 9 || cfg.LR != 0.5 || cfg.Batch != 64 || cfg.Recipe != "fast" {
+	if cfg.Epochs != 9 || cfg.LR != 0.5 || cfg.Batch != 64 || cfg.Recipe != "fast" || cfg.Shuffle {
 		t.Errorf("flags must win over the file and the file over the recipe; got epochs %d, lr %v, batch %d", cfg.Epochs,
 			cfg.LR, cfg.Batch)
 	}
@@ -635,7 +640,7 @@ func TestRecipesShow(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		got, err := train.LoadRecipe("seed")
+		got, err := train.LoadRecipe("gentle") // which sets the least
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -78,7 +78,8 @@ func TestMemoryOfControlGroup(t *testing.T) {
 	}
 	code, text := train("200")
 	found := regexp.MustCompile(
-		`a batch of 200 images does not fit .* this process may have 900 MB \(.*ninvk-test.*\); the largest that fits is --batch (\d+)`).FindStringSubmatch(text)
+		`a batch of 200 images does not fit .* this process may have 900 MB \(.*ninvk-test.*\); ` +
+			`the largest that fits is --batch (\d+)`).FindStringSubmatch(text)
 	if code != exitLost || found == nil {
 		t.Fatalf("exit code %d, want %d and the largest batch:\n%s", code, exitLost, text)
 	}

@@ -13,11 +13,11 @@ import (
 type packCommand struct {
 	Data        string  `arg:"" help:"Data to pack: whatever --data of train takes." placeholder:"DIR"`
 	Out         string  `required:"" help:"File to write." placeholder:"SET.safetensors"`
-	Size        int     `default:"256" help:"Pixels a side of the square that photos are fitted to; images that are stored as arrays of one size keep that." placeholder:"N"`
+	Size        int     `default:"256" help:"${pack_size}" placeholder:"N"`
 	Fit         string  `default:"crop" enum:"crop,stretch,pad" help:"How photos become squares: crop, stretch or pad."`
 	Channels    int     `default:"0" enum:"0,1,3" help:"1 (grey) or 3; 0: the data's own."`
-	Labels      string  `default:"fine" enum:"fine,coarse" help:"Which labels of data that have two sets, as CIFAR-100: fine or coarse."`
-	ValFraction float64 `default:"0.1" help:"Share of the images to test with, of data without a test split." placeholder:"F"`
+	Labels      string  `default:"fine" enum:"fine,coarse" help:"${pack_labels}"`
+	ValFraction float64 `default:"0.1" help:"${pack_valfraction}" placeholder:"F"`
 	SkipBroken  bool    `help:"Leave out images that can't be decoded."`
 }
 

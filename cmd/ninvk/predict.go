@@ -17,16 +17,16 @@ import (
 )
 
 type predictCommand struct {
-	Images  []string `arg:"" name:"image" help:"Images of any size (PNG, JPEG, GIF, WebP, BMP, AVIF, HEIC), folders (every image below them), or - for an image on stdin."`
-	Weights string   `help:"Weights: ours, or PyTorch's state_dict as safetensors or .pth (default: those that are part of the program)." placeholder:"FILE"`
+	Images  []string `arg:"" name:"image" help:"${predict_images}"`
+	Weights string   `help:"${weights}" placeholder:"FILE"`
 	described
-	Resize  *int   `help:"Pixels a side of the network's input (default: what the weights tell, else the model's own)."`
+	Resize  *int   `help:"${input}"`
 	Top     int    `default:"3" help:"How many classes to tell, the most probable first."`
-	Cam     string `help:"Draw where the network sees the class: one picture of all images where this is a .png file, else a picture an image into this folder." placeholder:"OUT"`
+	Cam     string `help:"${predict_cam}" placeholder:"OUT"`
 	Class   string `help:"The class whose maps --cam draws (default: each image's most probable one)." placeholder:"NAME"`
 	Batch   int    `default:"64" help:"Images that the adapter works on at a time."`
-	Adapter string `help:"Index, part of the name or driver, or type."`
-	JSON    bool   `help:"Print a list that machines read."`
+	Adapter string `help:"${adapter}"`
+	JSON    bool   `help:"${list}"`
 }
 
 // prediction is what --json prints of one file.
@@ -67,43 +67,9 @@ func (c predictCommand) Run(ctx context.Context) error {
 	for _, in := range inputs {
 		p.width = max(p.width, min(utf8.RuneCountInString(shown(in.path)), 50))
 	}
-	bad := 0
-	report := newTrainReport()
-	defer report.end()
-	for i, in := range inputs {
-		if ctx.Err() != nil {
-			return &interrupted{"interrupted; the images told so far are all that were seen"}
-		}
-		err := in.err
-		var img image.Image
-		if err == nil {
-			img, err = untilStopped(ctx, func() (image.Image, error) { return readImage(in.path) })
-		}
-		if stopped := (*interrupted)(nil); errors.As(err, &stopped) {
-			stopped.message += "; the images told so far are all that were seen"
-			return stopped
-		}
-		if err != nil {
-			bad++
-			p.results[i] = prediction{File: in.path, URL: fileURL(in.path), Error: err.Error()}
-			fmt.Fprintf(clearing{report.stderr}, "ninvk: %s: %v\n", shown(in.path), err)
-			continue
-		}
-		if err := p.add(ctx, i, in.path, img); err != nil {
-			return err
-		}
-		if c.JSON { // else the results show how far it is
-			report.working("classifying", i+1, len(inputs))
-		}
-	}
-	if err := p.flush(ctx); err != nil {
+	bad, err := p.all(ctx, inputs)
+	if err != nil {
 		return err
-	}
-	if c.JSON {
-		report.end()
-		if err := printJSON(p.results); err != nil {
-			return err
-		}
 	}
 	if err := cam.finish(); err != nil {
 		return err
@@ -112,6 +78,46 @@ func (c predictCommand) Run(ctx context.Context) error {
 		return fmt.Errorf("%d of %d images could not be read", bad, len(inputs))
 	}
 	return nil
+}
+
+// all tells what is in the images, and how many could not be read.
+func (p *predictor) all(ctx context.Context, inputs []input) (bad int, err error) {
+	report := newTrainReport()
+	defer report.end()
+	for i, in := range inputs {
+		if ctx.Err() != nil {
+			return bad, &interrupted{"interrupted; the images told so far are all that were seen"}
+		}
+		err := in.err
+		var img image.Image
+		if err == nil {
+			img, err = untilStopped(ctx, func() (image.Image, error) { return readImage(in.path) })
+		}
+		if stopped := (*interrupted)(nil); errors.As(err, &stopped) {
+			stopped.message += "; the images told so far are all that were seen"
+			return bad, stopped
+		}
+		if err != nil {
+			bad++
+			p.results[i] = prediction{File: in.path, URL: fileURL(in.path), Error: err.Error()}
+			fmt.Fprintf(clearing{report.stderr}, "ninvk: %s: %v\n", shown(in.path), err)
+			continue
+		}
+		if err := p.add(ctx, i, in.path, img); err != nil {
+			return bad, err
+		}
+		if p.command.JSON { // else the results show how far it is
+			report.working("classifying", i+1, len(inputs))
+		}
+	}
+	if err := p.flush(ctx); err != nil {
+		return bad, err
+	}
+	if p.command.JSON {
+		report.end()
+		return bad, printJSON(p.results)
+	}
+	return bad, nil
 }
 
 func (c predictCommand) check(n *models.Network) error {

@@ -373,9 +373,8 @@ func TestPretrainedAccuracy(t *testing.T) {
 		dir = filepath.Join("..", "..", "data")
 	}
 	if _, err := os.Stat(dir); err != nil {
-		t.Fatalf("this test needs CIFAR-10: run bin/ninvk data fetch in the repository's root, or name the folder that has it "+
-			""+
-			"in NINVK_DATA: %v", err)
+		t.Fatalf("this test needs CIFAR-10: run bin/ninvk data fetch in the repository's root, or name the folder that "+
+			"has it in NINVK_DATA: %v", err)
 	}
 	code, stdout, stderr := run(t, ".", "eval", "--data", dir, "--json")
 	if code != 0 {

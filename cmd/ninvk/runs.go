@@ -18,7 +18,7 @@ import (
 
 type runsCommand struct {
 	Dir  string `arg:"" optional:"" default:"runs" help:"The folder to look in."`
-	JSON bool   `help:"Print a list that machines read."`
+	JSON bool   `help:"${list}"`
 }
 
 // pastRun is an entry of runs --json. What is not known is null.

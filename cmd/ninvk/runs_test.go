@@ -12,7 +12,8 @@ import (
 
 // pastRunFiles are the files of a run of two steps an epoch and some epochs, of which it has done some.
 func pastRunFiles(dir string, epochs, done int, checkpoint bool) map[string][]byte {
-	metrics := `{"type":"run","version":"1","model":"nin-bn","parameters":1,"recipe":"fast","adapter":"a","driver":"d","data_set":"sample","data_sha256":"ab"}` + "\n"
+	metrics := `{"type":"run","version":"1","model":"nin-bn","parameters":1,"recipe":"fast",` +
+		`"adapter":"a","driver":"d","data_set":"sample","data_sha256":"ab"}` + "\n"
 	for e := 1; e <= done; e++ {
 		for s := 2*e - 1; s <= 2*e; s++ {
 			metrics += fmt.Sprintf(
@@ -20,7 +21,9 @@ func pastRunFiles(dir string, epochs, done int, checkpoint bool) map[string][]by
 				e, s, 2/float64(s))
 		}
 		metrics += fmt.Sprintf(
-			`{"type":"epoch","epoch":%d,"steps":2,"learning_rate":0.1,"train_loss":1,"train_accuracy":0.5,"test_loss":1,"test_accuracy":%v,"seconds":380,"images_per_second":64,"size":32}`+"\n", e, 0.25*float64(e))
+			`{"type":"epoch","epoch":%d,"steps":2,"learning_rate":0.1,"train_loss":1,`+
+				`"train_accuracy":0.5,"test_loss":1,"test_accuracy":%v,`+
+				`"seconds":380,"images_per_second":64,"size":32}`+"\n", e, 0.25*float64(e))
 	}
 	files := map[string][]byte{
 		dir + "/config.toml": fmt.Appendf(nil,

@@ -19,12 +19,12 @@ import (
 )
 
 type tuneCommand struct {
-	Adapter string        `help:"Index, part of the name or driver, or type."`
-	Model   string        `default:"nin" help:"One of ${models}." placeholder:"NAME"`
+	Adapter string        `help:"${adapter}"`
+	Model   string        `default:"${model}" help:"One of ${models}." placeholder:"NAME"`
 	Batch   int           `default:"64" help:"Images a step; each batch size has its own choice."`
-	Resize  *int          `help:"Pixels a side to enlarge images to; 0 for their own size (default: the network's own size)."`
-	Budget  time.Duration `default:"45s" help:"Time after which no further pass is measured; 0 for no limit." placeholder:"TIME"`
-	JSON    bool          `help:"Print an object that machines read."`
+	Resize  *int          `help:"${tune_resize}"`
+	Budget  time.Duration `default:"45s" help:"${tune_budget}" placeholder:"TIME"`
+	JSON    bool          `help:"${object}"`
 }
 
 // unlimited is a budget beyond every need.

@@ -14,7 +14,7 @@ import (
 )
 
 type webCommand struct {
-	Listen string `help:"Where the page is; on this machine alone unless a host is given; :0 takes any free port." default:":8081" placeholder:"[HOST]:PORT"`
+	Listen string `help:"${web_listen}" default:":8081" placeholder:"[HOST]:PORT"`
 	Out    string `help:"Write the page's files into this folder instead, for a host of static files." placeholder:"DIR"`
 }
 

@@ -14,9 +14,9 @@ import (
 // described are the flags that say of weights what the file may not tell; they win over what it does.
 type described struct {
 	Model   string `help:"The weights' network, where the file does not tell." placeholder:"NAME"`
-	Mean    string `help:"Mean of each channel from 0 to 1 that the weights were trained with: one number for all, or three for red, green and blue (default: what the weights tell, else ImageNet's)." placeholder:"R,G,B"`
+	Mean    string `help:"${weights_mean}" placeholder:"R,G,B"`
 	Std     string `help:"Standard deviation, likewise." placeholder:"R,G,B"`
-	Classes string `help:"Names of the classes by index: a file with one a line, or the names with commas between them (default: what the weights or the data tell, else CIFAR-10's)." placeholder:"FILE|a,b,c"`
+	Classes string `help:"${weights_classes}" placeholder:"FILE|a,b,c"`
 }
 
 // given reads the flags.

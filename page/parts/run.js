@@ -104,12 +104,12 @@ export class Run {
   }
 
   newest(key) {
-    return this.epochs.findLast((e) => e[key] !== null) ?? null;
+    return this.epochs.findLast((e) => (e[key] ?? null) !== null) ?? null;
   }
 
   // hasTop5 says whether it is told how often the class is among the five likeliest: beyond ten classes.
   hasTop5() {
-    return this.newest('test_top5') !== null;
+    return this.newest('test_top5_accuracy') !== null;
   }
 
   showCurves() {
@@ -126,7 +126,7 @@ export class Run {
     const accuracies = ['train', 'test'].map((split) => ({
       name: split === 'train' ? 'training' : 'test', color: split === 'train' ? 'blue' : 'orange', points: epochs.map((e) => [e.epoch, e[`${split}_accuracy`]]), dots: true,
     }));
-    if (this.hasTop5()) accuracies.push({name: 'test, top 5', color: 'green', points: epochs.map((e) => [e.epoch, e.test_top5]), dots: true});
+    if (this.hasTop5()) accuracies.push({name: 'test, top 5', color: 'green', points: epochs.map((e) => [e.epoch, e.test_top5_accuracy]), dots: true});
     charts.accuracy.set(accuracies);
     charts.pace.set([{name: 'images/s, smoothed', color: 'blue', points: rates}]);
     charts.rate.set([{name: 'learning rate', color: 'blue', points: steps.map((s) => [s[0], s[2]])}]);
@@ -149,13 +149,13 @@ export class Run {
       const note = this.part(`figure-${split}-note`);
       note.textContent = !now ? 'not evaluated yet'
         : top.epoch === now.epoch ? `epoch ${now.epoch}, the best so far` : `epoch ${now.epoch}; best ${percent(top[`${split}_accuracy`])}`;
-      const five = this.newest(`${split}_top5`);
-      if (five) note.textContent += `; top 5: ${percent(five[`${split}_top5`])}`;
+      const five = this.newest(`${split}_top5_accuracy`);
+      if (five) note.textContent += `; top 5: ${percent(five[`${split}_top5_accuracy`])}`;
     }
     const none = () => make('tr', {}, make('td', {colspan: String(columns.length)}, 'None yet.'));
     this.part('epochs').replaceChildren(...(epochs.length ? epochs.toReversed().map((e) => {
       const row = make('tr');
-      const cells = [e.epoch, e.learning_rate === null ? '–' : significant(e.learning_rate), fixed(e.train_loss, 4), fixed(e.test_loss, 4), percent(e.train_accuracy), percent(e.test_accuracy), percent(e.test_top5), pace(e.images_per_second), `${e.size}×${e.size}`, duration(e.seconds)];
+      const cells = [e.epoch, e.learning_rate === null ? '–' : significant(e.learning_rate), fixed(e.train_loss, 4), fixed(e.test_loss, 4), percent(e.train_accuracy), percent(e.test_accuracy), percent(e.test_top5_accuracy), pace(e.images_per_second), `${e.size}×${e.size}`, duration(e.seconds)];
       for (const text of cells) row.insertCell().textContent = text;
       row.cells[top5].className = 'top5';
       return row;

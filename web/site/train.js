@@ -41,7 +41,7 @@ function history(checkpoint) {
       if (line.type === 'step') {
         steps.push([line.step, line.loss, line.learning_rate, line.images_per_second]);
       } else if (line.type === 'epoch') {
-        epochs.push({...line, step: steps.at(-1)?.[0] ?? 0, train_top5: null, test_top5: null});
+        epochs.push({...line, step: steps.at(-1)?.[0] ?? 0});
       } else if (line.type === 'rollback') {
         steps.splice(steps.findIndex((s) => s[0] > line.to_step) >>> 0);
       }
@@ -314,11 +314,7 @@ export class Train {
   }
 
   epoch(e) {
-    this.epochs.push({
-      epoch: e.epoch, step: this.last(), learning_rate: e.lr, train_loss: e.train_loss, train_accuracy: e.train_accuracy,
-      test_loss: e.test_loss, test_accuracy: e.accuracy, images_per_second: e.images_s,
-      seconds: e.seconds, size: e.size, train_top5: null, test_top5: null,
-    });
+    this.epochs.push({...e, step: this.last()});
     this.changed('epochs');
   }
 

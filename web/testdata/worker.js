@@ -41,7 +41,7 @@ function go() {
       tell({is: 'pictures', epoch: step / perEpoch, samples: [{image: picture, true: 0}, {image: picture, true: 1}], verdicts: [{predicted: 0, probability: 0.75}, {predicted: 0, probability: 0.5}],
         filters: {layer: 'classifier.0', count: 192, size: 5, image: picture}});
       tell({is: 'evaluating', split: 'test', done: 2, of: 4});
-      tell({is: 'epoch', epoch: step / perEpoch, lr: settings.lr, train_loss: 1, train_accuracy: 0.6, test_loss: 1.5, accuracy: 0.5, images_s: 90, seconds: 1, size: settings.size});
+      tell({is: 'epoch', epoch: step / perEpoch, learning_rate: settings.lr, train_loss: 1, train_accuracy: 0.6, test_loss: 1.5, test_accuracy: 0.5, images_per_second: 90, seconds: 1, size: settings.size});
       save(true);
     }
     if (step >= steps) stop();

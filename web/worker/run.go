@@ -353,10 +353,9 @@ func (r *run) Reading(split string, done, total int) {
 
 // Epoch tells of an epoch.
 func (r *run) Epoch(e train.EpochRecord) {
-	r.w.post(Message{"is": "epoch", "epoch": e.Epoch, "step": r.step, "train_loss": measured(e.TrainLoss),
-		"test_loss": measured(e.TestLoss), "train_accuracy": measured(e.TrainAccuracy),
-		"accuracy": measured(e.TestAccuracy), "images_s": measured(e.ImagesPerSecond), "seconds": e.Seconds,
-		"size": e.Size, "lr": e.LearningRate})
+	m := Message(e.Fields())
+	m["is"], m["step"] = "epoch", r.step
+	r.w.post(m)
 	r.keep()
 }
 

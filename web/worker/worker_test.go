@@ -253,7 +253,7 @@ func TestTrain(t *testing.T) {
 	if n := len(epoch["samples"].([]any)); n != len(epoch["verdicts"].([]any)) || n == 0 {
 		t.Errorf("pictures of %d samples", n)
 	}
-	if e := w.until("epoch"); e["step"] != 6 || e["accuracy"] == nil || e["test_loss"] == nil {
+	if e := w.until("epoch"); e["step"] != 6 || e["test_accuracy"] == nil || e["test_loss"] == nil {
 		t.Errorf("epoch: %v", e)
 	}
 	if s := w.until("state"); s["state"] != "ended" || s["step"] != 6 {
