@@ -594,6 +594,40 @@ func TestLinesFit(t *testing.T) {
 	}
 }
 
+// TestFunctionsAreShort: no file has more than 400 lines of code that is no test, and few functions more than 60.
+func TestFunctionsAreShort(t *testing.T) {
+	const mostLines, mostOfFunction, mostLongFunctions = 400, 60, 5
+	var long []string
+	for _, files := range goFiles(t) {
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			source := read(t, file)
+			if n := bytes.Count(source, []byte("\n")); n > mostLines {
+				t.Errorf("%s has %d lines, at most %d are wanted: make two of it, each about one thing", file, n, mostLines)
+			}
+			set := token.NewFileSet()
+			f, err := parser.ParseFile(set, file, source, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range f.Decls {
+				if d, ok := d.(*ast.FuncDecl); ok {
+					if n := set.Position(d.End()).Line - set.Position(d.Pos()).Line + 1; n > mostOfFunction {
+						long = append(long, fmt.Sprintf("%4d lines: %s in %s", n, d.Name.Name, file))
+					}
+				}
+			}
+		}
+	}
+	if len(long) > mostLongFunctions {
+		slices.Sort(long)
+		t.Errorf("%d functions have more than %d lines, %d may have:\n%s", len(long), mostOfFunction, mostLongFunctions,
+			strings.Join(long, "\n"))
+	}
+}
+
 // TestScriptsRun checks that what is to be run can be run.
 func TestScriptsRun(t *testing.T) {
 	for _, f := range []string{".ci/run", "ci/setup.sh", "ci/adapters.sh", "ci/quickstart.sh", "ci/vulnerabilities.sh",
