@@ -17,7 +17,7 @@ FULL_TIMEOUT := 60m
 # For pipefail.
 SHELL := /bin/bash
 
-.PHONY: help build web setup setup-full quickstart test test-full test-adapters race soak windows
+.PHONY: help build web setup setup-full quickstart test test-full test-adapters race soak windows lint
 .PHONY: vulnerabilities onnxruntime tint swiftshader full-data bench-peers gpu-kit gpu-trial pretrained vet fmt
 
 help:
@@ -30,6 +30,7 @@ help:
 	@echo 'make soak          train 2,000 steps and look for leaks and drift (minutes)'
 	@echo 'make race          test with the race detector'
 	@echo 'make vulnerabilities see whether a dependency has a known vulnerability'
+	@echo 'make lint          look for faults in the code and the scripts (minutes)'
 	@echo 'make web           the page that runs in the browser, as plain files in web/dist'
 	@echo 'make windows       build bin/ninvk.exe by mingw-w64'
 	@echo 'make bench-peers   install PyTorch and TensorFlow.js, and compare the speed (an hour on two cores)'
@@ -66,7 +67,7 @@ test: setup
 test-full: export NINVK_FULL = 1
 test-full: TEST_TIMEOUT = $(FULL_TIMEOUT)
 test-full: TEST_PACKAGES = 1
-test-full: setup-full vulnerabilities onnxruntime tint swiftshader full-data test race gpu-trial test-adapters
+test-full: setup-full lint vulnerabilities onnxruntime tint swiftshader full-data test race gpu-trial test-adapters
 
 setup-full:
 	@ci/setup.sh full
@@ -74,6 +75,19 @@ setup-full:
 # Known vulnerabilities of what go.mod names, by a database that the Go module proxy has.
 vulnerabilities:
 	@ci/vulnerabilities.sh
+
+# Faults that the compiler lets pass: in the Go code by .golangci.yml, which says what and why, and in the scripts. The
+# linter is built by the Go that builds the program, so that it knows as new a language.
+GOLANGCI_LINT := v2.15.0
+
+lint: bin/golangci-lint-$(GOLANGCI_LINT)
+	@command -v shellcheck >/dev/null || { echo 'make lint needs shellcheck (Debian: shellcheck)' >&2; exit 1; }
+	shellcheck .ci/run $$(git ls-files '*.sh')
+	$< run ./...
+
+bin/golangci-lint-$(GOLANGCI_LINT):
+	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
+	mv bin/golangci-lint $@
 
 # CIFAR-10 in the folder data, for test-full alone, unless NINVK_DATA names a folder that has it; from either source, as
 # the files' checksums are the same.

@@ -33,7 +33,7 @@ wasm() {
 
 # part PATTERN NAME... names sources of a library, one a line.
 part() {
-	# The pattern is this file's own. shellcheck disable=SC2059
+	# shellcheck disable=SC2059 # the pattern is this file's own
 	printf "$1\n" "${@:2}"
 }
 

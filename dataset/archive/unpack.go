@@ -88,7 +88,7 @@ func unpackOnce(name string, progress func(string, int, int)) (dir string, notes
 	if err := lock.Lock(); err != nil {
 		return "", nil, err
 	}
-	defer lock.Unlock()
+	defer lock.Close() // which unlocks it
 	if whole(dir) {
 		return dir, []string{"it was unpacked before, into " + dir}, nil
 	}

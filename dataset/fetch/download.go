@@ -92,7 +92,7 @@ type transfer struct {
 
 // stopped is the error about a transfer that was begun and came to an end too early.
 func (t *transfer) stopped(err error) error {
-	if c := context.Cause(t.ctx); c == errStalled {
+	if c := context.Cause(t.ctx); errors.Is(c, errStalled) {
 		err = errStalled
 	} else if c != nil {
 		return c
