@@ -111,7 +111,8 @@ unpack_mpich() {
 if [ ${#packages[@]} -eq 0 ]; then
 	[ "${1:-}" != full ] || unpack_mpich
 	echo "setup: $(go env GOVERSION), a C compiler, the Vulkan loader and a Vulkan" \
-		"driver${1:+, a browser, OpenCV, torchvision, Fashion-MNIST, Open MPI, MPICH, shellcheck} are here; nothing to install"
+		"driver${1:+, a browser, OpenCV, torchvision, Fashion-MNIST, Open MPI, MPICH, shellcheck} are here;" \
+		"nothing to install"
 	exit 0
 fi
 if ! command -v apt-get >/dev/null; then
