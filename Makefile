@@ -17,7 +17,7 @@ FULL_TIMEOUT := 60m
 # For pipefail.
 SHELL := /bin/bash
 
-.PHONY: help build web setup setup-full quickstart test test-full test-adapters race soak windows lint
+.PHONY: help build web setup setup-full quickstart test test-full test-adapters race soak windows lint dist dist-trial
 .PHONY: vulnerabilities onnxruntime tint swiftshader full-data bench-peers gpu-kit gpu-trial pretrained vet fmt
 
 help:
@@ -33,6 +33,7 @@ help:
 	@echo 'make lint          look for faults in the code and the scripts (minutes)'
 	@echo 'make web           the page that runs in the browser, as plain files in web/dist'
 	@echo 'make windows       build bin/ninvk.exe by mingw-w64'
+	@echo 'make dist          archives to hand on, in bin/dist, with the licences of all that is linked'
 	@echo 'make bench-peers   install PyTorch and TensorFlow.js, and compare the speed (an hour on two cores)'
 	@echo 'make gpu-kit       the folder bin/gpu-kit, to measure a GPU elsewhere: copy it there, run gpu.sh OUT'
 	@echo 'make pretrained    after new embedded weights: figures and pictures anew, from CIFAR-10 in DATA (default: data)'
@@ -67,7 +68,7 @@ test: setup
 test-full: export NINVK_FULL = 1
 test-full: TEST_TIMEOUT = $(FULL_TIMEOUT)
 test-full: TEST_PACKAGES = 1
-test-full: setup-full lint vulnerabilities onnxruntime tint swiftshader full-data test race gpu-trial test-adapters
+test-full: setup-full lint vulnerabilities onnxruntime tint swiftshader full-data test race gpu-trial dist-trial test-adapters
 
 setup-full:
 	@ci/setup.sh full
@@ -120,6 +121,13 @@ windows:
 	env -u GOOS -u GOARCH -u CGO_ENABLED -u CC go generate ./web
 	go build -o bin/ninvk.exe ./cmd/ninvk
 	go vet ./...
+
+# Archives of the program for this system, on Linux for Windows too, in bin/dist.
+dist:
+	@ci/dist.sh
+
+dist-trial:
+	@ci/dist.sh trial
 
 # 2,000 steps; the test says what it found.
 soak: export NINVK_FULL = 1

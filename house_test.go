@@ -84,6 +84,7 @@ var rooms = map[string]room{
 	"dataset":                   {floor: 5, mayImport: []string{"rng", "picture"}},
 	"web/build":                 {floor: 0, mayImport: []string{"page"}},
 	"ci/slowest":                {floor: 0, stdlibOnly: true},
+	"ci/pack":                   {floor: 0, stdlibOnly: true},
 	"page":                      {floor: 6, stdlibOnly: true},
 	"docs/images":               {floor: 7, stdlibOnly: true},
 	"ci/chromium":               {floor: 8},                   // for tests
@@ -631,6 +632,7 @@ func TestFunctionsAreShort(t *testing.T) {
 // TestScriptsRun checks that what is to be run can be run.
 func TestScriptsRun(t *testing.T) {
 	for _, f := range []string{".ci/run", "ci/setup.sh", "ci/adapters.sh", "ci/quickstart.sh", "ci/vulnerabilities.sh",
+		"ci/dist.sh",
 		"codec/wasm/build.sh", "picture/testdata/crop.py", "picture/testdata/members.py", "bench/peers/run.py"} {
 		i, err := os.Stat(f)
 		if errors.Is(err, fs.ErrNotExist) {
