@@ -18,6 +18,7 @@ FULL_TIMEOUT := 60m
 SHELL := /bin/bash
 
 .PHONY: help build web setup setup-full quickstart test test-full test-adapters race soak windows lint dist dist-trial
+.PHONY: container container-quickstart
 .PHONY: vulnerabilities onnxruntime tint swiftshader full-data bench-peers gpu-kit gpu-trial pretrained vet fmt
 
 help:
@@ -34,6 +35,7 @@ help:
 	@echo 'make web           the page that runs in the browser, as plain files in web/dist'
 	@echo 'make windows       build bin/ninvk.exe by mingw-w64'
 	@echo 'make dist          archives to hand on, in bin/dist, with the licences of all that is linked'
+	@echo 'make container     an image for Docker or Podman, with Lavapipe; see docs/container.md'
 	@echo 'make bench-peers   install PyTorch and TensorFlow.js, and compare the speed (an hour on two cores)'
 	@echo 'make gpu-kit       the folder bin/gpu-kit, to measure a GPU elsewhere: copy it there, run gpu.sh OUT'
 	@echo 'make pretrained    after new embedded weights: figures and pictures anew, from CIFAR-10 in DATA (default: data)'
@@ -128,6 +130,15 @@ dist:
 
 dist-trial:
 	@ci/dist.sh trial
+
+# An image with the program and Lavapipe; DOCKER=podman is another way. The quickstart within it leaves its run in runs.
+DOCKER := docker
+
+container:
+	$(DOCKER) build -t ninvk .
+
+container-quickstart: container
+	@NINVK="$(DOCKER) run --rm --user $$(id -u):$$(id -g) -v $$PWD:/data ninvk" ci/quickstart.sh $(QUICKSTART)
 
 # 2,000 steps; the test says what it found.
 soak: export NINVK_FULL = 1

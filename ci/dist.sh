@@ -45,7 +45,8 @@ try_all() {
 	trap "rm -rf '$work'" EXIT
 	(cd $dist && sha256sum --check SHA256SUMS)
 	tar -xf $dist/ninvk-*-linux-*.tar.gz -C "$work"
-	"$work"/ninvk-*/ninvk predict --top 1 docs/images/cat.png | tee "$work/said"
+	local program=("$work"/ninvk-*/ninvk)
+	"${program[0]}" predict --top 1 docs/images/cat.png | tee "$work/said"
 	grep -qw cat "$work/said"
 	mkdir "$work/again"
 	git ls-files -z --cached --others --exclude-standard | tar -c --null --verbatim-files-from -T - | tar -x -C "$work/again"
