@@ -17,7 +17,7 @@ program() {
 archive() {
 	local file=$1
 	shift
-	go run ./ci/pack -version "$version" -out $dist "$@" "$file" bin/ninvk.wasm
+	go run ./ci/pack -version "$version" -out $dist "$@" "$file" ./cmd/web
 }
 
 make_all() {

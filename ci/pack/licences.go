@@ -68,6 +68,26 @@ func licencesIn(dir string) (names []string, err error) {
 	return names, nil
 }
 
+// modulesOfPage are the modules that programs of the page, in these folders, are built of.
+func modulesOfPage(folders []string) ([]*debug.Module, error) {
+	if len(folders) == 0 {
+		return nil, nil
+	}
+	ask := append([]string{"GOOS=js", "GOARCH=wasm", "go", "list", "-deps", "-f",
+		"{{with .Module}}{{if .Version}}{{.Path}} {{.Version}}{{end}}{{end}}"}, folders...)
+	out, err := command("env", ask...)
+	if err != nil {
+		return nil, err
+	}
+	var modules []*debug.Module
+	for line := range strings.Lines(out) {
+		if name, version, found := strings.Cut(strings.TrimSpace(line), " "); found {
+			modules = append(modules, &debug.Module{Path: name, Version: version})
+		}
+	}
+	return modules, nil
+}
+
 // moduleFolders are the sources of modules, by their paths.
 func moduleFolders(modules []*debug.Module) (map[string]string, error) {
 	ask := []string{"list", "-m", "-f", "{{.Path}}\t{{.Version}}\t{{.Dir}}"}

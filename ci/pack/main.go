@@ -1,9 +1,9 @@
 // Command pack makes an archive of the built program to hand on: the program, README, LICENSE, NOTICE, and the licences
 // of all that is linked into it. The same program makes the same archive, to the byte.
 //
-//	go run ./ci/pack -version VERSION -out FOLDER [-toolchain FILE] PROGRAM [INSIDE...]
+//	go run ./ci/pack -version VERSION -out FOLDER [-toolchain FILE] PROGRAM [PACKAGE...]
 //
-// INSIDE are other Go programs that are part of PROGRAM, as the page's. FOLDER gets NAME.tar.gz, for Windows NAME.zip,
+// PACKAGE are other Go programs that are part of PROGRAM, by their folders: that of the page, which is WebAssembly. FOLDER gets NAME.tar.gz, for Windows NAME.zip,
 // and in SHA256SUMS the sums of all archives that are there.
 package main
 
@@ -58,15 +58,11 @@ func pack(version, out, toolchain, program string, inside []string) (archive str
 	if t, err := time.Parse(time.RFC3339, built["vcs.time"]); err == nil {
 		when = t.UTC()
 	}
-	modules := info.Deps
-	for _, p := range inside {
-		i, err := buildinfo.ReadFile(p)
-		if err != nil {
-			return "", err
-		}
-		modules = append(modules, i.Deps...)
+	page, err := modulesOfPage(inside)
+	if err != nil {
+		return "", err
 	}
-	files, err := licences(modules)
+	files, err := licences(append(info.Deps, page...))
 	if err != nil {
 		return "", err
 	}
