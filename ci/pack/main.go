@@ -3,8 +3,8 @@
 //
 //	go run ./ci/pack -version VERSION -out FOLDER [-toolchain FILE] PROGRAM [PACKAGE...]
 //
-// PACKAGE are other Go programs that are part of PROGRAM, by their folders: that of the page, which is WebAssembly. FOLDER gets NAME.tar.gz, for Windows NAME.zip,
-// and in SHA256SUMS the sums of all archives that are there.
+// PACKAGE are other Go programs that are part of PROGRAM, by their folders: that of the page, which is WebAssembly.
+// FOLDER gets NAME.tar.gz, for Windows NAME.zip, and in SHA256SUMS the sums of all archives that are there.
 package main
 
 import (
