@@ -17,7 +17,8 @@ FULL_TIMEOUT := 60m
 # For pipefail.
 SHELL := /bin/bash
 
-.PHONY: help build web setup setup-full quickstart test test-full test-adapters race soak windows
+.PHONY: help build web setup setup-full quickstart test test-full test-adapters race soak windows lint dist dist-trial
+.PHONY: container container-quickstart
 .PHONY: vulnerabilities onnxruntime tint swiftshader full-data bench-peers gpu-kit gpu-trial pretrained vet fmt
 
 help:
@@ -30,8 +31,11 @@ help:
 	@echo 'make soak          train 2,000 steps and look for leaks and drift (minutes)'
 	@echo 'make race          test with the race detector'
 	@echo 'make vulnerabilities see whether a dependency has a known vulnerability'
+	@echo 'make lint          look for faults in the code and the scripts (minutes)'
 	@echo 'make web           the page that runs in the browser, as plain files in web/dist'
 	@echo 'make windows       build bin/ninvk.exe by mingw-w64'
+	@echo 'make dist          archives to hand on, in bin/dist, with the licences of all that is linked'
+	@echo 'make container     an image for Docker or Podman, with Lavapipe; see docs/container.md'
 	@echo 'make bench-peers   install PyTorch and TensorFlow.js, and compare the speed (an hour on two cores)'
 	@echo 'make gpu-kit       the folder bin/gpu-kit, to measure a GPU elsewhere: copy it there, run gpu.sh OUT'
 	@echo 'make pretrained    after new embedded weights: figures and pictures anew, from CIFAR-10 in DATA (default: data)'
@@ -66,7 +70,8 @@ test: setup
 test-full: export NINVK_FULL = 1
 test-full: TEST_TIMEOUT = $(FULL_TIMEOUT)
 test-full: TEST_PACKAGES = 1
-test-full: setup-full vulnerabilities onnxruntime tint swiftshader full-data test race gpu-trial test-adapters
+test-full: setup-full lint vulnerabilities onnxruntime tint swiftshader full-data test race gpu-trial
+test-full: dist-trial test-adapters
 
 setup-full:
 	@ci/setup.sh full
@@ -74,6 +79,19 @@ setup-full:
 # Known vulnerabilities of what go.mod names, by a database that the Go module proxy has.
 vulnerabilities:
 	@ci/vulnerabilities.sh
+
+# Faults that the compiler lets pass: in the Go code by .golangci.yml, which says what and why, and in the scripts. The
+# linter is built by the Go that builds the program, so that it knows as new a language.
+GOLANGCI_LINT := v2.15.0
+
+lint: bin/golangci-lint-$(GOLANGCI_LINT)
+	@command -v shellcheck >/dev/null || { echo 'make lint needs shellcheck (Debian: shellcheck)' >&2; exit 1; }
+	shellcheck .ci/run $$(git ls-files '*.sh')
+	$< run ./...
+
+bin/golangci-lint-$(GOLANGCI_LINT):
+	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
+	mv bin/golangci-lint $@
 
 # CIFAR-10 in the folder data, for test-full alone, unless NINVK_DATA names a folder that has it; from either source, as
 # the files' checksums are the same.
@@ -106,6 +124,22 @@ windows:
 	env -u GOOS -u GOARCH -u CGO_ENABLED -u CC go generate ./web
 	go build -o bin/ninvk.exe ./cmd/ninvk
 	go vet ./...
+
+# Archives of the program for this system, on Linux for Windows too, in bin/dist.
+dist:
+	@ci/dist.sh
+
+dist-trial:
+	@ci/dist.sh trial
+
+# An image with the program and Lavapipe; DOCKER=podman is another way. The quickstart within it leaves its run in runs.
+DOCKER := docker
+
+container:
+	$(DOCKER) build -t ninvk .
+
+container-quickstart: container
+	@NINVK="$(DOCKER) run --rm --user $$(id -u):$$(id -g) -v $$PWD:/data ninvk" ci/quickstart.sh $(QUICKSTART)
 
 # 2,000 steps; the test says what it found.
 soak: export NINVK_FULL = 1

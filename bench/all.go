@@ -30,30 +30,38 @@ func (b *Bench) Networks(ctx context.Context, r *Result, exe string,
 		return err
 	}
 	defer os.RemoveAll(cache)
-	total := len(b.batches()) + 1
+	run := func(folder string, batch int, network bool) (Report, error) {
+		compiling := func(done, total int) { b.Progress("compiling kernels", done, total) }
+		return Isolate(ctx, folder, compiling, exe, child(batch, network)...)
+	}
 	share := func(from, to string) {
 		if err := tune.Share(from, to, r.Adapter); err != nil {
 			r.Notes = append(r.Notes, fmt.Sprintf("choices of kernels that were measured can't be used: %v", err))
 		}
 	}
 	share("", cache)
-	b.Progress("start-up with empty caches", 0, total)
-	compiling := func(done, total int) { b.Progress("compiling kernels", done, total) }
-	cold, err := Isolate(ctx, cache, compiling, exe, child(b.Batch, false)...)
+	b.Progress("start-up with empty caches", 0, len(b.batches())+1)
+	cold, err := run(cache, b.Batch, false)
 	var failed *ChildError
 	for errors.As(err, &failed) && failed.Code == lostCode && b.Batch > 1 {
 		b.halve(failed.Message)
-		cold, err = Isolate(ctx, cache, compiling, exe, child(b.Batch, false)...)
+		cold, err = run(cache, b.Batch, false)
 	}
 	r.Notes = append(r.Notes, b.notes...)
 	if err != nil {
 		return err
 	}
-	batches := b.batches()
-	total = len(batches) + 1
 	cold.StartUp.Caches = "cold"
 	r.StartUps = append(r.StartUps, cold.StartUp)
 	share(cache, "")
+	return b.eachBatch(r, cache, run)
+}
+
+// eachBatch measures the network with the batch asked for, with the caches in the folder, and then with the others.
+func (b *Bench) eachBatch(r *Result, cache string,
+	run func(folder string, batch int, network bool) (Report, error)) error {
+	batches := b.batches()
+	total := len(batches) + 1
 	var rate float64 // images per second of training with the batch asked for
 	for i, batch := range batches {
 		if i > 0 {
@@ -68,8 +76,8 @@ func (b *Bench) Networks(ctx context.Context, r *Result, exe string,
 		if i == 0 {
 			folder = cache
 		}
-		report, err := Isolate(ctx, folder, compiling, exe, child(batch, true)...)
-		if i > 0 && errors.As(err, &failed) {
+		report, err := run(folder, batch, true)
+		if failed := (*ChildError)(nil); i > 0 && errors.As(err, &failed) {
 			r.Notes = append(r.Notes, fmt.Sprintf("batch %d left out: %s", batch, failed.Message))
 			continue
 		}

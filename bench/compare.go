@@ -51,66 +51,98 @@ func (r Result) WriteComparison(w io.Writer, before Result) error {
 	if r.Adapter.Name != before.Adapter.Name || r.Adapter.Driver != before.Adapter.Driver {
 		p.line("the saved run is of another adapter: %s, %s\n", before.Adapter.Name, before.Adapter.Driver)
 	}
-	compared := 0
-	row := func(t io.Writer, name, unit string, was, is, wasSpread, isSpread float64, moreIsFaster bool) {
-		if was <= 0 || is <= 0 {
-			return
-		}
-		compared++
-		factor := was / is
-		if moreIsFaster {
-			factor = is / was
-		}
-		fmt.Fprintf(t, "%s\t%.4g → %.4g %s\t%s\n", name, was, is, unit, verdict(factor, wasSpread+isSpread))
-	}
+	c := &comparison{}
 	p.table(func(t io.Writer) {
 		fmt.Fprintf(t, "compared with the run of %s\n", before.Time.Format("2006-01-02 15:04 MST"))
-		row(t, "multiply-add", "GFLOP/s", before.Limits.GFlops, r.Limits.GFlops, before.Limits.Spread["gflops"],
-			r.Limits.Spread["gflops"], true)
-		row(t, "memory", "GB/s", before.Limits.GBytesPerSecond, r.Limits.GBytesPerSecond,
-			before.Limits.Spread["gbytes_per_second"], r.Limits.Spread["gbytes_per_second"], true)
-		old := map[string]Operator{}
-		for _, o := range before.Operators {
-			old[o.key(" ")] = o
-		}
-		for _, o := range r.Operators {
-			was := old[o.key(" ")]
-			if was.Shape != o.Shape { // images of another size
-				continue
-			}
-			name := fmt.Sprintf("%s, batch %d, %s: %s %s %s", o.Model, o.Batch, o.Step, o.Layer, o.Operator, o.Pass)
-			row(t, name, "ms", was.Milliseconds, o.Milliseconds, was.Spread, o.Spread, false)
-		}
-		for _, s := range r.Steps {
-			for _, was := range before.Steps {
-				if named(was.Model, was.Size) == named(s.Model, s.Size) && was.Batch == s.Batch && was.Step == s.Step {
-					name := fmt.Sprintf("%s, batch %d: %s step", named(s.Model, s.Size), s.Batch, s.Step)
-					row(t, name, "ms", was.Milliseconds, s.Milliseconds, was.Spread, s.Spread, false)
-				}
-			}
-		}
-		for _, n := range r.Networks {
-			for _, was := range before.Networks {
-				if named(was.Model, was.Size) == named(n.Model, n.Size) && was.Batch == n.Batch {
-					name := fmt.Sprintf("%s, batch %d: ", named(n.Model, n.Size), n.Batch)
-					row(t, name+"training", "images/s", was.Train, n.Train, was.TrainSpread, n.TrainSpread, true)
-					row(t, name+"inference", "images/s", was.Infer, n.Infer, was.InferSpread, n.InferSpread, true)
-				}
-			}
-		}
-		for _, s := range r.StartUps {
-			for _, was := range before.StartUps {
-				if named(was.Model, was.Size) == named(s.Model, s.Size) && was.Batch == s.Batch && was.Caches == s.Caches {
-					name := fmt.Sprintf("%s, batch %d: start-up, %s caches", named(s.Model, s.Size), s.Batch, s.Caches)
-					row(t, name, "s", was.Seconds, s.Seconds, 0.05, 0.05, false)
-				}
-			}
-		}
+		c.to = t
+		c.limits(before.Limits, r.Limits)
+		c.operators(before.Operators, r.Operators)
+		c.steps(before.Steps, r.Steps)
+		c.networks(before.Networks, r.Networks)
+		c.startUps(before.StartUps, r.StartUps)
 	})
-	if compared == 0 {
+	if c.compared == 0 {
 		p.line("the two runs have nothing in common: no model, batch size and layer is in both\n")
 	}
 	return p.err
+}
+
+// comparison prints what two runs have in common.
+type comparison struct {
+	to       io.Writer
+	compared int // figures
+}
+
+// figure is one that was measured.
+type figure struct{ value, spread float64 }
+
+func (c *comparison) row(name, unit string, was, is figure, moreIsFaster bool) {
+	if was.value <= 0 || is.value <= 0 {
+		return
+	}
+	c.compared++
+	factor := was.value / is.value
+	if moreIsFaster {
+		factor = is.value / was.value
+	}
+	fmt.Fprintf(c.to, "%s\t%.4g → %.4g %s\t%s\n", name, was.value, is.value, unit,
+		verdict(factor, was.spread+is.spread))
+}
+
+func (c *comparison) limits(was, is Limits) {
+	c.row("multiply-add", "GFLOP/s", figure{was.GFlops, was.Spread["gflops"]}, figure{is.GFlops, is.Spread["gflops"]},
+		true)
+	c.row("memory", "GB/s", figure{was.GBytesPerSecond, was.Spread["gbytes_per_second"]},
+		figure{is.GBytesPerSecond, is.Spread["gbytes_per_second"]}, true)
+}
+
+func (c *comparison) operators(before, now []Operator) {
+	old := map[string]Operator{}
+	for _, o := range before {
+		old[o.key(" ")] = o
+	}
+	for _, o := range now {
+		was := old[o.key(" ")]
+		if was.Shape != o.Shape { // images of another size
+			continue
+		}
+		name := fmt.Sprintf("%s, batch %d, %s: %s %s %s", o.Model, o.Batch, o.Step, o.Layer, o.Operator, o.Pass)
+		c.row(name, "ms", figure{was.Milliseconds, was.Spread}, figure{o.Milliseconds, o.Spread}, false)
+	}
+}
+
+func (c *comparison) steps(before, now []Step) {
+	for _, s := range now {
+		for _, was := range before {
+			if named(was.Model, was.Size) == named(s.Model, s.Size) && was.Batch == s.Batch && was.Step == s.Step {
+				name := fmt.Sprintf("%s, batch %d: %s step", named(s.Model, s.Size), s.Batch, s.Step)
+				c.row(name, "ms", figure{was.Milliseconds, was.Spread}, figure{s.Milliseconds, s.Spread}, false)
+			}
+		}
+	}
+}
+
+func (c *comparison) networks(before, now []Network) {
+	for _, n := range now {
+		for _, was := range before {
+			if named(was.Model, was.Size) == named(n.Model, n.Size) && was.Batch == n.Batch {
+				name := fmt.Sprintf("%s, batch %d: ", named(n.Model, n.Size), n.Batch)
+				c.row(name+"training", "images/s", figure{was.Train, was.TrainSpread}, figure{n.Train, n.TrainSpread}, true)
+				c.row(name+"inference", "images/s", figure{was.Infer, was.InferSpread}, figure{n.Infer, n.InferSpread}, true)
+			}
+		}
+	}
+}
+
+func (c *comparison) startUps(before, now []StartUp) {
+	for _, s := range now {
+		for _, was := range before {
+			if named(was.Model, was.Size) == named(s.Model, s.Size) && was.Batch == s.Batch && was.Caches == s.Caches {
+				name := fmt.Sprintf("%s, batch %d: start-up, %s caches", named(s.Model, s.Size), s.Batch, s.Caches)
+				c.row(name, "s", figure{was.Seconds, 0.05}, figure{s.Seconds, 0.05}, false)
+			}
+		}
+	}
 }
 
 // verdict says what a factor of speed means, given the spread of the measurements.

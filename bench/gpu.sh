@@ -35,10 +35,12 @@ total=${TOTAL:-540}
 parts=" ${PARTS:-adapters check tests tune bench peers train} "
 train=${TRAIN:---model nin-bn --recipe full --epochs EPOCHS}
 command -v timeout >/dev/null || fail "there is no timeout command (of coreutils)"
-programs=$(mktemp -d) && trap 'rm -rf "$programs"' EXIT || fail "there is no place for temporary files"
+programs=$(mktemp -d) || fail "there is no place for temporary files"
+trap 'rm -rf "$programs"' EXIT
 for file in ninvk gpu.test ops.test; do
 	[ -e "$here/$file.gz" ] || fail "$file.gz is missing beside this script; make gpu-kit puts it there"
-	gzip -dc "$here/$file.gz" >"$programs/$file" && chmod +x "$programs/$file" || fail "$file.gz can't be unpacked"
+	gzip -dc "$here/$file.gz" >"$programs/$file" || fail "$file.gz can't be unpacked"
+	chmod +x "$programs/$file" || fail "$programs/$file can't be made executable"
 done
 
 # --- The Vulkan loader and a driver's manifest ------------------------------------------------------------------------
@@ -92,7 +94,7 @@ part() {
 	timeout -k 5 -s INT "$limit" "$@" >"$out/$file" 2>"$out/$name.log"
 	code=$?
 	case $code in
-	0) code=done ;;
+	0) code="done" ;;
 	124 | 137) code="not done after its $limit s" ;;
 	*) code="exit code $code: $(tail -n 1 "$out/$name.log")" ;;
 	esac
@@ -116,7 +118,7 @@ done
 python=$(command -v python3 || true)
 if [ -n "$python" ] && "$python" -c 'import torch' 2>/dev/null; then
 	part peers 150 peers.txt "$python" "$here/run.py" --no-install --peers pytorch --ninvk "$programs/ninvk" \
-		--models "$(echo $models | tr ' ' ,)" --out "$out/peers.md" --state "$out/peers.json" --seconds 1 --budget 110
+		--models "${models//[[:space:]]/,}" --out "$out/peers.md" --state "$out/peers.json" --seconds 1 --budget 110
 elif [[ $parts == *" peers "* ]]; then
 	echo "peers: left out, no python3 here has PyTorch" | tee -a "$out/summary.txt"
 fi

@@ -22,7 +22,7 @@ fail() {
 	exit 1
 }
 
-only=test
+only="test"
 if [ "${1:-}" = fetch ]; then
 	only=fetch
 	shift

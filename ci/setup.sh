@@ -3,7 +3,8 @@
 # On Debian and Ubuntu it installs what is missing, says what that is, and asks nothing; elsewhere it says what is
 # needed. Where nothing is missing it prints one line and changes nothing. With the word full: for make test-full, which
 # has a browser open the pages, OpenCV read exported models, torchvision save weights, trains on Fashion-MNIST, and
-# trains by several processes that Open MPI or MPICH started, on one machine and as on two.
+# trains by several processes that Open MPI or MPICH started, on one machine and as on two, and looks for faults in the
+# scripts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 shopt -s nullglob
@@ -77,6 +78,7 @@ fi
 if [ "${1:-}" = full ]; then
 	command -v mpirun.openmpi >/dev/null || packages+=(openmpi-bin)
 	command -v tc >/dev/null || packages+=(iproute2)
+	command -v shellcheck >/dev/null || packages+=(shellcheck)
 fi
 
 # Beside Open MPI, whose packages it would take the place of, MPICH is unpacked where the tests look for it
@@ -109,7 +111,8 @@ unpack_mpich() {
 if [ ${#packages[@]} -eq 0 ]; then
 	[ "${1:-}" != full ] || unpack_mpich
 	echo "setup: $(go env GOVERSION), a C compiler, the Vulkan loader and a Vulkan" \
-		"driver${1:+, a browser, OpenCV, torchvision, Fashion-MNIST, Open MPI, MPICH} are here; nothing to install"
+		"driver${1:+, a browser, OpenCV, torchvision, Fashion-MNIST, Open MPI, MPICH, shellcheck} are here;" \
+		"nothing to install"
 	exit 0
 fi
 if ! command -v apt-get >/dev/null; then

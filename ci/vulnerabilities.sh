@@ -11,7 +11,7 @@ module=$(go mod download -json golang.org/x/vulndb@latest)
 field() { sed -n "s/^\t\"$1\": \"\(.*\)\",*$/\1/p" <<<"$module"; }
 version=$(field Version)
 go run "golang.org/x/vulndb/cmd/indexdb@$version" -vulns "$(field Dir)/data/osv" -out "$database"
-known=$(ls "$database/ID" | wc -l)
+known=$(find "$database/ID" -type f | wc -l)
 [ "$known" -gt 1000 ] || {
 	echo "vulnerabilities: the database golang.org/x/vulndb@$version has only $known entries" >&2
 	exit 1

@@ -61,33 +61,8 @@ func (l *library) rows(data []byte, size Size) (img image.Image, err error) {
 		if err := s.step("start"); err != nil {
 			return err
 		}
-		frame := image.Rect(0, 0, width, height)
 		var put func(y int, row []byte)
-		switch channels {
-		case 1:
-			m := image.NewGray(frame)
-			img, put = m, func(y int, row []byte) { copy(m.Pix[y*m.Stride:], row) }
-		case 3:
-			m := image.NewRGBA(frame)
-			img, put = m, func(y int, row []byte) {
-				out := m.Pix[y*m.Stride:][:4*width]
-				for x := range width {
-					out[4*x], out[4*x+1], out[4*x+2], out[4*x+3] = row[3*x], row[3*x+1], row[3*x+2], 0xff
-				}
-			}
-		case 4:
-			if l == &jpeg {
-				m := image.NewCMYK(frame)
-				img, put = m, func(y int, row []byte) {
-					for i, v := range row {
-						m.Pix[y*m.Stride+i] = 0xff - v
-					}
-				}
-			} else {
-				m := image.NewNRGBA(frame)
-				img, put = m, func(y int, row []byte) { copy(m.Pix[y*m.Stride:], row) }
-			}
-		default:
+		if img, put = l.canvas(width, height, channels); img == nil {
 			return &Error{Problem: "it has neither one, three nor four channels"}
 		}
 		for y := range height {
@@ -107,6 +82,35 @@ func (l *library) rows(data []byte, size Size) (img image.Image, err error) {
 		return nil, err
 	}
 	return img, nil
+}
+
+// canvas is an image of so many channels, and what puts a row into it; nil where there are none of that kind.
+func (l *library) canvas(width, height, channels int) (image.Image, func(y int, row []byte)) {
+	frame := image.Rect(0, 0, width, height)
+	switch {
+	case channels == 1:
+		m := image.NewGray(frame)
+		return m, func(y int, row []byte) { copy(m.Pix[y*m.Stride:], row) }
+	case channels == 3:
+		m := image.NewRGBA(frame)
+		return m, func(y int, row []byte) {
+			out := m.Pix[y*m.Stride:][:4*width]
+			for x := range width {
+				out[4*x], out[4*x+1], out[4*x+2], out[4*x+3] = row[3*x], row[3*x+1], row[3*x+2], 0xff
+			}
+		}
+	case channels == 4 && l == &jpeg:
+		m := image.NewCMYK(frame)
+		return m, func(y int, row []byte) {
+			for i, v := range row {
+				m.Pix[y*m.Stride+i] = 0xff - v
+			}
+		}
+	case channels == 4:
+		m := image.NewNRGBA(frame)
+		return m, func(y int, row []byte) { copy(m.Pix[y*m.Stride:], row) }
+	}
+	return nil, nil
 }
 
 // step calls a function that returns 0 where it fails.

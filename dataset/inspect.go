@@ -59,109 +59,158 @@ type Duplicates struct {
 // Inspect reads all images of a set. Progress may be nil.
 func Inspect(s *Set, progress func(stage string, done, total int)) (*Inspection, error) {
 	n := &Inspection{Name: s.Name, Format: s.Format, Train: s.Train.Len(), Test: s.Test.Len(), Channels: s.Channels,
-		Size: s.Train.Shape.H, Classes: make([]ClassCount, len(s.Classes)), Broken: append([]string{}, s.Broken...),
-		Notes: append([]string{}, s.Notes...)}
+		Size: s.Train.Shape.H, Broken: append([]string{}, s.Broken...), Notes: append([]string{}, s.Notes...)}
+	n.Classes, n.Imbalance = countClasses(s)
+	v := &survey{set: s, contents: map[[sha256.Size]byte][]place{}, sums: make([]uint64, s.Channels),
+		squares: make([]uint64, s.Channels)}
+	v.progress = func() {
+		if progress != nil {
+			progress("reading the images", v.read, n.Train+n.Test)
+		}
+	}
+	for _, test := range []bool{false, true} {
+		if err := v.split(test); err != nil {
+			return nil, err
+		}
+	}
+	n.Mean, n.Std = v.meanAndStd()
+	n.Widths, n.Heights = rangeOf(v.widths), rangeOf(v.heights)
+	n.Duplicates = v.duplicates()
+	return n, nil
+}
+
+// countClasses says how many images each class has, and the most of a class to the least, among those of training.
+func countClasses(s *Set) (classes []ClassCount, imbalance float64) {
+	classes = make([]ClassCount, len(s.Classes))
 	for i, name := range s.Classes {
-		n.Classes[i].Class = name
+		classes[i].Class = name
 	}
 	for _, label := range s.Train.Labels {
-		n.Classes[label].Train++
+		classes[label].Train++
 	}
 	for _, label := range s.Test.Labels {
-		n.Classes[label].Test++
+		classes[label].Test++
 	}
 	least, most := math.MaxInt, 0
-	for _, c := range n.Classes {
+	for _, c := range classes {
 		least, most = min(least, c.Train), max(most, c.Train)
 	}
-	n.Imbalance = float64(most) / float64(max(least, 1))
+	return classes, float64(most) / float64(max(least, 1))
+}
 
-	var widths, heights []int
-	type place struct {
-		test bool
-		i    int
-	}
-	contents := map[[sha256.Size]byte][]place{}
-	total := n.Train + n.Test
-	sums, squares := make([]uint64, s.Channels), make([]uint64, s.Channels)
-	done := 0
-	for k, split := range []Split{s.Train, s.Test} {
-		test := k == 1
-		describe, described := split.Source.(Describer)
-		if described && test {
-			for i := range split.Len() { // nothing of their values is asked for
-				f := describe.Describe(i)
-				widths, heights = append(widths, f.Width), append(heights, f.Height)
-				contents[f.SHA256] = append(contents[f.SHA256], place{test, i})
-			}
-			continue
-		}
-		const batch = 64
-		r := NewReader(split, batch)
-		order := Order(0, 0, split.Len(), false)
-		r.Start(order, batch)
-		one, plane := split.Shape.Bytes(), split.Shape.H*split.Shape.W
-		for at := 0; at < split.Len(); {
-			pixels, err := r.Next()
-			if err != nil {
-				r.Close()
-				return nil, err
-			}
-			for k := range min(batch, split.Len()-at) {
-				image := pixels[k*one:][:one]
-				f := Facts{Width: split.Shape.W, Height: split.Shape.H}
-				if described {
-					f = describe.Describe(at)
-				} else {
-					f.SHA256 = sha256.Sum256(image)
-				}
-				widths, heights = append(widths, f.Width), append(heights, f.Height)
-				contents[f.SHA256] = append(contents[f.SHA256], place{test, at})
-				for i := 0; i < one && !test; i++ {
-					v := uint64(image[i])
-					sums[i/plane], squares[i/plane] = sums[i/plane]+v, squares[i/plane]+v*v
-				}
-				at++
-				if done++; progress != nil {
-					progress("reading the images", done, total)
-				}
-			}
-		}
-		r.Close()
-	}
-	values := float64(n.Train) * float64(s.Train.Shape.H*s.Train.Shape.W)
-	for c := range sums {
-		mean := float64(sums[c]) / values
-		n.Mean = append(n.Mean, mean/255)
-		n.Std = append(n.Std, math.Sqrt(max(0, float64(squares[c])/values-mean*mean))/255)
-	}
-	n.Widths, n.Heights = rangeOf(widths), rangeOf(heights)
+// survey is what is gathered of a set's images while they are read.
+type survey struct {
+	set             *Set
+	widths, heights []int
+	contents        map[[sha256.Size]byte][]place // where each content is
+	sums, squares   []uint64                      // of the training images' values, by channel
+	read            int                           // images
+	progress        func()                        // told of each image read
+}
 
-	d := &n.Duplicates
-	d.Train, d.Test, d.Splits, d.Labels = [][]string{}, [][]string{}, [][]string{}, [][]string{} // not null as JSON
-	for _, places := range contents {
+// place is an image of a set.
+type place struct {
+	test bool
+	i    int
+}
+
+func (v *survey) splitOf(test bool) Split {
+	if test {
+		return v.set.Test
+	}
+	return v.set.Train
+}
+
+// split gathers what there is to know of one split.
+func (v *survey) split(test bool) error {
+	split := v.splitOf(test)
+	describe, described := split.Source.(Describer)
+	if described && test {
+		for i := range split.Len() { // nothing of their values is asked for
+			v.note(place{test, i}, describe.Describe(i))
+		}
+		return nil
+	}
+	const batch = 64
+	r := NewReader(split, batch)
+	defer r.Close()
+	r.Start(Order(0, 0, split.Len(), false), batch)
+	one := split.Shape.Bytes()
+	for at := 0; at < split.Len(); {
+		pixels, err := r.Next()
+		if err != nil {
+			return err
+		}
+		for k := range min(batch, split.Len()-at) {
+			image := pixels[k*one:][:one]
+			f := Facts{Width: split.Shape.W, Height: split.Shape.H}
+			if described {
+				f = describe.Describe(at)
+			} else {
+				f.SHA256 = sha256.Sum256(image)
+			}
+			v.note(place{test, at}, f)
+			if !test {
+				v.add(image)
+			}
+			at++
+			v.read++
+			v.progress()
+		}
+	}
+	return nil
+}
+
+func (v *survey) note(p place, f Facts) {
+	v.widths, v.heights = append(v.widths, f.Width), append(v.heights, f.Height)
+	v.contents[f.SHA256] = append(v.contents[f.SHA256], p)
+}
+
+// add counts the values of a training image.
+func (v *survey) add(image []byte) {
+	plane := v.set.Train.Shape.H * v.set.Train.Shape.W
+	for i, b := range image {
+		value := uint64(b)
+		v.sums[i/plane], v.squares[i/plane] = v.sums[i/plane]+value, v.squares[i/plane]+value*value
+	}
+}
+
+// meanAndStd are those of the training images' channels, from 0 to 1.
+func (v *survey) meanAndStd() (means, deviations []float64) {
+	values := float64(v.set.Train.Len()) * float64(v.set.Train.Shape.H*v.set.Train.Shape.W)
+	for c := range v.sums {
+		mean := float64(v.sums[c]) / values
+		means = append(means, mean/255)
+		deviations = append(deviations, math.Sqrt(max(0, float64(v.squares[c])/values-mean*mean))/255)
+	}
+	return means, deviations
+}
+
+// duplicates names the images whose content is there more than once.
+func (v *survey) duplicates() Duplicates {
+	d := Duplicates{[][]string{}, [][]string{}, [][]string{}, [][]string{}} // not null as JSON
+	for _, places := range v.contents {
 		if len(places) < 2 {
 			continue
 		}
-		var names [2][]string
-		var all []string
+		var train, test []string
 		labels := map[uint16]bool{}
 		for _, p := range places {
-			split, k := s.Train, 0
+			split, names := v.splitOf(p.test), &train
 			if p.test {
-				split, k = s.Test, 1
+				names = &test
 			}
-			names[k] = append(names[k], split.Name(p.i))
+			*names = append(*names, split.Name(p.i))
 			labels[split.Labels[p.i]] = true
 		}
-		all = slices.Concat(names[0], names[1])
-		if len(names[0]) > 1 {
-			d.Train = append(d.Train, names[0])
+		all := slices.Concat(train, test)
+		if len(train) > 1 {
+			d.Train = append(d.Train, train)
 		}
-		if len(names[1]) > 1 {
-			d.Test = append(d.Test, names[1])
+		if len(test) > 1 {
+			d.Test = append(d.Test, test)
 		}
-		if len(names[0]) > 0 && len(names[1]) > 0 {
+		if len(train) > 0 && len(test) > 0 {
 			d.Splits = append(d.Splits, all)
 		}
 		if len(labels) > 1 {
@@ -171,7 +220,7 @@ func Inspect(s *Set, progress func(stage string, done, total int)) (*Inspection,
 	for _, list := range [][][]string{d.Train, d.Test, d.Splits, d.Labels} {
 		slices.SortFunc(list, slices.Compare)
 	}
-	return n, nil
+	return d
 }
 
 func rangeOf(list []int) Range {

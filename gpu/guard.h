@@ -1,6 +1,7 @@
-// Where a submit or a poll fails, as when an adapter is lost, the binding's library panics, and as nothing of ours can catch that, it calls abort(). NINVK_GUARDED runs
-// such a call so that abort() on its thread leads back here, with the player marked as lost: nothing must then be asked of the library for this device. Of the library's
-// own state nothing is unwound, which is why the device is not even released. On Windows the process ends.
+// Where a submit or a poll fails, as when an adapter is lost, the binding's library panics, and as nothing of ours can
+// catch that, it calls abort(). NINVK_GUARDED runs such a call so that abort() on its thread leads back here, with the
+// player marked as lost: nothing must then be asked of the library for this device. Of the library's own state nothing
+// is unwound, which is why the device is not even released. On Windows the process ends.
 #ifdef _WIN32
 
 #define NINVK_GUARDED(player, call) call

@@ -109,7 +109,7 @@ func content(path string) ([]byte, error) {
 	b := make([]byte, info.Size())
 	n, err := io.ReadFull(f, b)
 	// a file that becomes shorter is judged by what is there
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, unreadable(path, err)
 	}
 	return b[:n], nil

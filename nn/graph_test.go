@@ -288,7 +288,7 @@ func TestPlace(t *testing.T) {
 	x := g.Conv("a", g.Input(3, 4, 4), Conv{Channels: 5, Kernel: 1})
 	x = g.BatchNorm("b", x, BatchNorm{})
 	x = g.Linear("c", x, Linear{Outputs: 11, ReLU: true})
-	x = g.Linear("d", x, Linear{Outputs: 3})
+	g.Linear("d", x, Linear{Outputs: 3})
 	const most = 400
 	p, err := g.place(most, g.learning(nil))
 	if err != nil {

@@ -51,7 +51,7 @@ func (r *Recorder) subsample(o Subsample, grad bool, x, y Tensor) error {
 	}
 	for _, s := range spans(to.Groups(), uint64(max(from.Plane(), to.Plane()))*16, l, 1) {
 		group := (first - shift) / 4 // of from, where the four channels of group 0 of to begin
-		read := span{max(0, min(s.from+group, from.Groups()-1)), max(1, min(s.to+group+int(min(1, shift)), from.Groups()))}
+		read := span{max(0, min(s.from+group, from.Groups()-1)), max(1, min(s.to+group+min(1, shift), from.Groups()))}
 		if read.to <= read.from {
 			read.to = read.from + 1 // bound, not read
 		}

@@ -6,6 +6,7 @@ import (
 	"image"
 	"image/color"
 	"math/bits"
+	"slices"
 )
 
 // Compression of a BMP's pixels (Windows; OS/2 has others under some of these numbers).
@@ -49,92 +50,50 @@ func decodeBMP(data []byte) (image.Image, error) {
 	return h.direct()
 }
 
+// Sizes of a BMP's headers in bytes: that of the file, and the kinds of those of the image, which are told by size.
+const (
+	bmpFileHead   = 14
+	bmpCore       = 12
+	bmpInfo       = 40
+	bmpWith3Masks = 52
+	bmpWith4Masks = 56
+	bmpOS2        = 64
+	bmpOS2Short   = 16
+)
+
 func readBMPHeader(data []byte) (*bmpHeader, error) {
-	const fileHead, core, info, with3Masks, with4Masks, os2 = 14, 12, 40, 52, 56, 64
-	if len(data) < fileHead+4 {
+	if len(data) < bmpFileHead+4 {
 		return nil, damagedBMP("it ends too early")
 	}
-	le := binary.LittleEndian
-	size := int64(le.Uint32(data[fileHead:]))
-	if size != core && (size < 16 || size > 1<<10) {
+	size := int64(binary.LittleEndian.Uint32(data[bmpFileHead:]))
+	if size != bmpCore && (size < bmpOS2Short || size > 1<<10) {
 		return nil, damagedBMP("its header has %d bytes", size)
 	}
-	if int64(len(data)) < fileHead+size {
+	if int64(len(data)) < bmpFileHead+size {
 		return nil, damagedBMP("it ends too early")
 	}
-	head := make([]byte, max(size, with4Masks)) // what a shorter one lacks is 0
-	copy(head, data[fileHead:fileHead+size])
+	head := make([]byte, max(size, bmpWith4Masks)) // what a shorter one lacks is 0
+	copy(head, data[bmpFileHead:bmpFileHead+size])
 	h := &bmpHeader{}
-	colours, entry := 0, 4
-	if size == core {
-		h.width, h.height, h.depth = int(le.Uint16(head[4:])), int(le.Uint16(head[6:])), int(le.Uint16(head[10:]))
-		entry = 3
-	} else {
-		h.width, h.height, h.depth = int(int32(le.Uint32(head[4:]))), int(int32(le.Uint32(head[8:]))),
-			int(le.Uint16(head[14:]))
-		h.compression, colours = int(le.Uint32(head[16:])), int(le.Uint32(head[32:]))
-	}
-	if h.height < 0 {
-		h.topDown, h.height = true, -h.height
-	}
+	colours := h.readFields(head, size)
 	if err := fits(h.width, h.height); err != nil {
 		return nil, err
 	}
-	at := fileHead + size
-	if ofOS2 := size == os2 || size == 16; ofOS2 && (h.compression == 3 || h.compression == 4) {
+	at := bmpFileHead + size
+	if ofOS2 := size == bmpOS2 || size == bmpOS2Short; ofOS2 && (h.compression == 3 || h.compression == 4) {
 		return nil, unsupported([]string{"a BMP image of OS/2 in Huffman coding",
 			"a BMP image of OS/2 with runs of 24 bits"}[h.compression-3])
 	}
-	switch {
-	case h.compression == bmpJPEG || h.compression == bmpPNG:
-	case h.compression > bmpMasksWith:
-		return nil, unsupported(fmt.Sprintf("a BMP image with compression %d", h.compression))
-	case h.compression == bmpRuns8 && h.depth != 8, h.compression == bmpRuns4 && h.depth != 4:
-		return nil, damagedBMP("its compression %d does not go with %d bits a pixel", h.compression, h.depth)
-	case h.compression == bmpMasks || h.compression == bmpMasksWith:
-		if h.depth != 16 && h.depth != 32 {
-			return nil, damagedBMP("its masks do not go with %d bits a pixel", h.depth)
-		}
-		n := 3 // masks behind the header, where it does not have them
-		if h.compression == bmpMasksWith {
-			n = 4
-		}
-		if size < with3Masks {
-			if int64(len(data)) < at+4*int64(n) {
-				return nil, damagedBMP("it ends too early")
-			}
-			copy(head[info:], data[at:at+4*int64(n)])
-			at += 4 * int64(n)
-		} else if size >= with4Masks {
-			n = 4
-		}
-		for i := range n {
-			h.masks[i] = le.Uint32(head[info+4*i:])
-		}
-	case h.depth == 16:
-		h.masks = [4]uint32{0x7c00, 0x3e0, 0x1f}
-	case h.depth == 24 || h.depth == 32: // the fourth byte is filler
-		h.masks = [4]uint32{0xff0000, 0xff00, 0xff}
-	case h.depth == 1 || h.depth == 2 || h.depth == 4 || h.depth == 8:
-	default:
-		return nil, unsupported(fmt.Sprintf("a BMP image of %d bits a pixel", h.depth))
+	if err := h.check(); err != nil {
+		return nil, err
 	}
-	start := int64(le.Uint32(data[10:]))
-	if h.depth <= 8 && h.masks == [4]uint32{} && h.compression <= bmpRuns4 {
-		if colours <= 0 || colours > 256 {
-			colours = 1 << h.depth
-		}
-		if room := (min(start, int64(len(data))) - at) / int64(entry); start > at && room < int64(colours) {
-			colours = int(max(room, 0)) // pixels follow earlier
-		}
-		if colours == 0 || int64(len(data)) < at+int64(entry*colours) {
-			return nil, damagedBMP("it ends in its palette")
-		}
-		for i := range colours {
-			c := data[at+int64(entry*i):]
-			h.palette = append(h.palette, color.RGBA{c[2], c[1], c[0], 0xff})
-		}
-		at += int64(entry * colours)
+	at, err := h.readMasks(data, head, size, at)
+	if err != nil {
+		return nil, err
+	}
+	start := int64(binary.LittleEndian.Uint32(data[10:]))
+	if at, err = h.readPalette(data, size, at, start, colours); err != nil {
+		return nil, err
 	}
 	if start < at {
 		start = at
@@ -144,6 +103,99 @@ func readBMPHeader(data []byte) (*bmpHeader, error) {
 	}
 	h.pixels = data[start:]
 	return h, nil
+}
+
+// readFields takes sizes and kind from the header of an image, and returns the number of colours that it names.
+func (h *bmpHeader) readFields(head []byte, size int64) (colours int) {
+	le := binary.LittleEndian
+	if size == bmpCore {
+		h.width, h.height, h.depth = int(le.Uint16(head[4:])), int(le.Uint16(head[6:])), int(le.Uint16(head[10:]))
+	} else {
+		h.width, h.height, h.depth = int(int32(le.Uint32(head[4:]))), int(int32(le.Uint32(head[8:]))),
+			int(le.Uint16(head[14:]))
+		h.compression, colours = int(le.Uint32(head[16:])), int(le.Uint32(head[32:]))
+	}
+	if h.height < 0 {
+		h.topDown, h.height = true, -h.height
+	}
+	return colours
+}
+
+// check refuses compressions and depths that are unknown, or do not go together.
+func (h *bmpHeader) check() error {
+	switch {
+	case h.compression == bmpJPEG || h.compression == bmpPNG:
+	case h.compression > bmpMasksWith:
+		return unsupported(fmt.Sprintf("a BMP image with compression %d", h.compression))
+	case h.compression == bmpRuns8 && h.depth != 8, h.compression == bmpRuns4 && h.depth != 4:
+		return damagedBMP("its compression %d does not go with %d bits a pixel", h.compression, h.depth)
+	case h.masked():
+		if h.depth != 16 && h.depth != 32 {
+			return damagedBMP("its masks do not go with %d bits a pixel", h.depth)
+		}
+	case !slices.Contains([]int{1, 2, 4, 8, 16, 24, 32}, h.depth):
+		return unsupported(fmt.Sprintf("a BMP image of %d bits a pixel", h.depth))
+	}
+	return nil
+}
+
+// masked says whether the file has masks of its own.
+func (h *bmpHeader) masked() bool { return h.compression == bmpMasks || h.compression == bmpMasksWith }
+
+// readMasks finds where the colours are in a pixel: masks in the image's header or behind it, at at, or the usual ones;
+// none where pixels are places in a palette. It returns where the file goes on.
+func (h *bmpHeader) readMasks(data, head []byte, size, at int64) (int64, error) {
+	switch {
+	case h.compression == bmpJPEG || h.compression == bmpPNG:
+	case h.masked():
+		n := 3 // masks behind the header, where it does not have them
+		if h.compression == bmpMasksWith {
+			n = 4
+		}
+		if size < bmpWith3Masks {
+			if int64(len(data)) < at+4*int64(n) {
+				return 0, damagedBMP("it ends too early")
+			}
+			copy(head[bmpInfo:], data[at:at+4*int64(n)])
+			at += 4 * int64(n)
+		} else if size >= bmpWith4Masks {
+			n = 4
+		}
+		for i := range n {
+			h.masks[i] = binary.LittleEndian.Uint32(head[bmpInfo+4*i:])
+		}
+	case h.depth == 16:
+		h.masks = [4]uint32{0x7c00, 0x3e0, 0x1f}
+	case h.depth == 24 || h.depth == 32: // the fourth byte is filler
+		h.masks = [4]uint32{0xff0000, 0xff00, 0xff}
+	}
+	return at, nil
+}
+
+// readPalette reads the colours at at, if pixels are places in a palette, and returns where the file goes on. start is
+// where the pixels are said to begin.
+func (h *bmpHeader) readPalette(data []byte, size, at, start int64, colours int) (int64, error) {
+	if h.depth > 8 || h.masks != [4]uint32{} || h.compression > bmpRuns4 {
+		return at, nil
+	}
+	entry := int64(4)
+	if size == bmpCore {
+		entry = 3
+	}
+	if colours <= 0 || colours > 256 {
+		colours = 1 << h.depth
+	}
+	if room := (min(start, int64(len(data))) - at) / entry; start > at && room < int64(colours) {
+		colours = int(max(room, 0)) // pixels follow earlier
+	}
+	if colours == 0 || int64(len(data)) < at+entry*int64(colours) {
+		return 0, damagedBMP("it ends in its palette")
+	}
+	for i := range colours {
+		c := data[at+entry*int64(i):]
+		h.palette = append(h.palette, color.RGBA{c[2], c[1], c[0], 0xff})
+	}
+	return at + entry*int64(colours), nil
 }
 
 func damagedBMP(format string, a ...any) error { return bad("a damaged BMP image: "+format, a...) }

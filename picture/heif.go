@@ -172,7 +172,7 @@ func (h *heif) associations(body []byte) {
 		}
 		id := f.number(idBytes(version, 1))
 		for range f.number(1) {
-			index := 0
+			var index int
 			if flags&1 != 0 {
 				index = f.number(2) & 0x7fff
 			} else {

@@ -62,81 +62,108 @@ func (m matrix) step() int { return (smallHeight + m.h - 1) / m.h }
 // stand at some of the rows and columns alone, the pairs most often confused are listed beside the cells, and of more
 // than a thousand classes neighbours share a cell.
 func Matrix(title string, names []string, counts []Count) *image.RGBA {
-	f := fonts()
 	m := layOut(len(names))
-	few := m.share == 1
-	cells, rows, right := map[[2]int]int{}, make([]int, m.n), make([]int, len(names))
-	images := make([]int, len(names))
-	for _, c := range counts {
-		cells[[2]int{c.Row / m.binned, c.Column / m.binned}] += c.N
-		rows[c.Row/m.binned] += c.N
-		images[c.Row] += c.N
-		if c.Row == c.Column {
-			right[c.Row] += c.N
-		}
-	}
-	label := f.small
-	if few {
-		label = f.regular
+	t := sumUp(m, counts)
+	f := fonts()
+	label, above := f.regular, lineHeight
+	if !m.few() {
+		label = f.small
 	}
 	width := 0 // of the names
 	for _, name := range names {
 		width = max(width, min(nameWidth, measure(label, name)+1))
 	}
-	above := lineHeight
-	if !few {
+	if !m.few() {
 		above = width + 6
 	}
 	m.left = margin + max(width, measure(f.regular, "true class")) + 10
 	m.top = margin + titleSize + margin + lineHeight + above + 6
-	shares := m.h >= smallHeight
 	list := m.left + m.n*m.w + margin
-	if shares {
+	if m.accuracies() {
 		list += shareWidth
 	}
-	total := list
-	if !few {
-		total += listWidth
-	}
-	note := "Each row adds up to 1; the darker a cell, the larger its share, from 0 (white) by its root to 1."
-	if m.binned > 1 {
-		note += fmt.Sprintf(" A cell stands for %d×%[1]d classes.", m.binned)
-	}
-	height := m.top + m.n*m.h + margin
-	if !few {
-		height += lineHeight
+	total, height := list, m.top+m.n*m.h+margin
+	if !m.few() {
+		total, height = total+listWidth, height+lineHeight
 	}
 	total = max(total, min(measure(f.title, title)+2*margin, matrixSide))
 	out := blank(total, height)
 	write(out, f.title, Ink, clip(f.title, title, total-2*margin), total/2, margin, 0.5)
-	write(out, f.regular, Ink, "predicted", m.left+m.n*m.w/2, margin+titleSize+margin-4, 0.5)
-	write(out, f.regular, Ink, "true class", m.left-10, m.top-lineHeight-4, 1)
-	if shares {
-		write(out, f.regular, Ink, "accuracy", m.left+m.n*m.w+8, m.top-lineHeight-4, 0)
-	}
-	if m.gap == 0 { // white cells need an edge
-		frame := image.Rect(m.left-1, m.top-1, m.left+m.n*m.w+1, m.top+m.n*m.h+1)
-		draw.Draw(out, frame, image.NewUniform(tick), image.Point{}, draw.Src)
-		draw.Draw(out, frame.Inset(1), image.NewUniform(paper), image.Point{}, draw.Src)
-	}
+	m.drawAround(out)
 	for row := range m.n {
-		m.drawRow(out, row, rows[row], cells)
+		m.drawRow(out, row, t.rows[row], t.cells)
 	}
 	for row := 0; row < m.n; row += m.step() {
 		m.name(out, label, clip(label, names[row*m.binned], width), row)
 	}
-	for row := 0; shares && row < m.n; row++ {
-		text := "–"
-		if images[row] > 0 {
-			text = fmt.Sprintf("%.1f %%", 100*float64(right[row])/float64(images[row]))
-		}
-		write(out, label, Ink, text, m.left+m.n*m.w+8, m.middle(label, row), 0)
+	if m.accuracies() {
+		m.drawAccuracies(out, label, t)
 	}
-	if !few {
-		write(out, f.small, Ink, note, m.left, height-margin-smallHeight+4, 0)
-		confused(out, names, counts, images, image.Rect(list, m.top-lineHeight-4, total-margin, height-margin))
+	if !m.few() {
+		write(out, f.small, Ink, m.note(), m.left, height-margin-smallHeight+4, 0)
+		confused(out, names, counts, t.images, image.Rect(list, m.top-lineHeight-4, total-margin, height-margin))
 	}
 	return out
+}
+
+// few says whether the classes are so few that their counts stand in the cells.
+func (m matrix) few() bool { return m.share == 1 }
+
+// accuracies says whether there is room for them beside the rows.
+func (m matrix) accuracies() bool { return m.h >= smallHeight }
+
+// totals are the sums of counts.
+type totals struct {
+	cells         map[[2]int]int // by row and column of cells
+	rows          []int          // of cells
+	right, images []int          // by class
+}
+
+func sumUp(m matrix, counts []Count) totals {
+	t := totals{map[[2]int]int{}, make([]int, m.n), make([]int, m.classes), make([]int, m.classes)}
+	for _, c := range counts {
+		t.cells[[2]int{c.Row / m.binned, c.Column / m.binned}] += c.N
+		t.rows[c.Row/m.binned] += c.N
+		t.images[c.Row] += c.N
+		if c.Row == c.Column {
+			t.right[c.Row] += c.N
+		}
+	}
+	return t
+}
+
+// drawAround writes what rows and columns are, and draws the edge that white cells need.
+func (m matrix) drawAround(out *image.RGBA) {
+	f := fonts()
+	write(out, f.regular, Ink, "predicted", m.left+m.n*m.w/2, margin+titleSize+margin-4, 0.5)
+	write(out, f.regular, Ink, "true class", m.left-10, m.top-lineHeight-4, 1)
+	if m.accuracies() {
+		write(out, f.regular, Ink, "accuracy", m.left+m.n*m.w+8, m.top-lineHeight-4, 0)
+	}
+	if m.gap == 0 {
+		frame := image.Rect(m.left-1, m.top-1, m.left+m.n*m.w+1, m.top+m.n*m.h+1)
+		draw.Draw(out, frame, image.NewUniform(tick), image.Point{}, draw.Src)
+		draw.Draw(out, frame.Inset(1), image.NewUniform(paper), image.Point{}, draw.Src)
+	}
+}
+
+func (m matrix) drawAccuracies(out *image.RGBA, face font.Face, t totals) {
+	for row := range m.n {
+		text := "–"
+		if t.images[row] > 0 {
+			text = fmt.Sprintf("%.1f %%", 100*float64(t.right[row])/float64(t.images[row]))
+		}
+		write(out, face, Ink, text, m.left+m.n*m.w+8, m.middle(face, row), 0)
+	}
+}
+
+// note says what is not plain to see.
+func (m matrix) note() string {
+	note := "Each row adds up to 1; the darker a cell, the larger its share, from 0 (white) by its root to 1."
+	if m.binned > 1 {
+		note += fmt.Sprintf(" A cell stands for %d×%[1]d classes.", m.binned)
+	}
+	return note
 }
 
 // tick is the colour of fine lines.

@@ -76,25 +76,7 @@ func (v view) planes(img image.Image, size, channels int, dst []uint8) {
 	need := max(0, last-first) * row
 	s.rows = slices.Grow(s.rows[:0], need)[:need]
 	for y := first; y < last; y++ {
-		line := s.read(img, y, channels)
-		out := s.rows[(y-first)*row:][:row]
-		for x, t := range across {
-			if channels == 1 {
-				sum := fixedHalf
-				for i, v := range line[t.from:][:len(t.parts)] {
-					sum += t.parts[i] * int(v)
-				}
-				out[x] = rounded(sum)
-				continue
-			}
-			r, g, b := fixedHalf, fixedHalf, fixedHalf
-			in := line[4*t.from:][:4*len(t.parts)]
-			for i, part := range t.parts {
-				p := in[4*i:][:3]
-				r, g, b = r+part*int(p[0]), g+part*int(p[1]), b+part*int(p[2])
-			}
-			out[3*x], out[3*x+1], out[3*x+2] = rounded(r), rounded(g), rounded(b)
-		}
+		narrow(s.read(img, y, channels), across, channels, s.rows[(y-first)*row:][:row])
 	}
 	sums := make([]int, row)
 	for y, t := range down {
@@ -109,6 +91,27 @@ func (v view) planes(img image.Image, size, channels int, dst []uint8) {
 		for k, sum := range sums {
 			dst[(k%channels*size+y)*size+k/channels] = rounded(sum)
 		}
+	}
+}
+
+// narrow brings a row, as read gives it, to its width.
+func narrow(line []uint8, across []weights, channels int, out []uint8) {
+	for x, t := range across {
+		if channels == 1 {
+			sum := fixedHalf
+			for i, v := range line[t.from:][:len(t.parts)] {
+				sum += t.parts[i] * int(v)
+			}
+			out[x] = rounded(sum)
+			continue
+		}
+		r, g, b := fixedHalf, fixedHalf, fixedHalf
+		in := line[4*t.from:][:4*len(t.parts)]
+		for i, part := range t.parts {
+			p := in[4*i:][:3]
+			r, g, b = r+part*int(p[0]), g+part*int(p[1]), b+part*int(p[2])
+		}
+		out[3*x], out[3*x+1], out[3*x+2] = rounded(r), rounded(g), rounded(b)
 	}
 }
 

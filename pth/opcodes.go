@@ -8,7 +8,10 @@ import (
 )
 
 // literal follows an instruction that pushes a value which stands in the pickle; false where it is another one.
-func (m *machine) literal(op byte) bool {
+func (m *machine) literal(op byte) bool { return m.numeral(op) || m.letters(op) }
+
+// numeral follows an instruction that pushes a number, a truth value or nothing; false where it is another one.
+func (m *machine) numeral(op byte) bool {
 	switch op {
 	case opNone:
 		m.push(nil)
@@ -41,6 +44,15 @@ func (m *machine) literal(op byte) bool {
 		m.push(v)
 	case opBinFloat:
 		m.push(math.Float64frombits(binary.BigEndian.Uint64(m.bytes(8))))
+	default:
+		return false
+	}
+	return true
+}
+
+// letters follows an instruction that pushes a text or bytes; false where it is another one.
+func (m *machine) letters(op byte) bool {
+	switch op {
 	case opString:
 		s := m.line()
 		if len(s) < 2 || s[0] != s[len(s)-1] || s[0] != '\'' && s[0] != '"' {

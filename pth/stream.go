@@ -18,11 +18,13 @@ func isStream(b []byte) bool {
 		"\x80\x04\x8a\x0a", "\x80\x05\x8a\x0a")
 }
 
+// streamEntry is what errors call the pickles.
+const streamEntry = "the stream of pickles"
+
 func decodeStream(b []byte) (*Checkpoint, error) {
-	const entry = "the stream of pickles"
 	at := 0
 	classes := map[string]string{} // of the storages referred to, by key
-	u := newUnpickler(entry, func(id any) any {
+	u := newUnpickler(streamEntry, func(id any) any {
 		v := reference(id)
 		if s, ok := v.(storage); ok {
 			if class, known := classes[s.key]; known && class != s.class {
@@ -36,26 +38,8 @@ func decodeStream(b []byte) (*Checkpoint, error) {
 		v, at, err = u.read(b, at)
 		return v, err
 	}
-	if _, err := next(); err != nil { // the magic number
+	if err := checkPreamble(next); err != nil {
 		return nil, err
-	}
-	protocol, err := next()
-	if err != nil {
-		return nil, err
-	}
-	if protocol != any(int64(streamProtocol)) {
-		return nil, damaged("", "it has version %v of the format before PyTorch 1.6; %d is read", protocol,
-			streamProtocol)
-	}
-	system, err := next()
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range entries(system) {
-		if e.name == "little_endian" && e.value != any(true) {
-			return nil, damaged("", "its byte order is big, only little is supported; save it on a little-endian "+
-				"machine")
-		}
 	}
 	root, err := next()
 	if err != nil {
@@ -65,26 +49,60 @@ func decodeStream(b []byte) (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
+	storages, at, err := readStorages(b, at, keys, classes)
+	if err != nil {
+		return nil, err
+	}
+	if at != len(b) {
+		return nil, damaged(streamEntry, "%d bytes are left over at the end", len(b)-at)
+	}
+	return &Checkpoint{Format: "PyTorch before 1.6", Unchecked: true, root: root, elements: lookup(storages)}, nil
+}
+
+// checkPreamble reads the first three pickles: the magic number, the version, and what the machine was.
+func checkPreamble(next func() (any, error)) error {
+	if _, err := next(); err != nil {
+		return err
+	}
+	protocol, err := next()
+	if err != nil {
+		return err
+	}
+	if protocol != any(int64(streamProtocol)) {
+		return damaged("", "it has version %v of the format before PyTorch 1.6; %d is read", protocol, streamProtocol)
+	}
+	system, err := next()
+	if err != nil {
+		return err
+	}
+	for _, e := range entries(system) {
+		if e.name == "little_endian" && e.value != any(true) {
+			return damaged("", "its byte order is big, only little is supported; save it on a little-endian machine")
+		}
+	}
+	return nil
+}
+
+// readStorages reads the storages from at on, in the order of their keys.
+func readStorages(b []byte, at int, keys any, classes map[string]string) (map[string][]byte, int, error) {
 	list, ok := keys.(*sequence)
 	if !ok {
-		return nil, damaged(entry, "the list of storages is %s", kindOf(keys))
+		return nil, at, damaged(streamEntry, "the list of storages is %s", kindOf(keys))
 	}
 	storages := map[string][]byte{}
 	for _, k := range list.items {
 		key, _ := k.(string)
 		typ, known := types[classes[key]]
 		if !known {
-			return nil, damaged(entry, "storage %.50q has elements of a type that is not known, %.100q", key,
+			return nil, at, damaged(streamEntry, "storage %.50q has elements of a type that is not known, %.100q", key,
 				classes[key])
 		}
+		var err error
 		if storages[key], at, err = elementsAt(b, at, typ.bytes); err != nil {
-			return nil, err
+			return nil, at, err
 		}
 	}
-	if at != len(b) {
-		return nil, damaged(entry, "%d bytes are left over at the end", len(b)-at)
-	}
-	return &Checkpoint{Format: "PyTorch before 1.6", Unchecked: true, root: root, elements: lookup(storages)}, nil
+	return storages, at, nil
 }
 
 // elementsAt reads a storage: the number of its elements, then they.

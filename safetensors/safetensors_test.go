@@ -448,7 +448,7 @@ func TestHalf(t *testing.T) {
 	if h := float32ToHalf(float32(math.NaN())); h&0x7c00 != 0x7c00 || h&0x3ff == 0 {
 		t.Errorf("NaN became %#04x", h)
 	}
-	for h := uint16(0); h < 0x7c00; h++ { // finite, positive
+	for h := range uint16(0x7c00) { // finite, positive
 		low, high := halfToFloat32(h), float32(65536) // where the next would be if there were one
 		if h+1 < 0x7c00 {
 			high = halfToFloat32(h + 1)

@@ -102,12 +102,14 @@ func header(metadata map[string]string, tensors []described) ([]byte, error) {
 	return h.Bytes(), nil
 }
 
-// quote gives v as JSON. Only strings, maps of strings and lists of numbers
-// come here, for which marshalling does not fail; map keys come out sorted.
+// quote gives v as JSON. Only strings, maps of strings and lists of numbers come here, for which marshalling does not
+// fail; map keys come out sorted.
 func quote(v any) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	enc.Encode(v)
+	if err := enc.Encode(v); err != nil {
+		panic(err)
+	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }

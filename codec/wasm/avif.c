@@ -1,6 +1,6 @@
 // The AVIF decoder as the sandbox in codec.go calls it: a file's primary image, or the first of a sequence, as it is
-// stored, as rows of RGB or RGBA, by libavif, dav1d and libyuv. What the container says of turning and cropping is left to the
-// caller.
+// stored, as rows of RGB or RGBA, by libavif, dav1d and libyuv. What the container says of turning and cropping is left
+// to the caller.
 #include <stdlib.h>
 
 #include "avif/avif.h"

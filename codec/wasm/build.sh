@@ -9,7 +9,7 @@ here=$PWD
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# --- Sources of Debian packages, by apt's own lists of where they are ---------------------------------------------------
+# --- Sources of Debian packages, by apt's own lists of where they are -------------------------------------------------
 sources() {
 	mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
 	sed 's/^Types: deb$/Types: deb-src/' /etc/apt/sources.list.d/debian.sources >"$work/all.sources"
@@ -33,6 +33,7 @@ wasm() {
 
 # part PATTERN NAME... names sources of a library, one a line.
 part() {
+	# shellcheck disable=SC2059 # the pattern is this file's own
 	printf "$1\n" "${@:2}"
 }
 
@@ -47,15 +48,16 @@ sed -e 's/@BUILD@/0/' -e 's/@INLINE@/inline/' -e 's/@THREAD_LOCAL@//' -e 's/@CMA
 	-e "s/@VERSION@/$version/" -e 's/@SIZE_T@/4/' -e '/^#cmakedefine/d' jconfigint.h.in >jconfigint.h
 sed -e 's/@COPYRIGHT_YEAR@/2023/' jversion.h.in >jversion.h
 compiler=(clang -I.)
-wasm jpeg "$here/jpeg.c" jaricom.c jcomapi.c jdapimin.c jdapistd.c jdarith.c jdcoefct.c jdcolor.c jddctmgr.c jdhuff.c jdinput.c \
-	jdmainct.c jdmarker.c jdmaster.c jdmerge.c jdphuff.c jdpostct.c jdsample.c jerror.c jidctflt.c jidctfst.c \
+wasm jpeg "$here/jpeg.c" jaricom.c jcomapi.c jdapimin.c jdapistd.c jdarith.c jdcoefct.c jdcolor.c jddctmgr.c jdhuff.c \
+	jdinput.c jdmainct.c jdmarker.c jdmaster.c jdmerge.c jdphuff.c jdpostct.c jdsample.c jerror.c jidctflt.c jidctfst.c \
 	jidctint.c jidctred.c jmemmgr.c jmemnobs.c jquant1.c jquant2.c jsimd_none.c jutils.c
 { cat LICENSE.md; echo; cat README.ijg; } >"$here/LICENSE.libjpeg-turbo"
 
 cd "$work"/libwebp-*/
 compiler=(clang -I. -Isrc)
-wasm webp "$here/webp.c" src/dec/*.c src/demux/*.c src/dsp/{alpha_processing,cpu,dec,dec_clip_tables,filters,lossless,rescaler}.c \
-	src/dsp/{upsampling,yuv}.c src/utils/{bit_reader,color_cache,filters,huffman,quant_levels_dec}_utils.c \
+wasm webp "$here/webp.c" src/dec/*.c src/demux/*.c \
+	src/dsp/{alpha_processing,cpu,dec,dec_clip_tables,filters,lossless,rescaler,upsampling,yuv}.c \
+	src/utils/{bit_reader,color_cache,filters,huffman,quant_levels_dec}_utils.c \
 	src/utils/{random,rescaler,thread}_utils.c src/utils/utils.c
 cp COPYING "$here/LICENSE.libwebp"
 

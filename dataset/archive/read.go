@@ -112,7 +112,7 @@ func isCompression(err error) bool {
 func (u *unpacker) tar(t *tar.Reader) error {
 	for {
 		h, err := t.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

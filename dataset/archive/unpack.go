@@ -54,63 +54,81 @@ type record struct {
 // unpacked is the folder that has the content of an archive: unpacked now, or before, as long as the archive has the
 // same place, size and time.
 func unpacked(name string, progress func(string, int, int)) (dir string, notes []string, err error) {
-	fail := func(err error) (string, []string, error) {
-		if errors.As(err, new(*dataset.FileError)) {
-			return "", nil, err
-		}
-		return "", nil, &dataset.FileError{Path: name, Offset: -1, Problem: "cannot be unpacked: " + dataset.Cause(err),
+	dir, notes, err = unpackOnce(name, progress)
+	if err != nil && !errors.As(err, new(*dataset.FileError)) {
+		err = &dataset.FileError{Path: name, Offset: -1, Problem: "cannot be unpacked: " + dataset.Cause(err),
 			Hint: "unpack it by hand and give the folder", Err: err}
 	}
+	if err != nil {
+		return "", nil, err
+	}
+	return dir, notes, nil
+}
+
+func unpackOnce(name string, progress func(string, int, int)) (dir string, notes []string, err error) {
 	full, err := filepath.Abs(name)
 	if err != nil {
-		return fail(err)
+		return "", nil, err
 	}
 	info, err := os.Stat(name)
 	if err != nil {
-		return fail(err)
+		return "", nil, err
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return fail(err)
+		return "", nil, err
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q %d %d", full, info.Size(), info.ModTime().UnixNano()))
 	parent := filepath.Join(cache, "ninvk", "archives")
 	dir = filepath.Join(parent, hex.EncodeToString(sum[:12]))
 	if err := os.MkdirAll(parent, 0o700); err != nil {
-		return fail(err)
+		return "", nil, err
 	}
 	lock := flock.New(dir + ".lock") // for others that unpack the same
 	if err := lock.Lock(); err != nil {
-		return fail(err)
+		return "", nil, err
 	}
-	defer lock.Unlock()
+	defer lock.Close() // which unlocks it
 	if whole(dir) {
 		return dir, []string{"it was unpacked before, into " + dir}, nil
 	}
 	for _, old := range []string{dir, dir + ".part"} { // what an interrupted one left
 		if err := os.RemoveAll(old); err != nil {
-			return fail(err)
+			return "", nil, err
 		}
 	}
+	u := &unpacker{archive: name, made: map[string]bool{}, time: info.ModTime(),
+		most: max(smallest, mostRatio*info.Size())}
+	bytes, err := u.unpackTo(dir, full, progress)
+	if err != nil {
+		return "", nil, err
+	}
+	notes = []string{fmt.Sprintf("unpacked into %s (%d MB)", dir, bytes/1e6)}
+	if n := len(u.passed); n > 0 {
+		notes = append(notes, fmt.Sprintf("entries passed over in unpacking, %d: %s", n, dataset.FirstOf(u.passed, 5)))
+	}
+	return dir, notes, nil
+}
+
+// unpackTo makes the folder dir and the record beside it, which tells of the archive by its full name. The folder gets
+// its name when it is whole.
+func (u *unpacker) unpackTo(dir, full string, progress func(string, int, int)) (bytes int64, err error) {
 	part := dir + ".part"
 	if err := os.Mkdir(part, 0o700); err != nil {
-		return fail(err)
+		return 0, err
 	}
 	defer os.RemoveAll(part)
-	root, err := os.OpenRoot(part)
-	if err != nil {
-		return fail(err)
+	if u.root, err = os.OpenRoot(part); err != nil {
+		return 0, err
 	}
-	defer root.Close()
-	u := &unpacker{archive: name, root: root, made: map[string]bool{}, time: info.ModTime(),
-		most: max(smallest, mostRatio*info.Size())}
+	defer u.root.Close()
 	if err := u.all(progress); err != nil {
-		return fail(err)
+		return 0, err
 	}
 	if err := u.settleLinks(part); err != nil {
-		return fail(err)
+		return 0, err
 	}
-	root.Close() // Windows renames no open folder
+	u.root.Close() // Windows renames no open folder
 	files, bytes := content(part)
 	b, err := json.Marshal(record{full, files, bytes})
 	if err == nil {
@@ -119,14 +137,7 @@ func unpacked(name string, progress func(string, int, int)) (dir string, notes [
 	if err == nil {
 		err = os.Rename(part, dir)
 	}
-	if err != nil {
-		return fail(err)
-	}
-	notes = []string{fmt.Sprintf("unpacked into %s (%d MB)", dir, bytes/1e6)}
-	if n := len(u.passed); n > 0 {
-		notes = append(notes, fmt.Sprintf("entries passed over in unpacking, %d: %s", n, dataset.FirstOf(u.passed, 5)))
-	}
-	return dir, notes, nil
+	return bytes, err
 }
 
 // whole says whether a folder has all that was unpacked into it.

@@ -52,69 +52,105 @@ func download(ctx context.Context, url, path string, file File, others string,
 	if err != nil {
 		return err
 	}
-	total := file.Size
-	if have > total {
+	if have > file.Size {
 		have = 0 // not ours
 	}
-	if have == total {
+	if have == file.Size {
 		return nil
 	}
-
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stalled := fmt.Errorf("nothing came for %v", stallTime)
-	watch := time.AfterFunc(stallTime, func() { cancel(stalled) })
+	t := &transfer{url: url, path: path, others: others, have: have, total: file.Size, progress: progress}
+	t.ctx, t.cancel = context.WithCancelCause(ctx)
+	defer t.cancel(nil)
+	watch := time.AfterFunc(stallTime, func() { t.cancel(errStalled) })
 	defer watch.Stop()
 
-	failed := func(err error) error {
-		if c := context.Cause(ctx); c == stalled {
-			err = stalled
-		} else if c != nil {
-			return c
-		}
-		hint := ""
-		if e := (net.Error)(nil); errors.As(err, &e) {
-			hint = " (is the site reachable? " + others + " is another way)"
-		}
-		return fmt.Errorf("download of %s stopped at %d of %d bytes: %w%s; run the command again to go on from there", url,
-			have, total, err, hint)
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	body, err := t.request()
 	if err != nil {
-		return fmt.Errorf("download: %w", err)
+		return err
 	}
-	if have > 0 {
-		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", have))
+	defer body.Close()
+	if err := f.Truncate(t.have); err != nil {
+		return err
+	}
+	if _, err := f.Seek(t.have, io.SeekStart); err != nil {
+		return err
+	}
+	return t.receive(body, f, watch)
+}
+
+var errStalled = fmt.Errorf("nothing came for %v", stallTime)
+
+// transfer is a download under way.
+type transfer struct {
+	ctx         context.Context
+	cancel      context.CancelCauseFunc
+	url, path   string
+	others      string // what else can be tried
+	have, total int64  // bytes
+	progress    func(stage string, done, total int64)
+}
+
+// stopped is the error about a transfer that was begun and came to an end too early.
+func (t *transfer) stopped(err error) error {
+	if c := context.Cause(t.ctx); errors.Is(c, errStalled) {
+		err = errStalled
+	} else if c != nil {
+		return c
+	}
+	hint := ""
+	if e := (net.Error)(nil); errors.As(err, &e) {
+		hint = " (is the site reachable? " + t.others + " is another way)"
+	}
+	return fmt.Errorf("download of %s stopped at %d of %d bytes: %w%s; run the command again to go on from there", t.url,
+		t.have, t.total, err, hint)
+}
+
+// request asks for the bytes that are not here yet. Where the server sends all of them, none is here.
+func (t *transfer) request() (io.ReadCloser, error) {
+	request, err := http.NewRequestWithContext(t.ctx, http.MethodGet, t.url, nil)
+	if err != nil {
+		return nil, fmt.Errorf("download: %w", err)
+	}
+	if t.have > 0 {
+		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", t.have))
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return failed(err)
+		return nil, t.stopped(err)
 	}
-	defer response.Body.Close()
+	if err := t.accept(response); err != nil {
+		response.Body.Close()
+		return nil, err
+	}
+	return response.Body, nil
+}
+
+// accept is an error about an answer that does not bring the bytes wanted.
+func (t *transfer) accept(response *http.Response) error {
 	var first int64
 	switch response.StatusCode {
 	case http.StatusOK: // the server ignores ranges, or none was asked for
-		have = 0
+		t.have = 0
 	case http.StatusPartialContent:
-		if _, err := fmt.Sscanf(response.Header.Get("Content-Range"), "bytes %d-", &first); err != nil || first != have {
+		if _, err := fmt.Sscanf(response.Header.Get("Content-Range"), "bytes %d-", &first); err != nil || first != t.have {
 			return fmt.Errorf("download of %s: asked for bytes from %d on, the server sent %q; delete %s to start again",
-				url, have, response.Header.Get("Content-Range"), path)
+				t.url, t.have, response.Header.Get("Content-Range"), t.path)
 		}
 	default:
-		return fmt.Errorf("download of %s: the server answered %q; try again later, or %s", url, response.Status, others)
+		return fmt.Errorf("download of %s: the server answered %q; try again later, or %s", t.url, response.Status, t.others)
 	}
 	// A page that greets, or an archive of another version, must not become part of the file.
-	if n := response.ContentLength; n >= 0 && have+n != total {
-		return fmt.Errorf("download of %s: the server offers %d bytes, expected %d; try %s", url, have+n, total, others)
+	if n := response.ContentLength; n >= 0 && t.have+n != t.total {
+		return fmt.Errorf("download of %s: the server offers %d bytes, expected %d; try %s", t.url, t.have+n, t.total,
+			t.others)
 	}
-	if err := f.Truncate(have); err != nil {
-		return err
-	}
-	if _, err := f.Seek(have, io.SeekStart); err != nil {
-		return err
-	}
-	progress("download", have, total)
-	body := io.LimitReader(response.Body, total-have+1) // one more byte tells that it's too long
+	return nil
+}
+
+// receive writes what comes to the file, which it closes when all is there. Whatever comes sets the watch back.
+func (t *transfer) receive(body io.Reader, f *os.File, watch *time.Timer) error {
+	t.progress("download", t.have, t.total)
+	body = io.LimitReader(body, t.total-t.have+1) // one more byte tells that it's too long
 	buffer := make([]byte, 1<<18)
 	for {
 		n, err := body.Read(buffer)
@@ -123,16 +159,16 @@ func download(ctx context.Context, url, path string, file File, others string,
 			if _, err := f.Write(buffer[:n]); err != nil {
 				return err
 			}
-			have += int64(n)
-			progress("download", have, total)
+			t.have += int64(n)
+			t.progress("download", t.have, t.total)
 		}
 		switch {
-		case err == io.EOF && have < total:
-			return failed(io.ErrUnexpectedEOF)
+		case err == io.EOF && t.have < t.total:
+			return t.stopped(io.ErrUnexpectedEOF)
 		case err == io.EOF:
 			return f.Close()
 		case err != nil:
-			return failed(err)
+			return t.stopped(err)
 		}
 	}
 }

@@ -346,7 +346,7 @@ func (s Set) unpack(ctx context.Context, o Options, from, dir string) error {
 		b = bufio.NewReaderSize(z, 1<<16)
 	}
 	head, err := b.Peek(512)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return damaged(err)
 	}
 	if len(head) < 512 || string(head[257:262]) != "ustar" {

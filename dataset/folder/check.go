@@ -73,32 +73,61 @@ func (c *collection) check(o dataset.Options) [][]facts {
 		all[k] = make([]facts, len(p.items))
 		total += len(p.items)
 	}
-	type place struct{ part, at int }
-	next := func() func() (place, bool) {
-		var n atomic.Int64
-		return func() (place, bool) {
-			i := int(n.Add(1)) - 1
-			for k := range all {
-				if i < len(all[k]) {
-					return place{k, i}, true
-				}
-				i -= len(all[k])
-			}
-			return place{}, false
+	begun, saved, done, looked := time.Now(), time.Now(), 0, 0
+	lasting := func(f facts) bool { return f.Time != 0 && begun.Sub(time.Unix(0, f.Time)) > youngest }
+	rows := maps.Clone(known.rows)
+	for a := range c.lookAtAll(known) {
+		all[a.part][a.at] = a.facts
+		done++
+		if !a.fresh {
+			continue
 		}
-	}()
-	type answer struct {
-		place
-		facts
-		fresh bool // from the file itself
+		looked++
+		if lasting(a.facts) {
+			rows[c.parts[a.part].items[a.at].path] = a.facts
+		}
+		if time.Since(saved) > saveEvery {
+			saved = time.Now()
+			known.keep(rows)
+		}
+		if o.Progress != nil {
+			o.Progress(fmt.Sprintf("checking %s", dataset.Counted(total, "file")), done, total)
+		}
 	}
+	if looked > 0 { // now without files that are gone
+		rows = map[string]facts{}
+		for k, p := range c.parts {
+			for i, item := range p.items {
+				if lasting(all[k][i]) {
+					rows[item.path] = all[k][i]
+				}
+			}
+		}
+		known.keep(rows)
+	}
+	return all
+}
+
+// place is a file of a collection.
+type place struct{ part, at int }
+
+// answer is what was found out about a file.
+type answer struct {
+	place
+	facts
+	fresh bool // from the file itself
+}
+
+// lookAtAll finds out about all files, in whatever order.
+func (c *collection) lookAtAll(known *index) <-chan answer {
+	places := c.places()
 	answers := make(chan answer, 64)
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			var buffer []byte
 			for {
-				p, more := next()
+				p, more := places()
 				if !more {
 					return
 				}
@@ -116,43 +145,28 @@ func (c *collection) check(o dataset.Options) [][]facts {
 		workers.Wait()
 		close(answers)
 	}()
-	begun, saved, done, looked := time.Now(), time.Now(), 0, 0
-	keep := func(rows map[string]facts) {
-		saved = time.Now()
-		if err := known.save(rows); err != nil {
-			slog.Warn("what was found out about the images can't be kept, so that the next start looks at all again",
-				"error", err)
-		}
-	}
-	lasting := func(f facts) bool { return f.Time != 0 && begun.Sub(time.Unix(0, f.Time)) > youngest }
-	rows := maps.Clone(known.rows)
-	for a := range answers {
-		all[a.part][a.at] = a.facts
-		done++
-		if !a.fresh {
-			continue
-		}
-		looked++
-		if lasting(a.facts) {
-			rows[c.parts[a.part].items[a.at].path] = a.facts
-		}
-		if time.Since(saved) > saveEvery {
-			keep(rows)
-		}
-		if o.Progress != nil {
-			o.Progress(fmt.Sprintf("checking %s", dataset.Counted(total, "file")), done, total)
-		}
-	}
-	if looked > 0 { // now without files that are gone
-		rows = map[string]facts{}
+	return answers
+}
+
+// places gives every file once, to whoever asks.
+func (c *collection) places() func() (place, bool) {
+	var n atomic.Int64
+	return func() (place, bool) {
+		i := int(n.Add(1)) - 1
 		for k, p := range c.parts {
-			for i, item := range p.items {
-				if lasting(all[k][i]) {
-					rows[item.path] = all[k][i]
-				}
+			if i < len(p.items) {
+				return place{k, i}, true
 			}
+			i -= len(p.items)
 		}
-		keep(rows)
+		return place{}, false
 	}
-	return all
+}
+
+// keep saves what was found out, if it can be.
+func (x *index) keep(rows map[string]facts) {
+	if err := x.save(rows); err != nil {
+		slog.Warn("what was found out about the images can't be kept, so that the next start looks at all again",
+			"error", err)
+	}
 }

@@ -137,13 +137,11 @@ func parseTable(r io.Reader) (table, error) {
 	lines.FieldsPerRecord = -1
 	lines.LazyQuotes = false
 	lines.ReuseRecord = true
-	columns := struct{ path, label, split int }{0, 1, 2}
-	width := 0
-	var t table
+	p := &tableParser{}
 	for n := 0; ; n++ {
 		fields, err := lines.Read()
 		if err == io.EOF {
-			break
+			return p.table, nil
 		}
 		if e := (*csv.ParseError)(nil); errors.As(err, &e) {
 			return table{}, &lineError{e.Line, e.Err.Error()}
@@ -151,64 +149,90 @@ func parseTable(r io.Reader) (table, error) {
 		if err != nil {
 			return table{}, err
 		}
-		line, _ := lines.FieldPos(0)
-		at := func(names []string) int {
-			return slices.IndexFunc(fields, func(f string) bool {
-				return slices.Contains(names, strings.ToLower(strings.TrimSpace(f)))
-			})
-		}
-		if p, l := at(headings.path), at(headings.label); n == 0 && p >= 0 && l >= 0 {
-			columns.path, columns.label, columns.split = p, l, at(headings.split)
-			width = len(fields)
-			t.heading, t.split = true, columns.split >= 0
+		if n == 0 && p.takeHeading(fields) {
 			continue
 		}
-		if width == 0 {
-			if width = len(fields); width != 2 && width != 3 {
-				return table{}, &lineError{line, fmt.Sprintf("it has %s; without a heading two or three are expected",
-					dataset.Counted(width, "field"))}
-			}
-			t.split = width == 3
+		line, _ := lines.FieldPos(0)
+		if problem := p.addRow(line, fields, n == 0); problem != "" {
+			return table{}, &lineError{line, problem}
 		}
-		if len(fields) != width {
-			return table{}, &lineError{line, fmt.Sprintf("it has %s, the lines before %d",
-				dataset.Counted(len(fields), "field"), width)}
-		}
-		for _, f := range fields {
-			if !utf8.ValidString(f) {
-				return table{}, &lineError{line, "it is not valid UTF-8"}
-			}
-		}
-		r := row{line: line, path: strings.ReplaceAll(strings.TrimSpace(fields[columns.path]), `\`, "/"),
-			label: strings.TrimSpace(fields[columns.label])}
-		switch {
-		case r.path == "":
-			return table{}, &lineError{line, "it names no file"}
-		case strings.ContainsRune(r.path, 0):
-			return table{}, &lineError{line, "the name of its file has a zero byte"}
-		case r.label == "":
-			return table{}, &lineError{line, "it has no label"}
-		}
-		r.path = path.Clean(r.path)
-		if t.split {
-			s := strings.TrimSpace(fields[columns.split])
-			switch name := splitName(s); {
-			case slices.Contains(trainNames, name):
-				r.split = trainNames[0]
-			case slices.Contains(validateNames, name):
-				r.split = validateNames[0]
-			case slices.Contains(testNames, name):
-				r.split = testNames[0]
-			case n == 0: // a heading of unknown names, perhaps
-				t.assumed = line
-				continue
-			default:
-				return table{}, &lineError{line, fmt.Sprintf("its split is %q; train, val and test are known", s)}
-			}
-		}
-		t.rows = append(t.rows, r)
 	}
-	return t, nil
+}
+
+// tableParser is a table that is being read.
+type tableParser struct {
+	table
+	width              int // fields of a line; 0 before the first one
+	path, label, split int // columns; the split's is negative where there is none
+}
+
+// takeHeading says whether the first line is a heading of known names, which tell the columns.
+func (p *tableParser) takeHeading(fields []string) bool {
+	at := func(names []string) int {
+		return slices.IndexFunc(fields, func(f string) bool {
+			return slices.Contains(names, strings.ToLower(strings.TrimSpace(f)))
+		})
+	}
+	path, label := at(headings.path), at(headings.label)
+	if path < 0 || label < 0 {
+		p.path, p.label, p.split = 0, 1, 2
+		return false
+	}
+	p.path, p.label, p.split = path, label, at(headings.split)
+	p.width = len(fields)
+	p.heading, p.table.split = true, p.split >= 0
+	return true
+}
+
+// addRow takes a line into the table, or says what is wrong with it. The first one may be a heading of unknown names.
+func (p *tableParser) addRow(line int, fields []string, first bool) (problem string) {
+	if p.width == 0 {
+		if p.width = len(fields); p.width != 2 && p.width != 3 {
+			return fmt.Sprintf("it has %s; without a heading two or three are expected", dataset.Counted(p.width, "field"))
+		}
+		p.table.split = p.width == 3
+	}
+	if len(fields) != p.width {
+		return fmt.Sprintf("it has %s, the lines before %d", dataset.Counted(len(fields), "field"), p.width)
+	}
+	for _, f := range fields {
+		if !utf8.ValidString(f) {
+			return "it is not valid UTF-8"
+		}
+	}
+	r := row{line: line, path: strings.ReplaceAll(strings.TrimSpace(fields[p.path]), `\`, "/"),
+		label: strings.TrimSpace(fields[p.label])}
+	switch {
+	case r.path == "":
+		return "it names no file"
+	case strings.ContainsRune(r.path, 0):
+		return "the name of its file has a zero byte"
+	case r.label == "":
+		return "it has no label"
+	}
+	r.path = path.Clean(r.path)
+	if p.table.split {
+		s := strings.TrimSpace(fields[p.split])
+		if r.split = splitOf(s); r.split == "" {
+			if first { // a heading of unknown names, perhaps
+				p.assumed = line
+				return ""
+			}
+			return fmt.Sprintf("its split is %q; train, val and test are known", s)
+		}
+	}
+	p.rows = append(p.rows, r)
+	return ""
+}
+
+// splitOf is the split that a table or folder means by a name, "" where that is not known.
+func splitOf(name string) string {
+	for _, names := range [][]string{trainNames, validateNames, testNames} {
+		if slices.Contains(names, splitName(name)) {
+			return names[0]
+		}
+	}
+	return ""
 }
 
 // separator is the one of three that the first line has most of.
@@ -264,24 +288,9 @@ func collectTable(name string) (*collection, error) {
 	if !ok {
 		return nil, &dataset.FileError{Path: name, Offset: -1, Problem: "there is no table in it", Hint: tableHint}
 	}
-	f, err := os.Open(file)
+	t, err := readTable(file)
 	if err != nil {
-		return nil, unreadable(file, err)
-	}
-	defer f.Close()
-	t, err := parseTable(f)
-	if e := (*lineError)(nil); errors.As(err, &e) {
-		return nil, &dataset.FileError{Path: file, Offset: -1, Problem: e.Error(), Hint: tableHint}
-	}
-	if err != nil {
-		return nil, unreadable(file, err)
-	}
-	bad := func(line int, format string, a ...any) error {
-		return &dataset.FileError{Path: file, Offset: -1, Problem: fmt.Sprintf("line %d: ", line) + fmt.Sprintf(format, a...),
-			Hint: tableHint}
-	}
-	if len(t.rows) == 0 {
-		return nil, &dataset.FileError{Path: file, Offset: -1, Problem: "it names no image", Hint: tableHint}
+		return nil, err
 	}
 	c := &collection{root: filepath.Dir(file), format: "a table of images", named: true}
 	if first := t.rows[0]; !t.heading && !picture.HasExtension(first.path) && !exists(locate(c.root, first.path)) &&
@@ -295,6 +304,45 @@ func collectTable(name string) (*collection, error) {
 	if err := c.countable(); err != nil {
 		return nil, err
 	}
+	parts, err := c.gather(file, t)
+	if err != nil {
+		return nil, err
+	}
+	if !t.split || len(parts) == 1 {
+		for split, p := range parts {
+			if split != "" {
+				c.notes = append(c.notes, fmt.Sprintf("the table has the split %s alone", split))
+			}
+			c.parts = []part{{items: p.items}}
+		}
+		return c, nil
+	}
+	return c, c.chooseParts(file, parts)
+}
+
+// readTable reads a file that must name an image at least.
+func readTable(file string) (table, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return table{}, unreadable(file, err)
+	}
+	defer f.Close()
+	t, err := parseTable(f)
+	if e := (*lineError)(nil); errors.As(err, &e) {
+		return table{}, &dataset.FileError{Path: file, Offset: -1, Problem: e.Error(), Hint: tableHint}
+	}
+	if err != nil {
+		return table{}, unreadable(file, err)
+	}
+	if len(t.rows) == 0 {
+		return table{}, &dataset.FileError{Path: file, Offset: -1, Problem: "it names no image", Hint: tableHint}
+	}
+	return t, nil
+}
+
+// gather puts the rows of a table into parts by their split. An image that comes again is passed over where it says the
+// same.
+func (c *collection) gather(file string, t table) (map[string]*part, error) {
 	labels := map[string]uint16{}
 	for i, class := range c.classes {
 		labels[class] = uint16(i)
@@ -307,8 +355,9 @@ func collectTable(name string) (*collection, error) {
 				c.passed = append(c.passed, fmt.Sprintf("line %d: %s, as line %d has it", r.line, shown(r.path), other.line))
 				continue
 			}
-			return nil, bad(r.line, "%s has the label %s and the split %q here, and %s and %q in line %d", shown(r.path),
-				shown(r.label), r.split, shown(other.label), other.split, other.line)
+			return nil, &dataset.FileError{Path: file, Offset: -1, Hint: tableHint,
+				Problem: fmt.Sprintf("line %d: %s has the label %s and the split %q here, and %s and %q in line %d", r.line,
+					shown(r.path), shown(r.label), r.split, shown(other.label), other.split, other.line)}
 		}
 		where[r.path] = r
 		if parts[r.split] == nil {
@@ -316,18 +365,14 @@ func collectTable(name string) (*collection, error) {
 		}
 		parts[r.split].items = append(parts[r.split].items, item{r.path, labels[r.label]})
 	}
-	if !t.split || len(parts) == 1 {
-		for split, p := range parts {
-			if split != "" {
-				c.notes = append(c.notes, fmt.Sprintf("the table has the split %s alone", split))
-			}
-			c.parts = []part{{items: p.items}}
-		}
-		return c, nil
-	}
+	return parts, nil
+}
+
+// chooseParts takes what a table has to train, and the first that it has to test with.
+func (c *collection) chooseParts(file string, parts map[string]*part) error {
 	train := parts[trainNames[0]]
 	if train == nil {
-		return nil, &dataset.FileError{Path: file, Offset: -1, Problem: "no line has the split train", Hint: tableHint}
+		return &dataset.FileError{Path: file, Offset: -1, Problem: "no line has the split train", Hint: tableHint}
 	}
 	c.parts = []part{*train}
 	for _, split := range []string{validateNames[0], testNames[0]} {
@@ -340,5 +385,5 @@ func collectTable(name string) (*collection, error) {
 				dataset.Counted(len(p.items), "image")))
 		}
 	}
-	return c, nil
+	return nil
 }

@@ -159,34 +159,8 @@ func collect(dir string) (*collection, error) {
 	}
 	c.format = "a folder of splits, each of classes"
 	use := append(train, held[:min(len(held), 1)]...)
-	inside := make([][]string, len(use))
-	for i, f := range use {
-		folders, files, passed, err := list(filepath.Join(dir, f))
-		if err != nil {
-			return nil, err
-		}
-		for _, p := range passed {
-			c.passed = append(c.passed, f+"/"+p)
-		}
-		for _, p := range files {
-			c.passed = append(c.passed, shown(f+"/"+p)+": beside the folders of classes")
-		}
-		inside[i] = folders
-		c.classes = append(c.classes, folders...)
-	}
-	slices.Sort(c.classes)
-	c.classes = slices.Compact(c.classes)
-	if err := c.countable(); err != nil {
+	if err := c.addSplits(dir, use); err != nil {
 		return nil, err
-	}
-	for i, f := range use {
-		name := f
-		if len(use) == 1 {
-			name = "" // to be divided
-		}
-		if err := c.add(dir, name, f, inside[i]); err != nil {
-			return nil, err
-		}
 	}
 	for _, f := range folders {
 		switch {
@@ -200,6 +174,40 @@ func collect(dir string) (*collection, error) {
 		}
 	}
 	return c, nil
+}
+
+// addSplits lists the classes and files of the folders of splits that are used: one, which is to be divided, or two.
+func (c *collection) addSplits(dir string, use []string) error {
+	inside := make([][]string, len(use))
+	for i, f := range use {
+		folders, files, passed, err := list(filepath.Join(dir, f))
+		if err != nil {
+			return err
+		}
+		for _, p := range passed {
+			c.passed = append(c.passed, f+"/"+p)
+		}
+		for _, p := range files {
+			c.passed = append(c.passed, shown(f+"/"+p)+": beside the folders of classes")
+		}
+		inside[i] = folders
+		c.classes = append(c.classes, folders...)
+	}
+	slices.Sort(c.classes)
+	c.classes = slices.Compact(c.classes)
+	if err := c.countable(); err != nil {
+		return err
+	}
+	for i, f := range use {
+		name := f
+		if len(use) == 1 {
+			name = "" // to be divided
+		}
+		if err := c.add(dir, name, f, inside[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // countable is an error about more classes than there may be.

@@ -25,26 +25,7 @@ const (
 func (c *collection) open(name string, o dataset.Options) (*dataset.Set, error) {
 	all := c.check(o)
 	set := &dataset.Set{Name: name, Named: true, Notes: c.notes}
-	channels := 1
-	for k := range c.parts {
-		p := &c.parts[k]
-		kept := 0
-		for i, f := range all[k] {
-			switch {
-			case f.Kind == noImage && !c.named:
-				c.passed = append(c.passed, shown(p.items[i].path)+": "+f.Problem)
-			case f.Kind != anImage:
-				set.Broken = append(set.Broken, shown(p.items[i].path)+": "+f.Problem)
-			default:
-				if f.Colour {
-					channels = 3
-				}
-				p.items[kept], all[k][kept] = p.items[i], f
-				kept++
-			}
-		}
-		p.items, all[k] = p.items[:kept], all[k][:kept]
-	}
+	channels := c.leaveOut(set, all)
 	if n := len(set.Broken); n > 0 {
 		if !o.SkipBroken {
 			them := map[bool]string{true: "it", false: "them"}[n == 1]
@@ -67,13 +48,46 @@ func (c *collection) open(name string, o dataset.Options) (*dataset.Set, error) 
 	set.Format = fmt.Sprintf("%s: %s, %s to train and %s to test with", c.format,
 		dataset.Counted(len(set.Classes), "class"),
 		dataset.Counted(len(c.parts[0].items), "image"), fmt.Sprint(len(c.parts[1].items)))
-	sum := sha256.New()
+	c.fillSplits(set, all, o)
+	return set, nil
+}
+
+// leaveOut takes what is no image, or none that can be read, from the parts and from all that is known of their files.
+// The channels are those of the images that stay: one where none has colour.
+func (c *collection) leaveOut(set *dataset.Set, all [][]facts) (channels int) {
+	channels = 1
+	for k := range c.parts {
+		p := &c.parts[k]
+		kept := 0
+		for i, f := range all[k] {
+			switch {
+			case f.Kind == noImage && !c.named:
+				c.passed = append(c.passed, shown(p.items[i].path)+": "+f.Problem)
+			case f.Kind != anImage:
+				set.Broken = append(set.Broken, shown(p.items[i].path)+": "+f.Problem)
+			default:
+				if f.Colour {
+					channels = 3
+				}
+				p.items[kept], all[k][kept] = p.items[i], f
+				kept++
+			}
+		}
+		p.items, all[k] = p.items[:kept], all[k][:kept]
+	}
+	return channels
+}
+
+// fillSplits gives the set its images and labels, and the sum of all that they depend on.
+func (c *collection) fillSplits(set *dataset.Set, all [][]facts, o dataset.Options) {
+	fit := cmp.Or(o.Fit, dataset.Crop)
 	sizes := []int{cmp.Or(o.TrainSize, o.Size), o.Size}
-	fmt.Fprintf(sum, "images %q %d %d %s\n", set.Classes, sizes, set.Channels, cmp.Or(o.Fit, dataset.Crop))
+	sum := sha256.New()
+	fmt.Fprintf(sum, "images %q %d %d %s\n", set.Classes, sizes, set.Channels, fit)
 	for k, split := range []*dataset.Split{&set.Train, &set.Test} {
 		items := c.parts[k].items
 		split.Shape = dataset.Shape{C: set.Channels, H: sizes[k], W: sizes[k]}
-		split.Source = &source{c.root, items, all[k], cmp.Or(o.Fit, dataset.Crop), sizes[k], set.Channels}
+		split.Source = &source{c.root, items, all[k], fit, sizes[k], set.Channels}
 		split.Labels = make([]uint16, len(items))
 		fmt.Fprintf(sum, "split %d\n", len(items))
 		for i := range items {
@@ -82,7 +96,6 @@ func (c *collection) open(name string, o dataset.Options) (*dataset.Set, error) 
 		}
 	}
 	set.SHA256 = hex.EncodeToString(sum.Sum(nil))
-	return set, nil
 }
 
 // settle decides on the classes: those that have images, whose names can be told apart.

@@ -12,6 +12,7 @@ import (
 	"bufio"
 	"compress/gzip"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -109,7 +110,7 @@ func readHeader(r io.Reader) (header, *problem) {
 
 // cause tells of an error other than the end of the file.
 func cause(err error) string {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return ""
 	}
 	return ": " + dataset.Cause(err)
@@ -151,7 +152,7 @@ func decode(f io.Reader, stored int64, dimensions int, what string) (*array, *pr
 	switch left, err := io.CopyN(io.Discard, r, 1); {
 	case left > 0:
 		return nil, &problem{h.length() + n, fmt.Sprintf("something follows the %s values", h.dimensions()), againHint, nil}
-	case err != io.EOF:
+	case !errors.Is(err, io.EOF):
 		return nil, &problem{-1, "its compression by gzip is damaged: " + dataset.Cause(err), againHint, err}
 	}
 	return a, nil

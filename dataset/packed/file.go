@@ -1,6 +1,7 @@
 package packed
 
 import (
+	"errors"
 	"io"
 	"os"
 )
@@ -10,7 +11,7 @@ type opened struct{ *os.File }
 
 func (f opened) read(dst []byte, at int64) error {
 	_, err := f.ReadAt(dst, at)
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return errCut
 	}
 	return err

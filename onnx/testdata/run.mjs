@@ -2,8 +2,9 @@
 //
 //     node run.mjs MODEL.onnx INPUT LOGITS SIZE BATCH
 //
-// INPUT is the values of all images, LOGITS is written with those of the logits, both float32, little-endian, row-major. Images are SIZE×SIZE pixels; BATCH of them are given at a
-// time, fewer the last time. The runtime is beside this file after `make onnxruntime`.
+// INPUT is the values of all images, LOGITS is written with those of the logits, both float32, little-endian,
+// row-major. Images are SIZE×SIZE pixels; BATCH of them are given at a time, fewer the last time. The runtime is beside
+// this file after `make onnxruntime`.
 import { readFileSync, writeFileSync } from "node:fs";
 import ort from "onnxruntime-node";
 

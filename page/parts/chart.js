@@ -18,12 +18,14 @@ function ticks(low, high, n, whole) {
   let step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough * 0.999);
   if (whole) step = Math.max(1, Math.round(step));
   const out = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) out.push(i * step + 0); // 0 rather than -0
+  // + 0 makes 0 of -0
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) out.push(i * step + 0);
   return out;
 }
 
 export class Chart {
-  // options: xLabel, yLabel, x and y (which write a value), least (of the y axis), most (likewise), empty (a text while there are no values).
+  // options: xLabel, yLabel, x and y (which write a value), least (of the y axis), most (likewise), empty (a text while
+  // there are no values).
   constructor(container, options) {
     this.options = options;
     this.series = [];
@@ -39,7 +41,8 @@ export class Chart {
     new ResizeObserver(() => this.draw()).observe(container);
   }
 
-  // set shows series: [{name, color: blue | pale | orange | green, points: [[x, y]…] by x, y null where there is none, dots}].
+  // set shows series: [{name, color: blue | pale | orange | green, points: [[x, y]…] by x, y null where there is none,
+  // dots}].
   set(series) {
     this.series = series;
     this.draw();
@@ -53,7 +56,9 @@ export class Chart {
   point(px) {
     if (!this.toX) return;
     const x = this.toX(px);
-    this.read(this.every().reduce((best, v) => (best === null || Math.abs(v - x) < Math.abs(best - x) ? v : best), null));
+    this.read(
+      this.every().reduce((best, v) => (best === null || Math.abs(v - x) < Math.abs(best - x) ? v : best), null),
+    );
   }
 
   key(e) {
@@ -134,7 +139,12 @@ export class Chart {
     this.svg.append(
       element('line', {class: 'axis', x1: MARGIN.left, x2: right, y1: bottom, y2: bottom}),
       element('text', {x: middle, y: HEIGHT - 6, 'text-anchor': 'middle'}, o.xLabel),
-      element('text', {x: 0, y: 0, 'text-anchor': 'middle', transform: `translate(13 ${(MARGIN.top + bottom) / 2}) rotate(-90)`}, o.yLabel));
+      element(
+        'text',
+        {x: 0, y: 0, 'text-anchor': 'middle', transform: `translate(13 ${(MARGIN.top + bottom) / 2}) rotate(-90)`},
+        o.yLabel,
+      ),
+    );
 
     const clip = (y) => Math.max(y0, Math.min(y1, y));
     for (const s of this.series) {
@@ -151,7 +161,8 @@ export class Chart {
       this.svg.append(element('path', {class: `line ${s.color}`, d}));
       const shown = s.points.filter((p) => p[1] !== null);
       const dots = s.dots && shown.length <= 60 ? shown : shown.filter((p) => p[0] === this.at && s.color !== 'pale');
-      for (const [x, y] of dots) this.svg.append(element('circle', {class: s.color, cx: px(x), cy: py(clip(y)), r: 3.5}));
+      for (const [x, y] of dots)
+        this.svg.append(element('circle', {class: s.color, cx: px(x), cy: py(clip(y)), r: 3.5}));
     }
     if (this.at !== null && this.at >= x0 && this.at <= x1) {
       this.svg.append(element('line', {class: 'cursor', x1: px(this.at), x2: px(this.at), y1: MARGIN.top, y2: bottom}));
@@ -175,6 +186,10 @@ export class Chart {
     if (this.at !== null) parts.push(where);
     this.legend.replaceChildren(...parts);
     const place = this.at === null ? 'latest' : where.textContent;
-    this.svg.setAttribute('aria-label', `${this.options.yLabel} by ${this.options.unit}. ${place}: ${read.join(', ') || 'no values yet'}. Arrow keys read values.`);
+    this.svg.setAttribute(
+      'aria-label',
+      `${this.options.yLabel} by ${this.options.unit}. ${place}: ${read.join(', ') || 'no values yet'}. `
+        + 'Arrow keys read values.',
+    );
   }
 }

@@ -4,7 +4,9 @@ export const whole = (v) => Math.round(v).toLocaleString('en');
 export const significant = (v, digits = 3) => {
   if (v === 0) return '0';
   const size = Math.abs(v);
-  return size < 1e-4 || size >= 1e6 ? v.toExponential(digits - 1) : Number(v.toPrecision(digits)).toLocaleString('en', {maximumFractionDigits: 8});
+  return size < 1e-4 || size >= 1e6
+    ? v.toExponential(digits - 1)
+    : Number(v.toPrecision(digits)).toLocaleString('en', {maximumFractionDigits: 8});
 };
 export const fixed = (v, digits) => (v === null || v === undefined ? '–' : v.toFixed(digits));
 export const percent = (v, digits = 2) => (v === null || v === undefined ? '–' : `${(100 * v).toFixed(digits)} %`);

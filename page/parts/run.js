@@ -3,11 +3,13 @@ import {Chart} from './chart.js';
 import {decimals, duration, fixed, pace, percent, significant, whole} from './numbers.js';
 
 const figures = [
-  ['loss', 'Loss'], ['test', 'Test accuracy'], ['train', 'Training accuracy'], ['pace', 'Throughput'], ['rate', 'Learning rate'],
+  ['loss', 'Loss'], ['test', 'Test accuracy'], ['train', 'Training accuracy'], ['pace', 'Throughput'],
+  ['rate', 'Learning rate'],
 ];
 const curves = [['loss', 'Loss'], ['accuracy', 'Accuracy'], ['pace', 'Throughput'], ['rate', 'Learning rate']];
 const columns = [
-  'Epoch', 'Learning rate', 'Training loss', 'Test loss', 'Training accuracy', 'Test accuracy', 'Test, top 5', 'Images/s', 'Pixels', 'Time',
+  'Epoch', 'Learning rate', 'Training loss', 'Test loss', 'Training accuracy', 'Test accuracy', 'Test, top 5',
+  'Images/s', 'Pixels', 'Time',
 ];
 const top5 = 6; // among the columns
 
@@ -25,7 +27,8 @@ function card(id, title, wide, ...content) {
     make('h2', {id: `${id}-title`}, title), ...content);
 }
 
-// smooth is the moving average of the values, exponential over about span points; of their reciprocals where rates are averaged.
+// smooth is the moving average of the values, exponential over about span points; of their reciprocals where rates are
+// averaged.
 function smooth(points, span, reciprocal) {
   const keep = 1 - 1 / span;
   let sum = 0;
@@ -51,22 +54,33 @@ export class Run {
     this.clear();
     container.append(
       make('dl', {class: 'figures', 'aria-label': 'Figures of now'}, ...figures.map(([id, title]) => make('div', {},
-        make('dt', {}, title), make('dd', {id: `figure-${id}`}, '–'), make('dd', {class: 'note', id: `figure-${id}-note`}, '\u00a0')))),
+        make('dt', {}, title), make('dd', {id: `figure-${id}`}, '–'),
+        make('dd', {class: 'note', id: `figure-${id}-note`}, '\u00a0')))),
       make('div', {class: 'grid'},
         ...curves.map(([id, title]) => card(id, title, false, make('div', {class: 'chart', id}))),
-        card('samples', 'Predictions', false, make('p', {class: 'note', id: 'samples-note'}), make('ol', {class: 'samples', id: 'samples'})),
-        card('filters', 'First-layer filters', false, make('p', {class: 'note', id: 'filters-note'}), make('img', {class: 'filters', id: 'filters', alt: '', hidden: ''})),
-        card('epochs', 'Epochs', true, make('div', {class: 'scroll', tabindex: '0', role: 'region', 'aria-labelledby': 'epochs-title'},
-          make('table', {},
-            make('thead', {}, make('tr', {}, ...columns.map((text, i) => make('th', i === top5 ? {scope: 'col', class: 'top5'} : {scope: 'col'}, text)))),
-            make('tbody', {id: 'epochs'}))))));
+        card('samples', 'Predictions', false, make('p', {class: 'note', id: 'samples-note'}),
+          make('ol', {class: 'samples', id: 'samples'})),
+        card('filters', 'First-layer filters', false, make('p', {class: 'note', id: 'filters-note'}),
+          make('img', {class: 'filters', id: 'filters', alt: '', hidden: ''})),
+        card('epochs', 'Epochs', true,
+          make('div', {class: 'scroll', tabindex: '0', role: 'region', 'aria-labelledby': 'epochs-title'},
+            make('table', {},
+              make('thead', {}, make('tr', {}, ...columns.map((text, i) =>
+                make('th', i === top5 ? {scope: 'col', class: 'top5'} : {scope: 'col'}, text)))),
+              make('tbody', {id: 'epochs'}))))));
     const axis = (write) => (v, step) => (step ? v.toFixed(decimals(step)) : write(v));
     const byStep = {xLabel: 'step', unit: 'step', x: whole, empty: 'After the first step'};
     const chart = (id, options) => new Chart(this.part(id), options);
     this.charts = {
       loss: chart('loss', {...byStep, yLabel: 'cross entropy', y: axis((v) => v.toFixed(4))}),
-      accuracy: chart('accuracy', {xLabel: 'epoch', unit: 'epoch', yLabel: 'accuracy', x: whole, y: (v, step) => percent(v, step ? Math.max(0, decimals(step) - 2) : 2), most: 1, empty: 'After the first evaluation'}),
-      pace: chart('pace', {...byStep, yLabel: 'images per second', y: (v, step) => (step ? Number(v.toFixed(decimals(step))).toLocaleString('en') : pace(v)), least: 0}),
+      accuracy: chart('accuracy', {
+        xLabel: 'epoch', unit: 'epoch', yLabel: 'accuracy', x: whole, most: 1, empty: 'After the first evaluation',
+        y: (v, step) => percent(v, step ? Math.max(0, decimals(step) - 2) : 2),
+      }),
+      pace: chart('pace', {
+        ...byStep, yLabel: 'images per second', least: 0,
+        y: (v, step) => (step ? Number(v.toFixed(decimals(step))).toLocaleString('en') : pace(v)),
+      }),
       rate: chart('rate', {...byStep, yLabel: 'learning rate', y: (v) => significant(v), least: 0}),
     };
     this.show({run: true, steps: true, epochs: true, verdicts: true, filters: true});
@@ -124,9 +138,14 @@ export class Run {
       {name: 'test', color: 'orange', points: epochs.map((e) => [e.step, e.test_loss]), dots: true},
     ]);
     const accuracies = ['train', 'test'].map((split) => ({
-      name: split === 'train' ? 'training' : 'test', color: split === 'train' ? 'blue' : 'orange', points: epochs.map((e) => [e.epoch, e[`${split}_accuracy`]]), dots: true,
+      name: split === 'train' ? 'training' : 'test', color: split === 'train' ? 'blue' : 'orange', dots: true,
+      points: epochs.map((e) => [e.epoch, e[`${split}_accuracy`]]),
     }));
-    if (this.hasTop5()) accuracies.push({name: 'test, top 5', color: 'green', points: epochs.map((e) => [e.epoch, e.test_top5_accuracy]), dots: true});
+    if (this.hasTop5()) {
+      accuracies.push({
+        name: 'test, top 5', color: 'green', dots: true, points: epochs.map((e) => [e.epoch, e.test_top5_accuracy]),
+      });
+    }
     charts.accuracy.set(accuracies);
     charts.pace.set([{name: 'images/s, smoothed', color: 'blue', points: rates}]);
     charts.rate.set([{name: 'learning rate', color: 'blue', points: steps.map((s) => [s[0], s[2]])}]);
@@ -137,7 +156,8 @@ export class Run {
     this.part('figure-pace-note').textContent = 'images per second';
     const rate = steps.length ? steps[steps.length - 1][2] : null;
     this.part('figure-rate').textContent = rate === null ? '–' : significant(rate);
-    this.part('figure-rate-note').textContent = this.run?.settings?.schedule ? `schedule ${this.run.settings.schedule}` : '\u00a0';
+    const schedule = this.run?.settings?.schedule;
+    this.part('figure-rate-note').textContent = schedule ? `schedule ${schedule}` : '\u00a0';
   }
 
   showEpochs() {
@@ -148,14 +168,19 @@ export class Run {
       this.part(`figure-${split}`).textContent = now ? percent(now[`${split}_accuracy`]) : '–';
       const note = this.part(`figure-${split}-note`);
       note.textContent = !now ? 'not evaluated yet'
-        : top.epoch === now.epoch ? `epoch ${now.epoch}, the best so far` : `epoch ${now.epoch}; best ${percent(top[`${split}_accuracy`])}`;
+        : top.epoch === now.epoch ? `epoch ${now.epoch}, the best so far`
+          : `epoch ${now.epoch}; best ${percent(top[`${split}_accuracy`])}`;
       const five = this.newest(`${split}_top5_accuracy`);
       if (five) note.textContent += `; top 5: ${percent(five[`${split}_top5_accuracy`])}`;
     }
     const none = () => make('tr', {}, make('td', {colspan: String(columns.length)}, 'None yet.'));
     this.part('epochs').replaceChildren(...(epochs.length ? epochs.toReversed().map((e) => {
       const row = make('tr');
-      const cells = [e.epoch, e.learning_rate === null ? '–' : significant(e.learning_rate), fixed(e.train_loss, 4), fixed(e.test_loss, 4), percent(e.train_accuracy), percent(e.test_accuracy), percent(e.test_top5_accuracy), pace(e.images_per_second), `${e.size}×${e.size}`, duration(e.seconds)];
+      const cells = [ // as columns
+        e.epoch, e.learning_rate === null ? '–' : significant(e.learning_rate), fixed(e.train_loss, 4),
+        fixed(e.test_loss, 4), percent(e.train_accuracy), percent(e.test_accuracy), percent(e.test_top5_accuracy),
+        pace(e.images_per_second), `${e.size}×${e.size}`, duration(e.seconds),
+      ];
       for (const text of cells) row.insertCell().textContent = text;
       row.cells[top5].className = 'top5';
       return row;
@@ -168,7 +193,8 @@ export class Run {
     const samples = run?.samples ?? [];
     const right = verdicts.filter((v, i) => v.predicted === samples[i]?.true).length;
     this.part('samples-note').textContent = verdicts.length && samples.length
-      ? `The first ${verdicts.length} test images after epoch ${verdicts[0].epoch}: ${right} of ${verdicts.length} right.`
+      ? `The first ${verdicts.length} test images after epoch ${verdicts[0].epoch}: `
+        + `${right} of ${verdicts.length} right.`
       : 'The first test images; the network is asked after each evaluation.';
     this.part('samples').replaceChildren(...samples.map((s, i) => {
       const is = run.classes[s.true];
@@ -197,7 +223,8 @@ export class Run {
     const img = this.part('filters');
     img.hidden = !f;
     this.part('filters-note').textContent = !f ? 'Drawn after the first epoch.'
-      : `The ${f.count} filters of ${f.layer}, ${f.size}×${f.size} pixels each, after epoch ${f.epoch}. Grey is weight 0.`;
+      : `The ${f.count} filters of ${f.layer}, ${f.size}×${f.size} pixels each, after epoch ${f.epoch}. `
+        + 'Grey is weight 0.';
     if (!f) return;
     img.src = f.image;
     img.alt = `The ${f.count} filters of ${f.layer}, each ${f.size} by ${f.size} pixels, as squares`;

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Writes the folder fit: images as PIL makes squares of them.
 
-A file's name tells how: the fit, WxH of the image, which is a formula, the pixels a side of the square, and its mode, RGB
-or L. Debian 12: python3-pil
+A file's name tells how: the fit, WxH of the image, which is a formula, the pixels a side of the square, and its mode,
+RGB or L. Debian 12: python3-pil
 """
 import os
 from PIL import Image

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Writes the folder members: images of many kinds, and what each must look like as PNG, as PIL reads it, turned as it
-says and on white. Where PIL can't read a kind it is the picture that the file was made of, or another program's reading.
+says and on white. Where PIL can't read a kind it is the picture that the file was made of, or another program's
+reading.
 
 Debian 12: python3-pil python3-numpy imagemagick libjpeg-turbo-progs webp libheif-examples libavif-bin
 """
@@ -19,7 +20,8 @@ photo.save(work + "/photo.ppm")
 
 
 def run(*words, **k):
-    return subprocess.run([w.replace("@", work) for w in words], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, **k).stdout
+    return subprocess.run([w.replace("@", work) for w in words], check=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, **k).stdout
 
 
 def on_white(image, turn=True):
@@ -56,7 +58,7 @@ def saved(image, kind, **k):
     return out.getvalue()
 
 
-# --- JPEG ---------------------------------------------------------------------------------------------------------------
+# --- JPEG -------------------------------------------------------------------------------------------------------------
 def cjpeg(*flags):
     return run("cjpeg", "-quality", "85", *flags, "@/photo.ppm")
 
@@ -64,8 +66,9 @@ def cjpeg(*flags):
 for name, flags in {
     "444": ["-sample", "1x1"], "422": ["-sample", "2x1"], "440": ["-sample", "1x2"], "420": ["-sample", "2x2"],
     "411": ["-sample", "4x1"], "441": ["-sample", "1x4"], "410": ["-sample", "4x2"], "311": ["-sample", "3x1"],
-    "odd": ["-sample", "2x2,1x1,1x2"], "odd-wide": ["-sample", "2x1,1x1,2x1"], "chroma-finer": ["-sample", "1x1,2x2,2x2"],
-    "progressive": ["-progressive"], "arithmetic": ["-arithmetic"], "arithmetic-progressive": ["-arithmetic", "-progressive"],
+    "odd": ["-sample", "2x2,1x1,1x2"], "odd-wide": ["-sample", "2x1,1x1,2x1"],
+    "chroma-finer": ["-sample", "1x1,2x2,2x2"], "progressive": ["-progressive"], "arithmetic": ["-arithmetic"],
+    "arithmetic-progressive": ["-arithmetic", "-progressive"],
     "grey": ["-grayscale"], "rgb": ["-rgb"], "restarts": ["-restart", "1B"],
 }.items():
     keep(name + ".jpg", cjpeg(*flags))
@@ -91,14 +94,16 @@ def segment(body, marker=b"\xff\xe1"):
     return marker + struct.pack(">H", len(body) + 2) + body
 
 
-XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" %s/></rdf:RDF></x:xmpmeta>'
+XMP = (b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+       b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" %s/></rdf:RDF></x:xmpmeta>')
 xmp = XMP % b'tiff:Orientation="6"'
 xmp_segment = segment(b"http://ns.adobe.com/xap/1.0/\0" + XMP % b"")
 
 
 def as_told(data, value):
     image = Image.open(io.BytesIO(data))
-    how = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
+    how = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+           5: Image.Transpose.TRANSPOSE,
            6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90}.get(value)
     image = on_white(image)
     return image.transpose(how) if how else image
@@ -138,7 +143,7 @@ refused("height-later.jpg", with_frame(_5=0, _6=0))
 refused("two-channels.jpg", with_frame(_9=2))
 refused("fractional.jpg", with_frame(_11=0x32, _14=0x21))
 
-# --- PNG ----------------------------------------------------------------------------------------------------------------
+# --- PNG --------------------------------------------------------------------------------------------------------------
 alpha = photo.convert("RGBA")
 alpha.putalpha(Image.linear_gradient("L").resize((W, H)))
 few = photo.quantize(12)
@@ -154,20 +159,23 @@ keep("exif5.png", png[:33] + png_chunk(b"eXIf", tiff(5)) + png[33:])
 keep("exif7-at-end.png", png[:end] + png_chunk(b"eXIf", tiff(7, "I")) + png[end:], as_told(png, 7))
 keep("xmp.png", png[:33] + png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp) + png[33:], as_told(png, 6))
 profile = b"\nexif\n%8d\n" % (len(tiff(8)) + 6) + (b"Exif\0\0" + tiff(8)).hex().encode() + b"\n"
-keep("raw-profile.png", png[:33] + png_chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(profile)) + png[33:], as_told(png, 8))
+keep("raw-profile.png", png[:33] + png_chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(profile)) + png[33:],
+     as_told(png, 8))
 keep("alpha.png", saved(alpha, "PNG"))
 keep("palette.png", saved(few, "PNG", transparency=3))
 keep("grey-alpha.png", saved(alpha.convert("LA"), "PNG"))
 keep("one-bit.png", saved(photo.convert("1"), "PNG"))
-keep("sixteen-bits.png", run("convert-im6", "@/photo.png", "-depth", "16", "-define", "png:bit-depth=16", "-define", "png:color-type=2", "png:-"))
+keep("sixteen-bits.png", run("convert-im6", "@/photo.png", "-depth", "16", "-define", "png:bit-depth=16",
+                             "-define", "png:color-type=2", "png:-"))
 keep("interlaced.png", run("convert-im6", "@/photo.png", "-interlace", "PNG", "png:-"))
 keep("animated.png", saved(photo, "PNG", save_all=True, append_images=[photo.rotate(180)]))
 refused("cgbi.png", png[:8] + png_chunk(b"CgBI", b"\x50\0\x20\x02") + png[8:])
 
-# --- GIF ----------------------------------------------------------------------------------------------------------------
+# --- GIF --------------------------------------------------------------------------------------------------------------
 gif = saved(few, "GIF")
 keep("plain.gif", gif)
-keep("animated.gif", saved(few, "GIF", save_all=True, append_images=[few.rotate(180)]), on_white(Image.open(io.BytesIO(gif))))
+keep("animated.gif", saved(few, "GIF", save_all=True, append_images=[few.rotate(180)]),
+     on_white(Image.open(io.BytesIO(gif))))
 keep("transparent.gif", saved(few, "GIF", transparency=3))
 keep("interlaced.gif", run("convert-im6", "@/photo.png", "-interlace", "GIF", "gif:-"))
 
@@ -183,7 +191,7 @@ keep("on-canvas.gif", placed((40, 30), (9, 4)))
 keep("beyond-canvas.gif", placed((20, 30), (9, 4)))
 keep("no-canvas.gif", placed((0, 0), (0, 0)))
 
-# --- WebP ---------------------------------------------------------------------------------------------------------------
+# --- WebP -------------------------------------------------------------------------------------------------------------
 alpha.save(work + "/alpha.png")
 keep("lossy.webp", run("cwebp", "-quiet", "-q", "80", "@/photo.png", "-o", "-"))
 keep("lossy-alpha.webp", run("cwebp", "-quiet", "-q", "80", "@/alpha.png", "-o", "-"))
@@ -206,14 +214,15 @@ seen.paste(photo.crop((4, 6, 15, 13)), (4, 6))
 keep("animated-part.webp", open(work + "/frames.webp", "rb").read(), seen)
 
 
-# --- BMP ----------------------------------------------------------------------------------------------------------------
+# --- BMP --------------------------------------------------------------------------------------------------------------
 def bmp(head, palette, pixels, size=None):
     at = 14 + len(head) + len(palette)
     return b"BM" + struct.pack("<IHHI", at + len(pixels), 0, 0, at) + head + palette + pixels
 
 
 def info(depth, compression=0, colours=0, height=H, size=40, more=b"", planes=1):
-    return (struct.pack("<IiiHHIIiiII", size, W, height, planes, depth, compression, 0, 2835, 2835, colours, 0) + more).ljust(size, b"\0")
+    head = struct.pack("<IiiHHIIiiII", size, W, height, planes, depth, compression, 0, 2835, 2835, colours, 0)
+    return (head + more).ljust(size, b"\0")
 
 
 def rows(pixel, depth, bottom_up=True):
@@ -234,7 +243,8 @@ def rows(pixel, depth, bottom_up=True):
 def paletted(colours):
     image = photo.quantize(colours)
     rgb = image.getpalette()[:3 * colours]
-    return image, b"".join(bytes((rgb[i + 2], rgb[i + 1], rgb[i], 0)) for i in range(0, len(rgb), 3)), image.convert("RGB")
+    palette = b"".join(bytes((rgb[i + 2], rgb[i + 1], rgb[i], 0)) for i in range(0, len(rgb), 3))
+    return image, palette, image.convert("RGB")
 
 
 def index(image):
@@ -251,7 +261,8 @@ for depth in (1, 2, 4, 8):
         if depth == 8:
             three = three.ljust(3 * 256, b"\0")
         keep(f"os2-{depth}-bit.bmp", bmp(short, three, rows(index(image), depth)), seen)
-    keep(f"top-down-{depth}-bit.bmp", bmp(info(depth, colours=n, height=-H), palette, rows(index(image), depth, False)), seen)
+    keep(f"top-down-{depth}-bit.bmp",
+         bmp(info(depth, colours=n, height=-H), palette, rows(index(image), depth, False)), seen)
 
 
 def rgb(bits, shifts, alpha=0):
@@ -264,7 +275,9 @@ def rgb(bits, shifts, alpha=0):
 
 
 def reduced(bits):
-    return Image.merge("RGB", [c.point(lambda v, n=n: ((v >> (8 - n)) * 255 + ((1 << n) - 1) // 2) // ((1 << n) - 1)) for c, n in zip(photo.split(), bits)])
+    return Image.merge("RGB", [
+        c.point(lambda v, n=n: ((v >> (8 - n)) * 255 + ((1 << n) - 1) // 2) // ((1 << n) - 1))
+        for c, n in zip(photo.split(), bits)])
 
 
 def masks(*m):
@@ -278,13 +291,16 @@ keep("os2-v2-short.bmp", bmp(struct.pack("<IiiHH", 16, W, H, 1, 24), b"", rows(r
 keep("32-bit.bmp", bmp(info(32), b"", rows(rgb((8, 8, 8), (16, 8, 0)), 32)), photo)
 keep("555.bmp", bmp(info(16), b"", rows(rgb((5, 5, 5), (10, 5, 0)), 16)), reduced((5, 5, 5)))
 keep("565.bmp", bmp(info(16, 3), masks(0xf800, 0x7e0, 0x1f), rows(rgb((5, 6, 5), (11, 5, 0)), 16)), reduced((5, 6, 5)))
-keep("565-v4.bmp", bmp(info(16, 3, size=108, more=masks(0xf800, 0x7e0, 0x1f, 0)), b"", rows(rgb((5, 6, 5), (11, 5, 0)), 16)), reduced((5, 6, 5)))
+keep("565-v4.bmp",
+     bmp(info(16, 3, size=108, more=masks(0xf800, 0x7e0, 0x1f, 0)), b"", rows(rgb((5, 6, 5), (11, 5, 0)), 16)),
+     reduced((5, 6, 5)))
 keep("444.bmp", bmp(info(16, 3), masks(0xf00, 0xf0, 0xf), rows(rgb((4, 4, 4), (8, 4, 0)), 16)), reduced((4, 4, 4)))
 keep("swapped-masks.bmp", bmp(info(32, 3), masks(0xff, 0xff00, 0xff0000), rows(rgb((8, 8, 8), (0, 8, 16)), 32)), photo)
 keep("ten-bit-masks.bmp", bmp(info(32, 3, size=52, more=masks(0x3ff00000, 0xffc00, 0x3ff)), b"", rows(
     lambda x, y: sum(round(v * 1023 / 255) << s for v, s in zip(photo.getpixel((x, y)), (20, 10, 0))), 32)), photo)
 half = Image.blend(photo, Image.new("RGB", (W, H), "white"), 127 / 255)
-keep("alpha-v5.bmp", bmp(info(32, 3, size=124, more=masks(0xff0000, 0xff00, 0xff, 0xff000000)), b"", rows(rgb((8, 8, 8), (16, 8, 0), 128 << 24), 32)), half)
+keep("alpha-v5.bmp", bmp(info(32, 3, size=124, more=masks(0xff0000, 0xff00, 0xff, 0xff000000)), b"",
+                         rows(rgb((8, 8, 8), (16, 8, 0), 128 << 24), 32)), half)
 keep("png-inside.bmp", bmp(info(0, 5), b"", png), photo)
 keep("jpeg-inside.bmp", bmp(info(0, 4), b"", plain), on_white(Image.open(io.BytesIO(plain))))
 refused("os2-huffman.bmp", bmp(info(1, 3, size=64), b"\0\0\0\0\xff\xff\xff\0", b"\0" * 99))
@@ -319,17 +335,19 @@ def runs(image, depth):
 
 for depth in (4, 8):
     image, palette, seen = paletted(1 << min(depth, 6))
-    keep(f"rle{depth}.bmp", bmp(info(depth, {8: 1, 4: 2}[depth], colours=len(palette) // 4), palette, runs(image, depth)), seen)
+    keep(f"rle{depth}.bmp",
+         bmp(info(depth, {8: 1, 4: 2}[depth], colours=len(palette) // 4), palette, runs(image, depth)), seen)
 seen = Image.new("RGB", (W, H), tuple(reversed(palette[:3])))
 seen.putpixel((5, H - 1 - 2), tuple(reversed(palette[4:7])))
 keep("rle8-moves.bmp", bmp(info(8, 1, colours=len(palette) // 4), palette, b"\0\2\5\2\1\1\0\1"), seen)
 
-# --- HEIC and AVIF ------------------------------------------------------------------------------------------------------
+# --- HEIC and AVIF ----------------------------------------------------------------------------------------------------
 photo.resize((90, 66), Image.Resampling.BICUBIC).save(work + "/large.png")
 
 
 def changed(data, change, *kinds):
-    """The boxes of a file or box of the ISO base media format, the one that the kinds lead to changed, or all that have it."""
+    """The boxes of a file or box of the ISO base media format, the one that the kinds lead to changed, or all that have
+    it."""
     out = b""
     while data:
         size, kind = struct.unpack(">I4s", data[:8])
@@ -406,7 +424,8 @@ for axis in 0, 1:
     keep(f"mirrored-{axis}.heic", *heic("t.heic", "photo.png", "-q", "80", properties=[mirror(axis)]))
 keep("turned-mirrored.heic", *heic("t.heic", "even.png", "-q", "50", properties=[rotation(1), mirror(0)]))
 keep("cropped.heic", *heic("t.heic", "photo.png", "-q", "80", "-p", "chroma=444", properties=[aperture]))
-keep("cropped-turned.heic", *heic("t.heic", "photo.png", "-q", "80", "-p", "chroma=444", properties=[aperture, rotation(3)]))
+keep("cropped-turned.heic",
+     *heic("t.heic", "photo.png", "-q", "80", "-p", "chroma=444", properties=[aperture, rotation(3)]))
 exif = Image.Exif()
 exif[0x112] = 6
 photo.save(work + "/exif.jpg", quality=95, exif=exif)  # what Exif says of turning does not count in HEIC and AVIF
@@ -449,7 +468,10 @@ keep("exif6-turned.avif", data, seen.transpose(T.ROTATE_270))
 keep("exif6.avif", data.replace(b"irot\3", b"irot\0"), seen)
 keep("turned.avif", *avif("turned.avif", "photo.png", "--irot", "1", *good, turn=[T.ROTATE_90]))
 keep("mirrored.avif", *avif("mirrored.avif", "photo.png", "--imir", "0", *good, turn=[T.FLIP_TOP_BOTTOM]))
-keep("turned-mirrored.avif", *avif("both.avif", "photo.png", "--irot", "3", "--imir", "1", *good, turn=[T.ROTATE_270, T.FLIP_LEFT_RIGHT]))
-keep("cropped.avif", *avif("cropped.avif", "photo.png", "--clap", "11,1,7,1,-2,1,1,1", "-y", "444", *good, crop=(4, 6, 15, 13)))
+keep("turned-mirrored.avif", *avif("both.avif", "photo.png", "--irot", "3", "--imir", "1", *good,
+                                   turn=[T.ROTATE_270, T.FLIP_LEFT_RIGHT]))
+keep("cropped.avif", *avif("cropped.avif", "photo.png", "--clap", "11,1,7,1,-2,1,1,1", "-y", "444", *good,
+                           crop=(4, 6, 15, 13)))
 shutil.rmtree(work)
-print(len(os.listdir("members")), "files,", sum(os.path.getsize("members/" + f) for f in os.listdir("members")), "bytes")
+names = os.listdir("members")
+print(len(names), "files,", sum(os.path.getsize("members/" + f) for f in names), "bytes")

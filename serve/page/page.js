@@ -13,19 +13,28 @@ function showFacts() {
   if (!run) return;
   const c = run.settings;
   $('title').textContent = `${run.model || c.model} on ${run.data_set || c.data}`;
-  $('subtitle').textContent = run.adapter ? `recipe ${run.recipe} · ${run.adapter}` : 'reading data and preparing the adapter';
+  $('subtitle').textContent = run.adapter
+    ? `recipe ${run.recipe} · ${run.adapter}`
+    : 'reading data and preparing the adapter';
   const pixels = c.resize ? `${c.resize}×${c.resize} pixels` : 'their own size';
   const facts = [
     ['Model', run.model && `${run.model}, ${whole(run.parameters)} parameters`],
     ['Recipe', c.recipe],
-    ['Data', `${run.data_set || c.data}: ${whole(run.train_images)} training and ${whole(run.test_images)} test images, ${whole((run.classes || []).length)} classes`],
+    [
+      'Data',
+      `${run.data_set || c.data}: ${whole(run.train_images)} training and ${whole(run.test_images)} test images, `
+        + `${whole((run.classes || []).length)} classes`,
+    ],
     ['Adapter', run.adapter],
     ['Driver', run.driver],
     ['Optimiser', `SGD, momentum ${c.momentum}${c.nesterov ? ' (Nesterov)' : ''}, weight decay ${c.weight_decay}`],
     ['Learning rate', `${c.lr}, schedule ${c.schedule}`],
     ['Batch', `${whole(c.batch)} images${run.steps_per_epoch ? `, ${whole(run.steps_per_epoch)} steps an epoch` : ''}`],
     ['Images', `${pixels}${c.sizes ? `, smaller at first (${c.sizes})` : ''}; augmentation ${c.augment}`],
-    ['Regularisation', `dropout ${c.dropout}, label smoothing ${c.label_smoothing}${c.ema ? `, averaged weights (${c.ema})` : ''}`],
+    [
+      'Regularisation',
+      `dropout ${c.dropout}, label smoothing ${c.label_smoothing}${c.ema ? `, averaged weights (${c.ema})` : ''}`,
+    ],
     ['Seed', String(c.seed)],
     ['Run folder', run.dir],
     ['Version', run.version && `ninvk ${run.version}`],
@@ -67,13 +76,23 @@ function message(text, kind) {
 function showStatus() {
   if (!status) return;
   pill(...states[status.state]);
-  message(status.message ? `${status.message}${isOver() ? ' This page stays as it is; the server has stopped.' : ''}` : '', states[status.state][1]);
-  if (status.state === 'reading') $('progress-text').textContent = `Reading the ${status.split} images: ${whole(status.done)} of ${whole(status.total)}`;
+  message(
+    status.message ? `${status.message}${isOver() ? ' This page stays as it is; the server has stopped.' : ''}` : '',
+    states[status.state][1],
+  );
+  if (status.state === 'reading') {
+    const read = `${whole(status.done)} of ${whole(status.total)}`;
+    $('progress-text').textContent = `Reading the ${status.split} images: ${read}`;
+  }
   if (!status.steps) return;
   $('progress').max = status.steps;
   $('progress').value = status.step;
-  let text = `Step ${whole(status.step)} of ${whole(status.steps)} · epoch ${Math.max(1, status.epoch)} of ${status.epochs}`;
-  if (status.state === 'evaluating') text += ` · evaluating the ${status.split === 'train' ? 'training' : status.split} split, ${whole(status.done)} of ${whole(status.total)} images`;
+  const epoch = Math.max(1, status.epoch);
+  let text = `Step ${whole(status.step)} of ${whole(status.steps)} · epoch ${epoch} of ${status.epochs}`;
+  if (status.state === 'evaluating') {
+    const split = status.split === 'train' ? 'training' : status.split;
+    text += ` · evaluating the ${split} split, ${whole(status.done)} of ${whole(status.total)} images`;
+  }
   $('progress-text').textContent = text;
   const share = Math.floor((100 * status.step) / status.steps);
   document.title = `${isOver() ? states[status.state][0] : `${share} %`} · ${run ? run.model || 'ninvk' : 'ninvk'}`;
@@ -108,8 +127,12 @@ source.addEventListener('open', () => { // what comes is whole
 source.addEventListener('error', () => {
   if (isOver()) return;
   pill('No connection', 'bad');
-  message(source.readyState === EventSource.CLOSED ? 'The program sends this page nothing: the run is over, or too many pages are open. Reload to try again.'
-    : 'The program does not answer: it has ended, or can’t be reached from here. This page goes on trying.', 'bad');
+  message(
+    source.readyState === EventSource.CLOSED
+      ? 'The program sends this page nothing: the run is over, or too many pages are open. Reload to try again.'
+      : 'The program does not answer: it has ended, or can’t be reached from here. This page goes on trying.',
+    'bad',
+  );
 });
 setInterval(() => {
   if (source.readyState === EventSource.OPEN) showTime();

@@ -6,7 +6,13 @@ export class Backend extends EventTarget {
     this.worker?.terminate();
     this.worker = new Worker('worker.js');
     this.worker.addEventListener('message', ({data}) => this.tell(data));
-    this.worker.addEventListener('error', (e) => this.tell({is: 'error', kind: 'other', text: `The program can’t be started: ${e.message ?? 'its worker did not load'}`}));
+    this.worker.addEventListener('error', (e) =>
+      this.tell({
+        is: 'error',
+        kind: 'other',
+        text: `The program can’t be started: ${e.message ?? 'its worker did not load'}`,
+      }),
+    );
   }
 
   tell(data) {

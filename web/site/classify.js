@@ -123,7 +123,8 @@ export class Classify {
     this.ready = true;
     this.loading('');
     this.pill('Ready', 'good');
-    $('network').textContent = `${model}, ${classes.length} classes, images of ${size}×${size} pixels${channels === 1 ? ', grey' : ''}`
+    $('network').textContent =
+      `${model}, ${classes.length} classes, images of ${size}×${size} pixels${channels === 1 ? ', grey' : ''}`
       + `; ${this.weights ? `weights of ${this.weights.name}` : 'the page’s own weights'}.`;
     $('own-weights').hidden = !this.weights;
     const next = this.waiting ?? this.picture;
@@ -188,7 +189,8 @@ export class Classify {
     if (id !== this.id) return;
     this.classes = classes;
     $('answer-title').textContent = `${classes[0].name}, ${percent(classes[0].p, 1)}`;
-    $('answer-note').textContent = `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms. Choose a class to see where the network sees it.`;
+    $('answer-note').textContent =
+      `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms. Choose a class to see where the network sees it.`;
     this.choose(classes[0].index);
   }
 
@@ -201,14 +203,21 @@ export class Classify {
   list() {
     const n = this.all ? this.classes.length : Math.min(shown, this.classes.length);
     const focus = document.activeElement?.closest?.('#classes button')?.dataset.index;
-    $('classes').replaceChildren(...this.classes.slice(0, n).map(({index, name, p}) => {
-      const fill = make('i');
-      fill.style.width = `${100 * p}%`;
-      const button = make('button', {'aria-pressed': String(index === this.chosen), 'data-index': String(index)},
-        make('span', {class: 'name', title: name}, name), make('span', {class: 'bar'}, fill), make('span', {class: 'p'}, percent(p, 1)));
-      button.addEventListener('click', () => this.choose(index));
-      return make('li', {}, button);
-    }));
+    $('classes').replaceChildren(
+      ...this.classes.slice(0, n).map(({index, name, p}) => {
+        const fill = make('i');
+        fill.style.width = `${100 * p}%`;
+        const button = make(
+          'button',
+          {'aria-pressed': String(index === this.chosen), 'data-index': String(index)},
+          make('span', {class: 'name', title: name}, name),
+          make('span', {class: 'bar'}, fill),
+          make('span', {class: 'p'}, percent(p, 1)),
+        );
+        button.addEventListener('click', () => this.choose(index));
+        return make('li', {}, button);
+      }),
+    );
     if (focus) $('classes').querySelector(`[data-index="${focus}"]`)?.focus();
     $('all-classes').hidden = this.classes.length <= shown;
     $('all-classes').textContent = this.all ? `The first ${shown} alone` : `All ${this.classes.length} classes`;
@@ -255,7 +264,10 @@ export class Classify {
       }
       this.message('There is no image on the clipboard. Copy one, and paste again.', '');
     } catch (e) {
-      this.message(`The browser does not show the clipboard to this page (${e.message}); Ctrl+V does, ⌘V on a Mac.`, '');
+      this.message(
+        `The browser does not show the clipboard to this page (${e.message}); Ctrl+V does, ⌘V on a Mac.`,
+        '',
+      );
     }
   }
 
@@ -263,7 +275,9 @@ export class Classify {
     try {
       this.stream = await navigator.mediaDevices.getUserMedia({video: {facingMode: 'environment'}});
     } catch (e) {
-      this.message(e.name === 'NotFoundError' ? 'The browser finds no camera.' : `The camera can’t be used: ${e.message}`);
+      this.message(
+        e.name === 'NotFoundError' ? 'The browser finds no camera.' : `The camera can’t be used: ${e.message}`,
+      );
       return;
     }
     $('camera-view').srcObject = this.stream;

@@ -4,10 +4,13 @@
 const mostPixels = 16e6;
 const shownSide = 1024;
 
-const scaled = (image, scale) => createImageBitmap(image, {
-  resizeWidth: Math.max(1, Math.round(image.width * scale)), resizeHeight: Math.max(1, Math.round(image.height * scale)),
-  resizeQuality: 'high', premultiplyAlpha: 'none',
-});
+const scaled = (image, scale) =>
+  createImageBitmap(image, {
+    resizeWidth: Math.max(1, Math.round(image.width * scale)),
+    resizeHeight: Math.max(1, Math.round(image.height * scale)),
+    resizeQuality: 'high',
+    premultiplyAlpha: 'none',
+  });
 
 // read decodes a file. With shorter, an image whose shorter side is longer is shrunk to that. With show, there is a
 // picture to show, too.

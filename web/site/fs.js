@@ -230,7 +230,9 @@
   // restored is settled when the files are there that the storage has kept.
   globalThis.restored = (async () => {
     if (!storage) return;
-    const [paths, contents] = await store('readonly', (s) => Promise.all([request(s.getAllKeys()), request(s.getAll())]));
+    const [paths, contents] = await store('readonly', (s) =>
+      Promise.all([request(s.getAllKeys()), request(s.getAll())]),
+    );
     for (const [i, path] of paths.entries()) {
       const names = parts(path);
       let node = root;

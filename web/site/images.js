@@ -12,7 +12,8 @@ decoder.addEventListener('message', ({data}) => {
 });
 
 // decode gives a file's image as {width, height, rgba, bitmap, shrunk}. With shorter it is shrunk to that length of its
-// shorter side where it is longer; with show the bitmap is there, a picture to show, of no more pixels than a screen has.
+// shorter side where it is longer; with show the bitmap is there, a picture to show, of no more pixels than a screen
+// has.
 export function decode(file, {shorter, show} = {}) {
   return new Promise((resolve, reject) => {
     last += 1;
@@ -23,7 +24,9 @@ export function decode(file, {shorter, show} = {}) {
 
 // filesOf lists what was dropped as {path, file}; of folders also what is in them.
 export async function filesOf(transfer) {
-  const entries = [...transfer.items].filter((i) => i.kind === 'file').map((i) => i.webkitGetAsEntry?.() ?? i.getAsFile());
+  const entries = [...transfer.items]
+    .filter((i) => i.kind === 'file')
+    .map((i) => i.webkitGetAsEntry?.() ?? i.getAsFile());
   const out = [];
   const file = (entry) => new Promise((resolve, reject) => entry.file(resolve, reject));
   const some = (reader) => new Promise((resolve, reject) => reader.readEntries(resolve, reject));
@@ -49,7 +52,8 @@ const splits = new Set(['train', 'training', 'val', 'valid', 'validation', 'test
 // class is the folder below the one that was given (of several that were given, each is one); folders for training and
 // test images are taken together.
 export function byClass(list) {
-  const names = (depth) => new Set(list.filter((f) => f.path.split('/').length > depth + 1).map((f) => f.path.split('/')[depth]));
+  const names = (depth) =>
+    new Set(list.filter((f) => f.path.split('/').length > depth + 1).map((f) => f.path.split('/')[depth]));
   let depth = names(0).size > 1 ? 0 : 1;
   const below = names(depth);
   if (below.size && [...below].every((n) => splits.has(n.toLowerCase()))) depth += 1;

@@ -127,15 +127,28 @@ addEventListener('paste', (e) => {
 
 const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
 
-backend.on('loading', ({done, of}) => loading(of
-  ? `Loading the program: ${megabytes(Math.min(done, of))} of ${megabytes(of)} MB` : `Loading the program: ${megabytes(done)} MB`, done, of));
-backend.on('compiling', ({done, of}) => loading(
-  done < of ? `Preparing kernels for this adapter: ${whole(done)} of ${whole(of)}` : 'The first pass', done, of));
+backend.on('loading', ({done, of}) =>
+  loading(
+    of
+      ? `Loading the program: ${megabytes(Math.min(done, of))} of ${megabytes(of)} MB`
+      : `Loading the program: ${megabytes(done)} MB`,
+    done,
+    of,
+  ),
+);
+backend.on('compiling', ({done, of}) =>
+  loading(
+    done < of ? `Preparing kernels for this adapter: ${whole(done)} of ${whole(of)}` : 'The first pass',
+    done,
+    of,
+  ),
+);
 for (const is of ['answer', 'step', 'epoch']) backend.on(is, () => loading(''));
 backend.on('adapter', (a) => {
   $('adapter').textContent = `Adapter: ${a.name}${a.software ? ' (software)' : ''}.`;
   $('software').hidden = !a.software;
-  $('software').textContent = `The browser computes on the processor (${a.name}), not on a GPU: everything works, but slowly. `
+  $('software').textContent =
+    `The browser computes on the processor (${a.name}), not on a GPU: everything works, but slowly. `
     + 'If this machine has a GPU, chrome://gpu tells why the browser does not use it.';
   loading('Opening the network');
   $('tabs').hidden = false;

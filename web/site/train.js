@@ -68,8 +68,12 @@ export class Train {
     backend.on('begun', (b) => this.begun(b));
     backend.on('step', (s) => this.stepped(s));
     backend.on('epoch', (e) => this.epoch(e));
-    backend.on('reading', ({split, done, of}) => this.busy(`Reading the ${names[split]} images: ${whole(done)} of ${whole(of)}`));
-    backend.on('evaluating', ({split, done, of}) => this.busy(`Evaluating on the ${names[split]} images: ${whole(done)} of ${whole(of)}`));
+    backend.on('reading', ({split, done, of}) =>
+      this.busy(`Reading the ${names[split]} images: ${whole(done)} of ${whole(of)}`),
+    );
+    backend.on('evaluating', ({split, done, of}) =>
+      this.busy(`Evaluating on the ${names[split]} images: ${whole(done)} of ${whole(of)}`),
+    );
     backend.on('pictures', (p) => this.pictures(p));
     backend.on('state', (s) => this.is(s.state));
     backend.on('saved', (s) => this.saved(s));
@@ -79,7 +83,9 @@ export class Train {
       this.start();
     });
     for (const name of ['lr', 'augment']) this.form.elements[name].addEventListener('change', () => this.settings());
-    $('pause').addEventListener('click', () => backend.send(this.state === 'paused' ? {do: 'continue'} : {do: 'pause'}));
+    $('pause').addEventListener('click', () =>
+      backend.send(this.state === 'paused' ? {do: 'continue'} : {do: 'pause'}),
+    );
     $('stop').addEventListener('click', () => backend.send({do: 'stop'}));
     $('try').addEventListener('click', () => {
       show('classify');
@@ -209,12 +215,17 @@ export class Train {
     }
     const {classes, files, left} = byClass(list);
     if (classes.length < 2) {
-      this.say(`Found ${plural(classes.length, 'class', 'classes')} in this folder. Choose one that has a folder of images for each `
-        + 'class: photos/cat/1.jpg, photos/dog/1.jpg.');
+      this.say(
+        `Found ${plural(classes.length, 'class', 'classes')} in this folder. Choose one that has a folder of images `
+          + 'for each class: photos/cat/1.jpg, photos/dog/1.jpg.',
+      );
       return;
     }
     if (files.length > mostImages) {
-      this.say(`The folder has ${whole(files.length)} images; a page can hold ${whole(mostImages)}. ninvk train --data takes all of them.`);
+      this.say(
+        `The folder has ${whole(files.length)} images; a page can hold ${whole(mostImages)}. `
+          + 'ninvk train --data takes all of them.',
+      );
       return;
     }
     this.say('');
@@ -228,7 +239,8 @@ export class Train {
       if (i % 10 === 0) $('data-note').textContent = `Reading image ${whole(i + 1)} of ${whole(files.length)}`;
       try {
         const {width, height, rgba} = await decode(f.file, {shorter});
-        images.push({class: f.class, width, height, pixels: new Blob([rgba])}); // which the browser keeps where it likes
+        // The browser keeps a Blob where it likes.
+        images.push({class: f.class, width, height, pixels: new Blob([rgba])});
         counts[f.class] += 1;
       } catch {
         broken.push(f.path);
@@ -236,11 +248,18 @@ export class Train {
       if (reading !== this.reading) return; // another folder was given meanwhile
     }
     const empty = classes.filter((_, i) => !counts[i]);
-    let text = `${plural(images.length, 'image')} of ${whole(classes.length)} classes: `
-      + classes.slice(0, 12).map((c, i) => `${c} ${whole(counts[i])}`).join(', ') + (classes.length > 12 ? ' …' : '') + '.';
+    let text =
+      `${plural(images.length, 'image')} of ${whole(classes.length)} classes: `
+      + classes
+        .slice(0, 12)
+        .map((c, i) => `${c} ${whole(counts[i])}`)
+        .join(', ')
+      + (classes.length > 12 ? ' …' : '')
+      + '.';
     const name = (paths) => paths.slice(0, 3).join(', ') + (paths.length > 3 ? ' …' : '');
     if (broken.length) text += ` ${plural(broken.length, 'file')} can’t be read as images: ${name(broken)}.`;
-    if (left.length) text += ` ${plural(left.length, 'file')} outside a class’s folder, or hidden, left out: ${name(left)}.`;
+    if (left.length)
+      text += ` ${plural(left.length, 'file')} outside a class’s folder, or hidden, left out: ${name(left)}.`;
     $('data-note').textContent = text;
     if (empty.length) {
       this.say(`No image of ${name(empty)} can be read; each class needs some.`);
@@ -269,13 +288,23 @@ export class Train {
     if (this.since !== null) this.seconds += (now - this.since) / 1000;
     this.since = state === 'running' ? now : null;
     this.first = null;
-    const told = {starting: ['Starting', ''], running: ['Training', 'busy'], paused: ['Paused', ''], ended: ['Ended', 'good'], none: ['Ready', 'good']}[state];
+    const told = {
+      starting: ['Starting', ''],
+      running: ['Training', 'busy'],
+      paused: ['Paused', ''],
+      ended: ['Ended', 'good'],
+      none: ['Ready', 'good'],
+    }[state];
     this.pill(...told);
     if (state !== 'running') this.draw();
     if (state === 'ended' && !this.run) $('train-text').textContent = 'Stopped before it began.';
     if (state === 'ended' && before !== 'ended' && this.run) {
       const done = this.last() >= this.run.steps;
-      this.say(done ? 'The run is complete. Save keeps its weights.' : `The run was stopped after step ${whole(this.last())}. Save keeps it, to go on later.`);
+      this.say(
+        done
+          ? 'The run is complete. Save keeps its weights.'
+          : `The run was stopped after step ${whole(this.last())}. Save keeps it, to go on later.`,
+      );
       document.title = 'Ended · ninvk';
     }
     this.controls();
@@ -352,7 +381,8 @@ export class Train {
     $('train-progress').max = run.steps;
     $('train-progress').value = step;
     if (step > run.step || this.state === 'paused') {
-      $('train-text').textContent = `Step ${whole(step)} of ${whole(run.steps)} · epoch ${Math.max(1, this.at ?? 1)} of ${whole(run.epochs)}`;
+      $('train-text').textContent =
+        `Step ${whole(step)} of ${whole(run.steps)} · epoch ${Math.max(1, this.at ?? 1)} of ${whole(run.epochs)}`;
     }
     if (this.state === 'running') document.title = `${Math.floor((100 * step) / run.steps)} % · ${run.model}`;
     if (this.state === 'paused') document.title = `Paused · ${run.model}`;
@@ -365,7 +395,8 @@ export class Train {
     const seconds = this.seconds + (this.since === null ? 0 : (now - this.since) / 1000);
     let text = `${duration(seconds)} so far`;
     const done = this.first ? this.last() - this.first[0] : 0;
-    if (this.state === 'running' && done > 0) text += ` · about ${duration(((now - this.first[1]) / 1000 / done) * (this.run.steps - this.last()))} left`;
+    if (this.state === 'running' && done > 0)
+      text += ` · about ${duration(((now - this.first[1]) / 1000 / done) * (this.run.steps - this.last()))} left`;
     if (this.state === 'ended') text = `took ${duration(seconds)}`;
     $('time-text').textContent = text;
   }
@@ -411,7 +442,9 @@ export class Train {
     }
     this.is('starting');
     this.say(`The graphics device was lost (${text}). The run goes on from step ${whole(this.kept.step)}.`);
-    this.backend.addEventListener('opened', () => this.send({do: 'resume', checkpoint: checkpoint.slice(0)}), {once: true});
+    this.backend.addEventListener('opened', () => this.send({do: 'resume', checkpoint: checkpoint.slice(0)}), {
+      once: true,
+    });
   }
 
   // seen says what a tab in the background costs.
@@ -426,8 +459,11 @@ export class Train {
     this.away = null;
     const seconds = (performance.now() - since) / 1000;
     if (seconds > 10) {
-      this.say(`While this tab was in the background, ${plural(this.last() - step, 'step')} were done in ${duration(seconds)}. `
-        + 'Browsers give such tabs less time, and may stop them; a window of its own that stays in view is the fastest.');
+      this.say(
+        `While this tab was in the background, ${plural(this.last() - step, 'step')} were done in `
+          + `${duration(seconds)}. Browsers give such tabs less time, and may stop them; a window of its own that `
+          + 'stays in view is the fastest.',
+      );
     }
   }
 }

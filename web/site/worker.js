@@ -36,8 +36,8 @@ async function load(name) {
   return answer;
 }
 
-// readAsset is what the program loads when it needs it, an ArrayBuffer. Files that the program unpacks itself have their
-// name; others lie packed.
+// readAsset is what the program loads when it needs it, an ArrayBuffer. Files that the program unpacks itself have
+// their name; others lie packed.
 globalThis.readAsset = async (name) => {
   if (name.endsWith('.gz')) return (await load(name)).arrayBuffer();
   return new Response(await unpacked((await load(`${name}.gz`)).body)).arrayBuffer();
@@ -62,7 +62,10 @@ async function start() {
   const go = new Go();
   Object.assign(go.env, surroundings);
   await restored;
-  const {instance} = await WebAssembly.instantiateStreaming(new Response(await unpacked(counted), {headers}), go.importObject);
+  const {instance} = await WebAssembly.instantiateStreaming(
+    new Response(await unpacked(counted), {headers}),
+    go.importObject,
+  );
   let code = 0;
   go.exit = (c) => {
     code = c;

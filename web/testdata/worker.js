@@ -7,12 +7,17 @@ let timer = null;
 const tell = (message, give = []) => postMessage(message, give);
 const fail = (kind, text, of) => tell({is: 'error', kind, text, of});
 const bytes = (o) => new TextEncoder().encode(JSON.stringify(o)).buffer;
-const picture = 'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
+const picture =
+  'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5E'
+  + 'rkJggg==';
 
 function save(kept) {
   const {timer: _, ...state} = run;
   const safetensors = bytes(state);
-  tell({is: 'saved', safetensors, step: run.step, name: `nin-bn-step-${run.step}.safetensors`, ...(kept ? {kept} : {})}, [safetensors]);
+  tell(
+    {is: 'saved', safetensors, step: run.step, name: `nin-bn-step-${run.step}.safetensors`, ...(kept ? {kept} : {})},
+    [safetensors],
+  );
 }
 
 function begin() {
@@ -22,7 +27,18 @@ function begin() {
   run.perEpoch = perEpoch;
   tell({is: 'reading', split: 'train', done: 1, of: 2});
   tell({is: 'compiling', done: 1, of: 2});
-  tell({is: 'begun', model, step, steps: run.steps, epochs: settings.epochs, steps_per_epoch: perEpoch, train_images: count, test_images: 4, classes: names, settings});
+  tell({
+    is: 'begun',
+    model,
+    step,
+    steps: run.steps,
+    epochs: settings.epochs,
+    steps_per_epoch: perEpoch,
+    train_images: count,
+    test_images: 4,
+    classes: names,
+    settings,
+  });
   tell({is: 'state', state: 'running', step});
   go();
 }
@@ -31,17 +47,46 @@ function go() {
   timer = setInterval(() => {
     run.step += 1;
     const {step, steps, perEpoch, settings} = run;
-    tell({is: 'step', step, epoch: Math.ceil(step / perEpoch), loss: 2 * 0.9 ** step, images_s: 100 + step, lr: settings.lr});
+    tell({
+      is: 'step',
+      step,
+      epoch: Math.ceil(step / perEpoch),
+      loss: 2 * 0.9 ** step,
+      images_s: 100 + step,
+      lr: settings.lr,
+    });
     if (settings.seed === 13 && step === 5 && !run.resumed) {
       clearInterval(timer);
       fail('lost', 'as the test wants it');
       return;
     }
     if (step % perEpoch === 0) {
-      tell({is: 'pictures', epoch: step / perEpoch, samples: [{image: picture, true: 0}, {image: picture, true: 1}], verdicts: [{predicted: 0, probability: 0.75}, {predicted: 0, probability: 0.5}],
-        filters: {layer: 'classifier.0', count: 192, size: 5, image: picture}});
+      tell({
+        is: 'pictures',
+        epoch: step / perEpoch,
+        samples: [
+          {image: picture, true: 0},
+          {image: picture, true: 1},
+        ],
+        verdicts: [
+          {predicted: 0, probability: 0.75},
+          {predicted: 0, probability: 0.5},
+        ],
+        filters: {layer: 'classifier.0', count: 192, size: 5, image: picture},
+      });
       tell({is: 'evaluating', split: 'test', done: 2, of: 4});
-      tell({is: 'epoch', epoch: step / perEpoch, learning_rate: settings.lr, train_loss: 1, train_accuracy: 0.6, test_loss: 1.5, test_accuracy: 0.5, images_per_second: 90, seconds: 1, size: settings.size});
+      tell({
+        is: 'epoch',
+        epoch: step / perEpoch,
+        learning_rate: settings.lr,
+        train_loss: 1,
+        train_accuracy: 0.6,
+        test_loss: 1.5,
+        test_accuracy: 0.5,
+        images_per_second: 90,
+        seconds: 1,
+        size: settings.size,
+      });
       save(true);
     }
     if (step >= steps) stop();
@@ -65,7 +110,9 @@ const answers = {
       fail('input', `${name}: this is no safetensors file`, 'open');
       return;
     }
-    classes = weights ? Array.from({length: 40}, (_, i) => `class with a rather long name that has no room, number ${i}`) : ['red', 'green', 'blue'];
+    classes = weights
+      ? Array.from({length: 40}, (_, i) => `class with a rather long name that has no room, number ${i}`)
+      : ['red', 'green', 'blue'];
     tell({is: 'opened', model: 'nin-bn', classes, size: 32, channels: 3});
   },
   classify({id, width, height, rgba}) {
@@ -74,7 +121,9 @@ const answers = {
       if (i % 4 < 3) sums[i % 4] += v;
     });
     const all = sums.reduce((a, b) => a + b) || 1;
-    const p = classes.map((name, index) => ({index, name, p: index < 3 ? sums[index] / all : 0})).sort((a, b) => b.p - a.p);
+    const p = classes
+      .map((name, index) => ({index, name, p: index < 3 ? sums[index] / all : 0}))
+      .sort((a, b) => b.p - a.p);
     answers.size = [width, height];
     tell({is: 'answer', id, classes: p, ms: 3.25});
   },
@@ -93,7 +142,13 @@ const answers = {
       return;
     }
     const own = data !== 'sample';
-    run = {model, settings, step: 0, classes: own ? data.classes : ['cat', 'dog'], count: own ? data.images.length : 20};
+    run = {
+      model,
+      settings,
+      step: 0,
+      classes: own ? data.classes : ['cat', 'dog'],
+      count: own ? data.images.length : 20,
+    };
     if (own) run.sizes = data.images.map((i) => [i.class, i.width, i.height, i.rgba.byteLength]);
     begin();
   },
