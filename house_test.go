@@ -545,34 +545,18 @@ func TestReadmeAccuracy(t *testing.T) {
 	}
 }
 
-// longLines are the rooms whose lines are still to be broken. One that has no long line left comes off the list.
-var longLines = []string{
-	"nn", "ops",
-}
-
 // TestLinesFit: no line of source has more than 120 columns. A column is a character; a tab is one.
 func TestLinesFit(t *testing.T) {
 	const columns = 120
 	sources := strings.Fields(".go .wgsl .sh .py .js .mjs .css .html .c .h .cc")
-	long := map[string]bool{} // rooms with long lines
 	for _, f := range repositoryFiles(t) {
 		if path.Base(f) != "Makefile" && !slices.Contains(sources, path.Ext(f)) {
 			continue
 		}
-		room := path.Dir(f)
 		for i, line := range strings.Split(string(read(t, f)), "\n") {
-			n := utf8.RuneCountInString(line)
-			if n <= columns {
-				continue
-			}
-			if long[room] = true; !slices.Contains(longLines, room) {
+			if n := utf8.RuneCountInString(line); n > columns {
 				t.Errorf("%s:%d has %d columns, at most %d are wanted", f, i+1, n, columns)
 			}
-		}
-	}
-	for _, room := range longLines {
-		if !long[room] {
-			t.Errorf("no line of %s is long any more: take it off longLines in this file", room)
 		}
 	}
 }

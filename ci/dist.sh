@@ -49,7 +49,8 @@ try_all() {
 	"${program[0]}" predict --top 1 docs/images/cat.png | tee "$work/said"
 	grep -qw cat "$work/said"
 	mkdir "$work/again"
-	git ls-files -z --cached --others --exclude-standard | tar -c --null --verbatim-files-from -T - | tar -x -C "$work/again"
+	git ls-files -z --cached --others --exclude-standard |
+		tar -c --null --verbatim-files-from -T - | tar -x -C "$work/again"
 	cp -a .git "$work/again"
 	(cd "$work/again" && GOCACHE=$work/cache ci/dist.sh)
 	cmp $dist/SHA256SUMS "$work/again/$dist/SHA256SUMS"

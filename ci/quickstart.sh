@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Trains nin-bn on the embedded sample of real images and says what comes next. Arguments go to ninvk train. NINVK is the
-# command that runs the program, if it is not bin/ninvk; see container-quickstart in the Makefile.
+# Trains nin-bn on the embedded sample of real images and says what comes next. Arguments go to ninvk train. NINVK is
+# the command that runs the program, if it is not bin/ninvk; see container-quickstart in the Makefile.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -42,7 +42,8 @@ func TestOutOfMemory(t *testing.T) {
 			return
 		}
 		suggested := regexp.MustCompile(
-			`batch of 4000 images does not fit .*Not enough memory .*; the largest that fits is --batch (\d+)`).FindStringSubmatch(out)
+			`batch of 4000 images does not fit .*Not enough memory .*; ` +
+				`the largest that fits is --batch (\d+)`).FindStringSubmatch(out)
 		if suggested == nil {
 			t.Fatalf("no batch is suggested:\n%s", out)
 		}

@@ -36,9 +36,8 @@ func (c Conv) Out(x Shape) (Shape, error) {
 // windows is the output size of a sliding window of side k.
 func windows(x Shape, k, stride, pad int) (Shape, error) {
 	if k < 1 || stride < 1 || pad < 0 {
-		return Shape{}, fmt.Errorf("kernel %d, stride %d, padding %d: kernel and stride must be at least 1, padding at least "+
-			""+
-			"0", k, stride, pad)
+		return Shape{}, fmt.Errorf("kernel %d, stride %d, padding %d: kernel and stride must be at least 1, padding at "+
+			"least 0", k, stride, pad)
 	}
 	if x.H+2*pad < k || x.W+2*pad < k {
 		return Shape{}, fmt.Errorf("a %d×%d kernel does not fit an image of %d×%d with padding %d", k, k, x.H, x.W, pad)

@@ -164,8 +164,8 @@ func straightWeightNeed(l gpu.Limits, c ConvCall) Need {
 	return need
 }
 
-// unfold records how x comes into the scratch texture as u has it. Before that x lies there as in its buffer, behind all
-// that is written before it is read.
+// unfold records how x comes into the scratch texture as u has it. Before that x lies there as in its buffer, behind
+// all that is written before it is read.
 func (r *Recorder) unfold(c ConvCall, u unfolded) error {
 	k := gpu.Kernel{Name: "unfold", Source: shaders.Source("unfold", map[string]any{"Slides": c.Stride == 1}),
 		Bindings: []gpu.Kind{gpu.Params, gpu.TextureF32, gpu.Write}}

@@ -45,9 +45,8 @@ func (o MaxPool) ceil(size int) int {
 
 func poolOut(x Shape, k, stride, pad int) (Shape, error) {
 	if 2*pad > k {
-		return Shape{}, fmt.Errorf("padding %d is more than half of the %d×%d window, so some windows would hold nothing but "+
-			""+
-			"padding", pad, k, k)
+		return Shape{}, fmt.Errorf("padding %d is more than half of the %d×%d window, so some windows would hold nothing "+
+			"but padding", pad, k, k)
 	}
 	if k > 128 {
 		return Shape{}, fmt.Errorf("a %d×%d pooling window; at most 128×128 is supported (global average pooling takes any "+

@@ -18,9 +18,8 @@ type Subsample struct {
 // Out is the output shape for input x.
 func (o Subsample) Out(x Shape) (Shape, error) {
 	if o.Stride < 1 || o.Before < 0 || o.After < 0 {
-		return Shape{}, fmt.Errorf("stride %d, %d channels before and %d after: the least stride is 1, the least channels are "+
-			""+
-			"0",
+		return Shape{}, fmt.Errorf("stride %d, %d channels before and %d after: the least stride is 1, the least channels "+
+			"are 0",
 			o.Stride, o.Before, o.After)
 	}
 	return Shape{x.N, o.Before + x.C + o.After, ceilDiv(x.H, o.Stride), ceilDiv(x.W, o.Stride)}, nil

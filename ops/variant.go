@@ -30,7 +30,8 @@ const (
 // In has the shape of the convolution's input, Out that of its output:
 //   - forward: In is x, Out is y = relu(conv(x) + bias), which is written;
 //   - input gradient: Out is dy (masked), In is dx, which is written;
-//   - weight gradient: In is x, Out is dy (masked); the gradients of Weight and, where its length isn't 0, Bias are written to Recorder.Grads.
+//   - weight gradient: In is x, Out is dy (masked); the gradients of Weight and, where its length isn't 0, Bias are
+//     written to Recorder.Grads.
 type ConvCall struct {
 	Conv
 	In, Out      Tensor

@@ -3,8 +3,8 @@ and spread as each kernel column kx of a run of them wants them.
 
 u[kx][c][(n·in_h + iy)·columns + t] = x[c][n][iy][(4t+i)·stride + kx - pad], i = 0 … 3, and 0 outside the image or
 beyond the output's width. Pointwise convolutions take all pixels of the batch as one row. x lies in the texture as it
-does in its buffer, from texel q.first on, as a software driver's fetches are cheaper than its loads; where the stride is
-1 each further kernel column fetches one pixel more. */ -}}
+does in its buffer, from texel q.first on, as a software driver's fetches are cheaper than its loads; where the stride
+is 1 each further kernel column fetches one pixel more. */ -}}
 {{uniform "UnfoldParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var x: texture_2d<f32>;
