@@ -56,7 +56,7 @@ type layer interface {
 	backward(r *recorder, b *bound) error
 }
 
-// plain gives a layer without parameters, memory and products its defaults.
+// plain gives a layer without parameters and products its defaults.
 type plain struct{}
 
 func (plain) params([]ops.Shape) []ParamSpec      { return nil }
@@ -72,8 +72,10 @@ type traits struct {
 	centresGrad bool
 	// after a ReLU (bound.afterReLU), forward notes where the (only) input is 0, and backward masks its gradient
 	marksReLU bool
-	relu      bool // the output is that of a ReLU, which the gradient goes through before backward gets it
-	forParams bool // backward reads the inputs for the gradients of parameters alone
+	// the output is that of a ReLU, which the gradient goes through before backward gets it; of a normalisation with a
+	// ReLU it is not set, as that masks the gradient itself, by its input
+	relu      bool
+	forParams bool // needsInput is for the gradients of parameters alone: without these the inputs are not read
 	cuts      bool // parameters may be cut along their first dimension, which is that of the output's channels
 
 	// gradAt says from which channel of the output's gradient on the gradient of input i lies there already, or comes to
@@ -146,7 +148,7 @@ func (g *Graph) add(name string, l layer, inputs ...*Node) *Node {
 	return n
 }
 
-// soleAfterReLU says whether x alone takes the output of a layer with a ReLU.
+// soleAfterReLU says whether x alone takes the output of a layer whose traits have a ReLU.
 func (x *Node) soleAfterReLU(consumers []int) bool {
 	return len(x.inputs) == 1 && consumers[x.inputs[0].id] == 1 && x.inputs[0].traits.relu
 }

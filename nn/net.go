@@ -26,7 +26,7 @@ type Options struct {
 	// which depend on it, begin anew there.
 	Since   int
 	Augment ops.Augment
-	Tuned   map[string]string // variants by ops.ConvCall.Key; what is missing is up to the heuristic
+	Tuned   map[string]string // variants by the keys of ops.Varied; what is missing is up to the heuristic
 	// Pairs has evaluation make one answer of two views of each image: the entries' second half are the other views of
 	// the images of the first half.
 	Pairs bool

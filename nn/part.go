@@ -13,7 +13,7 @@ import (
 type Part struct {
 	Layer    string // name of the layer, or "input", "loss", "update"
 	Operator string // as "conv 5×5"
-	Pass     string // forward, input-gradient or weight-gradient; update
+	Pass     string // as below: forward, input-gradient, …
 	Shape    string // what is read and written, NCHW
 	Flops    float64
 	Bytes    float64 // of the tensors that must be read or written, each once

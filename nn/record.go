@@ -151,7 +151,8 @@ func (n *Net) key(images *ops.Images, b int, train bool) tapeKey {
 	return k
 }
 
-// Variants names the variant of each convolution's pass recorded so far, by ops.ConvCall.Key.
+// Variants names the variant of each pass of a convolution or linear layer recorded so far, by its key (see
+// ops.Varied).
 func (n *Net) Variants() map[string]string { return n.used }
 
 // tensor is an activation or gradient of node x, for b images.

@@ -179,13 +179,7 @@ func (r *Recorder) global(grad bool, x, y Tensor) error {
 		k.Name += " gradient"
 		invocations, passes = x.Pixels(), 0
 	}
-	// Cut by the larger of the two, which with padding may be y. Places take half a plane, so parts of an even number of
-	// groups keep them aligned.
-	larger := x.Shape
-	if y.Plane() > x.Plane() {
-		larger = y.Shape
-	}
-	for _, s := range larger.spans(r.Dev.Limits(), 2) {
+	for _, s := range x.spans(r.Dev.Limits(), 1) { // the larger of the two
 		resources := []any{x.slice(s), y.slice(s)}
 		if grad {
 			resources = []any{y.slice(s), x.slice(s)}

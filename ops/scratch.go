@@ -5,13 +5,14 @@ import (
 	"ninvk/shaders"
 )
 
-// Scratch is the one texture through which straight convolutions read activations: on a software driver a texture fetch
-// of four channels is cheaper than a storage load, and the copy into it runs at the speed of memory.
+// Scratch is the one texture through which kernels for software drivers read: there a texture fetch of four channels is
+// cheaper than a storage load, and the copy into it runs at the speed of memory. What is copied lies in it as in its
+// buffer, row by row, but for what straight convolutions read.
 //
-// An activation lies in it in runs of 16 pixels, the vector width of a software driver: run b of channel group g begins
-// at column ((b mod folds)·groups + g)·16 of row b / folds. So what an invocation reads, all channels of a pixel, is
-// one stretch of memory and not a cache line of every plane. The last row stays zero: pixels outside the image are read
-// from it.
+// An activation that these read lies in it in runs of 16 pixels, the vector width of a software driver: run b of
+// channel group g begins at column ((b mod folds)·groups + g)·16 of row b / folds. So what an invocation reads, all
+// channels of a pixel, is one stretch of memory and not a cache line of every plane. The last row stays zero: pixels
+// outside the image are read from it.
 type Scratch struct {
 	tex *gpu.Texture
 }

@@ -1,6 +1,6 @@
 // Package ops holds the operators: one file each with its attributes, output shape, and the recording of its forward
 // and backward kernels onto a tape. Shaders are in package shaders under the same name; the float64 twins that tests
-// compare with are in ops/ref.
+// compare with are in ops/ref, the cases that both are tried by in ops/cases.
 //
 // Activations live on the adapter with channels packed by four: a plane of vec4 for every group of four channels, a
 // plane holding the pixels of the whole batch, image after image, row after row. Channels beyond the last are zero. A
@@ -127,7 +127,7 @@ func (t Tensor) slice(p span) gpu.Slice {
 // Step is what operators are told anew for each step.
 type Step = shaders.Step
 
-// Param is a named run of floats in the buffer of all weights (and, at the same place, of all gradients and momenta).
+// Param is a run of floats in a buffer of weights (and, at the same place, of gradients and momenta).
 type Param struct{ Offset, Len int }
 
 // Recorder records operators onto a tape.
@@ -135,9 +135,9 @@ type Recorder struct {
 	Dev      *gpu.Device
 	Tape     *gpu.Tape
 	Scratch  *Scratch
-	Unfolded *gpu.Buffer // an activation as a straight weight gradient reads it, or weights as a tiled kernel does
+	Unfolded *gpu.Buffer // what a pass puts in order for itself: an activation, or weights
 	Partial  *gpu.Buffer // partial sums of the reductions
-	Weights  *gpu.Buffer // all parameters
+	Weights  *gpu.Buffer // parameters
 	Grads    *gpu.Buffer // their gradients, at the same offsets
 	// largest batch of the network, for which tiles are chosen, so that a smaller last batch needs no kernels of its own
 	Batch  int

@@ -87,7 +87,7 @@ func (w ways[C]) names(p Pass) []string {
 // Need is memory that a pass takes from the recorder while it runs; all passes share it.
 type Need struct {
 	Scratch  Extent // of the scratch texture
-	Unfolded uint64 // bytes of an unfolded activation, or of weights in order
+	Unfolded uint64 // bytes of what it puts in order, see Recorder.Unfolded
 	Partial  uint64 // bytes of partial sums
 }
 

@@ -1,5 +1,5 @@
-{{- /* Sums two activations, the second of which may be that which the sum replaces; ReLU of the sum. Comparisons keep
-NaN visible. */ -}}
+{{- /* Adds x to another activation: where there are Two to z, else to what sum holds, which the result replaces; then
+ReLU, where it is wanted. Comparisons keep NaN visible. */ -}}
 {{uniform "ElementwiseParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read_write> sum: array<vec4<f32>>;

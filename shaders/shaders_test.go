@@ -18,7 +18,7 @@ func specialisations() map[string][]string {
 	for _, name := range []string{
 		"average", "bias", "linear_bias", "linear_flatten", "conv_grad_naive", "conv_grad_straight_sum",
 		"conv_grad_sum", "conv_naive",
-		"conv_tiled_weights", "dropout", "metrics", "pairs", "sgd", "sums", "unfold",
+		"conv_tiled_weights", "dropout", "metrics", "pairs", "sgd", "sums",
 	} {
 		add(name, nil)
 	}
@@ -40,6 +40,7 @@ func specialisations() map[string][]string {
 		add("linear_sum", map[string]any{"Flat": yes, "Fetched": !yes})
 		add("adaptive", map[string]any{"Grad": yes})
 		add("subsample", map[string]any{"Grad": yes})
+		add("unfold", map[string]any{"Slides": yes})
 		add("globalavgpool", map[string]any{"Grad": yes})
 		add("avgpool", map[string]any{"Grad": yes, "Places": false})
 		add("maxpool", map[string]any{"Grad": yes, "Places": true, "AfterReLU": false})
