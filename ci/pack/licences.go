@@ -21,6 +21,9 @@ const wgpuLicence = "gpu/LICENSE.wgpu-native"
 // licenceFile matches the names of files that say how a module may be handed on.
 var licenceFile = regexp.MustCompile(`(?i)^(un)?(licen[cs]e|copying|copyright|notice|patents)([-._].*)?$`)
 
+// licenceFolder matches that of a folder of such files.
+var licenceFolder = regexp.MustCompile(`(?i)^licen[cs]es$`)
+
 // licences are those of Go, of modules, and of what NOTICE names, which stay where NOTICE says.
 func licences(modules []*debug.Module) ([]file, error) {
 	goroot, err := command("go", "env", "GOROOT")
@@ -48,13 +51,13 @@ func licences(modules []*debug.Module) ([]file, error) {
 			return nil, fmt.Errorf("the module %s has no file with its licence in %s: it may not be handed on", module, dir)
 		}
 		for _, f := range found {
-			files = append(files, file{path.Join("licences", module, f), filepath.Join(dir, f), false})
+			files = append(files, file{path.Join("licences", module, f), filepath.Join(dir, filepath.FromSlash(f)), false})
 		}
 	}
 	return files, nil
 }
 
-// licencesIn are the licences at the root of a folder.
+// licencesIn are the licences at the root of a folder, and in a folder of them there.
 func licencesIn(dir string) (names []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -63,6 +66,17 @@ func licencesIn(dir string) (names []string, err error) {
 	for _, e := range entries {
 		if e.Type().IsRegular() && licenceFile.MatchString(e.Name()) && path.Ext(e.Name()) != ".go" {
 			names = append(names, e.Name())
+		}
+		if e.IsDir() && licenceFolder.MatchString(e.Name()) {
+			more, err := os.ReadDir(filepath.Join(dir, e.Name()))
+			if err != nil {
+				return nil, err
+			}
+			for _, m := range more {
+				if m.Type().IsRegular() {
+					names = append(names, path.Join(e.Name(), m.Name()))
+				}
+			}
 		}
 	}
 	return names, nil
