@@ -56,6 +56,8 @@ type cli struct {
 	Export      exportCommand      `cmd:"" help:"Write trained weights for other programs, as ONNX or safetensors."`
 	Import      importCommand      `cmd:"" help:"Take weights from PyTorch's own .pth files."`
 	Web         webCommand         `cmd:"" help:"Serve a page that classifies and trains in the browser, on the visitor's GPU."`
+	Completion  completionCommand  `cmd:"" help:"Print a script that has a shell complete commands, flags and values."`
+	Man         manCommand         `cmd:"" help:"Print the manual page."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
 
@@ -152,7 +154,7 @@ func watchSignals(signals <-chan os.Signal, stop func()) {
 	os.Exit(exitInterrupted)
 }
 
-// exitCode is the contract of the README's table.
+// exitCode is the contract of the table in docs/commands.md, whose words are exitMeanings.
 func exitCode(err error) int {
 	is := func(target any) bool { return errors.As(err, target) }
 	var measuring *bench.ChildError
