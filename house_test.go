@@ -1,5 +1,5 @@
-// Package ninvk_test holds the rules of the house, those that no compiler checks: who may import whom, which files
-// belong together, and that the README says what is so.
+// Package ninvk_test holds the rules of the house that no compiler checks. They are who may import whom, which files
+// belong together, and that the docs say what is so.
 package ninvk_test
 
 import (

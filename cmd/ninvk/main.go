@@ -1,4 +1,5 @@
-// Command ninvk trains image classifiers on any GPU that Vulkan, Metal or DX12 reaches, and on software drivers.
+// Command ninvk is the command line: flags, exit codes, what a person sees. It trains image classifiers on any GPU that
+// Vulkan, Metal or DX12 reaches, and on software drivers.
 package main
 
 import (
