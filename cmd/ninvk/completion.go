@@ -16,7 +16,7 @@ import (
 // version that is installed.
 type completionCommand struct {
 	Shell string   `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
-	Words []string `arg:"" optional:"" help:"What the script asks with: the words typed so far, whose last one is to be completed." placeholder:"WORD"`
+	Words []string `arg:"" optional:"" help:"What the script asks with: the words typed so far, the last to be completed."`
 }
 
 // bridges are the scripts that carry words from a shell to the program and candidates back.

@@ -190,7 +190,9 @@ func TestManualPage(t *testing.T) {
 	if err := os.WriteFile(file, []byte(page), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, reader := range [][]string{{"man", "--warnings", "-l", file}, {"groff", "-man", "-ww", "-Tutf8", "-P-cbou", file}} {
+	for _, reader := range [][]string{
+		{"man", "--warnings", "-l", file}, {"groff", "-man", "-ww", "-Tutf8", "-P-cbou", file},
+	} {
 		if _, err := exec.LookPath(reader[0]); err != nil {
 			t.Logf("no %s here", reader[0])
 			continue

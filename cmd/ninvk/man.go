@@ -19,7 +19,8 @@ var exitMeanings = []struct {
 	{exitNoAdapter, "no usable adapter; the message says how to get one"},
 	{exitLost, "the adapter was lost, or can't hold what was asked for; or another process that trained with this one " +
 		"was lost, where its own code is not known"},
-	{exitDiverged, "training diverged: loss, gradient or weights are no longer numbers; the last good checkpoint is named"},
+	{exitDiverged, "training diverged: loss, gradient or weights are no longer numbers; the last good checkpoint is " +
+		"named"},
 	{exitBadFile, "bad input file; the message names it and what was expected"},
 	{exitInterrupted, "interrupted; train finishes the current step and saves a checkpoint, weights and plots first"},
 }
