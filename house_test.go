@@ -675,6 +675,31 @@ func TestRecipesAreTold(t *testing.T) {
 	}
 }
 
+// TestNamedTestsExist: a test that a page names as showing something is there.
+func TestNamedTestsExist(t *testing.T) {
+	declared := map[string]bool{}
+	declaration := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	name := regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w+`)
+	for _, f := range repositoryFiles(t) {
+		if strings.HasSuffix(f, "_test.go") {
+			for _, m := range declaration.FindAllStringSubmatch(string(read(t, f)), -1) {
+				declared[m[1]] = true
+			}
+		}
+	}
+	named := 0
+	for _, page := range append(pages(t), "docs_test.go") {
+		for _, m := range name.FindAllString(withoutCode(string(read(t, page))), -1) {
+			if named++; !declared[m] {
+				t.Errorf("%s names %s, which is no test", page, m)
+			}
+		}
+	}
+	if named < 50 {
+		t.Errorf("only %d tests are named", named)
+	}
+}
+
 // TestReadmeIsShort: a screen and a half, which is what somebody reads before deciding.
 func TestReadmeIsShort(t *testing.T) {
 	const most = 110
