@@ -41,6 +41,9 @@ type shownCommand struct {
 // small makes a run one of two steps of few images.
 const small = " --max-steps 2 --batch 4 --eval-train 4 --resize "
 
+// little leaves a measurement little to do.
+const little = " --model lenet5 --size 16 --batch 2 --batches 2"
+
 // shownCommands has each command that the pages show.
 var shownCommands = []shownCommand{
 	{begins: "ninvk data inspect photos --out sheet.png", leaves: "sheet.png"},
@@ -63,8 +66,8 @@ var shownCommands = []shownCommand{
 	{begins: "ninvk eval --weights runs/RUN/best.safetensors --data photos --out figures", long: true,
 		leaves: "figures/confusion.png"},
 	{begins: "ninvk eval --data photos", long: true},
-	{begins: "ninvk bench --model nin --json", with: " --size 8 --batch 2", leaves: "before.json", long: true},
-	{begins: "ninvk bench --model nin --compare before.json", with: " --size 8 --batch 2", long: true},
+	{begins: "ninvk bench --model nin --json", with: little, leaves: "before.json", long: true},
+	{begins: "ninvk bench --model nin --compare before.json", with: little, long: true},
 	{begins: "ninvk train --resume runs/RUN", with: " --max-steps 3", long: true},
 	{begins: "ninvk train --resume nin-cifar10", with: " --max-steps 3", long: true},
 	{begins: "ninvk train --data photos --model resnet18 --init", with: small + "64", long: true},
