@@ -122,8 +122,8 @@ func TestShownCommandsThatTakeLong(t *testing.T) {
 	}
 }
 
-// runShown runs a page's commands, also the long ones where they are asked for, one after the other in a folder of their
-// own, and gives the rows of its commands.
+// runShown runs a page's commands, also the long ones where they are asked for, one after the other in a folder of
+// their own, and gives the rows of its commands.
 func runShown(t *testing.T, page string, long bool) (rows []int) {
 	t.Helper()
 	dir := ""

@@ -150,8 +150,8 @@ func alternatives(v *kong.Value, placeholder string, vars kong.Vars, before stri
 		}
 	}
 	for _, m := range variable.FindAllStringSubmatch(v.OrigHelp, -1) {
-		if list := strings.Split(vars[m[1]], ", "); len(list) > 1 {
-			words = append(words, list...)
+		if list := vars[m[1]]; names.MatchString(list) { // not a sentence
+			words = append(words, strings.Split(list, ", ")...)
 		}
 	}
 	var out []candidate
@@ -161,8 +161,11 @@ func alternatives(v *kong.Value, placeholder string, vars kong.Vars, before stri
 	return out
 }
 
-// variable matches one in a help text, as ${models}.
-var variable = regexp.MustCompile(`\$\{(\w+)\}`)
+// variable matches one in a help text, as ${models}; names a list of names.
+var (
+	variable = regexp.MustCompile(`\$\{(\w+)\}`)
+	names    = regexp.MustCompile(`^[a-z0-9-]+(, [a-z0-9-]+)+$`)
+)
 
 // firstSentence is as much of a help text as fits beside a candidate.
 func firstSentence(help string) string {
