@@ -5,6 +5,7 @@ import (
 	"embed"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -136,7 +137,7 @@ func values(f *kong.Flag, vars kong.Vars, before string) []candidate {
 }
 
 // alternatives are the words that a declaration lists: by an enum, in its placeholder with lines between them (where
-// words in capitals stand for something), or by a variable in its help that holds a list.
+// words in capitals stand for something), or by a list of names in its help, which a variable holds.
 func alternatives(v *kong.Value, placeholder string, vars kong.Vars, before string) []candidate {
 	var words []string
 	if v.Enum != "" {
@@ -149,8 +150,8 @@ func alternatives(v *kong.Value, placeholder string, vars kong.Vars, before stri
 			}
 		}
 	}
-	for _, m := range variable.FindAllStringSubmatch(v.OrigHelp, -1) {
-		if list := vars[m[1]]; names.MatchString(list) { // not a sentence
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
+		if list := vars[name]; names.MatchString(list) && strings.Contains(v.Help, list) {
 			words = append(words, strings.Split(list, ", ")...)
 		}
 	}
@@ -161,11 +162,8 @@ func alternatives(v *kong.Value, placeholder string, vars kong.Vars, before stri
 	return out
 }
 
-// variable matches one in a help text, as ${models}; names a list of names.
-var (
-	variable = regexp.MustCompile(`\$\{(\w+)\}`)
-	names    = regexp.MustCompile(`^[a-z0-9-]+(, [a-z0-9-]+)+$`)
-)
+// names matches a list of names, which a variable may hold.
+var names = regexp.MustCompile(`^[a-z0-9-]+(, [a-z0-9-]+)+$`)
 
 // firstSentence is as much of a help text as fits beside a candidate.
 func firstSentence(help string) string {
