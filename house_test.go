@@ -1,5 +1,5 @@
-// Package ninvk_test holds the rules of the house, those that no compiler checks: who may import whom, which files
-// belong together, and that the README says what is so.
+// Package ninvk_test holds the rules of the house that no compiler checks. They are who may import whom, which files
+// belong together, and that the docs say what is so.
 package ninvk_test
 
 import (
@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"go/ast"
+	"go/doc"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -416,28 +417,74 @@ func TestNoPathsOfAMachine(t *testing.T) {
 // link matches the target of a Markdown link or picture, and of an HTML picture.
 var link = regexp.MustCompile(`\]\(([^)\s]+)\)|src="([^"]+)"`)
 
-func TestReadmeLinks(t *testing.T) {
-	text := string(read(t, "README.md"))
-	for _, m := range link.FindAllStringSubmatch(text, -1) {
-		target := m[1] + m[2]
-		if strings.Contains(target, "://") || strings.HasPrefix(target, "mailto:") {
-			continue
-		}
-		file, anchor, _ := strings.Cut(target, "#")
-		switch {
-		case file != "":
-			exists(t, "README.md", file)
-		case !strings.Contains(anchors(text), "\n"+anchor+"\n"):
-			t.Errorf("README.md links to #%s, which is no heading", anchor)
+// pages are the Markdown files of the repository.
+func pages(t *testing.T) []string {
+	t.Helper()
+	all := slices.DeleteFunc(repositoryFiles(t), func(f string) bool { return path.Ext(f) != ".md" })
+	if len(all) < 10 {
+		t.Fatalf("only %d pages found: %q", len(all), all)
+	}
+	return all
+}
+
+// TestLinks: every link of a page within the repository leads to a file, and to a heading where it names one.
+func TestLinks(t *testing.T) {
+	for _, page := range pages(t) {
+		text := string(read(t, page))
+		for _, m := range link.FindAllStringSubmatch(withoutCode(text), -1) {
+			target := m[1] + m[2]
+			if strings.Contains(target, "://") || strings.HasPrefix(target, "mailto:") {
+				continue
+			}
+			file, anchor, _ := strings.Cut(target, "#")
+			if file == "" {
+				file = page
+			} else {
+				file = path.Join(path.Dir(page), file)
+			}
+			exists(t, page, file)
+			if anchor != "" && path.Ext(file) == ".md" && !strings.Contains(anchors(string(read(t, file))), "\n"+anchor+"\n") {
+				t.Errorf("%s links to %s, in which no heading is #%s", page, file, anchor)
+			}
 		}
 	}
+}
+
+// TestPagesAreInTheIndex: the index of the docs has each of their pages, and with it each a sentence.
+func TestPagesAreInTheIndex(t *testing.T) {
+	const index = "docs/README.md"
+	listed := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^- \[[^\]]+\]\(([^)]+)\): .*\.$`).FindAllStringSubmatch(
+		string(read(t, index)), -1) {
+		listed[path.Join("docs", m[1])] = true
+	}
+	for _, page := range pages(t) {
+		if strings.HasPrefix(page, "docs/") && page != index && !listed[page] {
+			t.Errorf("%s has no line for %s", index, page)
+		}
+	}
+}
+
+// withoutCode is a Markdown text without its blocks of code, which may look as links do.
+func withoutCode(text string) string {
+	var b strings.Builder
+	block := false
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(strings.TrimSpace(line), "```") {
+			block = !block
+		} else if !block {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
 }
 
 // anchors are the names under which the headings of a Markdown text can be linked to, one a line.
 func anchors(text string) string {
 	var b strings.Builder
 	b.WriteByte('\n')
-	for _, line := range strings.Split(text, "\n") {
+	for line := range strings.Lines(withoutCode(text)) {
+		line = strings.TrimSpace(line)
 		if title, ok := strings.CutPrefix(strings.TrimLeft(line, "#"), " "); ok && strings.HasPrefix(line, "#") {
 			name := regexp.MustCompile(`[^\w -]`).ReplaceAllString(strings.ToLower(title), "")
 			b.WriteString(strings.ReplaceAll(name, " ", "-") + "\n")
@@ -446,14 +493,66 @@ func anchors(text string) string {
 	return b.String()
 }
 
-// readmeCommands are the command lines of ninvk in a Markdown text: lines of its code blocks, and spans of code, that
+// roomOf is the sentence of a package comment that says what the room holds, without the package's name and the stop at
+// the end.
+func roomOf(t *testing.T, files []string) string {
+	t.Helper()
+	for _, f := range files {
+		comment := parse(t, f, parser.ParseComments|parser.PackageClauseOnly).Doc.Text()
+		if comment == "" {
+			continue
+		}
+		words := strings.SplitN(new(doc.Package).Synopsis(comment), " ", 3)
+		if len(words) < 3 || words[0] != "Package" && words[0] != "Command" {
+			t.Errorf("%s: the comment begins with %q, not with Package or Command and a name", f, words)
+			return ""
+		}
+		return strings.TrimSuffix(words[2], ".")
+	}
+	t.Errorf("no file of %s has a package comment", path.Dir(files[0]))
+	return ""
+}
+
+// TestRoomsHoldOneThing: the first sentence of each package comment says what the room holds without an "and", the
+// table of rooms in docs/architecture.md has it, and what a room imports stands below it there.
+func TestRoomsHoldOneThing(t *testing.T) {
+	const page = "docs/architecture.md"
+	byFolder := goFiles(t)
+	told, at := map[string]string{}, map[string]int{} // of the table
+	for i, row := range regexp.MustCompile(`(?m)^\| \[([^\]]+)\]\(([^)]+)\) \| (.*) \|$`).FindAllStringSubmatch(
+		string(read(t, page)), -1) {
+		told[row[1]], at[row[1]] = row[3], i
+		if target := path.Join("docs", row[2]); target != row[1] && row[1] != "." {
+			t.Errorf("%s: the row of %s leads to %s", page, row[1], target)
+		}
+		if byFolder[row[1]] == nil {
+			t.Errorf("%s has a row for %s, in which there is no Go", page, row[1])
+		}
+	}
+	for folder, files := range byFolder {
+		sentence := roomOf(t, files)
+		if slices.Contains(strings.Fields(sentence), "and") {
+			t.Errorf("%s needs an \"and\" to say what it holds: %s", folder, sentence)
+		}
+		if told[folder] != sentence {
+			t.Errorf("%s must have the row\n| [%s](../%[2]s) | %s |\nits row says %q", page, folder, sentence, told[folder])
+		}
+		for _, below := range rooms[folder].mayImport {
+			if at[below] < at[folder] {
+				t.Errorf("%s: %s stands above %s, which imports it", page, below, folder)
+			}
+		}
+	}
+}
+
+// commandLines are the command lines of ninvk in a Markdown text: lines of its code blocks, and spans of code, that
 // begin with it.
-func readmeCommands(text string) []string {
+func commandLines(text string) []string {
 	line := regexp.MustCompile(`^\s*(?:\$ )?(?:bin/|\./)?ninvk ([^#]+)`)
 	span := regexp.MustCompile("`(?:bin/|\\./)?ninvk ([^`]+)`")
 	var out []string
 	block := false
-	for _, l := range strings.Split(text, "\n") {
+	for l := range strings.Lines(text) {
 		if strings.HasPrefix(strings.TrimSpace(l), "```") {
 			block = !block
 			continue
@@ -469,17 +568,12 @@ func readmeCommands(text string) []string {
 	return out
 }
 
-// TestReadmeCommands asks the program's help whether the commands and flags in the README and of docs that show many
-// are there.
-func TestReadmeCommands(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "ninvk")
-	if out, err := exec.Command("go", "build", "-o", binary, "./cmd/ninvk").CombinedOutput(); err != nil {
-		t.Fatalf("building ninvk: %v\n%s", err, out)
-	}
+// TestCommandsAreThere asks the program's help whether the commands and flags that the pages name are there.
+func TestCommandsAreThere(t *testing.T) {
 	help := map[string]string{} // by command
 	ask := func(command string) string {
 		if _, asked := help[command]; !asked {
-			out, err := exec.Command(binary, append(strings.Fields(command), "--help")...).Output()
+			out, err := exec.Command(program(t), append(strings.Fields(command), "--help")...).Output()
 			if err != nil {
 				t.Fatalf("ninvk %s --help: %v", command, err)
 			}
@@ -487,38 +581,43 @@ func TestReadmeCommands(t *testing.T) {
 		}
 		return help[command]
 	}
-	lines := readmeCommands(string(read(t, "README.md")))
-	if len(lines) < 6 {
-		t.Fatalf("the README has only %d command lines: %q", len(lines), lines)
-	}
-	for _, page := range []string{"docs/models.md", "docs/your-images.md"} {
-		lines = append(lines, readmeCommands(string(read(t, page)))...)
-	}
-	for _, l := range lines {
-		words := strings.Fields(strings.NewReplacer("[", "", "]", "").Replace(l))
-		command := words[0]
-		if command == "data" && len(words) > 1 {
-			command += " " + words[1]
-		}
-		if !strings.HasPrefix(command, "-") && !strings.Contains(ask(""), "\n  "+command+" ") {
-			t.Errorf("ninvk %s: there is no command %s", l, command)
-			continue
-		}
-		if strings.HasPrefix(command, "-") {
-			command = ""
-		}
-		for _, w := range words {
-			flag, _, _ := strings.Cut(w, "=")
-			if strings.HasPrefix(flag, "--") && !regexp.MustCompile(regexp.QuoteMeta(flag)+`[=\s]`).MatchString(ask(command)) {
-				t.Errorf("ninvk %s: the command has no flag %s", l, flag)
+	named := map[string]bool{}
+	for _, page := range pages(t) {
+		for _, l := range commandLines(string(read(t, page))) {
+			words := strings.Fields(strings.NewReplacer("[", "", "]", "").Replace(l))
+			command := words[0]
+			if !regexp.MustCompile(`^[a-z]+$`).MatchString(command) {
+				command = "" // COMMAND, or a flag
 			}
+			if (command == "data" || command == "recipes") && len(words) > 1 {
+				command += " " + words[1]
+			}
+			if !regexp.MustCompile(`\n  `+command+`[ \n]`).MatchString(ask("")) && command != "" {
+				t.Errorf("%s: ninvk %s: there is no command %s", page, l, command)
+				continue
+			}
+			if page == "docs/commands.md" {
+				named[command] = true
+			}
+			for _, w := range words {
+				flag, _, _ := strings.Cut(strings.TrimRight(w, ",.;:)"), "=")
+				if strings.HasPrefix(flag, "--") && flag != "--" && !regexp.MustCompile(
+					regexp.QuoteMeta(flag)+`[=,\s]`).MatchString(strings.ReplaceAll(ask(command), "[no-]", "")) {
+					t.Errorf("%s: ninvk %s: the command has no flag %s", page, l, flag)
+				}
+			}
+		}
+	}
+	for _, m := range regexp.MustCompile(`(?m)^  ([a-z]+(?: [a-z]+)?)(?:  | \[| <|$)`).FindAllStringSubmatch(ask(""), -1) {
+		if !named[m[1]] {
+			t.Errorf("docs/commands.md has no ninvk %s", m[1])
 		}
 	}
 }
 
-// TestReadmeExitCodes compares the README's table with the constants.
-func TestReadmeExitCodes(t *testing.T) {
-	rows := regexp.MustCompile(`(?m)^\| (\d+) \|`).FindAllStringSubmatch(string(read(t, "README.md")), -1)
+// TestExitCodesAreTold compares the table in docs/commands.md with the constants.
+func TestExitCodesAreTold(t *testing.T) {
+	rows := regexp.MustCompile(`(?m)^\| (\d+) \|`).FindAllStringSubmatch(string(read(t, "docs/commands.md")), -1)
 	var documented []string
 	for _, r := range rows {
 		documented = append(documented, r[1])
@@ -529,7 +628,84 @@ func TestReadmeExitCodes(t *testing.T) {
 		codes = append(codes, m[1])
 	}
 	if diff := cmp.Diff(codes, documented); diff != "" {
-		t.Errorf("exit codes (-cmd/ninvk/main.go +README.md):\n%s", diff)
+		t.Errorf("exit codes (-cmd/ninvk/main.go +docs/commands.md):\n%s", diff)
+	}
+}
+
+// TestVariablesAreTold: each variable of the environment that the program or its tests read is in a table.
+func TestVariablesAreTold(t *testing.T) {
+	told := string(read(t, "docs/commands.md")) + string(read(t, "CONTRIBUTING.md"))
+	name := regexp.MustCompile(`"(NINVK_[A-Z_]+)"`)
+	found := 0
+	for _, f := range repositoryFiles(t) {
+		if path.Ext(f) != ".go" {
+			continue
+		}
+		for _, m := range name.FindAllStringSubmatch(string(read(t, f)), -1) {
+			if strings.HasPrefix(m[1], "NINVK_TEST") || m[1] == "NINVK_DIST_ROLE" {
+				continue // by these a test tells a process of its own what to do
+			}
+			found++
+			if !strings.Contains(told, m[1]) {
+				t.Errorf("%s reads %s, of which neither docs/commands.md nor CONTRIBUTING.md tells", f, m[1])
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no variables found")
+	}
+}
+
+// TestRecipesAreTold: docs/training.md has a row for each recipe.
+func TestRecipesAreTold(t *testing.T) {
+	files, err := filepath.Glob("train/recipes/*.toml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no recipes found: %v", err)
+	}
+	var there, told []string
+	for _, f := range files {
+		there = append(there, strings.TrimSuffix(filepath.Base(f), ".toml"))
+	}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z]+)` \\|").FindAllStringSubmatch(
+		string(read(t, "docs/training.md")), -1) {
+		told = append(told, m[1])
+	}
+	slices.Sort(told)
+	if diff := cmp.Diff(there, told); diff != "" {
+		t.Errorf("recipes (-train/recipes +docs/training.md):\n%s", diff)
+	}
+}
+
+// TestNamedTestsExist: a test that a page names as showing something is there.
+func TestNamedTestsExist(t *testing.T) {
+	declared := map[string]bool{}
+	declaration := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	name := regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w+`)
+	for _, f := range repositoryFiles(t) {
+		if strings.HasSuffix(f, "_test.go") {
+			for _, m := range declaration.FindAllStringSubmatch(string(read(t, f)), -1) {
+				declared[m[1]] = true
+			}
+		}
+	}
+	named := 0
+	for _, page := range append(pages(t), "docs_test.go") {
+		for _, m := range name.FindAllString(withoutCode(string(read(t, page))), -1) {
+			if named++; !declared[m] {
+				t.Errorf("%s names %s, which is no test", page, m)
+			}
+		}
+	}
+	if named < 50 {
+		t.Errorf("only %d tests are named", named)
+	}
+}
+
+// TestReadmeIsShort: a screen and a half, which is what somebody reads before deciding.
+func TestReadmeIsShort(t *testing.T) {
+	const most = 110
+	if n := strings.Count(string(read(t, "README.md")), "\n"); n > most {
+		t.Errorf("README.md has %d lines, at most %d are wanted: docs/README.md lists the pages for the rest", n, most)
 	}
 }
 

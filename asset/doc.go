@@ -1,3 +1,3 @@
-// Package asset reads files that are part of the program and yet not in it. It is for programs that run in a browser,
-// which load such a file when they need it; elsewhere they are embedded, and the package is empty.
+// Package asset loads files that belong to a program but lie beside it. It is for programs that run in a browser, which
+// load such a file when they need it; elsewhere they are embedded, and the package is empty.
 package asset

@@ -1,5 +1,5 @@
-// Package bench measures how fast an adapter trains and evaluates the networks, where the time of a step goes, and how
-// far each operator is from what the adapter can do.
+// Package bench measures what an adapter does with networks. It tells how fast they are trained and evaluated, where
+// the time of a step goes, and how far each operator is from what the adapter can do.
 package bench
 
 import (

@@ -1,6 +1,6 @@
-// Package check tells whether an adapter computes rightly: it runs a part of the table of operators, in every variant
+// Package check tells whether an adapter computes rightly. It runs a part of the table of operators, in every variant
 // that fits, and ten training steps, and compares the results with those of the float64 twins, which the program
-// carries.
+// carries; or a network, compared with what PyTorch computes of it.
 package check
 
 import (

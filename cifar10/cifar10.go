@@ -1,4 +1,4 @@
-// Package cifar10 decodes CIFAR-10 in its binary version, and holds a small sample of it.
+// Package cifar10 decodes CIFAR-10 in its binary version, of which it carries a small sample.
 //
 // A file of the binary version is a sequence of records without header or separator: one byte of label, then the image
 // as three planes (red, green, blue) of 32×32 bytes, each row by row.

@@ -1,7 +1,7 @@
-// Package codec decodes images by C libraries that are compiled to WebAssembly: libjpeg-turbo, libwebp, libavif with
-// dav1d, libheif with libde265. Each file is decoded in a sandbox of its own, which has no files, no network and no
-// output, as much memory as MaxMemory and as much time as MaxTime: what goes wrong in it is that file's error. The
-// folder wasm says where the modules come from.
+// Package codec decodes images by C libraries that are compiled to WebAssembly. They are libjpeg-turbo, libwebp,
+// libavif with dav1d, and libheif with libde265. Each file is decoded in a sandbox of its own, which has no files, no
+// network and no output, as much memory as MaxMemory and as much time as MaxTime: what goes wrong in it is that file's
+// error. The folder wasm says where the modules come from.
 package codec
 
 // Size judges width and height of an image, in pixels, before memory is allocated for it; an error ends the decoding.

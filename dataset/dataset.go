@@ -1,6 +1,6 @@
-// Package dataset has what all data sets share, whatever format they come in: a set with its classes and splits, how an
-// image is fitted to a square, the order and the variations of a training batch, and the recognition of what people
-// have. Formats are packages of their own below it.
+// Package dataset has what all data sets share, whatever format they come in. That is a set with its classes and
+// splits, how an image is fitted to a square, the order and the variations of a training batch, and the recognition of
+// what people have. Formats are packages of their own below it.
 package dataset
 
 import (

@@ -1,5 +1,5 @@
-// Package dist lets processes add up numbers, so that they can train one network together. It knows neither adapters
-// nor networks.
+// Package dist lets processes add up numbers, so that they can train one network together. The order of the sums is
+// fixed. It knows neither adapters nor networks.
 package dist
 
 import (

@@ -1,6 +1,6 @@
-// Package golden has what PyTorch computes of every network in float64, from images and weights that a formula makes,
-// and runs the network on an adapter to compare: logits, losses, and every gradient. models/testdata/zoo.py writes the
-// files.
+// Package golden has what PyTorch computes of every network, to compare an adapter's results with. The values are
+// float64, from images and weights that a formula makes: logits, losses, and every gradient. models/testdata/zoo.py
+// writes the files.
 package golden
 
 import (

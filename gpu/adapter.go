@@ -1,4 +1,4 @@
-// Package gpu owns the WebGPU device: adapters, buffers, textures, pipelines, recorded command tapes, waiting,
+// Package gpu owns the WebGPU device. That is adapters, buffers, textures, pipelines, recorded command tapes, waiting,
 // read-back and errors. It is the only package that imports the binding, and it knows nothing of networks.
 package gpu
 

@@ -1,4 +1,4 @@
-// Package memory tells how much memory this process may have: that of the machine, or the least limit of the control
+// Package memory tells how much memory this process may have. That is the machine's, or the least limit of the control
 // groups (cgroups) that it is in, as containers and batch systems set them. A process that takes more is killed without
 // a word.
 package memory

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ninvk/nn"
+	"ninvk/ops"
 )
 
 // The figures of docs/models.md are those of the graphs, every network has a row in all three tables and a command, and
@@ -97,6 +98,45 @@ func TestReadme(t *testing.T) {
 		if !strings.Contains(string(b), "\n"+row+"\n") {
 			t.Errorf("README.md lacks the row\n%s", row)
 		}
+	}
+}
+
+// squeezed is the network that CONTRIBUTING.md shows.
+func squeezed(g *nn.Graph, x *nn.Node, c Config) *nn.Node {
+	features := g.In("features")
+	x = features.Conv("0", x, nn.Conv{Channels: 64, Kernel: 3, Stride: 2, ReLU: true})
+	x = features.MaxPool("2", x, ops.MaxPool{K: 3, Stride: 2, Ceil: true})
+	one := features.Conv("3.expand1x1", x, nn.Conv{Channels: 64, Kernel: 1, ReLU: true})
+	three := features.Conv("3.expand3x3", x, nn.Conv{Channels: 64, Kernel: 3, Pad: 1, ReLU: true})
+	x = features.Concat("3.concat", one, three)
+	x = g.GlobalAvgPool("avgpool", g.Dropout("dropout", x, c.dropout(0.5)))
+	return g.Linear("classifier", x, nn.Linear{Outputs: c.Classes, Weight: nn.Normal(0.01)})
+}
+
+// CONTRIBUTING.md shows how a network is added by one that can be built, in the words of the function above.
+func TestContributing(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "CONTRIBUTING.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile("docs_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := regexp.MustCompile("(?s)   ```go\n(.*?)   ```\n").FindSubmatch(page)
+	if shown == nil {
+		t.Fatal("CONTRIBUTING.md shows no network")
+	}
+	code := regexp.MustCompile(`(?m)^   `).ReplaceAllString(string(shown[1]), "")
+	if !strings.Contains(string(source), "\n"+code) {
+		t.Errorf("CONTRIBUTING.md shows another network than squeezed in docs_test.go:\n%s", code)
+	}
+	g, out, err := (&model{name: "squeezed", size: 224, build: squeezed}).graph(Config{Classes: 10, Size: 224})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (ops.Shape{N: 1, C: 10, H: 1, W: 1}); out.Shape != want || len(g.Params()) != 8 {
+		t.Errorf("squeezed ends in %v with %d parameters, want %v and 8", out.Shape, len(g.Params()), want)
 	}
 }
 

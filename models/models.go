@@ -1,5 +1,5 @@
-// Package models has all networks in one table, their initialisation, their weights in and out under PyTorch's names,
-// those that are part of the program, and images classified with them.
+// Package models is the table of all networks. With each go its initialisation, weights in and out under PyTorch's
+// names, those that are part of the program, and images classified with them.
 //
 // Load and Classify are all that it takes to use a trained network; see the example.
 package models

@@ -1,4 +1,5 @@
-// Package nin is the Network in Network (Lin, Chen, Yan, 2013, arXiv 1312.4400): its networks as lists of layers.
+// Package nin is the family of Network in Network, as lists of layers. The paper is Lin, Chen, Yan, 2013, arXiv
+// 1312.4400.
 package nin
 
 import (

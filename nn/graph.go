@@ -1,5 +1,5 @@
-// Package nn builds networks: a graph of named layers whose shapes are checked as it is built, a memory plan by
-// lifetime, and the recorded tapes of training and evaluation steps.
+// Package nn turns a graph of layers into a network that an adapter trains. Layers have names, their shapes are checked
+// as the graph is built, memory is planned by lifetime, and steps of training and evaluation are recorded as tapes.
 package nn
 
 import (

@@ -1,4 +1,4 @@
-// Package onnx writes a network with its weights as an ONNX model (https://onnx.ai), which other runtimes read.
+// Package onnx writes a network with its weights as an ONNX model. Other runtimes read it (https://onnx.ai).
 //
 // The model has one input, "input" [N, C, H, W], and one output, "logits" [N, classes], both float32; N is symbolic. It
 // is in inference form: dropout is left out, batch normalisation uses its running statistics.

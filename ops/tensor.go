@@ -1,6 +1,6 @@
-// Package ops holds the operators: one file each with its attributes, output shape, and the recording of its forward
-// and backward kernels onto a tape. Shaders are in package shaders under the same name; the float64 twins that tests
-// compare with are in ops/ref, the cases that both are tried by in ops/cases.
+// Package ops holds the operators that networks are made of. Each has a file with its attributes, output shape, and the
+// recording of its forward and backward kernels onto a tape. Shaders are in package shaders under the same name; the
+// float64 twins that tests compare with are in ops/ref, the cases that both are tried by in ops/cases.
 //
 // Activations live on the adapter with channels packed by four: a plane of vec4 for every group of four channels, a
 // plane holding the pixels of the whole batch, image after image, row after row. Channels beyond the last are zero. A

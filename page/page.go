@@ -1,5 +1,5 @@
-// Package page is what the program's web pages share: an address to listen on, who is answered and how, and the parts
-// that pages are made of (colours, curves, what a run shows).
+// Package page is what the program's web pages share. That is an address to listen on, who is answered and how, and the
+// parts that pages are made of (colours, curves, what a run shows).
 package page
 
 import (

@@ -1,5 +1,6 @@
-// Package picture reads images of every common format, fits them to a network's input, and draws what a network sees:
-// maps of heat, grids of filters and feature maps, contact sheets with captions, matrices.
+// Package picture is where images enter the program or leave it. It reads those of every common format, fits them to a
+// network's input, and draws what a network sees: maps of heat, grids of filters and feature maps, contact sheets with
+// captions, matrices.
 package picture
 
 import (

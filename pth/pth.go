@@ -1,5 +1,5 @@
-// Package pth reads PyTorch's own files, as torch.save wrote them in all its versions: a zip archive (since 1.6), a
-// stream of pickles with the tensors' elements behind (since 0.1.10), or a tar archive.
+// Package pth reads PyTorch's own weights files as data. They are those that torch.save wrote in all its versions: a
+// zip archive (since 1.6), a stream of pickles with the tensors' elements behind (since 0.1.10), or a tar archive.
 //
 // A pickle is a program for a small machine that can call any Python function. Nothing is ever run here: what a
 // state_dict needs is read as data, and every other object is a name without content. The reader is strict: a tensor

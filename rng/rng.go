@@ -1,5 +1,5 @@
-// Package rng is the project's one source of random numbers: the counter-based generator Philox4x32-10 of Salmon et
-// al., "Parallel Random Numbers: As Easy as 1, 2, 3" (2011).
+// Package rng is the one source of random numbers. It is the counter-based generator Philox4x32-10 of Salmon et al.,
+// "Parallel Random Numbers: As Easy as 1, 2, 3" (2011).
 //
 // A stream is named by (seed, purpose, a, b), for example (seed, "augment", epoch, image index). Its numbers depend on
 // that name alone, never on how far another stream was read, so a run that is interrupted, batched or ordered

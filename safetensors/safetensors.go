@@ -1,5 +1,5 @@
-// Package safetensors reads and writes the safetensors format: named,
-// little-endian, row-major arrays behind a JSON header.
+// Package safetensors is the safetensors file format, strictly read. A file has named, little-endian, row-major arrays
+// behind a JSON header.
 //
 // The reader is strict. A file that is truncated, has gaps, overlaps or left-over bytes, or says anything twice is
 // refused with a *FormatError that names the place, so a tensor that was read always is what the file's author wrote.

@@ -1,5 +1,5 @@
-// Package serve shows a training run in the browser while it goes on: curves, predictions, filters and facts on one
-// page, fed by server-sent events.
+// Package serve is the web page of a training run that goes on. It has curves, predictions, filters and facts, fed by
+// server-sent events.
 package serve
 
 import (

@@ -1,4 +1,4 @@
-// Package shaders holds the WGSL sources, one file an operator family, and the small generator that specialises them.
+// Package shaders holds the WGSL sources as templates, one file an operator family. A small generator specialises them.
 //
 // A source is a text/template: shapes that decide the code (tile sizes, kernel size) are printed into it as literals,
 // everything else arrives in a uniform at run time, so that layers of the same tile share a pipeline. What is in that a

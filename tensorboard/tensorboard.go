@@ -1,4 +1,4 @@
-// Package tensorboard writes what TensorBoard reads: event files of scalars and pictures.
+// Package tensorboard writes TensorBoard's event files. They hold scalars and pictures.
 //
 // An event file is a sequence of records in TensorFlow's TFRecord framing, each a protobuf message Event; the first
 // names the format's version. Bytes are appended to a slice, so that whoever has the file decides how it is written.

@@ -1,5 +1,5 @@
-// Package train trains a network from a configuration: the loop over steps and epochs, its checkpoints and how a run
-// goes on from them, what it does when it diverges, and the run folder, which holds metrics, weights and pictures.
+// Package train trains a network from a configuration. It has the loop over steps and epochs, its checkpoints and how a
+// run goes on from them, what it does when it diverges, and the run folder, which holds metrics, weights and pictures.
 package train
 
 import (

@@ -1,5 +1,5 @@
-// Package tune chooses among the variants of the passes of convolutions and linear layers by measuring them on the
-// adapter, and keeps what it measured.
+// Package tune chooses among the variants of a pass by measuring them on the adapter. It keeps what it measured. Passes
+// are those of convolutions and linear layers.
 package tune
 
 import (

@@ -1,5 +1,6 @@
-// Package web is the page that classifies images and trains networks on the visitor's own GPU: plain files, which are
-// part of the program, and a WebAssembly program that a build puts among them (see the folder build).
+// Package web is the page that computes in the browser, on the visitor's own GPU. It classifies images and trains
+// networks: plain files, which are part of the program, and a WebAssembly program that a build puts among them (see the
+// folder build).
 package web
 
 import (

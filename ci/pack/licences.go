@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -32,8 +33,11 @@ func licences(modules []*debug.Module) ([]file, error) {
 	}
 	files := []file{{"licences/go/LICENSE", filepath.Join(goroot, "LICENSE"), false}, {wgpuLicence, wgpuLicence, false}}
 	codecs, err := filepath.Glob("codec/wasm/LICENSE.*")
-	if err != nil || len(codecs) == 0 {
-		return nil, fmt.Errorf("no licences in codec/wasm (%v): is this the repository's folder?", err)
+	if err != nil {
+		return nil, err
+	}
+	if len(codecs) == 0 {
+		return nil, errors.New("no licences in codec/wasm: is this the repository's folder?")
 	}
 	for _, c := range codecs {
 		files = append(files, file{filepath.ToSlash(c), c, false})

@@ -1,5 +1,5 @@
-// Command pack makes an archive of the built program to hand on: the program, README, LICENSE, NOTICE, and the licences
-// of all that is linked into it. The same program makes the same archive, to the byte.
+// Command pack makes an archive of the built program to hand on. It holds the program, README, LICENSE, NOTICE, and the
+// licences of all that is linked into it. The same program makes the same archive, to the byte.
 //
 //	go run ./ci/pack -version VERSION -out FOLDER [-toolchain FILE] PROGRAM [PACKAGE...]
 //

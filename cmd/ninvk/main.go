@@ -1,4 +1,5 @@
-// Command ninvk trains image classifiers on any GPU that Vulkan, Metal or DX12 reaches, and on software drivers.
+// Command ninvk is the command line: flags, exit codes, what a person sees. It trains image classifiers on any GPU that
+// Vulkan, Metal or DX12 reaches, and on software drivers.
 package main
 
 import (
@@ -55,6 +56,8 @@ type cli struct {
 	Export      exportCommand      `cmd:"" help:"Write trained weights for other programs, as ONNX or safetensors."`
 	Import      importCommand      `cmd:"" help:"Take weights from PyTorch's own .pth files."`
 	Web         webCommand         `cmd:"" help:"${main_web}"`
+	Completion  completionCommand  `cmd:"" help:"Print a script that has a shell complete commands, flags and values."`
+	Man         manCommand         `cmd:"" help:"Print the manual page."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
 
@@ -154,7 +157,7 @@ func watchSignals(signals <-chan os.Signal, stop func()) {
 	os.Exit(exitInterrupted)
 }
 
-// exitCode is the contract of the README's table.
+// exitCode is the contract of the table in docs/commands.md, whose words are exitMeanings.
 func exitCode(err error) int {
 	is := func(target any) bool { return errors.As(err, target) }
 	var measuring *bench.ChildError

@@ -1,4 +1,4 @@
-// Command web is the program that the page runs in a worker: package worker behind the worker's messages.
+// Command web is what the page runs in a worker: package web/worker behind the worker's messages.
 package main
 
 import (

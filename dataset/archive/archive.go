@@ -1,5 +1,5 @@
-// Package archive opens data sets that lie in an archive, .tar, .tar.gz, .tar.bz2 or .zip: it is unpacked once into the
-// user's cache directory.
+// Package archive opens data sets that lie in an archive. One of .tar, .tar.gz, .tar.bz2 or .zip is unpacked once into
+// the user's cache directory, and nowhere else.
 package archive
 
 import (

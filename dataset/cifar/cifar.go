@@ -1,5 +1,5 @@
-// Package cifar reads CIFAR-100 in its binary version, and CIFAR-10 and CIFAR-100 as Python's pickles. CIFAR-10's
-// binary version is package cifar10's.
+// Package cifar reads the forms of CIFAR that package cifar10 does not. They are CIFAR-100's binary version, and
+// Python's pickles of CIFAR-10 and CIFAR-100.
 package cifar
 
 import (

@@ -1,5 +1,5 @@
-// Package fetch obtains published data sets: downloads that go on where they stopped, checked by SHA-256, out of which
-// a folder is made that appears in one step.
+// Package fetch downloads published data sets, each file checked by SHA-256. A download goes on where it stopped, and
+// the folder that is made of it appears in one step.
 package fetch
 
 import (

@@ -1,5 +1,6 @@
-// Package folder reads images that lie as files of their own, of any size and format that package picture knows: in
-// folders of classes, or named by a table.
+// Package folder reads images that lie as files of their own. They are of any size and format that package picture
+// knows, in folders of classes, or named by a table in CSV. What is known of their files is kept in the user's cache
+// directory.
 package folder
 
 import (

@@ -1,4 +1,4 @@
-// Package idx reads data sets in MNIST's format, IDX, which Fashion-MNIST, KMNIST and EMNIST have too.
+// Package idx reads data sets in MNIST's format, IDX. Fashion-MNIST, KMNIST and EMNIST have it too.
 //
 // A file is a big-endian header (two zeros, the type of the values, the number of dimensions, the length of each), then
 // the values. A set is four files: images [n, rows, columns] and labels [n] to train and to test with, each compressed

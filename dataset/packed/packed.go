@@ -1,5 +1,6 @@
-// Package packed keeps a data set as it is trained on: decoded images of one size, labels and names, in one file of the
-// safetensors format. It is written once and mapped into memory afterwards, image by image, whatever its size.
+// Package packed keeps a data set as it is trained on, in one file of decoded images. The file has labels and names as
+// well, is of the safetensors format, written once and mapped into memory afterwards, image by image, whatever its
+// size.
 //
 // The tensors are
 //

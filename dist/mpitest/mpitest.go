@@ -1,6 +1,7 @@
 //go:build linux
 
-// Package mpitest starts programs by the launchers of Open MPI and MPICH, as on one machine or two. Tests alone use it.
+// Package mpitest starts programs by the launchers of MPI, for tests alone. They are those of Open MPI and MPICH, as on
+// one machine or two.
 package mpitest
 
 import (

@@ -1,4 +1,4 @@
-// Package images is a test image of each class of CIFAR-10, the first of each, to try a network with.
+// Package images is a test image of each class of CIFAR-10, to try a network with. It is the first of each.
 package images
 
 import "embed"

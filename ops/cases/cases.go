@@ -1,6 +1,6 @@
-// Package cases is the table of cases that operators are tried by: each operator with its attributes, in each pass and
-// variant, at shapes regular and odd. Tests compare them with their twins, check with what is expected, tune and bench
-// time them; none of these knows an operator.
+// Package cases is the table of cases that operators are tried by. Each is an operator with its attributes, in a pass
+// and a variant, at a shape, regular or odd. Tests compare them with their twins, check with what is expected, tune and
+// bench time them; none of these knows an operator.
 package cases
 
 import (

@@ -1,5 +1,5 @@
-// Package ref holds the float64 twins of the shaders: every operator written as plainly as its formula allows, forward
-// and backward. Only tests import it. The twins are proven by finite differences and by values from PyTorch
+// Package ref holds the float64 twins of the operators, for tests alone. Every one is written as plainly as its formula
+// allows, forward and backward. The twins are proven by finite differences and by values from PyTorch
 // (testdata/golden.py), and the shaders are then proven against the twins.
 //
 // Tensors are flat slices in row-major order: activations NCHW (image, channel, row, column), convolution weights OIHW

@@ -1,4 +1,4 @@
-// Package tbtest reads event files back. Tests alone use it: the field numbers are its own, not those of package
+// Package tbtest reads event files back, for tests alone. The field numbers are its own, not those of package
 // tensorboard, so that a wrong one there shows.
 package tbtest
 

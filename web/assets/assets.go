@@ -1,4 +1,5 @@
-// Package assets makes the files that the page's program loads when it needs them, of what is embedded in this one.
+// Package assets makes the files that the page's program loads when it needs them. It makes them of what is embedded in
+// this one.
 package assets
 
 import (

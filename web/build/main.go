@@ -1,5 +1,6 @@
-// Command build makes the program that the page runs: cmd/web as WebAssembly, packed by gzip, and beside it the script
-// of the Go distribution that starts such programs. It is run by go generate ./web, which leaves what is up to date.
+// Command build makes the program that the page runs. That is cmd/web as WebAssembly, packed by gzip, and beside it the
+// script of the Go distribution that starts such programs. It is run by go generate ./web, which leaves what is up to
+// date.
 package main
 
 import (

@@ -1,5 +1,6 @@
-// Package proof runs the program natively, in Node with Dawn and in Chromium, each on SwiftShader, and compares what
-// comes out bit by bit. It is for make test-full, which gets what that takes.
+// Package proof shows that the page's program computes what the native one does. It runs it natively, in Node with Dawn
+// and in Chromium, each on SwiftShader, and compares what comes out bit by bit. It is for make test-full, which gets
+// what that takes.
 package proof
 
 import (

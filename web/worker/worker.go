@@ -1,5 +1,5 @@
-// Package worker is the program behind the page of package web: it classifies images and trains networks, as messages
-// ask for it (../protocol.md).
+// Package worker is the program behind the page of package web, which does what messages ask for. It classifies images
+// and trains networks; ../protocol.md tells the messages.
 package worker
 
 import (

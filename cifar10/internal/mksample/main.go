@@ -1,5 +1,5 @@
-// Command mksample makes the embedded sample out of the whole of CIFAR-10: the first 100 training and the first 20 test
-// images of each class, in the order of the files. Run it by `go generate ./cifar10`.
+// Command mksample makes the embedded sample out of the whole of CIFAR-10. It takes the first 100 training and the
+// first 20 test images of each class, in the order of the files. Run it by `go generate ./cifar10`.
 package main
 
 import (

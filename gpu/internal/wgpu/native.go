@@ -1,7 +1,7 @@
 //go:build !js
 
-// Package wgpu is WebGPU as gpu uses it, in two sets of files with the same names: native.go has those of the binding
-// to wgpu-native, the other files are written on the browser's own WebGPU.
+// Package wgpu is WebGPU as package gpu uses it, native or the browser's own. Two sets of files have the same names:
+// native.go has those of the binding to wgpu-native, the other files are written on the browser's WebGPU.
 package wgpu
 
 import "github.com/rajveermalviya/go-webgpu/wgpu"
