@@ -37,7 +37,7 @@ var settings = []setting{
 		help: "Where settings come from that nothing else gives, one of " + strings.Join(Recipes(), ", ") +
 			": ninvk recipes.",
 		absent: "the one that the network learns by, else " + DefaultRecipe,
-		more:   ownRecipes() + " `--recipe seed --model nin` is the published script's setting. " +
+		more: ownRecipes() + " `--recipe seed --model nin` is the published script's setting. " +
 			"[train/recipes](../train/recipes) has the files.",
 	},
 	{
