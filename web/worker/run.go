@@ -353,7 +353,7 @@ func (r *run) Reading(split string, done, total int) {
 
 // Epoch tells of an epoch.
 func (r *run) Epoch(e train.EpochRecord) {
-	m := Message(e.Fields())
+	m := e.Fields()
 	m["is"], m["step"] = "epoch", r.step
 	r.w.post(m)
 	r.keep()
