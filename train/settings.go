@@ -37,7 +37,8 @@ var settings = []setting{
 		help: "Where settings come from that nothing else gives, one of " + strings.Join(Recipes(), ", ") +
 			": ninvk recipes.",
 		absent: "the one that the network learns by, else " + DefaultRecipe,
-		more:   ownRecipes() + " `--recipe seed --model nin` is the published script's setting.",
+		more: ownRecipes() + " `--recipe seed --model nin` is the published script's setting. " +
+			"[train/recipes](../train/recipes) has the files.",
 	},
 	{
 		name: "epochs", field: func(c *Config) any { return &c.Epochs },
@@ -68,7 +69,7 @@ var settings = []setting{
 		name: "shards", field: func(c *Config) any { return &c.Shards }, fixed: true,
 		help: "Parts of a batch, each computed as a batch of its own, whose gradients are added up; a power of two, which " +
 			"the number of processes must divide.",
-		absent: "that number, 1 for one alone",
+		absent: "the number of processes",
 		more: "Batch normalisation takes its statistics from one shard. Gradients are added up in an order of their own, " +
 			"so that results don't depend on how many processes share the shards out " +
 			"([distributed.md](distributed.md)).",
@@ -130,7 +131,7 @@ var settings = []setting{
 		name: "dropout", field: func(c *Config) any { return &c.Dropout }, fixed: true,
 		placeholder: "P",
 		help:        fmt.Sprintf("Probability that an activation is dropped; %d for each dropout's own.", OwnDropout),
-		absent:      "the recipe's if the network is, for which it was measured, else each dropout's own",
+		absent:      "the recipe's where it is for the network, else each dropout's own",
 		check: func(c *Config) error {
 			return must(c.Dropout == nil || *c.Dropout == OwnDropout || fraction(*c.Dropout) == nil,
 				fmt.Sprintf("must be at least 0 and below 1, or %d for each dropout's own", OwnDropout))
