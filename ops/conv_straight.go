@@ -11,11 +11,10 @@ import (
 // through the scratch texture.
 
 func straightFits(l gpu.Limits, c ConvCall) error {
-	for _, s := range [][2]Shape{{c.In.Shape, c.Out.Shape}, {c.Out.Shape, c.In.Shape}} {
-		if e := straightExtent(l, s[0], s[1]); max(e.Width, e.Height) > int(l.MaxTextureDimension2D) {
-			return fmt.Errorf("an activation takes a texture of %d×%d texels, the adapter's limit is %d a side", e.Width,
-				e.Height, l.MaxTextureDimension2D)
-		}
+	e := straightNeed(l, c).Scratch
+	if max(e.Width, e.Height) > int(l.MaxTextureDimension2D) {
+		return fmt.Errorf("it takes a texture of %d×%d texels, the adapter's limit is %d a side", e.Width, e.Height,
+			l.MaxTextureDimension2D)
 	}
 	least := shaders.ConvTile{R: 4, CH: 4, KX: c.K, KY: 1}
 	return atMost("bytes of workgroup memory", 4*least.Staged(), int(l.MaxComputeWorkgroupStorageSize))
@@ -23,17 +22,19 @@ func straightFits(l gpu.Limits, c ConvCall) error {
 
 // straightNeed holds for both directions: either tensor may be the one that is read.
 func straightNeed(l gpu.Limits, c ConvCall) Need {
-	return Need{Scratch: straightExtent(l, c.In.Shape, c.Out.Shape).Max(straightExtent(l, c.Out.Shape, c.In.Shape))}
+	return Need{Scratch: straightExtent(l, forwardGemm(c)).Max(straightExtent(l, inputGradGemm(c)))}
 }
 
-// straightExtent is what a kernel that reads x and adds to y takes of the scratch texture: y comes behind x.
-func straightExtent(l gpu.Limits, x, y Shape) Extent {
-	e := x.scratchExtent()
-	most := 0
-	for _, s := range y.spans(l, 1) {
-		most = max(most, (s.to-s.from)*y.Plane())
+// straightExtent is what a call takes of the scratch texture: where several chunks add up, y comes behind x.
+func straightExtent(l gpu.Limits, c gemm) Extent {
+	e := c.x.scratchExtent()
+	if c.chunks(convTile(l, c)) > 1 {
+		most := 0
+		for _, s := range c.y.spans(l, 1) {
+			most = max(most, (s.to-s.from)*c.y.Plane())
+		}
+		e.Height += ceilDiv(most, e.Width)
 	}
-	e.Height += ceilDiv(most, e.Width)
 	return e
 }
 
@@ -75,15 +76,13 @@ const (
 	fewest = 16
 )
 
-// convTile picks the tile of least cost for a call.
-func convTile(r *Recorder, c gemm) shaders.ConvTile {
+// convTile picks the tile of least cost for a call with the network's largest batch.
+func convTile(l gpu.Limits, c gemm) shaders.ConvTile {
 	const (
 		fetch  = 170 // a texel, in multiply-adds
 		sum    = 200 // four sums of the chunks before, read and written again
 		staged = 128 // a weight, in the multiply-adds of one invocation
 	)
-	l := r.Dev.Limits()
-	c.y.Shape = r.planned(c.y.Shape)
 	k := c.taps()
 	t := shaders.ConvTile{KX: k, TP: 1, TM: 4, Pointwise: c.pointwise()}
 	tiles := windowTiles
@@ -104,7 +103,7 @@ func convTile(r *Recorder, c gemm) shaders.ConvTile {
 		if o.channels == fewest {
 			of.CH = min(of.CH, c.x.C)
 		}
-		chunks := ceilDiv(c.x.C, of.CH) * ceilDiv(k, of.KY)
+		chunks := c.chunks(of)
 		if of.R > channelsBound(l, c.y.Shape) || 4*of.Staged() > int(l.MaxComputeWorkgroupStorageSize) ||
 			of.MulAdds() > int(l.MaxUnrolledProducts) || chunks > 1 && !o.adds {
 			continue
@@ -160,6 +159,9 @@ func (c gemm) blocks(t shaders.ConvTile) int {
 	return c.y.N * ceilDiv(c.y.H, c.dilate) * ceilDiv(ceilDiv(c.y.W, c.dilate), t.TP)
 }
 
+// chunks is the number of dispatches that add up to an output.
+func (c gemm) chunks(t shaders.ConvTile) int { return ceilDiv(c.x.C, t.CH) * ceilDiv(c.taps(), t.KY) }
+
 // taps is the number of kernel columns, and rows, that reach an output pixel.
 func (c gemm) taps() int { return ceilDiv(c.k, c.dilate) }
 
@@ -193,7 +195,9 @@ func straightKernel(c gemm, t shaders.ConvTile) gpu.Kernel {
 }
 
 func (r *Recorder) straight(c gemm) error {
-	t := convTile(r, c)
+	largest := c
+	largest.y.Shape = r.planned(c.y.Shape)
+	t := convTile(r.Dev.Limits(), largest)
 	r.stage(c.x)
 	for _, rows := range c.phases(c.y.H) {
 		for _, columns := range c.phases(c.y.W) {

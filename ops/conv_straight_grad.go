@@ -167,7 +167,7 @@ func straightWeightNeed(l gpu.Limits, c ConvCall) Need {
 // unfold records how x comes into the scratch texture as u has it. Before that x lies there as in its buffer, behind
 // all that is written before it is read.
 func (r *Recorder) unfold(c ConvCall, u unfolded) error {
-	k := gpu.Kernel{Name: "unfold", Source: shaders.Source("unfold", map[string]any{"Slides": c.Stride == 1}),
+	k := gpu.Kernel{Name: "unfold", Source: shaders.Source("unfold", nil),
 		Bindings: []gpu.Kind{gpu.Params, gpu.TextureF32, gpu.Write}}
 	x, divisor := c.In, rowDivisor(r.Scratch.tex.Width)
 	first := u.end(x.Shape) - x.Groups()*x.Plane()

@@ -215,7 +215,6 @@ func TestUnrolled(t *testing.T) {
 			MaxComputeInvocationsPerWorkgroup: 256, MaxComputeWorkgroupSizeX: 256, MaxComputeWorkgroupStorageSize: 32 << 10,
 			MaxStorageBufferBindingSize: 128 << 20, MaxUnrolledProducts: most,
 		}
-		r := &Recorder{Dev: &gpu.Device{Adapter: gpu.Adapter{Limits: l}}, Batch: 64}
 		largest := 0
 		for _, c := range []struct {
 			Conv
@@ -235,7 +234,7 @@ func TestUnrolled(t *testing.T) {
 			grad := convGradTile(l, call)
 			products := map[string]int{"weight gradient": grad.R * grad.Q}
 			for pass, g := range map[string]gemm{"forward": forwardGemm(call), "input gradient": inputGradGemm(call)} {
-				products[pass] = convTile(r, g).MulAdds()
+				products[pass] = convTile(l, g).MulAdds()
 			}
 			for pass, n := range products {
 				if largest = max(largest, n); n > int(most) {

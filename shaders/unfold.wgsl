@@ -29,17 +29,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   var m: mat4x4<f32>;
   for (var k = 0u; k < q.kernels; k = k + 1u) {
     let kx = q.kx + k;
-{{- if .Slides}}
-    if (k == 0u) {
+    if (k == 0u || q.stride != 1) {
       m = mat4x4<f32>(pixel(wid.y, row, t, kx), pixel(wid.y, row, t + 1u, kx), pixel(wid.y, row, t + 2u, kx),
         pixel(wid.y, row, t + 3u, kx));
     } else {
       m = mat4x4<f32>(m[1], m[2], m[3], pixel(wid.y, row, t + 3u, kx));
     }
-{{- else}}
-    m = mat4x4<f32>(pixel(wid.y, row, t, kx), pixel(wid.y, row, t + 1u, kx), pixel(wid.y, row, t + 2u, kx),
-      pixel(wid.y, row, t + 3u, kx));
-{{- end}}
     let to = (k * q.channels + c) * q.pitch + at;
     u[to] = select(vec4<f32>(), vec4<f32>(m[0].x, m[1].x, m[2].x, m[3].x), inside);
     if (c + 1u < q.channels) {
