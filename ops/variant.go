@@ -102,19 +102,25 @@ var convVariants = ways[ConvCall]{
 	ConvForward: {
 		{Name: "straight", Fits: straightFits, Need: straightNeed, Record: straightForward},
 		tiledForward("tiled", convTiles),
+		winograd(forwardGemm),
+		tiledSplit(forwardGemm),
 		tiledForward("tiled-8x8", convTiles8),
 		{Name: "naive", Fits: naiveForwardFits, Record: naiveForward},
 	},
 	ConvInputGrad: {
 		{Name: "straight", Fits: straightFits, Need: straightNeed, Record: straightInputGrad, Masks: true},
 		tiledInputGrad("tiled", convTiles),
+		winograd(inputGradGemm),
+		tiledSplit(inputGradGemm),
 		tiledInputGrad("tiled-8x8", convTiles8),
 		{Name: "naive", Fits: naiveInputGradFits, Record: naiveInputGrad},
 	},
 	ConvWeightGrad: {
 		{Name: "straight", Fits: straightWeightFits, Need: straightWeightNeed, Record: straightWeightGrad},
-		tiledWeightGrad("tiled", convGradTiles),
-		tiledWeightGrad("tiled-8x8", convGradTiles8),
+		tiledWeightGrad("tiled", convGradTiled),
+		tiledWeightGrad("tiled-wide", convGradWide),
+		tiledWeightGrad("tiled-short", convGradShort),
+		tiledWeightGrad("tiled-8x8", convGradTiled8),
 		{Name: "naive", Fits: naiveWeightFits, Need: naiveWeightNeed, Record: naiveWeightGrad},
 	},
 }
