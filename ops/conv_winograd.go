@@ -9,9 +9,9 @@ import (
 )
 
 // The variant winograd, for 3×3 kernels of stride 1: F(2×2, 3×3) of Winograd, as Lavin and Gray have it for networks
-// (arXiv:1509.09308). A tile of 2×2 outputs of a pair of channels takes 16 products in place of 36. Weights and tiles of
-// 4×4 inputs are brought into the form's 16 points; at each the sum over channels is a product of matrices, which the
-// tiled kernel computes; and these are brought back.
+// (arXiv:1509.09308). A tile of 2×2 outputs takes 16 products a pair of channels in place of 36. Weights and tiles of
+// 4×4 inputs are brought to the form's 16 points; at each the sum over channels is a product of matrices, which the tiled
+// kernel computes; and these are brought back.
 
 // points are those of F(2×2, 3×3).
 const points = 16

@@ -161,6 +161,9 @@ func (m *meter) eligible(call Call, small, full []cases.Case, candidates []Candi
 		if i := slices.Index(order, t.Variant); i >= 0 {
 			return i
 		}
+		if t.Variant == "straight" { // not preferred: it is another adapter's, and takes the longest to compile
+			return len(order) + 1
+		}
 		return len(order)
 	}
 	slices.SortStableFunc(trials, func(a, b *trial) int { return cmp.Compare(rank(a), rank(b)) })
