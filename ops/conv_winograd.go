@@ -17,7 +17,7 @@ import (
 const points = 16
 
 // leastTiles is the number of tiles that must have room together, lest many small dispatches take long.
-const leastTiles = 64
+const leastTiles = 32
 
 // winogradPlan is how a convolution is cut: the kernel's tile, and the tiles of 2×2 pixels that are computed together.
 type winogradPlan struct {

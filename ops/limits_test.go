@@ -72,7 +72,8 @@ func TestLowerLimits(t *testing.T) {
 	}{
 		{"maxComputeInvocationsPerWorkgroup=256,maxComputeWorkgroupSizeX=256", [][]string{conv}, "", nil},
 		{"maxComputeInvocationsPerWorkgroup=128", [][]string{conv, others, flat}, "", nil},
-		{"maxComputeWorkgroupStorageSize=2048", [][]string{conv}, "", []string{"straight", "tiled", "tiled-8x8"}},
+		{"maxComputeWorkgroupStorageSize=2048", [][]string{conv}, "", []string{"straight", "winograd", "tiled",
+			"tiled-split", "tiled-8x8"}},
 		{"maxStorageBuffersPerShaderStage=4", [][]string{conv, many}, "", nil}, // too few for weights in order
 		{"maxUnrolledProducts=1024", [][]string{conv}, "", nil},
 		{"maxTextureDimension2D=512", [][]string{conv}, "", []string{"straight"}},
