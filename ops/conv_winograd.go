@@ -8,10 +8,10 @@ import (
 	"ninvk/shaders"
 )
 
-// The variant winograd, for 3×3 kernels of stride 1: F(2×2, 3×3) of Winograd, as Lavin and Gray have it for networks
-// (arXiv:1509.09308). A tile of 2×2 outputs takes 16 products a pair of channels in place of 36. Weights and tiles of
-// 4×4 inputs are brought to the form's 16 points; at each the sum over channels is a product of matrices, which the tiled
-// kernel computes; and these are brought back.
+// The variants winograd and winograd-straight, for 3×3 kernels of stride 1: F(2×2, 3×3) of Winograd, as Lavin and Gray
+// have it for networks (arXiv:1509.09308). A tile of 2×2 outputs takes 16 products a pair of channels in place of 36.
+// Weights and tiles of 4×4 inputs are brought to the form's 16 points; at each the sum over channels is a product of
+// matrices, which a kernel of 1×1 convolutions computes; and these are brought back.
 
 // points are those of F(2×2, 3×3).
 const points = 16
@@ -19,104 +19,107 @@ const points = 16
 // leastTiles is the number of tiles that must have room together, lest many small dispatches take long.
 const leastTiles = 32
 
-// winogradPlan is how a convolution is cut: the kernel's tile, and the tiles of 2×2 pixels that are computed together.
-type winogradPlan struct {
-	tile  shaders.ConvTiled
-	tiles int
+// matrices are those of all points: of the weights, of the input's tiles, and of their products.
+type matrices struct{ weights, input, products gpu.Slice }
+
+// multiplier is a way to compute the products of so many tiles at all points.
+type multiplier struct {
+	name   string // of the variant
+	fits   func(l gpu.Limits, c gemm, tiles int) error
+	need   func(l gpu.Limits, c gemm, tiles int) Extent // of the scratch texture
+	record func(r *Recorder, c gemm, planned, tiles int, m matrices) error
 }
 
-// winogradOf plans for the planned batch; a smaller one has fewer tiles.
-func winogradOf(l gpu.Limits, c gemm) (winogradPlan, error) {
+// winogradTiles is the number of tiles that are computed together, for the planned batch; a smaller one has fewer.
+func winogradTiles(l gpu.Limits, c gemm) (int, error) {
 	if c.k != 3 || c.stride != 1 || c.dilate != 1 {
-		return winogradPlan{}, errors.New("it is for 3×3 kernels of stride 1")
+		return 0, errors.New("it is for 3×3 kernels of stride 1")
 	}
-	all := winogradTiles(c.y.Shape)
+	all := tilesOf(c.y.Shape)
 	groups := max(c.x.Groups(), c.y.Groups())
 	// plane adds at most 32
 	room := int(partialLimits(l).MaxStorageBufferBindingSize)/(16*points*groups) - 32
 	if room < min(all, leastTiles) {
-		return winogradPlan{}, fmt.Errorf("%d tiles of %d points and %d channels have room, %d are needed",
+		return 0, fmt.Errorf("%d tiles of %d points and %d channels have room, %d are needed",
 			max(0, room), points, 4*groups, min(all, leastTiles))
 	}
-	tiles := ceilDiv(all, ceilDiv(all, room))
-	t, err := layeredTile(l, convTiles, Shape{1, c.y.C, 1, tiles}, points)
-	return winogradPlan{t, tiles}, err
+	return ceilDiv(all, ceilDiv(all, room)), nil
 }
 
-// winogradTiles is the number of tiles of an output.
-func winogradTiles(y Shape) int { return y.N * ceilDiv(y.H, 2) * ceilDiv(y.W, 2) }
+// tilesOf is the number of tiles of an output.
+func tilesOf(y Shape) int { return y.N * ceilDiv(y.H, 2) * ceilDiv(y.W, 2) }
 
-// weightBytes, inputBytes and productBytes are the memory of the weights, and of the tiles computed together, at all
-// points.
-func (winogradPlan) weightBytes(c gemm) uint64 {
-	return 16 * points * 4 * uint64(c.x.Groups()*c.y.Groups())
-}
+// tileShape is the shape of so many tiles at one point.
+func tileShape(channels, tiles int) Shape { return Shape{1, channels, 1, tiles} }
 
-func (p winogradPlan) inputBytes(c gemm) uint64 {
-	return 16 * points * uint64(c.x.Groups()*plane(p.tiles))
-}
-
-func (p winogradPlan) productBytes(c gemm) uint64 {
-	return 16 * points * uint64(c.y.Groups()*plane(p.tiles))
+// winogradBytes is the memory of the weights at all points, and of so many tiles.
+func winogradBytes(c gemm, tiles int) (weights, input, products uint64) {
+	return 16 * points * 4 * uint64(c.x.Groups()*c.y.Groups()),
+		points * tileShape(c.x.C, tiles).Bytes(), points * tileShape(c.y.C, tiles).Bytes()
 }
 
 // winograd is the variant of a pass that is the convolution that product gives.
-func winograd(product func(ConvCall) gemm) Variant[ConvCall] {
+func winograd(by multiplier, product func(ConvCall) gemm) Variant[ConvCall] {
 	return Variant[ConvCall]{
-		Name: "winograd",
-		Fits: func(l gpu.Limits, c ConvCall) error { return winogradFits(l, product(c)) },
+		Name: by.name,
+		Fits: func(l gpu.Limits, c ConvCall) error { return winogradFits(l, by, product(c)) },
 		Need: func(l gpu.Limits, c ConvCall) Need {
 			g := product(c)
-			p, err := winogradOf(l, g)
+			tiles, err := winogradTiles(l, g)
 			if err != nil {
 				return Need{} // it does not fit
 			}
-			return Need{Unfolded: p.weightBytes(g) + p.inputBytes(g), Partial: p.productBytes(g)}
+			weights, input, products := winogradBytes(g, tiles)
+			return Need{Scratch: by.need(l, g, tiles), Unfolded: weights + input, Partial: products}
 		},
-		Record: func(r *Recorder, c ConvCall) error { return r.winograd(product(c)) },
+		Record: func(r *Recorder, c ConvCall) error { return r.winograd(by, product(c)) },
 		Masks:  true,
 	}
 }
 
-func winogradFits(l gpu.Limits, c gemm) error {
-	p, err := winogradOf(l, c)
+func winogradFits(l gpu.Limits, by multiplier, c gemm) error {
+	tiles, err := winogradTiles(l, c)
 	if err != nil {
 		return err
 	}
+	weights, _, _ := winogradBytes(c, tiles)
 	return firstError(
 		atMost("storage buffers", 4, int(l.MaxStorageBuffersPerShaderStage)),
-		atMost("bytes of weights at all points", int(p.weightBytes(c)), int(l.MaxStorageBufferBindingSize)),
-		atMost("workgroups", ceilDiv(p.tiles, p.tile.BN), int(l.MaxComputeWorkgroupsPerDimension)),
-		atMost("loop passes", tiledPasses(p.tile, c.x.Groups()), MaxPasses),
+		atMost("bytes of weights at all points", int(weights), int(l.MaxStorageBufferBindingSize)),
 		bindable(l, c.x.Shape, c.y.Shape),
+		by.fits(l, c, tiles),
 	)
 }
 
-func (r *Recorder) winograd(c gemm) error {
-	p, err := winogradOf(r.Dev.Limits(), r.plannedGemm(c))
+func (r *Recorder) winograd(by multiplier, c gemm) error {
+	planned, err := winogradTiles(r.Dev.Limits(), r.plannedGemm(c))
 	if err != nil {
 		return err
 	}
-	weights := gpu.Slice{Buffer: r.Unfolded, Size: p.weightBytes(c)}
-	input := gpu.Slice{Buffer: r.Unfolded, Offset: weights.Size, Size: p.inputBytes(c)}
-	products := gpu.Slice{Buffer: r.Partial, Size: p.productBytes(c)}
+	weights, input, products := winogradBytes(c, planned)
+	m := matrices{
+		weights:  gpu.Slice{Buffer: r.Unfolded, Size: weights},
+		input:    gpu.Slice{Buffer: r.Unfolded, Offset: weights, Size: input},
+		products: gpu.Slice{Buffer: r.Partial, Size: products},
+	}
 	k := gpu.Kernel{Name: "conv weights by winograd", Source: shaders.Source("conv_winograd_weights", nil),
 		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
 	if err := r.dispatchEach(k, 0, shaders.ConvTiledWeightsParams{
 		M: c.y.C, C: c.x.C, Taps: c.k * c.k, InGroups: c.x.Groups(), Rows: c.y.Groups(), WeightPlace: c.weights,
-	}, 4*c.x.Groups()*c.y.Groups(), gpu.All(r.Weights), weights); err != nil {
+	}, 4*c.x.Groups()*c.y.Groups(), gpu.All(r.Weights), m.weights); err != nil {
 		return err
 	}
-	all := winogradTiles(c.y.Shape)
-	for from := 0; from < all; from += p.tiles {
+	all := tilesOf(c.y.Shape)
+	for from := 0; from < all; from += planned {
+		tiles := min(planned, all-from)
 		q := shaders.ConvWinogradParams{
 			TilesX: ceilDiv(c.y.W, 2), TilesImage: ceilDiv(c.y.H, 2) * ceilDiv(c.y.W, 2),
-			Tile0: from, Tiles: min(p.tiles, all-from), TilePlane: plane(p.tiles), Slope: 1,
+			Tile0: from, Tiles: tiles, TilePlane: plane(tiles), Slope: 1,
 		}
 		if err := firstError(
-			r.winogradInput(c, q, input),
-			r.winogradProducts(c, p, q, weights, input, products),
-			r.winogradOutput(c, q, products),
+			r.winogradInput(c, q, m.input),
+			by.record(r, c, planned, tiles, m),
+			r.winogradOutput(c, q, m.products),
 		); err != nil {
 			return err
 		}
@@ -138,19 +141,6 @@ func (r *Recorder) winogradInput(c gemm, q shaders.ConvWinogradParams, input gpu
 	return nil
 }
 
-// winogradProducts records the products of the points' matrices.
-func (r *Recorder) winogradProducts(
-	c gemm, p winogradPlan, q shaders.ConvWinogradParams, weights, input, products gpu.Slice,
-) error {
-	t, pairs := p.tile, c.x.Groups()
-	t.K, t.Pointwise, t.Ordered, t.Points = 1, true, true, true
-	t.Missing, t.Rolled, t.Chained = c.x.missing(), r.Dev.Adapter.CPU(), 4*pairs > shaders.LongestChain
-	return r.dispatchTiled(c.name+" by winograd", t, shaders.ConvTiledParams{
-		OutPixels: q.Tiles, OutPlane: q.TilePlane, OutGroups: c.y.Groups(), M: c.y.C, Pairs: pairs,
-		InPlane: q.TilePlane, C: c.x.C, Sums: t.TM * t.TN / 4, InGroups: c.x.Groups(), Rows: c.y.Groups(),
-	}, points, pairs, map[string]gpu.Slice{"x": input, "y": products, "ordered": weights})
-}
-
 // winogradOutput records that products are brought back, and finished.
 func (r *Recorder) winogradOutput(c gemm, q shaders.ConvWinogradParams, products gpu.Slice) error {
 	k := gpu.Kernel{Name: "conv output by winograd", Source: shaders.Source("conv_winograd_output", nil),
@@ -169,4 +159,64 @@ func (r *Recorder) winogradOutput(c gemm, q shaders.ConvWinogradParams, products
 		}
 	}
 	return nil
+}
+
+// byTiles multiplies by the tiled kernel, all points in one dispatch.
+var byTiles = multiplier{
+	name: "winograd",
+	fits: func(l gpu.Limits, c gemm, tiles int) error {
+		t, err := layeredTile(l, convTiles, tileShape(c.y.C, tiles), points)
+		if err != nil {
+			return err
+		}
+		return firstError(
+			atMost("workgroups", ceilDiv(tiles, t.BN), int(l.MaxComputeWorkgroupsPerDimension)),
+			atMost("loop passes", tiledPasses(t, c.x.Groups()), MaxPasses),
+		)
+	},
+	need: func(gpu.Limits, gemm, int) Extent { return Extent{} },
+	record: func(r *Recorder, c gemm, planned, tiles int, m matrices) error {
+		t, err := layeredTile(r.Dev.Limits(), convTiles, tileShape(c.y.C, planned), points)
+		if err != nil {
+			return err
+		}
+		pairs := c.x.Groups()
+		t.K, t.Pointwise, t.Ordered, t.Points = 1, true, true, true
+		t.Missing, t.Rolled, t.Chained = c.x.missing(), r.Dev.Adapter.CPU(), 4*pairs > shaders.LongestChain
+		return r.dispatchTiled(c.name+" by winograd", t, shaders.ConvTiledParams{
+			OutPixels: tiles, OutPlane: plane(tiles), OutGroups: c.y.Groups(), M: c.y.C, Pairs: pairs,
+			InPlane: plane(tiles), C: c.x.C, Sums: t.TM * t.TN / 4, InGroups: c.x.Groups(), Rows: c.y.Groups(),
+		}, points, pairs, map[string]gpu.Slice{"x": m.input, "y": m.products, "ordered": m.weights})
+	},
+}
+
+// byStraight multiplies by the straight kernels, one point after the other.
+var byStraight = multiplier{
+	name: "winograd-straight",
+	fits: func(l gpu.Limits, c gemm, tiles int) error {
+		return straightFits(l, ConvCall{
+			Conv: Conv{K: 1, Stride: 1}, In: Tensor{Shape: tileShape(c.x.C, tiles)}, Out: Tensor{Shape: tileShape(c.y.C, tiles)},
+		})
+	},
+	need: func(l gpu.Limits, c gemm, tiles int) Extent {
+		return straightExtent(l, tileShape(c.x.C, tiles), tileShape(c.y.C, tiles))
+	},
+	record: func(r *Recorder, c gemm, _, tiles int, m matrices) error {
+		own := *r
+		own.Batch = 1
+		x, y := tileShape(c.x.C, tiles), tileShape(c.y.C, tiles)
+		rows := int32(4 * c.y.Groups())
+		for i := range points {
+			point := gemm{
+				name: c.name, x: Tensor{x, m.input.Buffer, m.input.Offset + uint64(i)*x.Bytes()},
+				y: Tensor{y, m.products.Buffer, uint64(i) * y.Bytes()}, k: 1, stride: 1, dilate: 1, slope: 1,
+				weights: shaders.WeightPlace{W0: int32(i*4*c.x.Groups()) * rows, WM: 1, WC: rows}, matrix: &m.weights,
+			}
+			if err := own.straight(point); err != nil {
+				return err
+			}
+		}
+		r.spent = own.spent
+		return nil
+	},
 }

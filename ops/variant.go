@@ -102,7 +102,8 @@ var convVariants = ways[ConvCall]{
 	ConvForward: {
 		{Name: "straight", Fits: straightFits, Need: straightNeed, Record: straightForward},
 		tiledForward("tiled", convTiles),
-		winograd(forwardGemm),
+		winograd(byTiles, forwardGemm),
+		winograd(byStraight, forwardGemm),
 		tiledSplit(forwardGemm),
 		tiledForward("tiled-8x8", convTiles8),
 		{Name: "naive", Fits: naiveForwardFits, Record: naiveForward},
@@ -110,7 +111,8 @@ var convVariants = ways[ConvCall]{
 	ConvInputGrad: {
 		{Name: "straight", Fits: straightFits, Need: straightNeed, Record: straightInputGrad, Masks: true},
 		tiledInputGrad("tiled", convTiles),
-		winograd(inputGradGemm),
+		winograd(byTiles, inputGradGemm),
+		winograd(byStraight, inputGradGemm),
 		tiledSplit(inputGradGemm),
 		tiledInputGrad("tiled-8x8", convTiles8),
 		{Name: "naive", Fits: naiveInputGradFits, Record: naiveInputGrad},

@@ -223,7 +223,8 @@ func TestPromisingFirst(t *testing.T) {
 		k, size int
 		want    []string
 	}{
-		{ops.ConvForward, 3, 8, []string{"tiled", "naive", "winograd", "tiled-split", "tiled-8x8", "straight"}},
+		{ops.ConvForward, 3, 8, []string{"tiled", "naive", "winograd", "tiled-split", "tiled-8x8", "straight",
+			"winograd-straight"}},
 		{ops.ConvInputGrad, 1, 8, []string{"tiled", "naive", "tiled-split", "tiled-8x8", "straight"}},
 		{ops.ConvForward, 5, 32, []string{"tiled", "naive", "tiled-8x8", "straight"}}, // enough workgroups
 		{ops.ConvWeightGrad, 1, 8, []string{"tiled", "naive", "tiled-wide", "tiled-short", "tiled-8x8", "straight"}},
