@@ -50,7 +50,7 @@ func winogradTiles(l gpu.Limits, c gemm) (int, error) {
 func tilesOf(y Shape) int { return y.N * ceilDiv(y.H, 2) * ceilDiv(y.W, 2) }
 
 // tileShape is the shape of so many tiles at one point.
-func tileShape(channels, tiles int) Shape { return Shape{1, channels, 1, tiles} }
+func tileShape(channels, tiles int) Shape { return Shape{tiles, channels, 1, 1} }
 
 // winogradBytes is the memory of the weights at all points, and of so many tiles.
 func winogradBytes(c gemm, tiles int) (weights, input, products uint64) {
@@ -195,28 +195,34 @@ var byStraight = multiplier{
 	name: "winograd-straight",
 	fits: func(l gpu.Limits, c gemm, tiles int) error {
 		return straightFits(l, ConvCall{
-			Conv: Conv{K: 1, Stride: 1}, In: Tensor{Shape: tileShape(c.x.C, tiles)}, Out: Tensor{Shape: tileShape(c.y.C, tiles)},
+			Conv: Conv{C: c.x.C, M: c.y.C, K: 1, Stride: 1},
+			In:   Tensor{Shape: tileShape(c.x.C, tiles)}, Out: Tensor{Shape: tileShape(c.y.C, tiles)},
 		})
 	},
 	need: func(l gpu.Limits, c gemm, tiles int) Extent {
-		return straightExtent(l, tileShape(c.x.C, tiles), tileShape(c.y.C, tiles))
+		return straightExtent(l, c.atPoint(0, tiles, matrices{}))
 	},
-	record: func(r *Recorder, c gemm, _, tiles int, m matrices) error {
+	record: func(r *Recorder, c gemm, planned, tiles int, m matrices) error {
 		own := *r
-		own.Batch = 1
-		x, y := tileShape(c.x.C, tiles), tileShape(c.y.C, tiles)
-		rows := int32(4 * c.y.Groups())
+		own.Batch = planned
 		for i := range points {
-			point := gemm{
-				name: c.name, x: Tensor{x, m.input.Buffer, m.input.Offset + uint64(i)*x.Bytes()},
-				y: Tensor{y, m.products.Buffer, uint64(i) * y.Bytes()}, k: 1, stride: 1, dilate: 1, slope: 1,
-				weights: shaders.WeightPlace{W0: int32(i*4*c.x.Groups()) * rows, WM: 1, WC: rows}, matrix: &m.weights,
-			}
-			if err := own.straight(point); err != nil {
+			if err := own.straight(c.atPoint(i, tiles, m)); err != nil {
 				return err
 			}
 		}
 		r.spent = own.spent
 		return nil
 	},
+}
+
+// atPoint is the product at a point as a convolution of 1×1.
+func (c gemm) atPoint(i, tiles int, m matrices) gemm {
+	x, y := tileShape(c.x.C, tiles), tileShape(c.y.C, tiles)
+	rows := int32(4 * c.y.Groups())
+	return gemm{
+		name: c.name, k: 1, stride: 1, dilate: 1, slope: 1,
+		x:       Tensor{x, m.input.Buffer, m.input.Offset + uint64(i)*x.Bytes()},
+		y:       Tensor{y, m.products.Buffer, m.products.Offset + uint64(i)*y.Bytes()},
+		weights: shaders.WeightPlace{W0: int32(i*4*c.x.Groups()) * rows, WM: 1, WC: rows}, matrix: &m.weights,
+	}
 }

@@ -162,7 +162,7 @@ func (m *meter) eligible(call Call, small, full []cases.Case, candidates []Candi
 		if i := slices.Index(order, t.Variant); i >= 0 {
 			return i
 		}
-		if strings.HasSuffix(t.Variant, "straight") { // not preferred: it is another adapter's, and takes the longest to compile
+		if strings.HasSuffix(t.Variant, "straight") { // not preferred: it is another adapter's, and is long to compile
 			return len(order) + 1
 		}
 		return len(order)
