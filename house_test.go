@@ -266,10 +266,14 @@ var companions = map[string]struct {
 	"tensor":        {}, // what all operators share
 	"variant":       {},
 	"conv":          {[]string{"conv_grad_sum"}, "conv"}, // its variants have the shaders
-	"conv_tiled":    {[]string{"conv_tiled", "conv_tiled_weights", "conv_grad_tiled"}, "conv"},
+	"conv_tiled":    {[]string{"conv_tiled", "conv_tiled_weights"}, "conv"},
 	"conv_naive":    {[]string{"conv_naive", "conv_grad_naive"}, "conv"},
 	"conv_straight": {[]string{"conv_straight"}, "conv"},
 
+	"conv_winograd": {[]string{"conv_winograd_weights", "conv_winograd_input", "conv_winograd_output"}, "conv"},
+
+	"conv_tiled_grad":    {[]string{"conv_grad_tiled"}, "conv"},
+	"conv_tiled_split":   {[]string{"conv_tiled_sum"}, "conv"},
 	"conv_straight_grad": {[]string{"conv_grad_straight", "conv_grad_straight_sum", "unfold"}, "conv"},
 
 	"linear":          {[]string{"linear_flatten", "linear_sum", "linear_bias"}, "linear"}, // its variants have the others

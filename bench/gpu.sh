@@ -3,15 +3,16 @@
 #
 #   gpu.sh OUT
 #
-# In order of worth: adapters, check, the tests of gpu and ops, tune, bench of some networks, the same beside
-# PyTorch, and training to the end of the time. Each part has a limit of its own, and its result is in
-# the folder OUT as soon as it is there; an interruption costs what had not begun. OUT.tar.gz holds all of it.
+# In order of worth: adapters, check, the tests of gpu and ops, tune, bench of some networks, the same beside PyTorch,
+# bench of nin and resnet18 with each of the other kernels of convolutions forced, and training to the end of the time.
+# Each part has a limit of its own, and its result is in the folder OUT as soon as it is there; an interruption costs
+# what had not begun. OUT.tar.gz holds all of it.
 #
 # It needs the files that `make gpu-kit` puts beside it, and bash, coreutils, gzip and tar; python3 with PyTorch for one
 # part. No Go, no network, no root.
 #
 #   TOTAL=540          seconds for all
-#   PARTS='tune bench' some parts only: adapters check tests tune bench peers train
+#   PARTS='tune bench' some parts only: adapters check tests tune bench peers variants train
 #   MODELS='...'       which networks bench and peers take; all for all that there are: raise TOTAL, too
 #   DATA=FOLDER        CIFAR-10's binary files, for training; without it that part is left out
 #   TRAIN='...'        flags of ninvk train; EPOCHS stands for as many as fit the time that is left
@@ -32,7 +33,7 @@ if [ -d "${DATA:-}" ]; then
 	DATA=$(cd "$DATA" && pwd) # another folder is gone to
 fi
 total=${TOTAL:-540}
-parts=" ${PARTS:-adapters check tests tune bench peers train} "
+parts=" ${PARTS:-adapters check tests tune bench peers variants train} "
 train=${TRAIN:---model nin-bn --recipe full --epochs EPOCHS}
 command -v timeout >/dev/null || fail "there is no timeout command (of coreutils)"
 programs=$(mktemp -d) || fail "there is no place for temporary files"
@@ -122,6 +123,21 @@ if [ -n "$python" ] && "$python" -c 'import torch' 2>/dev/null; then
 elif [[ $parts == *" peers "* ]]; then
 	echo "peers: left out, no python3 here has PyTorch" | tee -a "$out/summary.txt"
 fi
+
+# variants are the values of NINVK_VARIANT that force a variant in all passes of convolutions that have it, by those
+# that tune tells of; bench has measured the usual ones.
+variants() {
+	sed -nE 's/^ *"(pass|variant)": "(.*)",?$/\1 \2/p' "$out/tune.json" 2>/dev/null | awk '
+		$1 == "pass" { pass = $2 }
+		$1 == "variant" && pass ~ /^conv\// && !seen[pass "=" $2]++ { all[$2] = all[$2] "," pass "=" $2 }
+		END { for (v in all) if (v !~ /^(naive|straight|tiled)$/) print substr(all[v], 2) }' | sort
+}
+for model in nin resnet18; do
+	for forced in $(variants); do
+		part "variants-$model-${forced##*=}" 25 "variants-$model-${forced##*=}.json" env NINVK_VARIANT="$forced" \
+			./ninvk bench --json --operators --model "$model"
+	done
+done
 
 # --- Training ---------------------------------------------------------------------------------------------------------
 # rate is the images a second that bench measured of training nin-bn with the smallest batch, 0 where it did not.

@@ -1,6 +1,7 @@
 package models_test
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -46,6 +47,32 @@ func TestFewKernels(t *testing.T) {
 					t.Errorf("%s, %s at batch %d, %d×%[4]d pixels: %d kernels of convolutions, at most %d; %d in all, at most %d: %s",
 						a.Name, name, of.batch, of.size, len(conv), mostConv, len(all), most, strings.Join(all, ", "))
 				}
+			}
+		}
+	}
+}
+
+// TestFewKernelsByEveryVariant: so do they where one variant is forced, and it records the steps of a network for a GPU
+// with all that it needs.
+func TestFewKernelsByEveryVariant(t *testing.T) {
+	const most = 60
+	passes := []ops.Pass{ops.ConvForward, ops.ConvInputGrad, ops.ConvWeightGrad}
+	forced := map[string][]string{}
+	for _, p := range passes {
+		for _, v := range ops.Variants(p) {
+			forced[v] = append(forced[v], string(p)+"="+v)
+		}
+	}
+	for _, v := range slices.Sorted(maps.Keys(forced)) {
+		t.Setenv(ops.VariantEnv, strings.Join(forced[v], ","))
+		for _, of := range []struct {
+			name string
+			size int
+		}{{"nin", 32}, {"resnet18", 224}} {
+			_, all := kernels(t, described[1], of.name, 64, of.size)
+			t.Logf("%s by %s: %d kernels", of.name, v, len(all))
+			if len(all) > most {
+				t.Errorf("%s by %s: %d kernels, at most %d", of.name, v, len(all), most)
 			}
 		}
 	}

@@ -139,6 +139,7 @@ type gemm struct {
 	x, y                   Tensor
 	k, stride, pad, dilate int
 	weights                shaders.WeightPlace
+	matrix                 *gpu.Slice // that holds the weights, or nil where they are parameters
 	bias                   Param
 	slope                  float32 // of the negative half: 1 none, 0 ReLU
 	turned                 bool
@@ -166,6 +167,14 @@ func inputGradGemm(c ConvCall) gemm {
 		weights: shaders.WeightPlace{W0: int32(c.Weight.Offset) + kk - 1, WM: kk, WC: int32(c.C) * kk, WT: -1},
 		slope:   1, turned: true, mask: c.Mask,
 	}
+}
+
+// weightsOf is the memory that holds the weights.
+func (r *Recorder) weightsOf(c gemm) gpu.Slice {
+	if c.matrix != nil {
+		return *c.matrix
+	}
+	return gpu.All(r.Weights)
 }
 
 // slopeOf is the slope of a kernel that adds part of the sum: the activation comes with the last part.

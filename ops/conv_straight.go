@@ -249,7 +249,7 @@ func (r *Recorder) straightPhase(c gemm, t shaders.ConvTile, rows, columns phase
 					FullW: c.y.W, FullImage: c.y.H * c.y.W, First: rows.first*c.y.W + columns.first,
 					Before: before, RowDivisor: rowDivisor(r.Scratch.tex.Width),
 				}
-				bound := []any{gpu.All(r.Weights), r.Scratch.tex, c.y.slice(s)}
+				bound := []any{r.weightsOf(c), r.Scratch.tex, c.y.slice(s)}
 				if t.Masked {
 					bound = append(bound, c.mask.slice(s))
 				}

@@ -21,23 +21,12 @@ var convTiles = []shaders.ConvTiled{
 	{BM: 4, BN: 256, TM: 4, TN: 4, GC: 2},
 }
 
-// convGradTiles are those of the weight gradient, in the same order.
-var convGradTiles = []shaders.ConvGradTiled{
-	{BM: 64, BN: 16, TM: 8, TN: 1, BP: 8, Double: true},
-	{BM: 32, BN: 24, TM: 8, TN: 1, BP: 16},
-	{BM: 16, BN: 32, TM: 4, TN: 1, BP: 16},
-	{BM: 12, BN: 64, TM: 12, TN: 1, BP: 8},
-	{BM: 4, BN: 64, TM: 4, TN: 1, BP: 8},
+// The tiles of 8×8 outputs an invocation take twice the registers, which pays on adapters that have them.
+var convTiles8 = []shaders.ConvTiled{
+	{BM: 64, BN: 128, TM: 8, TN: 8, GC: 4}, {BM: 32, BN: 128, TM: 8, TN: 8, GC: 4},
 }
 
-// The tiles of 8×8 outputs an invocation take twice the registers, which pays on adapters that have them.
-var (
-	convTiles8     = []shaders.ConvTiled{{BM: 64, BN: 128, TM: 8, TN: 8, GC: 4}, {BM: 32, BN: 128, TM: 8, TN: 8, GC: 4}}
-	convGradTiles8 = []shaders.ConvGradTiled{{BM: 64, BN: 32, TM: 8, TN: 2, BP: 16},
-		{BM: 32, BN: 32, TM: 8, TN: 2, BP: 16}}
-)
-
-// tiledForward, tiledInputGrad and tiledWeightGrad are the variants that use the given tiles.
+// tiledForward and tiledInputGrad are the variants that use the given tiles.
 func tiledForward(name string, tiles []shaders.ConvTiled) Variant[ConvCall] {
 	return Variant[ConvCall]{
 		Name:   name,
@@ -54,21 +43,6 @@ func tiledInputGrad(name string, tiles []shaders.ConvTiled) Variant[ConvCall] {
 		Need:   func(l gpu.Limits, c ConvCall) Need { return tiledNeed(l, tiles, inputGradGemm(c)) },
 		Record: func(r *Recorder, c ConvCall) error { return r.tiled(tiles, inputGradGemm(c)) },
 		Masks:  true,
-	}
-}
-
-func tiledWeightGrad(name string, tiles []shaders.ConvGradTiled) Variant[ConvCall] {
-	return Variant[ConvCall]{
-		Name: name,
-		Fits: func(l gpu.Limits, c ConvCall) error { return tiledWeightFits(l, tiles, c) },
-		Need: func(l gpu.Limits, c ConvCall) Need {
-			s, err := convGradSplit(l, tiles, c)
-			if err != nil {
-				return Need{} // it does not fit
-			}
-			return Need{Partial: convGradBytes(c, s.parts)}
-		},
-		Record: func(r *Recorder, c ConvCall) error { return r.tiledWeightGrad(tiles, c) },
 	}
 }
 
@@ -122,13 +96,22 @@ func pickTile(l gpu.Limits, channels int, tiles []tileSize) (int, error) {
 
 // convTiled picks the tile for in → out, for the planned batch.
 func convTiled(l gpu.Limits, tiles []shaders.ConvTiled, in, out Shape) (shaders.ConvTiled, error) {
+	return layeredTile(l, tiles, out, 1)
+}
+
+// layeredTile picks the tile for an output that is computed in so many layers.
+func layeredTile(l gpu.Limits, tiles []shaders.ConvTiled, out Shape, layers int) (shaders.ConvTiled, error) {
 	sizes := make([]tileSize, len(tiles))
 	for i, t := range tiles {
-		sizes[i] = tileSize{ceilDiv(out.C, t.BM) * t.BM, t.BM, t.WG(), t.Bytes(),
-			ceilDiv(out.C, t.BM) * ceilDiv(out.Pixels(), t.BN)}
+		sizes[i] = tileSize{ceilDiv(out.C, t.BM) * t.BM, t.BM, t.WG(), t.Bytes(), layers * tileCount(t, out)}
 	}
 	i, err := pickTile(l, out.C, sizes)
 	return tiles[i], err
+}
+
+// tileCount is the number of workgroups that compute an output.
+func tileCount(t shaders.ConvTiled, out Shape) int {
+	return ceilDiv(out.C, t.BM) * ceilDiv(out.Pixels(), t.BN)
 }
 
 func tiledFits(l gpu.Limits, tiles []shaders.ConvTiled, k int, in, out Shape) error {
@@ -205,160 +188,94 @@ func (r *Recorder) orderWeights(c gemm, ordered gpu.Slice) error {
 	}, orderedVectors(c), gpu.All(r.Weights), ordered)
 }
 
+// tileFor is a tile for the channel groups in of a convolution's input.
+func (c gemm) tileFor(t shaders.ConvTiled, in span, inOrder bool) shaders.ConvTiled {
+	pairs := (in.to - in.from) * c.k * c.k
+	t.Whole = !t.Pointwise && (in.to-in.from)%t.GC == 0
+	t.Ordered = t.Whole && inOrder
+	t.Chained = 4*pairs > shaders.LongestChain
+	return t
+}
+
+// aligned says whether the weights between the channel groups in and out need no bounds.
+func (c gemm) aligned(t shaders.ConvTiled, in, out span) bool {
+	pairs := (in.to - in.from) * c.k * c.k
+	return !t.Ordered && c.x.C%4 == 0 && pairs%t.GC == 0 && (min(4*out.to, c.y.C)-4*out.from)%t.BM == 0
+}
+
+// tiledParams are the parameters for these channel groups, but for those of finishing the sums.
+func (c gemm) tiledParams(t shaders.ConvTiled, in, out span) shaders.ConvTiledParams {
+	return shaders.ConvTiledParams{
+		OutPixels: c.y.Pixels(), OutPlane: c.y.Plane(), OutW: c.y.W, OutH: c.y.H,
+		OutGroup0: out.from, OutGroups: out.to, M: c.y.C, Pairs: (in.to - in.from) * c.k * c.k,
+		InPlane: c.x.Plane(), InW: c.x.W, InH: c.x.H, C: c.x.C, C0: 4 * in.from,
+		Bias0: c.bias.Offset, WeightPlace: c.weights, Slope: 1,
+		Stride: int32(c.stride), Pad: int32(c.pad), Dilate: int32(c.dilate),
+		Sums: t.TM * t.TN / 4, InGroups: c.x.Groups(), Rows: c.y.Groups(),
+	}
+}
+
+// dispatchTiled records one run of a tile's kernel in so many layers, of so many pairs each. bound are its buffers, by
+// the names in its source.
+func (r *Recorder) dispatchTiled(
+	name string, t shaders.ConvTiled, q shaders.ConvTiledParams, layers, pairs int, bound map[string]gpu.Slice,
+) error {
+	kernel := gpu.Kernel{Name: fmt.Sprintf("%s tiled %d×%d", name, t.BM, t.BN), Source: t.Source(),
+		Bindings: []gpu.Kind{gpu.Params}}
+	var resources []any
+	for _, b := range t.Bound() {
+		kind := gpu.Read
+		if b == "y" {
+			kind = gpu.Write
+		}
+		kernel.Bindings = append(kernel.Bindings, kind)
+		resources = append(resources, bound[b])
+	}
+	rows := ceilDiv(4*(q.OutGroups-q.OutGroup0), t.BM)
+	err := r.dispatch(kernel, tiledPasses(t, pairs), q, ceilDiv(q.OutPixels, t.BN), rows, layers, resources...)
+	r.spend(8 * float64(layers*pairs) * float64(rows*t.BM) * float64(q.OutPixels))
+	return err
+}
+
+// tiledOf is a tile for a convolution on this adapter, and its weights in order where they are put so.
+func (r *Recorder) tiledOf(t shaders.ConvTiled, c gemm) (_ shaders.ConvTiled, ordered gpu.Slice, err error) {
+	t.K, t.Turned, t.Dilated, t.Missing = c.k, c.turned, c.dilate > 1, c.x.missing()
+	t.Pointwise, t.Rolled = c.pointwise(), r.Dev.Adapter.CPU()
+	if orders(r.Dev.Limits(), t, c) {
+		ordered = gpu.Slice{Buffer: r.Unfolded, Size: orderedBytes(c)}
+		err = r.orderWeights(c, ordered)
+	}
+	return t, ordered, err
+}
+
 func (r *Recorder) tiled(tiles []shaders.ConvTiled, c gemm) error {
 	l := r.Dev.Limits()
 	t, err := convTiled(l, tiles, r.planned(c.x.Shape), r.planned(c.y.Shape))
 	if err != nil {
 		return err
 	}
-	t.K, t.Turned, t.Dilated = c.k, c.turned, c.dilate > 1
-	t.Pointwise, t.Rolled = c.pointwise(), r.Dev.Adapter.CPU()
-	ordered := gpu.Slice{Buffer: r.Unfolded, Size: orderedBytes(c)}
-	inOrder := orders(l, t, c)
-	if inOrder {
-		if err := r.orderWeights(c, ordered); err != nil {
-			return err
-		}
+	t, ordered, err := r.tiledOf(t, c)
+	if err != nil {
+		return err
 	}
 	inputs := c.x.spans(l, 1)
 	for i, in := range inputs {
 		last := i == len(inputs)-1
-		masked := last && c.mask != nil
-		pairs := (in.to - in.from) * c.k * c.k
-		t.Whole = !t.Pointwise && (in.to-in.from)%t.GC == 0
-		t.Ordered = t.Whole && inOrder
-		t.Chained = 4*pairs > shaders.LongestChain
-		kernel := gpu.Kernel{
-			Name:     fmt.Sprintf("%s %d×%d tiled %d×%d", c.name, c.k, c.k, t.BM, t.BN),
-			Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write, gpu.Read},
-		}
-		if t.Ordered {
-			kernel.Bindings = append(kernel.Bindings, gpu.Read)
-		}
+		t = c.tileFor(t, in, ordered.Size > 0)
 		for _, out := range c.y.spans(l, 1) {
-			t.Aligned = !t.Ordered && c.x.C%4 == 0 && pairs%t.GC == 0 && (min(4*out.to, c.y.C)-4*out.from)%t.BM == 0
-			kernel.Source = t.Source()
-			params := shaders.ConvTiledParams{
-				OutPixels: c.y.Pixels(), OutPlane: c.y.Plane(), OutW: c.y.W, OutH: c.y.H,
-				OutGroup0: out.from, OutGroups: out.to, M: c.y.C, Pairs: pairs,
-				InPlane: c.x.Plane(), InW: c.x.W, InH: c.x.H, C: c.x.C, C0: 4 * in.from,
-				Accumulate: i > 0, Bias0: c.bias.Offset, HasBias: last && c.bias.Len > 0,
-				WeightPlace: c.weights, Slope: c.slopeOf(last),
-				Stride: int32(c.stride), Pad: int32(c.pad), Dilate: int32(c.dilate),
-				Sums: t.TM * t.TN / 4, Masked: masked, InGroups: c.x.Groups(), Rows: c.y.Groups(),
+			t.Aligned = c.aligned(t, in, out)
+			q := c.tiledParams(t, in, out)
+			q.Accumulate, q.HasBias, q.Slope = i > 0, last && c.bias.Len > 0, c.slopeOf(last)
+			bound := map[string]gpu.Slice{"w": gpu.All(r.Weights), "x": c.x.slice(in), "y": c.y.slice(out),
+				"mask": c.x.slice(in), "ordered": ordered} // a mask is bound, but not read
+			if q.Masked = last && c.mask != nil; q.Masked {
+				bound["mask"] = c.mask.slice(out)
 			}
-			mask := c.x.slice(in) // bound, not read
-			if masked {
-				mask = c.mask.slice(out)
-			}
-			bound := []any{gpu.All(r.Weights), c.x.slice(in), c.y.slice(out), mask}
-			if t.Ordered {
-				bound = append(bound, ordered)
-			}
-			rows := ceilDiv(4*(out.to-out.from), t.BM)
-			if err := r.dispatch(kernel, tiledPasses(t, pairs), params, ceilDiv(c.y.Pixels(), t.BN), rows, 1,
-				bound...); err != nil {
+			name := fmt.Sprintf("%s %d×%d", c.name, c.k, c.k)
+			if err := r.dispatchTiled(name, t, q, 1, q.Pairs, bound); err != nil {
 				return err
 			}
-			r.spend(8 * float64(pairs) * float64(rows*t.BM) * float64(c.y.Pixels()))
 		}
 	}
 	return nil
-}
-
-// gradSplit is how a tiled weight gradient is cut: the tile, pixels a run, and the number of runs, each of which has a
-// partial result.
-type gradSplit struct {
-	tile       shaders.ConvGradTiled
-	run, parts int
-}
-
-// partWorkgroups is the number of workgroups of a weight gradient among which its pixels are divided.
-const partWorkgroups = 1024
-
-// convGradSplit picks tile and runs, for the planned batch; a smaller one makes fewer runs of the same length.
-func convGradSplit(l gpu.Limits, tiles []shaders.ConvGradTiled, c ConvCall) (gradSplit, error) {
-	pixels, pairs := c.Out.Pixels(), c.K*c.K*c.In.Groups()
-	// At least 256 pixels a run, so that adding up the partial results stays cheap.
-	most := max(1, min(ceilDiv(pixels, 256), int(PartialBytes/convGradBytes(c, 1)),
-		int(l.MaxComputeWorkgroupsPerDimension)))
-	sizes := make([]tileSize, len(tiles))
-	for i, t := range tiles {
-		rows, columns := ceilDiv(c.M, t.BM), ceilDiv(pairs, t.BN)
-		sizes[i] = tileSize{rows * t.BM * columns * t.BN, t.BM, t.WG(), t.Bytes(), most * rows * columns}
-	}
-	i, err := pickTile(l, c.M, sizes)
-	if err != nil {
-		return gradSplit{}, err
-	}
-	s := gradSplit{tile: tiles[i]}
-	s.tile.K = c.K
-	parts := min(most, ceilDiv(partWorkgroups, sizes[i].workgroups/most))
-	s.run = ceilDiv(ceilDiv(pixels, parts), s.tile.BP) * s.tile.BP
-	s.parts = ceilDiv(pixels, s.run)
-	return s, nil
-}
-
-// passes counts the loop passes of an invocation over n pixels of a run: the steps, with the products and the bias of
-// each, and the sums that are stored.
-func (s gradSplit) passes(n int) int {
-	return ceilDiv(n, s.tile.BP)*(1+2*s.tile.BP) + s.tile.TM*s.tile.TN
-}
-
-// stretch is the most pixels of a run that one dispatch may walk over.
-func (s gradSplit) stretch() int {
-	return (MaxPasses - s.passes(0)) / (1 + 2*s.tile.BP) * s.tile.BP
-}
-
-func tiledWeightFits(l gpu.Limits, tiles []shaders.ConvGradTiled, c ConvCall) error {
-	s, err := convGradSplit(l, tiles, c)
-	if err != nil {
-		return err
-	}
-	return firstError(
-		atMost("storage buffers", 3, int(l.MaxStorageBuffersPerShaderStage)),
-		atMost("bytes of partial sums", int(convGradBytes(c, s.parts)), int(l.MaxStorageBufferBindingSize)),
-		bindable(l, c.In.Shape, c.Out.Shape),
-	)
-}
-
-func (r *Recorder) tiledWeightGrad(tiles []shaders.ConvGradTiled, c ConvCall) error {
-	l := r.Dev.Limits()
-	s, err := convGradSplit(l, tiles, c.planned(r))
-	if err != nil {
-		return err
-	}
-	x, dy, t := c.In, c.Out, s.tile
-	t.Pointwise, t.Rolled = c.pointwise(), r.Dev.Adapter.CPU()
-	t.Chained = min(s.run, s.stretch()) > shaders.LongestChain
-	parts := ceilDiv(dy.Pixels(), s.run)
-	kernel := gpu.Kernel{
-		Name: fmt.Sprintf("conv weight gradient %d×%d tiled %d×%d", c.K, c.K, t.BM, 4*t.BN), Source: t.Source(),
-		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write},
-	}
-	partial := gpu.Slice{Buffer: r.Partial, Size: convGradBytes(c, parts)}
-	vectors := c.M * c.K * c.K * x.Groups()
-	for i, in := range x.spans(l, 1) {
-		pairs := (in.to - in.from) * c.K * c.K
-		for _, out := range dy.spans(l, 1) {
-			rows := ceilDiv(4*(out.to-out.from), t.BM)
-			for from := 0; from < s.run; from += s.stretch() {
-				n := min(s.stretch(), s.run-from)
-				params := shaders.ConvGradTiledParams{
-					OutPixels: dy.Pixels(), OutPlane: dy.Plane(), OutW: dy.W, OutH: dy.H,
-					OutGroup0: out.from, OutGroups: out.to, M: c.M, Run: s.run,
-					InPlane: x.Plane(), InW: x.W, InH: x.H, InGroup0: in.from, Span: in.to - in.from, Groups: x.Groups(),
-					Bias0: parts * vectors, HasBias: i == 0 && c.Bias.Len > 0,
-					Stride: int32(c.Stride), Pad: int32(c.Pad), Start: from, Length: n, Sums: t.TM * t.TN,
-					Right: t.BP % dy.W, Down: t.BP / dy.W % dy.H, Images: t.BP / (dy.W * dy.H),
-				}
-				if err := r.dispatch(kernel, s.passes(n), params, ceilDiv(pairs, t.BN), rows, parts, dy.slice(out), x.slice(in),
-					partial); err != nil {
-					return err
-				}
-				r.spend(8 * float64(pairs) * float64(rows*t.BM) * float64(n*parts))
-			}
-		}
-	}
-	return convGradSum(r, c, parts, c.Bias.Len > 0)
 }

@@ -72,10 +72,11 @@ func TestLowerLimits(t *testing.T) {
 	}{
 		{"maxComputeInvocationsPerWorkgroup=256,maxComputeWorkgroupSizeX=256", [][]string{conv}, "", nil},
 		{"maxComputeInvocationsPerWorkgroup=128", [][]string{conv, others, flat}, "", nil},
-		{"maxComputeWorkgroupStorageSize=2048", [][]string{conv}, "", []string{"straight", "tiled", "tiled-8x8"}},
+		{"maxComputeWorkgroupStorageSize=2048", [][]string{conv}, "", []string{"straight", "winograd",
+			"winograd-straight", "tiled", "tiled-split", "tiled-8x8"}},
 		{"maxStorageBuffersPerShaderStage=4", [][]string{conv, many}, "", nil}, // too few for weights in order
 		{"maxUnrolledProducts=1024", [][]string{conv}, "", nil},
-		{"maxTextureDimension2D=512", [][]string{conv}, "", []string{"straight"}},
+		{"maxTextureDimension2D=512", [][]string{conv}, "", []string{"straight", "winograd-straight"}},
 		// 8 of the 10 channel groups of 65×40×7×5.
 		{fmt.Sprintf("maxStorageBufferBindingSize=%d", 8*ops.Shape{N: 65, C: 4, H: 7, W: 5}.Bytes()), [][]string{conv}, "40",
 			nil},

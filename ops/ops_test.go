@@ -313,9 +313,14 @@ func fits(t testing.TB, c cases.Case) bool {
 // convolution's kernel with tiles where vectors have 512 bits (a second elsewhere), and there are forty. The shapes
 // that the tests of variants ask for are tried everywhere.
 func compilesSlowly(t testing.TB, c cases.Case) bool {
-	return slowTiles(t) && c.Operator == "conv" && strings.HasPrefix(c.Variant, "tiled") && !strings.HasPrefix(c.Name,
+	return slowTiles(t) && c.Operator == "conv" && tiled(c) && !strings.HasPrefix(c.Name,
 		"65×3×7×5 to 40 ") && !strings.HasPrefix(c.Name, "65×40×7×5 to 3 ") &&
 		!strings.HasPrefix(c.Name, "65×3×32×32 to 5 ")
+}
+
+// tiled says whether a convolution's kernel has tiles.
+func tiled(c cases.Case) bool {
+	return strings.HasPrefix(c.Variant, "tiled") || c.Variant == "winograd"
 }
 
 // slowTiles says whether make test leaves kernels with tiles out, see compilesSlowly.

@@ -294,7 +294,7 @@ func try(t testing.TB, s trial, key string) (failed *failure, ran int) {
 		d.Adapter.Limits = adapters
 		s.lower(&d.Adapter.Limits, c)
 		if key != "" && key != name || c.Fits != nil && c.Fits(d.Limits()) != nil || slowTiles(t) && c.Operator == "conv" &&
-			strings.HasPrefix(c.Variant, "tiled") {
+			tiled(c) {
 			continue
 		}
 		ran++

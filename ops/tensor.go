@@ -23,6 +23,9 @@ func (s Shape) String() string { return fmt.Sprintf("%d×%d×%d×%d", s.N, s.C, 
 // Groups is the number of channel groups of four.
 func (s Shape) Groups() int { return (s.C + 3) / 4 }
 
+// missing is the number of channels that s lacks to four where it has fewer.
+func (s Shape) missing() int { return max(0, 4-s.C) }
+
 // Pixels is the number of pixels of the whole batch.
 func (s Shape) Pixels() int { return s.N * s.H * s.W }
 

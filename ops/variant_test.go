@@ -121,7 +121,7 @@ func TestTiles(t *testing.T) {
 			c.Staging()*c.WG() == c.BN*c.GC
 		check(c, even, c.WG(), c.Bytes())
 	}
-	for _, c := range slices.Concat(convGradTiles, convGradTiles8) {
+	for _, c := range slices.Concat(convGradTiles, convGradTiles8, convGradTilesWide) {
 		even := c.BM%c.TM == 0 && c.BN%c.TN == 0 && c.TM%4 == 0 && c.WG()%c.BP == 0 && c.Staging()*c.WG() == c.BN*c.BP &&
 			c.BP%8 == 0 && shaders.LongestChain%c.BP == 0
 		check(c, even, c.WG(), c.Bytes())

@@ -8,7 +8,8 @@ up a step's products, what the next one needs is on its way from memory; where D
 in workgroup memory. A long run takes several dispatches, each of which adds to the sums so far; within one, products
 are added up in chains of Chain steps, and the chains' sums apart: rounding errors grow with the length of a chain. Each
 run has its own partial result; conv_grad_sum.wgsl adds them in order, so the result is the same on every run. The
-workgroups of the first pairs add up dy for the bias on the way. */ -}}
+workgroups of the first pairs add up dy for the bias on the way. Where there are fewer than four input channels in all,
+those that lack have no sums. */ -}}
 {{uniform "ConvGradTiledParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
@@ -84,9 +85,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   var pd{{$e}} = vec4<f32>();
 {{- end}}
 {{- range $j := seq .TM}}{{range $i := seq $.TN}}
-  var a{{$j}}_{{$i}} = vec4<f32>();
+  var a{{$j}}_{{$i}} = {{$.Vector}}();
 {{- if $.Chained}}
-  var s{{$j}}_{{$i}} = vec4<f32>();
+  var s{{$j}}_{{$i}} = {{$.Vector}}();
 {{- end}}
 {{- end}}{{end}}
 {{- range $j := seq (div .TM 4)}}
@@ -129,7 +130,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
       {
         let k = k0 + {{$k}}u;
 {{- range $i := seq $.TN}}
-        let x{{$i}} = xs[turn][k][column{{$i}}];
+        let x{{$i}} = xs[turn][k][column{{$i}}]{{$.Channels}};
 {{- end}}
 {{- range $g := seq (div $.TM 4)}}
         let d{{$g}} = ds[turn][k][row{{$g}}];
@@ -156,7 +157,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     if ((p0 - begin) % {{mul .BP .Chain}}u == 0u) {
 {{- range $j := seq .TM}}{{range $i := seq $.TN}}
       s{{$j}}_{{$i}} = s{{$j}}_{{$i}} + a{{$j}}_{{$i}};
-      a{{$j}}_{{$i}} = vec4<f32>();
+      a{{$j}}_{{$i}} = {{$.Vector}}();
 {{- end}}{{end}}
 {{- range $g := seq (div .TM 4)}}
       t{{$g}} = t{{$g}} + b{{$g}};
@@ -177,7 +178,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   // and stores.
   var sums = array<vec4<f32>, {{mul .TM .TN}}>(
 {{- range $i := seq .TN}}{{range $j := seq $.TM}}
-    a{{$j}}_{{$i}}{{if $.Chained}} + s{{$j}}_{{$i}}{{end}},
+    vec4<f32>(a{{$j}}_{{$i}}{{if $.Chained}} + s{{$j}}_{{$i}}{{end}}{{$.Zeros}}),
 {{- end}}{{end}}
   );
   for (var o = 0u; o < q.sums; o = o + 1u) {
@@ -198,7 +199,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
       let m = 4u * group0 + row * {{$.TM}}u + {{$j}}u;
       if (u < pairs && m < q.m && m < 4u * q.out_groups) {
         let at = at0 + m * lanes;
-        part[at] = a{{$j}}_{{$i}}{{if $.Chained}} + s{{$j}}_{{$i}}{{end}} + select(vec4<f32>(), part[at], q.start > 0u);
+        part[at] = vec4<f32>(a{{$j}}_{{$i}}{{if $.Chained}} + s{{$j}}_{{$i}}{{end}}{{$.Zeros}}) +
+          select(vec4<f32>(), part[at], q.start > 0u);
       }
     }
 {{- end}}

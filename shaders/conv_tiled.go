@@ -1,5 +1,7 @@
 package shaders
 
+import "strings"
+
 // ConvTiled is the shape of one tiled convolution kernel (conv_tiled.wgsl). Equal tiles share one pipeline.
 type ConvTiled struct {
 	BM, BN int  // output channels and output pixels of a workgroup
@@ -12,13 +14,35 @@ type ConvTiled struct {
 	Pointwise bool // 1×1, stride 1, no padding: a pixel needs just itself
 	Aligned   bool // channels and pairs fill all tiles, so that the weights need no bounds
 	Whole     bool // channel groups fill the steps, so that all pairs of a step have the same tap
-	Ordered   bool // Whole, and the weights come in order (conv_tiled_weights.wgsl)
+	Ordered   bool // Whole or Points, and the weights come in order (conv_tiled_weights.wgsl)
 	Chained   bool // a sum is longer than a chain
 	Rolled    bool // sums are stored in a loop, for drivers of CPUs
+	Missing   int  // input channels that the one group lacks: their products are left out
+	Split     bool // the pairs are cut into runs, each of which has a partial sum
+	Points    bool // Pointwise and Ordered, once for each point of Winograd's form
 }
 
 // Source is the kernel's WGSL.
 func (t ConvTiled) Source() string { return Source("conv_tiled", t) }
+
+// Partial says whether the sums are stored as they are, in parts by wid.z, for another kernel to finish.
+func (t ConvTiled) Partial() bool { return t.Split || t.Points }
+
+// Bound are the buffers bound behind the parameters, in order: y is written. Weights that come in order need no others,
+// but for the bias.
+func (t ConvTiled) Bound() []string {
+	bound := []string{"x", "y"}
+	if !t.Ordered || !t.Partial() {
+		bound = append(bound, "w")
+	}
+	if !t.Partial() {
+		bound = append(bound, "mask")
+	}
+	if t.Ordered {
+		bound = append(bound, "ordered")
+	}
+	return bound
+}
 
 // Chain is the number of steps whose products are added up before the sum joins the total.
 func (t ConvTiled) Chain() int { return LongestChain / 4 / t.GC }
@@ -42,8 +66,14 @@ func (t ConvTiled) Fetched() int { return max(1, t.BN/t.WG()) }
 func (t ConvTiled) Staging() int  { return t.BN * t.GC / t.WG() }
 func (t ConvTiled) StagingW() int { return (t.Weights() + t.WG() - 1) / t.WG() }
 
+// Channels is the number of input channels of a group.
+func (t ConvTiled) Channels() int { return 4 - t.Missing }
+
+// Lines is the number of input channels a step, counted for each of its pairs.
+func (t ConvTiled) Lines() int { return t.Channels() * t.GC }
+
 // Weights is the number of vectors of weights a step, each of four output channels.
-func (t ConvTiled) Weights() int { return t.GC * t.BM }
+func (t ConvTiled) Weights() int { return t.Lines() * t.BM / 4 }
 
 // Row is the distance in vectors between the weights of neighbouring input channels. Where neighbouring invocations
 // store those, the odd one keeps them out of one bank.
@@ -67,6 +97,7 @@ type ConvGradTiled struct {
 	Pointwise bool // 1×1, stride 1, no padding: a pixel needs just itself
 	Chained   bool // a sum is longer than a chain
 	Rolled    bool // sums are stored in a loop, for drivers of CPUs
+	Missing   int  // input channels that the one group lacks: their sums are left out
 }
 
 // Source is the kernel's WGSL.
@@ -80,6 +111,19 @@ func (t ConvGradTiled) Columns() int { return t.BN / t.TN }
 
 // WG is the number of invocations of a workgroup.
 func (t ConvGradTiled) WG() int { return t.BM / t.TM * t.Columns() }
+
+// Vector is the type of an invocation's sums, one for each input channel of a group.
+func (t ConvGradTiled) Vector() string {
+	return []string{"vec4<f32>", "vec3<f32>", "vec2<f32>", "f32"}[t.Missing]
+}
+
+// Channels takes these channels out of a vector of four.
+func (t ConvGradTiled) Channels() string {
+	return []string{"", ".xyz", ".xy", ".x"}[t.Missing]
+}
+
+// Zeros makes a vector of four of them again.
+func (t ConvGradTiled) Zeros() string { return strings.Repeat(", 0.0", t.Missing) }
 
 // Lines is how many vectors of one pixel's step are staged at a time.
 func (t ConvGradTiled) Lines() int { return t.WG() / t.BP }

@@ -9,21 +9,22 @@ all pairs of one have the same tap): the pixels' vectors of four channels and th
 four output channels, go to workgroup memory, then each invocation adds up TM channels × TN pixels in registers. While
 it does, what the next step needs is on its way from memory. Its pixels lie BN/TN apart, so that neighbouring
 invocations read and write neighbouring vectors. Products are added up in chains of Chain steps, and the chains' sums
-apart: rounding errors grow with the length of a chain. Bias, ReLU and mask are applied as the sums are stored.
+apart: rounding errors grow with the length of a chain. Bias, ReLU and mask are applied as the sums are stored. Where
+there are fewer than four input channels in all, no products are made for those that lack.
+
+Where Split, wid.z counts runs of the pairs, whose sums conv_tiled_sum.wgsl adds up; where Points, it counts the points
+of Winograd's form, which have a matrix of weights and planes of the input each (conv_winograd_*.wgsl).
 
 The tiles are arrays of arrays, so that the bounds that are put on every index are of single rows and columns, and don't
 stand in the way of the loop. The structure is that of ggml's conv2d_mm.comp and of CUTLASS's SIMT kernels. */ -}}
 {{uniform "ConvTiledParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
-@group(0) @binding(1) var<storage, read> w: array<f32>;
-@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> mask: array<vec4<f32>>;
-{{- if .Ordered}}
-@group(0) @binding(5) var<storage, read> ordered: array<vec4<f32>>; // the weights, see conv_tiled_weights.wgsl
+{{- range $i, $name := .Bound}}
+@group(0) @binding({{add $i 1}}) var<storage, {{if eq $name "y"}}read_write{{else}}read{{end}}> {{$name}}: array<
+  {{- if eq $name "w"}}f32{{else}}vec4<f32>{{end}}>;
 {{- end}}
 var<workgroup> xs: array<array<array<vec4<f32>, {{.Columns}}>, {{.TN}}>, {{.GC}}>;
-var<workgroup> ws: array<array<vec4<f32>, {{.Row}}>, {{mul 4 .GC}}>;
+var<workgroup> ws: array<array<vec4<f32>, {{.Row}}>, {{.Lines}}>;
 {{- if not .Ordered}}
 
 fn weight(m: u32, at: i32, ok: bool) -> f32 {
@@ -35,6 +36,15 @@ fn weight(m: u32, at: i32, ok: bool) -> f32 {
 {{- end}}
 }
 {{- end}}
+{{- if .Partial}}
+
+// put stores the sum of output channels 4g to 4g+3 at pixel p that is part of the whole.
+fn put(part: u32, g: u32, p: u32, sum: vec4<f32>) {
+  if (g < q.out_groups && p < q.out_pixels) {
+    y[((q.part0 + part) * (q.out_groups - q.out_group0) + g - q.out_group0) * q.out_plane + p] = sum;
+  }
+}
+{{- else}}
 
 fn bias(m: u32) -> f32 {
   let there = q.has_bias == 1u && m < q.m;
@@ -56,6 +66,7 @@ fn put(g: u32, p: u32, all: vec4<f32>) {
     y[at] = sum;
   }
 }
+{{- end}}
 
 {{define "tiled fetch"}}
     {
@@ -81,8 +92,9 @@ fn put(g: u32, p: u32, all: vec4<f32>) {
         let u = u0 + k{{$e}};
 {{- $i := mod $e $.Fetched}}
 {{- if $.Pointwise}}
-        let ok = u < q.pairs && p{{$i}} < q.out_pixels;
-        px{{$e}} = select(vec4<f32>(), x[select(0u, u * q.in_plane + p{{$i}}, ok)], ok);
+        let ok = u < end && p{{$i}} < q.out_pixels;
+        let g = {{if $.Points}}wid.z * q.in_groups + u{{else}}u{{end}};
+        px{{$e}} = select(vec4<f32>(), x[select(0u, g * q.in_plane + p{{$i}}, ok)], ok);
 {{- else}}
         let t = i32(u % {{$.Taps}}u);
 {{- if $.Dilated}}
@@ -90,12 +102,12 @@ fn put(g: u32, p: u32, all: vec4<f32>) {
         let tx = left{{$i}} + t % {{$.K}};
         let iy = ty / q.dilate;
         let ix = tx / q.dilate;
-        let ok = u < q.pairs && ty >= 0 && tx >= 0 && ty % q.dilate == 0 && tx % q.dilate == 0 && iy < i32(q.in_h) &&
+        let ok = u < end && ty >= 0 && tx >= 0 && ty % q.dilate == 0 && tx % q.dilate == 0 && iy < i32(q.in_h) &&
           ix < i32(q.in_w);
 {{- else}}
         let iy = top{{$i}} + t / {{$.K}};
         let ix = left{{$i}} + t % {{$.K}};
-        let ok = u < q.pairs && u32(iy) < q.in_h && u32(ix) < q.in_w;
+        let ok = u < end && u32(iy) < q.in_h && u32(ix) < q.in_w;
 {{- end}}
         let at = i32(u / {{$.Taps}}u * q.in_plane) + image{{$i}} + iy * i32(q.in_w) + ix;
         px{{$e}} = select(vec4<f32>(), x[select(0, at, ok)], ok);
@@ -105,7 +117,14 @@ fn put(g: u32, p: u32, all: vec4<f32>) {
 {{- range $e := seq .StagingW}}
       {{if lt $.Weights (mul $.StagingW $.WG)}}if (lid + {{mul $e $.WG}}u < {{$.Weights}}u) {{end}}{
         let i = lid + {{mul $e $.WG}}u;
-{{- if $.Ordered}}
+{{- if $.Points}}
+        let k = i / {{div $.BM 4}}u;
+        let u = u0 + k / {{$.Channels}}u;
+        let g = group0 + i % {{div $.BM 4}}u;
+        let ok = u < end && g < q.rows;
+        let line = (wid.z * q.in_groups + u) * 4u + k % {{$.Channels}}u;
+        pw{{$e}} = select(vec4<f32>(), ordered[select(0u, line * q.rows + g, ok)], ok);
+{{- else if $.Ordered}}
         let k = i / {{div $.BM 4}}u;
         let g = group0 + i % {{div $.BM 4}}u;
         let ok = g < q.rows;
@@ -116,17 +135,17 @@ fn put(g: u32, p: u32, all: vec4<f32>) {
         let k = i / {{div $.BM 4}}u;
         let g = i % {{div $.BM 4}}u;
 {{- else}}
-        let k = i % {{mul 4 $.GC}}u;
-        let g = i / {{mul 4 $.GC}}u;
+        let k = i % {{$.Lines}}u;
+        let g = i / {{$.Lines}}u;
 {{- end}}
 {{- if $.Whole}}
         let c = q.c0 + 4u * group + k;
         let ok = {{if $.Aligned}}true{{else}}c < q.c{{end}};
         let at = i32(c) * q.wc + i32(tap) * q.wt;
 {{- else}}
-        let u = u0 + k / 4u;
-        let c = q.c0 + u / {{$.Taps}}u * 4u + k % 4u;
-        let ok = {{if $.Aligned}}true{{else}}u < q.pairs && c < q.c{{end}};
+        let u = u0 + k / {{$.Channels}}u;
+        let c = q.c0 + u / {{$.Taps}}u * 4u + k % {{$.Channels}}u;
+        let ok = {{if $.Aligned}}true{{else}}u < end && c < q.c{{end}};
         let at = i32(c) * q.wc + i32(u % {{$.Taps}}u) * q.wt;
 {{- end}}
         let m = 4u * (group0 + g);
@@ -147,6 +166,8 @@ fn put(g: u32, p: u32, all: vec4<f32>) {
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
   let pixel0 = wid.x * {{.BN}}u;
   let group0 = q.out_group0 + wid.y * {{div .BM 4}}u;
+  let begin = {{if .Split}}wid.z * q.run{{else}}0u{{end}};
+  let end = {{if .Split}}min(q.pairs, begin + q.run){{else}}q.pairs{{end}};
 {{- if .Square}}
   // 32 invocations side by side take 8 columns × 4 rows, which fetches the fewest different vectors.
   let column = lid % 8u + lid / 32u % {{div .Columns 8}}u * 8u;
@@ -182,12 +203,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 {{- end}}
 {{- end}}{{end}}
 {{- if .Whole}}
-  var group = 0u;
-  var tap = 0u;
-  var kx = 0;
-  var ky = 0;
+  var group = begin / {{mul .GC .Taps}}u * {{.GC}}u;
+  var tap = begin / {{.GC}}u % {{.Taps}}u;
+  var kx = i32(tap) % {{.K}};
+  var ky = i32(tap) / {{.K}};
 {{- end}}
-  var u0 = 0u; // the step fetched last
+  var u0 = begin; // the step fetched last
 {{- template "tiled fetch" .}}
   loop {
 {{- range $e := seq .Staging}}{{$i := mod $e $.Fetched}}
@@ -199,22 +220,22 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 {{- if or $.Turned $.Ordered}}
       ws[i / {{div $.BM 4}}u][i % {{div $.BM 4}}u] = pw{{$e}};
 {{- else}}
-      ws[i % {{mul 4 $.GC}}u][i / {{mul 4 $.GC}}u] = pw{{$e}};
+      ws[i % {{$.Lines}}u][i / {{$.Lines}}u] = pw{{$e}};
 {{- end}}
     }
 {{- end}}
     workgroupBarrier();
     u0 = u0 + {{.GC}}u;
-    if (u0 < q.pairs) {
+    if (u0 < end) {
 {{- template "tiled fetch" .}}
     }
     for (var k = 0u; k < {{.GC}}u; k = k + 1u) {
 {{- range $i := seq .TN}}
       let x{{$i}} = xs[k][{{$i}}][column];
 {{- end}}
-{{- range $c := seq 4}}
+{{- range $c := seq .Channels}}
 {{- range $j := seq (div $.TM 4)}}
-      let w{{$c}}_{{$j}} = ws[4u * k + {{$c}}u][row{{$j}}];
+      let w{{$c}}_{{$j}} = ws[{{$.Channels}}u * k + {{$c}}u][row{{$j}}];
 {{- end}}{{range $i := seq $.TN}}{{range $j := seq (div $.TM 4)}}
       a{{$i}}_{{$j}} = a{{$i}}_{{$j}} + w{{$c}}_{{$j}} * x{{$i}}.{{comp $c}};
 {{- end}}{{end}}{{end}}
@@ -227,7 +248,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 {{- end}}{{end}}
     }
 {{- end}}
-    if (u0 >= q.pairs) { break; }
+    if (u0 >= end) { break; }
     workgroupBarrier();
   }
 
@@ -241,15 +262,21 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   );
   for (var o = 0u; o < q.sums; o = o + 1u) {
     let g = group0 + row * {{div .TM 4}}u + o / {{.TN}}u;
+{{- if .Partial}}
+    put(wid.z, g, pixel0 + column + o % {{.TN}}u * {{.Columns}}u, sums[o]);
+{{- else}}
     put(g, pixel0 + column + o % {{.TN}}u * {{.Columns}}u, sums[o] + biases(g));
+{{- end}}
   }
 {{- else}}
 {{- range $j := seq (div .TM 4)}}
   let g{{$j}} = group0 + row{{$j}};
+{{- if not $.Partial}}
   let bias{{$j}} = biases(g{{$j}});
+{{- end}}
 {{- range $i := seq $.TN}}
-  put(g{{$j}}, pixel0 + column + {{mul $i $.Columns}}u, a{{$i}}_{{$j}}{{if $.Chained}} + s{{$i}}_{{$j}}{{end}} +
-    bias{{$j}});
+  put({{if $.Partial}}wid.z, {{end}}g{{$j}}, pixel0 + column + {{mul $i $.Columns}}u, a{{$i}}_{{$j}}
+{{- if $.Chained}} + s{{$i}}_{{$j}}{{end}}{{if not $.Partial}} + bias{{$j}}{{end}});
 {{- end}}
 {{- end}}
 {{- end}}

@@ -82,6 +82,37 @@ type ConvTiledParams struct {
 	Masked              bool // the output is 0 where that of a ReLU is
 	InGroups            int
 	Rows                int // vectors of weights in order that a channel has at a tap
+	Run                 int // pairs of a partial sum
+	Part0               int // the first partial sum
+}
+
+// ConvTiledSumParams are those of conv_tiled_sum.wgsl.
+type ConvTiledSumParams struct {
+	OutPixels, OutPlane  int
+	OutGroup0, OutGroups int // the channel groups bound: from the one up to the other
+	M                    int // output channels
+	Parts                int
+	Bias0                int
+	HasBias              bool
+	Slope                float32 // of the negative half
+	Masked               bool    // the output is 0 where that of a ReLU is
+}
+
+// ConvWinogradParams are those of conv_winograd_input.wgsl and conv_winograd_output.wgsl.
+type ConvWinogradParams struct {
+	Width, Height      int   // of the activation that is read, or written
+	Plane              int   // of that
+	Pad                int32 // of the input
+	Group0, Group1     int   // the channel groups bound: from the one up to the other
+	Groups             int   // all
+	TilesX, TilesImage int   // tiles of a row, and of an image
+	Tile0, Tiles       int   // the first now, and how many
+	TilePlane          int   // vectors from one channel group's tiles to the next's
+	M                  int   // output channels
+	Bias0              int
+	HasBias            bool
+	Slope              float32 // of the negative half
+	Masked             bool    // the output is 0 where that of a ReLU is
 }
 
 // ConvTiledWeightsParams are those of conv_tiled_weights.wgsl.

@@ -18,7 +18,8 @@ func specialisations() map[string][]string {
 	for _, name := range []string{
 		"average", "bias", "linear_bias", "linear_flatten", "conv_grad_naive", "conv_grad_straight_sum",
 		"conv_grad_sum", "conv_naive",
-		"conv_tiled_weights", "dropout", "metrics", "pairs", "sgd", "sums",
+		"conv_tiled_sum", "conv_tiled_weights", "conv_winograd_input", "conv_winograd_output",
+		"conv_winograd_weights", "dropout", "metrics", "pairs", "sgd", "sums",
 	} {
 		add(name, nil)
 	}
@@ -86,6 +87,10 @@ func specialisations() map[string][]string {
 		{BM: 32, BN: 64, TM: 4, TN: 4, GC: 4, K: 3, Whole: true, Dilated: true},
 		{BM: 12, BN: 256, TM: 12, TN: 4, GC: 2, K: 3, Turned: true},
 		{BM: 4, BN: 256, TM: 4, TN: 4, GC: 2, K: 3, Turned: true, Dilated: true},
+		{BM: 32, BN: 64, TM: 8, TN: 4, GC: 4, K: 5, Missing: 1, Chained: true},
+		{BM: 32, BN: 64, TM: 8, TN: 4, GC: 4, K: 3, Whole: true, Ordered: true, Split: true},
+		{BM: 4, BN: 256, TM: 4, TN: 4, GC: 2, K: 3, Turned: true, Split: true, Rolled: true},
+		{BM: 16, BN: 128, TM: 4, TN: 4, GC: 4, K: 1, Pointwise: true, Ordered: true, Points: true, Missing: 2},
 	} {
 		s["conv_tiled"] = append(s["conv_tiled"], t.Source())
 	}
@@ -94,6 +99,9 @@ func specialisations() map[string][]string {
 		{BM: 32, BN: 24, TM: 8, TN: 1, BP: 16, K: 3, Chained: true, Rolled: true},
 		{BM: 64, BN: 16, TM: 8, TN: 1, BP: 8, K: 3, Double: true, Chained: true},
 		{BM: 12, BN: 64, TM: 12, TN: 1, BP: 8, K: 1, Pointwise: true},
+		{BM: 32, BN: 48, TM: 8, TN: 2, BP: 8, K: 1, Pointwise: true, Double: true},
+		{BM: 64, BN: 16, TM: 8, TN: 1, BP: 8, K: 5, Double: true, Missing: 1},
+		{BM: 32, BN: 24, TM: 8, TN: 1, BP: 16, K: 3, Missing: 3, Rolled: true},
 	} {
 		s["conv_grad_tiled"] = append(s["conv_grad_tiled"], t.Source())
 	}

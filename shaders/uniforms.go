@@ -19,7 +19,8 @@ import (
 var uniforms = byName(
 	ElementwiseParams{}, BatchNormParams{}, ReduceParams{}, BiasParams{}, PoolParams{}, AdaptiveParams{},
 	GlobalAvgPoolParams{}, DropoutParams{}, SubsampleParams{},
-	ConvNaiveParams{}, ConvStraightParams{}, ConvTiledParams{}, ConvTiledWeightsParams{}, ConvGradNaiveParams{},
+	ConvNaiveParams{}, ConvStraightParams{}, ConvTiledParams{}, ConvTiledSumParams{}, ConvTiledWeightsParams{},
+	ConvWinogradParams{}, ConvGradNaiveParams{},
 	ConvGradStraightParams{}, ConvGradStraightSumParams{}, ConvGradTiledParams{}, ConvGradSumParams{}, UnfoldParams{},
 	LinearNaiveParams{}, LinearStraightParams{}, LinearGradStraightParams{}, LinearTiledParams{}, LinearSumParams{},
 	LinearFlattenParams{}, LinearBiasParams{},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"ninvk/gpu"
@@ -160,6 +161,9 @@ func (m *meter) eligible(call Call, small, full []cases.Case, candidates []Candi
 	rank := func(t *trial) int {
 		if i := slices.Index(order, t.Variant); i >= 0 {
 			return i
+		}
+		if strings.HasSuffix(t.Variant, "straight") { // not preferred: it is another adapter's, and is long to compile
+			return len(order) + 1
 		}
 		return len(order)
 	}

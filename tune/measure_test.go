@@ -199,6 +199,43 @@ func TestMeasureEnds(t *testing.T) {
 	}
 }
 
+// The budget goes to what is most promising on a GPU first: what suits it, what results are compared with, the other
+// candidates as the table has them, and last what is made for another adapter.
+func TestPromisingFirst(t *testing.T) {
+	a := gpu.Adapter{Name: "a GPU", Type: "discrete", Limits: gpu.Limits{
+		MaxComputeInvocationsPerWorkgroup: 1024, MaxComputeWorkgroupSizeX: 1024, MaxComputeWorkgroupStorageSize: 48 << 10,
+		MaxComputeWorkgroupsPerDimension: 65535, MaxBufferSize: 4 << 30, MaxStorageBufferBindingSize: 2 << 30,
+		MaxStorageBuffersPerShaderStage: 16, MaxTextureDimension2D: 16384, MaxUnrolledProducts: gpu.UnrolledElsewhere,
+	}}
+	m := meter{d: gpu.Described(a), far: map[string]string{}}
+	order := func(p ops.Pass, k, size int) (names []string) {
+		c := Call{p, ops.Conv{C: 192, M: 192, K: k, Stride: 1, Pad: k / 2}, ops.Shape{N: 64, C: 192, H: size, W: size}}
+		full := cases.Candidates(c.Pass, c.Op, c.In)
+		few := cases.Candidates(c.Pass, c.Op, ops.Shape{N: probeBatch, C: 192, H: size, W: size})
+		trials, _ := m.eligible(c, few, full, make([]Candidate, len(full)))
+		for _, x := range trials {
+			names = append(names, x.Variant)
+		}
+		return names
+	}
+	for _, c := range []struct {
+		pass    ops.Pass
+		k, size int
+		want    []string
+	}{
+		{ops.ConvForward, 3, 8, []string{"tiled", "naive", "winograd", "tiled-split", "tiled-8x8", "straight",
+			"winograd-straight"}},
+		{ops.ConvInputGrad, 1, 8, []string{"tiled", "naive", "tiled-split", "tiled-8x8", "straight"}},
+		{ops.ConvForward, 5, 32, []string{"tiled", "naive", "tiled-8x8", "straight"}}, // enough workgroups
+		{ops.ConvWeightGrad, 1, 8, []string{"tiled", "naive", "tiled-wide", "tiled-short", "tiled-8x8", "straight"}},
+		{ops.ConvWeightGrad, 3, 8, []string{"tiled", "naive", "tiled-8x8", "straight"}},
+	} {
+		if diff := cmp.Diff(c.want, order(c.pass, c.k, c.size)); diff != "" {
+			t.Errorf("%s k%d at %d×%[3]d (-want +got):\n%[4]s", c.pass, c.k, c.size, diff)
+		}
+	}
+}
+
 // A variant that was far behind once is not tried in the same pass of other layers; the naive one, whose results the
 // others are compared with, always is.
 func TestFarBehind(t *testing.T) {
