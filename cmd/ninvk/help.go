@@ -8,12 +8,14 @@ import (
 
 	"ninvk/dataset"
 	"ninvk/models"
+	"ninvk/train"
 )
 
 // words are what ${NAME} stands for in the tags of flags: what the program knows of, and help texts that are long, or
 // that several flags have.
 var words = kong.Vars{
 	"models": strings.Join(models.Names(), ", "), "model": models.Default, "sets": sets(),
+	"recipes":  strings.Join(train.Recipes(), ", "), // for completion, which finds it in a help text
 	"fraction": fmt.Sprint(dataset.DefaultValidation), "wait": groupWait.String(),
 
 	"adapter":       "Index, part of the name or driver, or type.",
