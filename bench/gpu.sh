@@ -130,7 +130,7 @@ variants() {
 	sed -nE 's/^ *"(pass|variant)": "(.*)",?$/\1 \2/p' "$out/tune.json" 2>/dev/null | awk '
 		$1 == "pass" { pass = $2 }
 		$1 == "variant" && pass ~ /^conv\// && !seen[pass "=" $2]++ { all[$2] = all[$2] "," pass "=" $2 }
-		END { for (v in all) if (v !~ /^(naive|straight|tiled)$/) print substr(all[v], 2) }' | sort
+		END { for (v in all) if (v !~ /^(naive|tiled|.*straight)$/) print substr(all[v], 2) }' | sort
 }
 for model in nin resnet18; do
 	for forced in $(variants); do
