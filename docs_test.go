@@ -86,6 +86,7 @@ var shownCommands = []shownCommand{
 	{begins: "ninvk data fetch", not: "network; make full-data fetches CIFAR-10, TestAccuracyOfGreyImages the others"},
 	{begins: "ninvk data verify data", not: "wants all of CIFAR-10; cifar10/published tries it on files made for it"},
 	{begins: "ninvk web", not: "serves until it is stopped; cmd/ninvk's TestWeb does that"},
+	{begins: "docker run", not: "needs a container runtime; the image is tried by make container-quickstart"},
 	{begins: "mpirun", not: "several processes: TestRanks of cmd/ninvk in make test-full"},
 	{begins: "cat > hosts", not: "two machines: TestRanksOnTwoMachines of cmd/ninvk in make test-full"},
 	{begins: "#!/bin/bash", not: "a script of SLURM, which is not here; the page says that it has not been run"},
