@@ -18,10 +18,21 @@ func (p *planner) overwrite() {
 			continue
 		}
 		in := x.inputs[0]
-		if p.consumers[in.id] == 1 && !slices.Contains(p.keep, in) && !(x.traits.overwrites && in.traits.relu) {
+		if p.consumers[in.id] == 1 && !slices.Contains(p.keep, in) && !(x.traits.overwrites && p.masks(in)) {
 			p.alias[x.id] = in
 		}
 	}
+}
+
+// masks says whether a gradient goes through a ReLU by what lies at x's output: by x, or by a layer whose output x
+// overwrites.
+func (p *planner) masks(x *Node) bool {
+	for ; x != nil; x = p.alias[x.id] {
+		if x.traits.relu {
+			return true
+		}
+	}
+	return false
 }
 
 // origin is the node whose memory x's output lies in, following layers that work in place.

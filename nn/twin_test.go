@@ -206,6 +206,7 @@ func TestGraphFollowsTwin(t *testing.T) {
 		{name: "biases frozen", freeze: "*.bias", scaled: "*=0.5,last.*=2"},
 		{name: "rates", scaled: "*.weight=0.1,d*=2", limits: "maxStorageBufferBindingSize=30720"},
 		{name: "cut", build: wide, limits: "maxStorageBufferBindingSize=30720"},
+		{name: "behind in-place layers", build: behind},
 		{name: "deep", build: deep},
 		{name: "deep again", build: deep, again: products},
 		{name: "deep again, some frozen", build: deep, freeze: "normed1.*,own1.*", again: products},
@@ -249,6 +250,26 @@ func wide(channels int) (*Graph, *Node) {
 	g := NewGraph()
 	x := g.Conv("stem", g.Input(channels, 9, 9), Conv{Channels: 16, Kernel: 3, Stride: 2, Pad: 1})
 	x = g.Linear("wide", x, Linear{Outputs: 50, ReLU: true})
+	return g, g.Linear("last", x, Linear{Outputs: 5})
+}
+
+// behind has sums that could take the place of a ReLU's output behind layers that work in place.
+func behind(channels int) (*Graph, *Node) {
+	g := NewGraph()
+	x := g.Conv("before", g.Input(channels, 9, 9), Conv{Channels: 8, Kernel: 3, Stride: 2, Pad: 1})
+	for _, l := range []struct {
+		name string
+		of   func(name string, x *Node) *Node
+	}{
+		{"relu", func(name string, x *Node) *Node {
+			return g.ReLU(name, g.Conv(name+".conv", x, Conv{Channels: 8, Kernel: 1}))
+		}},
+		{"conv", func(name string, x *Node) *Node { return g.Conv(name, x, Conv{Channels: 8, Kernel: 1, ReLU: true}) }},
+		{"norm", func(name string, x *Node) *Node { return g.BatchNorm(name, x, BatchNorm{ReLU: true}) }},
+	} {
+		y := g.Dropout(l.name+".twice", g.Dropout(l.name+".once", l.of(l.name, x), 0), 0)
+		x = g.Add(l.name+".sum", ops.Add{}, y, g.Conv(l.name+".other", x, Conv{Channels: 8, Kernel: 1}))
+	}
 	return g, g.Linear("last", x, Linear{Outputs: 5})
 }
 

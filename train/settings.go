@@ -51,7 +51,7 @@ var settings = []setting{
 	},
 	{
 		name: "max-steps", field: func(c *Config) any { return &c.MaxSteps },
-		help:   "Stop after so many steps.",
+		help:   "Stop after so many steps. The images are still evaluated; --eval-train takes fewer of them.",
 		absent: "no limit",
 		check: func(c *Config) error {
 			if c.MaxSteps == nil {

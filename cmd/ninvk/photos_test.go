@@ -111,7 +111,7 @@ func TestPhotosToPredictions(t *testing.T) {
 		write(t, dir, map[string][]byte{name: b.Bytes()})
 		unseen, classes = append(unseen, name), append(classes, []string{"disks", "rings"}[i%2])
 	}
-	stdout, said = do(append([]string{"predict", "--json", "--top", "1", "--weights", weights}, unseen...)...)
+	stdout, said = do(append([]string{"predict", "--json", "--weights", weights}, unseen...)...)
 	var predicted []prediction
 	if err := json.Unmarshal([]byte(stdout), &predicted); err != nil {
 		t.Fatal(err)

@@ -21,7 +21,7 @@ type predictCommand struct {
 	Weights string   `help:"${weights}" placeholder:"FILE"`
 	described
 	Resize  *int   `help:"${input}"`
-	Top     int    `default:"3" help:"How many classes to tell, the most probable first."`
+	Top     *int   `help:"How many classes to tell, the most probable first (default: three, where there are so many)."`
 	Cam     string `help:"${predict_cam}" placeholder:"OUT"`
 	Class   string `help:"The class whose maps --cam draws (default: each image's most probable one)." placeholder:"NAME"`
 	Batch   int    `default:"64" help:"Images that the adapter works on at a time."`
@@ -120,12 +120,20 @@ func (p *predictor) all(ctx context.Context, inputs []input) (bad int, err error
 	return bad, nil
 }
 
+// top is how many of so many classes are told.
+func (c predictCommand) top(classes int) int {
+	if c.Top != nil {
+		return *c.Top
+	}
+	return min(3, classes)
+}
+
 func (c predictCommand) check(n *models.Network) error {
 	switch {
 	case c.Batch < 1:
 		return &train.UsageError{Flag: "--batch", Value: fmt.Sprint(c.Batch), Problem: "must be at least 1"}
-	case c.Top < 1 || c.Top > len(n.Classes):
-		return &train.UsageError{Flag: "--top", Value: fmt.Sprint(c.Top),
+	case c.Top != nil && (*c.Top < 1 || *c.Top > len(n.Classes)):
+		return &train.UsageError{Flag: "--top", Value: fmt.Sprint(*c.Top),
 			Problem: fmt.Sprintf("must be from 1 to %d, the number of classes", len(n.Classes))}
 	case c.Class != "" && c.Cam == "":
 		return &usageError{"--class goes with --cam, whose maps it chooses"}
@@ -238,7 +246,7 @@ func (p *predictor) flush(ctx context.Context) error {
 	}
 	for i, w := range p.waiting {
 		e := explained[i]
-		top := e.Predictions[:p.command.Top]
+		top := e.Predictions[:p.command.top(len(e.Predictions))]
 		p.results[w.at] = prediction{File: w.path, URL: fileURL(w.path), Predictions: top}
 		if p.cam != nil {
 			p.results[w.at].Map = &e.Map
