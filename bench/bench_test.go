@@ -75,7 +75,7 @@ func TestOperators(t *testing.T) {
 	}
 }
 
-// sample is a result as a run gives it.
+// sample is a result as ninvk bench gives it.
 func sample() Result {
 	r := Result{
 		Time:   time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC),

@@ -32,11 +32,11 @@ type Operator struct {
 	Commands []Command `json:"commands"`
 }
 
-// Command is the runs of one kernel, or of one kind of copy, within an operator.
+// Command is one kernel, or one kind of copy, within an operator.
 type Command struct {
 	Kernel       string  `json:"kernel"`
-	Runs         int     `json:"runs"`
-	Milliseconds float64 `json:"milliseconds"` // all runs, median
+	Count        int     `json:"runs"`         // of its dispatches, or copies
+	Milliseconds float64 `json:"milliseconds"` // of all of them, median
 }
 
 // operators groups the timings of a step's commands by what they belong to.
@@ -77,7 +77,7 @@ func operator(timings []gpu.Timing, l Limits) Operator {
 			i = len(o.Commands)
 			o.Commands = append(o.Commands, Command{Kernel: t.Label})
 		}
-		o.Commands[i].Runs++
+		o.Commands[i].Count++
 		o.Commands[i].Milliseconds += 1e3 * sampled(t.Seconds).Median
 	}
 	s := sampled(rounds)

@@ -145,7 +145,7 @@ func TestJudge(t *testing.T) {
 		cache   string
 		says    string
 	}{
-		{bad, good, "", "does not compute the same on every run"},
+		{bad, good, "", "does not compute the same every time"},
 		{bad, bad, "", "conv forward 1×3×7×5 to 5 k3 [tiled]: y[3] is NaN, not 1; please report"},
 		{many, many, "", "and 2 more"},
 		{good, bad, own + "/x", "ninvk check --clear-cache deletes it"},

@@ -40,7 +40,7 @@ func (r *Report) Judge(off, on Pass) {
 			"%s; %s", driver, badOn, r.mend())
 	case badOn == "":
 		r.Verdict = fmt.Sprintf("WRONG with the driver's shader cache off, right with it on: %s does not compute the same "+
-			"on every run: %s", driver, badOff)
+			"every time: %s", driver, badOff)
 	default:
 		r.Verdict = fmt.Sprintf("WRONG: %s computes wrongly, with its shader cache off and on: %s; please report it with "+
 			"this output", driver, badOff)

@@ -74,7 +74,7 @@ type stopwatch struct {
 	t        *Tape
 	r        Timings
 	commands []int           // of the tape, by their place in it
-	least    []time.Duration // that a single run of each took so far
+	least    []time.Duration // that each took when it was submitted alone so far
 	idle     time.Duration   // that an empty submit takes
 }
 

@@ -91,13 +91,13 @@ func (n *Net) recordUpdate(r *recorder) error {
 	}
 	for _, p := range n.trainedParts() {
 		r.Weights, r.Grads = p.weights, p.summed()
-		for _, run := range p.runs {
-			floats := float64(run.floats)
-			r.begin(Part{Layer: "update", Operator: "sgd", Pass: updatePass, Shape: fmt.Sprint(run.floats), Flops: 6 * floats,
-				Bytes: 20 * floats})
+		for _, stretch := range p.stretches {
+			floats := float64(stretch.floats)
+			r.begin(Part{Layer: "update", Operator: "sgd", Pass: updatePass, Shape: fmt.Sprint(stretch.floats),
+				Flops: 6 * floats, Bytes: 20 * floats})
 			optimiser := n.Options.Optimiser
-			optimiser.Scale = run.rate
-			if err := optimiser.Update(r.Recorder, n.step, run.from, run.floats, p.velocity); err != nil {
+			optimiser.Scale = stretch.rate
+			if err := optimiser.Update(r.Recorder, n.step, stretch.from, stretch.floats, p.velocity); err != nil {
 				return err
 			}
 		}

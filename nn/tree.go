@@ -57,7 +57,7 @@ type bucket struct {
 	left     time.Duration // when the last step's left for the other processes, from the step's beginning
 }
 
-// span is a run of floats of a vector, in fours.
+// span is a stretch of floats of a vector, in fours.
 type span struct{ vector, from, floats int }
 
 func (n *Net) restAt() int { return floatsIn(n.placed.moving) }

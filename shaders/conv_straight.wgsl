@@ -6,9 +6,9 @@ A workgroup stages the weights of R output channels for one chunk (CH channels, 
 invocation owns TP neighbouring output pixels of one row, fetches every texel it needs once, and then runs through
 R·CH·taps·TP multiply-adds without loop or branch: on a software driver a weight at a literal index of workgroup
 memory is then an operand of the multiply and costs nothing, and only there. The stores are in no branch either: what is
-out of range writes zero to the padding behind a plane's pixels. The texture holds x in runs of 16 pixels: a run of
-every channel group side by side, so that an invocation reads along a row of the texture; see ops/scratch.go. Texels
-outside the image are fetched from a row of zeros, so no padded copy exists.
+out of range writes zero to the padding behind a plane's pixels. The texture holds x in stretches of 16 pixels: a
+stretch of every channel group side by side, so that an invocation reads along a row of the texture; see ops/scratch.go.
+Texels outside the image are fetched from a row of zeros, so no padded copy exists.
 
 The input gradient of a convolution of stride s is s·s such sums, each over its own taps, every s-th of a row and
 column, and for its own pixels of the output, every s-th as well.
