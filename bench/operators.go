@@ -43,7 +43,7 @@ type Command struct {
 func operators(timings []gpu.Timing, l Limits) []Operator {
 	var out []Operator
 	for len(timings) > 0 {
-		n := slices.IndexFunc(timings, func(t gpu.Timing) bool { return t.Part != timings[0].Part })
+		n := slices.IndexFunc(timings, func(t gpu.Timing) bool { return t.Phase != timings[0].Phase })
 		if n < 0 {
 			n = len(timings)
 		}
@@ -60,9 +60,9 @@ func operators(timings []gpu.Timing, l Limits) []Operator {
 	return out
 }
 
-// operator adds up the commands of one part, round by round.
+// operator adds up the commands of one phase, round by round.
 func operator(timings []gpu.Timing, l Limits) Operator {
-	p, _ := timings[0].Part.(*nn.Part)
+	p, _ := timings[0].Phase.(*nn.Phase)
 	o := Operator{Layer: p.Layer, Operator: p.Operator, Pass: p.Pass, Shape: p.Shape}
 	rounds := make([]float64, len(timings[0].Seconds))
 	for _, t := range timings {

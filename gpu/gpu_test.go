@@ -303,10 +303,10 @@ func TestTime(t *testing.T) {
 	x, y := newBuffer(t, "x", 1024), newBuffer(t, "y", 1024)
 	tape := d.NewTape("test")
 	defer tape.Release()
-	tape.Part = "first"
+	tape.Phase = "first"
 	tape.Clear(x, 0, 1024)
 	tape.Split()
-	tape.Part = "second"
+	tape.Phase = "second"
 	tape.Dispatch(double, []uint32{200, two}, 4, 1, 1, All(x), All(y))
 	rounds := 0
 	r, err := d.Time(t.Context(), tape, TimingOptions{Whole: true, Submit: time.Millisecond, Rounds: 3, Least: 3,
@@ -316,9 +316,9 @@ func TestTime(t *testing.T) {
 		t.Fatalf("%d commands, %d whole tapes, %d of the host, %d submits, %d rounds; want 2, 3, 3, 2, 3", len(r.Commands),
 			len(r.Whole), len(r.Host), r.Submits, rounds)
 	}
-	for i, want := range []Timing{{Part: "first", Label: "clear x"}, {Part: "second", Label: "double", Dispatch: true}} {
+	for i, want := range []Timing{{Phase: "first", Label: "clear x"}, {Phase: "second", Label: "double", Dispatch: true}} {
 		got := r.Commands[i]
-		if got.Part != want.Part || got.Label != want.Label || got.Dispatch != want.Dispatch || len(got.Seconds) != 3 ||
+		if got.Phase != want.Phase || got.Label != want.Label || got.Dispatch != want.Dispatch || len(got.Seconds) != 3 ||
 			!(slices.Min(got.Seconds) > 0) {
 			t.Errorf("command %d: %+v", i, got)
 		}

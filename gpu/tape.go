@@ -29,7 +29,7 @@ const slot = 256
 // finishes it.
 type Tape struct {
 	Label    string
-	Part     any // what the commands recorded from now on belong to, in the words of who records; Time hands it back
+	Phase    any // what the commands recorded from now on belong to, in the words of who records; Time hands it back
 	d        *Device
 	commands []command
 	params   []byte // slots
@@ -42,7 +42,7 @@ type Tape struct {
 type command struct {
 	label    string
 	kernel   *Kernel // nil for copies
-	part     any
+	phase    any
 	pipeline *Pipeline
 	group    *wgpu.BindGroup
 	x, y, z  uint32
@@ -84,7 +84,7 @@ func (t *Tape) Dispatch(k Kernel, params []uint32, x, y, z int, resources ...any
 		t.fail(fmt.Errorf("kernel %s: %d×%d×%d workgroups, the adapter allows 1 to %d a dimension", k.Name, x, y, z, limit))
 		return
 	}
-	c := command{label: k.Name, part: t.Part, kernel: &k, x: uint32(x), y: uint32(y), z: uint32(z), resources: resources}
+	c := command{label: k.Name, phase: t.Phase, kernel: &k, x: uint32(x), y: uint32(y), z: uint32(z), resources: resources}
 	if params != nil {
 		if len(params) > slot/4 {
 			t.fail(fmt.Errorf("kernel %s: %d parameters, at most %d fit", k.Name, len(params), slot/4))
@@ -99,13 +99,13 @@ func (t *Tape) Dispatch(k Kernel, params []uint32, x, y, z int, resources ...any
 
 // Copy records a copy of size bytes between buffers.
 func (t *Tape) Copy(src *Buffer, from uint64, dst *Buffer, to, size uint64) {
-	t.commands = append(t.commands, command{label: "copy " + src.Label, part: t.Part, src: src, from: from, dst: dst,
+	t.commands = append(t.commands, command{label: "copy " + src.Label, phase: t.Phase, src: src, from: from, dst: dst,
 		to: to, size: size})
 }
 
 // Clear records the filling of size bytes with zeros.
 func (t *Tape) Clear(dst *Buffer, offset, size uint64) {
-	t.commands = append(t.commands, command{label: "clear " + dst.Label, part: t.Part, dst: dst, to: offset, size: size})
+	t.commands = append(t.commands, command{label: "clear " + dst.Label, phase: t.Phase, dst: dst, to: offset, size: size})
 }
 
 // CopyStretches records a copy of planes of texels into a texture, cut into stretches of 16 each: the b-th of plane g
@@ -119,7 +119,7 @@ func (t *Tape) CopyStretches(src Slice, dst *Texture, planes, pitch, stretches, 
 			planes, 16*stretches, pitch, 16*planes*folds, src.Buffer.Label, src.size(), dst.Label, dst.Width, dst.Height))
 		return
 	}
-	t.commands = append(t.commands, command{label: "copy " + src.Buffer.Label, part: t.Part, src: src.Buffer,
+	t.commands = append(t.commands, command{label: "copy " + src.Buffer.Label, phase: t.Phase, src: src.Buffer,
 		from: src.Offset, texture: dst, stretches: &stretchCopy{planes, pitch, stretches, folds}})
 }
 
@@ -134,7 +134,7 @@ func (t *Tape) CopyTexels(src Slice, dst *Texture, first, n int) {
 			src.Buffer.Label, src.size(), first, dst.Label, dst.Width, dst.Height))
 		return
 	}
-	t.commands = append(t.commands, command{label: "copy " + src.Buffer.Label, part: t.Part, src: src.Buffer,
+	t.commands = append(t.commands, command{label: "copy " + src.Buffer.Label, phase: t.Phase, src: src.Buffer,
 		from: src.Offset, texture: dst, first: first, texels: n})
 }
 

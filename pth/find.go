@@ -15,16 +15,16 @@ const (
 	maxBeside = 1000    // entries that are named
 )
 
-// step is the way from the root to a value, backwards.
-type step struct {
-	from  *step
+// way leads from the root to a value, backwards.
+type way struct {
+	from  *way
 	in    any // what the value is an entry of
 	name  string
 	depth int
 }
 
 // key is the way in words, such as "model.ema"; "" for the root.
-func (s *step) key() string {
+func (s *way) key() string {
 	var names []string
 	for ; s != nil; s = s.from {
 		names = append([]string{shorten(s.name)}, names...)
@@ -86,7 +86,7 @@ func entries(v any) []entry {
 func (c *Checkpoint) find() error {
 	type place struct {
 		value any
-		at    *step
+		at    *way
 	}
 	seen := map[any]bool{}
 	for queue := []place{{c.root, nil}}; len(queue) > 0; {
@@ -122,7 +122,7 @@ func (c *Checkpoint) find() error {
 		for _, e := range entries(p.value) {
 			switch e.value.(type) {
 			case *dict, *sequence, *object:
-				queue = append(queue, place{e.value, &step{p.at, p.value, e.name, depth}})
+				queue = append(queue, place{e.value, &way{p.at, p.value, e.name, depth}})
 			}
 		}
 	}
@@ -228,23 +228,23 @@ func (g *Group) Model() string {
 // Beside lists what the file holds beside the group's tensors, at most the first thousand.
 func (g *Group) Beside() []Entry {
 	var out []Entry
-	add := func(at *step, list []entry, but any, tensors bool) {
+	add := func(at *way, list []entry, but any, tensors bool) {
 		for _, e := range list {
 			_, isTensor := e.value.(*tensor)
 			if sameContainer(e.value, but) || isTensor && !tensors || len(out) == maxBeside {
 				continue
 			}
-			out = append(out, Entry{(&step{from: at, name: e.name}).key(), kindOf(e.value)})
+			out = append(out, Entry{(&way{from: at, name: e.name}).key(), kindOf(e.value)})
 		}
 	}
-	var way []*step
+	var ways []*way
 	for s := g.at; s != nil; s = s.from {
-		way = append([]*step{s}, way...)
+		ways = append([]*way{s}, ways...)
 	}
-	for i, s := range way {
+	for i, s := range ways {
 		next := g.value
-		if i+1 < len(way) {
-			next = way[i+1].in
+		if i+1 < len(ways) {
+			next = ways[i+1].in
 		}
 		add(s.from, entries(s.in), next, true)
 	}

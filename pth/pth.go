@@ -64,7 +64,7 @@ type Checkpoint struct {
 // saved.
 type Group struct {
 	Tensors []Tensor // in the dictionary's order
-	at      *step
+	at      *way
 	value   any
 }
 

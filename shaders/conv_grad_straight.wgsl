@@ -14,7 +14,7 @@ partial results in order, so the result is the same every time. */ -}}
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(2) var u: texture_2d<f32>;
 @group(0) @binding(3) var<storage, read_write> part: array<vec4<f32>>;
-{{- range .Parts}}
+{{- range .Arrays}}
 var<workgroup> ws{{.Index}}: array<mat4x4<f32>, {{mul .Rows $.RowGroups}}>; // [texel][output group], a column a pixel
 {{- end}}
 var<workgroup> at: array<i32, {{.Texels}}>;
@@ -24,7 +24,7 @@ var<workgroup> line: array<i32, {{.Texels}}>;
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let m0 = q.m0 + wid.y * {{.R}}u;
   let t0 = (q.chunk0 + wid.z) * {{.Texels}}u;
-{{- range .Parts}}
+{{- range .Arrays}}
   for (var i = lid.x; i < {{mul 4 (mul .Rows $.RowGroups)}}u; i = i + {{$.WG}}u) {
     let g = i / {{mul 4 .Rows}}u;
     let k = i % {{mul 4 .Rows}}u;
