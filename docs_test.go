@@ -242,7 +242,8 @@ var built struct {
 func program(t *testing.T) string {
 	t.Helper()
 	built.Do(func() {
-		if built.dir, built.err = os.MkdirTemp("", "ninvk"); built.err != nil { //nolint:usetesting // it outlives the test that builds first
+		built.dir, built.err = os.MkdirTemp("", "ninvk") //nolint:usetesting // it outlives the test that builds first
+		if built.err != nil {
 			return
 		}
 		out, err := exec.Command("go", "build", "-o", filepath.Join(built.dir, "ninvk"), "./cmd/ninvk").CombinedOutput()

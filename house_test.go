@@ -741,6 +741,40 @@ func TestLinesFit(t *testing.T) {
 	}
 }
 
+// TestRunIsATrainingRun: beneath training, what is named a run would be no training run (docs/words.md); functions may
+// run things.
+func TestRunIsATrainingRun(t *testing.T) {
+	for folder, files := range goFiles(t) {
+		if top, _, _ := strings.Cut(folder, "/"); !slices.Contains([]string{"gpu", "nn", "ops", "shaders"}, top) {
+			continue
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			functions := map[*ast.Ident]bool{}
+			ast.Inspect(parse(t, file, 0), func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.FuncDecl:
+					functions[n.Name] = true
+				case *ast.CallExpr:
+					switch f := n.Fun.(type) {
+					case *ast.Ident:
+						functions[f] = true
+					case *ast.SelectorExpr:
+						functions[f.Sel] = true
+					}
+				case *ast.Ident:
+					if name := strings.TrimSuffix(strings.ToLower(n.Name), "s"); name == "run" && !functions[n] {
+						t.Errorf("%s: %s is no training run: is it a stretch, or a dispatch?", file, n.Name)
+					}
+				}
+				return true
+			})
+		}
+	}
+}
+
 // TestFunctionsAreShort: no file has more than 400 lines of code that is no test, and few functions more than 60.
 func TestFunctionsAreShort(t *testing.T) {
 	const mostLines, mostOfFunction, mostLongFunctions = 400, 60, 5

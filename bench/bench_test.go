@@ -41,15 +41,15 @@ func TestSampled(t *testing.T) {
 
 // timings are those of two operators: one of two kernels that run three times, one of a copy.
 func timings() []gpu.Timing {
-	conv := &nn.Part{Layer: "classifier.0", Operator: "conv 5×5", Pass: "forward", Shape: "a → b", Flops: 3e9,
+	conv := &nn.Phase{Layer: "classifier.0", Operator: "conv 5×5", Pass: "forward", Shape: "a → b", Flops: 3e9,
 		Bytes: 1e6}
-	pool := &nn.Part{Layer: "classifier.6", Operator: "max pool", Pass: "input-gradient", Shape: "b → c", Flops: 1e6,
+	pool := &nn.Phase{Layer: "classifier.6", Operator: "max pool", Pass: "input-gradient", Shape: "b → c", Flops: 1e6,
 		Bytes: 1e9}
 	return []gpu.Timing{
-		{Part: conv, Label: "copy x", Seconds: []float64{0.010, 0.010, 0.010}},
-		{Part: conv, Label: "conv", Dispatch: true, Seconds: []float64{0.020, 0.040, 0.030}},
-		{Part: conv, Label: "conv", Dispatch: true, Seconds: []float64{0.020, 0.030, 0.020}},
-		{Part: pool, Label: "maxpool", Dispatch: true, Seconds: []float64{0.5, 0.5, 0.5}},
+		{Phase: conv, Label: "copy x", Seconds: []float64{0.010, 0.010, 0.010}},
+		{Phase: conv, Label: "conv", Dispatch: true, Seconds: []float64{0.020, 0.040, 0.030}},
+		{Phase: conv, Label: "conv", Dispatch: true, Seconds: []float64{0.020, 0.030, 0.020}},
+		{Phase: pool, Label: "maxpool", Dispatch: true, Seconds: []float64{0.5, 0.5, 0.5}},
 	}
 }
 
@@ -75,7 +75,7 @@ func TestOperators(t *testing.T) {
 	}
 }
 
-// sample is a result as a run gives it.
+// sample is a result as ninvk bench gives it.
 func sample() Result {
 	r := Result{
 		Time:   time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC),

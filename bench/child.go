@@ -29,7 +29,7 @@ type StartUp struct {
 	Device  float64 `json:"device_seconds"` // of these: finding and opening the adapter
 	// decoding the images, as far as the adapter was ready before, and handing them to it
 	Data float64 `json:"data_seconds"`
-	// recording the step and compiling its kernels, in the driver's first run of each, too
+	// recording the step and compiling its kernels, in the driver's first dispatch of each, too
 	Compile float64 `json:"compile_seconds"`
 	Tune    float64 `json:"tune_seconds"` // choosing kernels
 	Step    float64 `json:"step_seconds"` // the step itself, as a second one takes

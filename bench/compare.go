@@ -9,14 +9,14 @@ import (
 	"ninvk/models"
 )
 
-// FileError says that a saved run can't be read.
+// FileError says that a saved measurement can't be read.
 type FileError struct {
 	Path, Problem string
 }
 
 func (e *FileError) Error() string { return e.Path + ": " + e.Problem }
 
-// ReadResult reads a run saved with ninvk bench --json.
+// ReadResult reads a measurement saved with ninvk bench --json.
 func ReadResult(path string) (Result, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
@@ -36,24 +36,25 @@ func named(model string, size int) string {
 func parseResult(path string, raw []byte) (Result, error) {
 	var r Result
 	if err := json.Unmarshal(raw, &r); err != nil {
-		return r, &FileError{path, fmt.Sprintf("not a run saved with ninvk bench --json: %v", err)}
+		return r, &FileError{path, fmt.Sprintf("not a measurement saved with ninvk bench --json: %v", err)}
 	}
 	if len(r.Operators) == 0 && len(r.Networks) == 0 {
-		return r, &FileError{path, "no operators and no networks in it; a run saved with ninvk bench --json is expected"}
+		return r, &FileError{path, "no operators and no networks in it; a measurement saved with ninvk bench --json is " +
+			"expected"}
 	}
 	return r, nil
 }
 
-// WriteComparison prints how the figures of r differ from those of an earlier run. Only what both have is compared. A
-// change counts where it exceeds the spreads of both.
+// WriteComparison prints how the figures of r differ from those of an earlier measurement. Only what both have is
+// compared. A change counts where it exceeds the spreads of both.
 func (r Result) WriteComparison(w io.Writer, before Result) error {
 	p := &printer{w: w}
 	if r.Adapter.Name != before.Adapter.Name || r.Adapter.Driver != before.Adapter.Driver {
-		p.line("the saved run is of another adapter: %s, %s\n", before.Adapter.Name, before.Adapter.Driver)
+		p.line("the saved measurement is of another adapter: %s, %s\n", before.Adapter.Name, before.Adapter.Driver)
 	}
 	c := &comparison{}
 	p.table(func(t io.Writer) {
-		fmt.Fprintf(t, "compared with the run of %s\n", before.Time.Format("2006-01-02 15:04 MST"))
+		fmt.Fprintf(t, "compared with the measurement of %s\n", before.Time.Format("2006-01-02 15:04 MST"))
 		c.to = t
 		c.limits(before.Limits, r.Limits)
 		c.operators(before.Operators, r.Operators)
@@ -62,12 +63,12 @@ func (r Result) WriteComparison(w io.Writer, before Result) error {
 		c.startUps(before.StartUps, r.StartUps)
 	})
 	if c.compared == 0 {
-		p.line("the two runs have nothing in common: no model, batch size and layer is in both\n")
+		p.line("the two measurements have nothing in common: no model, batch size and layer is in both\n")
 	}
 	return p.err
 }
 
-// comparison prints what two runs have in common.
+// comparison prints what two measurements have in common.
 type comparison struct {
 	to       io.Writer
 	compared int // figures

@@ -80,7 +80,7 @@ func TestDistributedAlone(t *testing.T) {
 	}
 	defer d.Close()
 	b := New(d, data, Options{Model: "lenet5", Batch: 4, Progress: func(string, int, int) {},
-		Tune: tune.Options{KeptOnly: true}})
+		Tune: tune.Options{KeptOnly: true, Warn: func(m string) { t.Log(m) }}})
 	e, err := b.Distributed(context.Background(), dist.Alone, &dist.Link{Latency: ms, Bandwidth: 1e6})
 	if err != nil {
 		t.Fatal(err)

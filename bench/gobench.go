@@ -36,7 +36,7 @@ func (r Result) WriteGo(w io.Writer) error {
 	return p.err
 }
 
-// key names an operator in a run, its parts joined by a separator.
+// key names an operator in a measurement, its parts joined by a separator.
 func (o Operator) key(separator string) string {
 	word := strings.NewReplacer(" ", "-", ",", "", "×", "x")
 	parts := []string{"model=" + o.Model, "batch=" + strconv.Itoa(o.Batch), "step=" + o.Step, "layer=" + o.Layer,

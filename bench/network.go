@@ -49,7 +49,7 @@ func (b *Bench) network(ctx context.Context, s *subject) (Network, error) {
 	return n, nil
 }
 
-// A sample of throughput is a run of steps that takes about sampleTime, or a single longer one; at least leastSamples
+// A sample of throughput is so many steps as take about sampleTime, or a single longer one; at least leastSamples
 // are taken, and more until sampleBudget is spent. Of steps that take longer than that, one is enough.
 const (
 	sampleTime   = 400 * time.Millisecond

@@ -32,18 +32,18 @@ type Operator struct {
 	Commands []Command `json:"commands"`
 }
 
-// Command is the runs of one kernel, or of one kind of copy, within an operator.
+// Command is one kernel, or one kind of copy, within an operator.
 type Command struct {
 	Kernel       string  `json:"kernel"`
-	Runs         int     `json:"runs"`
-	Milliseconds float64 `json:"milliseconds"` // all runs, median
+	Count        int     `json:"runs"`         // of its dispatches, or copies
+	Milliseconds float64 `json:"milliseconds"` // of all of them, median
 }
 
 // operators groups the timings of a step's commands by what they belong to.
 func operators(timings []gpu.Timing, l Limits) []Operator {
 	var out []Operator
 	for len(timings) > 0 {
-		n := slices.IndexFunc(timings, func(t gpu.Timing) bool { return t.Part != timings[0].Part })
+		n := slices.IndexFunc(timings, func(t gpu.Timing) bool { return t.Phase != timings[0].Phase })
 		if n < 0 {
 			n = len(timings)
 		}
@@ -60,9 +60,9 @@ func operators(timings []gpu.Timing, l Limits) []Operator {
 	return out
 }
 
-// operator adds up the commands of one part, round by round.
+// operator adds up the commands of one phase, round by round.
 func operator(timings []gpu.Timing, l Limits) Operator {
-	p, _ := timings[0].Part.(*nn.Part)
+	p, _ := timings[0].Phase.(*nn.Phase)
 	o := Operator{Layer: p.Layer, Operator: p.Operator, Pass: p.Pass, Shape: p.Shape}
 	rounds := make([]float64, len(timings[0].Seconds))
 	for _, t := range timings {
@@ -77,7 +77,7 @@ func operator(timings []gpu.Timing, l Limits) Operator {
 			i = len(o.Commands)
 			o.Commands = append(o.Commands, Command{Kernel: t.Label})
 		}
-		o.Commands[i].Runs++
+		o.Commands[i].Count++
 		o.Commands[i].Milliseconds += 1e3 * sampled(t.Seconds).Median
 	}
 	s := sampled(rounds)

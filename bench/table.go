@@ -80,7 +80,7 @@ func (p *printer) operators(rows []Operator, s Step, commands bool) {
 				o.GFlops, o.GBytesPerSecond, o.PercentOfLimit, o.Bound, 100*o.ShareOfStep, o.Dispatches, o.Variant)
 			if commands && len(o.Commands) > 1 {
 				for _, c := range o.Commands {
-					fmt.Fprintf(t, "\t\t\t\t%.3f\t\t\t\t\t\t%d\t  %s\n", c.Milliseconds, c.Runs, c.Kernel)
+					fmt.Fprintf(t, "\t\t\t\t%.3f\t\t\t\t\t\t%d\t  %s\n", c.Milliseconds, c.Count, c.Kernel)
 				}
 			}
 		}

@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 	if part == "wrong by its cache" && cache {
 		r = wrong
 	}
-	say(Message{Pass: &Pass{Results: []Result{r}}})
+	say(Message{Turn: &Turn{Results: []Result{r}}})
 	os.Exit(0)
 }
 
@@ -66,11 +66,11 @@ func play(t *testing.T, part string) (Report, error) {
 	t.Setenv(childEnv, part)
 	t.Setenv("MESA_SHADER_CACHE_DISABLE", "true") // the second child is to have a cache all the same
 	r := Report{Adapter: gpu.Adapter{Name: "an adapter", Driver: "its driver"}}
-	var passes [2]Pass
+	var turns [2]Turn
 	for i, cache := range []bool{false, true} {
 		done := 0
 		var err error
-		passes[i], err = Isolate(t.Context(), cache, []string{"NINVK_TEST_CHECK_ENV=1"}, func(_ string, d, _ int) {
+		turns[i], err = Isolate(t.Context(), cache, []string{"NINVK_TEST_CHECK_ENV=1"}, func(_ string, d, _ int) {
 			done += d
 		}, os.Args[0])
 		if err != nil {
@@ -80,7 +80,7 @@ func play(t *testing.T, part string) (Report, error) {
 			t.Errorf("progress came to %d, want 1", done)
 		}
 	}
-	r.Judge(passes[0], passes[1])
+	r.Judge(turns[0], turns[1])
 	return r, nil
 }
 
@@ -138,14 +138,14 @@ func TestJudge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good, bad := Pass{Results: []Result{right}}, Pass{Results: []Result{right, wrong}}
-	many := Pass{Results: slices.Repeat([]Result{wrong}, most+2)}
+	good, bad := Turn{Results: []Result{right}}, Turn{Results: []Result{right, wrong}}
+	many := Turn{Results: slices.Repeat([]Result{wrong}, most+2)}
 	for _, c := range []struct {
-		off, on Pass
+		off, on Turn
 		cache   string
 		says    string
 	}{
-		{bad, good, "", "does not compute the same on every run"},
+		{bad, good, "", "does not compute the same every time"},
 		{bad, bad, "", "conv forward 1×3×7×5 to 5 k3 [tiled]: y[3] is NaN, not 1; please report"},
 		{many, many, "", "and 2 more"},
 		{good, bad, own + "/x", "ninvk check --clear-cache deletes it"},
@@ -158,22 +158,22 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// TestParts: llvmpipe with wide vectors has two, which together are the whole; what one of them finds wrong or fails at
-// stays.
-func TestParts(t *testing.T) {
+// TestSections: llvmpipe with wide vectors has two, which together are the whole; what one of them finds wrong or fails
+// at stays.
+func TestSections(t *testing.T) {
 	for _, a := range []gpu.Adapter{{Type: "discrete"}, {VectorWidth: 256}} {
-		if p := Parts(a); len(p) != 1 || p[0].Name != "" || p[0].Env != nil {
+		if p := Sections(a); len(p) != 1 || p[0].Name != "" || p[0].Env != nil {
 			t.Errorf("%+v: %+v", a, p)
 		}
 	}
-	p := Parts(gpu.Adapter{VectorWidth: 512})
+	p := Sections(gpu.Adapter{VectorWidth: 512})
 	if len(p) != 2 || p[0].Env != nil || !slices.Contains(p[1].Env, "LP_NATIVE_VECTOR_WIDTH=256") ||
 		!strings.Contains(p[1].Note, "256 bits") {
 		t.Errorf("%+v", p)
 	}
-	a, b := Pass{Seconds: 1, Results: []Result{right}},
-		Pass{Seconds: 2, Results: []Result{wrong}, Failure: "a crash", During: "x"}
-	for _, j := range []Pass{a.Join(b), b.Join(a)} {
+	a, b := Turn{Seconds: 1, Results: []Result{right}},
+		Turn{Seconds: 2, Results: []Result{wrong}, Failure: "a crash", During: "x"}
+	for _, j := range []Turn{a.Join(b), b.Join(a)} {
 		if j.Seconds != 3 || len(j.Results) != 2 || len(j.Wrong()) != 1 || j.Failure != "a crash" || j.During != "x" {
 			t.Errorf("%+v", j)
 		}

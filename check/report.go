@@ -16,7 +16,7 @@ type Report struct {
 	Adapter gpu.Adapter `json:"adapter"`
 	Right   bool        `json:"right"`
 	Verdict string      `json:"verdict"`
-	Passes  []Pass      `json:"passes"` // with the shader cache off, then on
+	Turns   []Turn      `json:"passes"` // with the shader cache off, then on
 	Notes   []string    `json:"notes,omitempty"`
 }
 
@@ -25,10 +25,10 @@ type WrongError struct{ Verdict string }
 
 func (e *WrongError) Error() string { return e.Verdict }
 
-// Judge draws the conclusion from the passes with the driver's shader cache off and on. A result that is wrong with the
+// Judge draws the conclusion from the turns with the driver's shader cache off and on. A result that is wrong with the
 // cache on alone comes from a damaged cache, not from the driver's arithmetic.
-func (r *Report) Judge(off, on Pass) {
-	r.Passes = []Pass{off, on}
+func (r *Report) Judge(off, on Turn) {
+	r.Turns = []Turn{off, on}
 	driver := fmt.Sprintf("%s (%s)", r.Adapter.Name, r.Adapter.Driver)
 	switch badOff, badOn := off.bad(), on.bad(); {
 	case badOff == "" && badOn == "":
@@ -40,7 +40,7 @@ func (r *Report) Judge(off, on Pass) {
 			"%s; %s", driver, badOn, r.mend())
 	case badOn == "":
 		r.Verdict = fmt.Sprintf("WRONG with the driver's shader cache off, right with it on: %s does not compute the same "+
-			"on every run: %s", driver, badOff)
+			"every time: %s", driver, badOff)
 	default:
 		r.Verdict = fmt.Sprintf("WRONG: %s computes wrongly, with its shader cache off and on: %s; please report it with "+
 			"this output", driver, badOff)
@@ -58,12 +58,12 @@ func (r *Report) mend() string {
 	return "delete the driver's shader cache"
 }
 
-// bad says what is wrong in a pass, "" where all is right.
-func (p Pass) bad() string {
-	wrong := p.Wrong()
+// bad says what is wrong in a turn, "" where all is right.
+func (t Turn) bad() string {
+	wrong := t.Wrong()
 	var said []string
-	if p.Failure != "" {
-		said = append(said, fmt.Sprintf("the process ended during %s (%s)", p.During, p.Failure))
+	if t.Failure != "" {
+		said = append(said, fmt.Sprintf("the process ended during %s (%s)", t.During, t.Failure))
 	}
 	for i, w := range wrong {
 		if i == most {
@@ -86,12 +86,12 @@ func (r Result) String() string {
 	return fmt.Sprintf("%s %s %s%s: %s", r.Operator, r.Pass, r.Shape, variant, r.Problem)
 }
 
-// WriteTable prints a line for every comparison, with the largest errors of both passes, and the verdict.
+// WriteTable prints a line for every comparison, with the largest errors of both turns, and the verdict.
 func (r *Report) WriteTable(w io.Writer) error {
 	fmt.Fprintf(w, "ninvk %s, adapter %v\n\n", r.Version, r.Adapter)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "operator\tpass\tvariant\tshape\terror, cache off\terror, cache on\tbound\tverdict")
-	off, on := r.Passes[0].Results, r.Passes[1].Results
+	off, on := r.Turns[0].Results, r.Turns[1].Results
 	for _, x := range merged(off, on) {
 		errors := [2]string{"-", "-"}
 		var bound Number
@@ -117,8 +117,8 @@ func (r *Report) WriteTable(w io.Writer) error {
 	for _, n := range r.Notes {
 		fmt.Fprintln(w, n)
 	}
-	for _, p := range r.Passes {
-		fmt.Fprintf(w, "%.1f s with the driver's shader cache %s\n", p.Seconds, p.Cache)
+	for _, turn := range r.Turns {
+		fmt.Fprintf(w, "%.1f s with the driver's shader cache %s\n", turn.Seconds, turn.Cache)
 	}
 	_, err := fmt.Fprintln(w, r.Verdict)
 	return err

@@ -18,17 +18,17 @@ import (
 // Options say what is checked.
 type Options struct {
 	Only     string            // the entries whose name contains it; "" for all, with the training steps
-	Part     string            // the name of one of Parts; "" for all
+	Section  string            // the name of one of Sections; "" for all
 	Networks []Network         // checked in place of the operators, where there are any
 	Expected *safetensors.File // other results to expect than the program's own; nil for these
 	Progress func(doing string, done, total int)
 }
 
-// The names of parts: what suits the adapter and what it takes long to compile.
+// The names of sections: what suits the adapter and what it takes long to compile.
 const (
-	partOwn = "own"
-	partGPU = "gpu"
-	forGPUs = "tiled" // how the names of these variants begin
+	sectionOwn = "own"
+	sectionGPU = "gpu"
+	forGPUs    = "tiled" // how the names of these variants begin
 )
 
 // Result is one comparison.
@@ -77,10 +77,10 @@ func Run(ctx context.Context, d *gpu.Device, o Options) ([]Result, error) {
 	}
 	entries := slices.DeleteFunc(Cases(o.Only), func(c cases.Case) bool {
 		gpu := strings.HasPrefix(c.Variant, forGPUs)
-		return c.Fits != nil && c.Fits(d.Limits()) != nil || gpu && o.Part == partOwn || !gpu && o.Part == partGPU
+		return c.Fits != nil && c.Fits(d.Limits()) != nil || gpu && o.Section == sectionOwn || !gpu && o.Section == sectionGPU
 	})
 	total := len(entries)
-	training := o.Only == "" && o.Part != partGPU
+	training := o.Only == "" && o.Section != sectionGPU
 	if training {
 		total += steps
 	}
@@ -265,8 +265,8 @@ func (r *Result) compare(output string, got, want []float32, bound func(want flo
 	}
 }
 
-// Pass is the check in one process.
-type Pass struct {
+// Turn is the check with the driver's shader cache off, or on.
+type Turn struct {
 	// off: the driver compiled every kernel anew; on: it may have taken them from its cache
 	Cache   string   `json:"cache"`
 	Seconds float64  `json:"seconds"`
@@ -275,19 +275,19 @@ type Pass struct {
 	During  string   `json:"during,omitempty"`  // what it was doing
 }
 
-// Join is what two parts of a pass have found; where the first one failed, that stays the failure.
-func (p Pass) Join(next Pass) Pass {
-	p.Seconds += next.Seconds
-	p.Results = append(slices.Clone(p.Results), next.Results...)
-	if p.Failure == "" {
-		p.Failure, p.During = next.Failure, next.During
+// Join is what two sections of a turn have found; where the first one failed, that stays the failure.
+func (t Turn) Join(next Turn) Turn {
+	t.Seconds += next.Seconds
+	t.Results = append(slices.Clone(t.Results), next.Results...)
+	if t.Failure == "" {
+		t.Failure, t.During = next.Failure, next.During
 	}
-	return p
+	return t
 }
 
 // Wrong are the results that are wrong.
-func (p Pass) Wrong() []Result {
-	return slices.DeleteFunc(slices.Clone(p.Results), func(r Result) bool { return r.Problem == "" })
+func (t Turn) Wrong() []Result {
+	return slices.DeleteFunc(slices.Clone(t.Results), func(r Result) bool { return r.Problem == "" })
 }
 
 // Child runs the check in this process, and hands every step of it to emit.
@@ -301,5 +301,5 @@ func Child(ctx context.Context, d *gpu.Device, o Options, emit func(Message) err
 	if err = errors.Join(err, lost); err != nil {
 		return err
 	}
-	return emit(Message{Pass: &Pass{Seconds: time.Since(start).Seconds(), Results: results}})
+	return emit(Message{Turn: &Turn{Seconds: time.Since(start).Seconds(), Results: results}})
 }

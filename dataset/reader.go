@@ -9,12 +9,12 @@ import (
 // Reader reads images of a split ahead of those who need them: batch after batch in a given order, by all cores.
 // Its memory is that of a few batches, whatever the size of the split. It is for one goroutine.
 type Reader struct {
-	split  Split
-	blocks []*block
-	tasks  chan task
-	pass   *pass         // the present one; nil where there is none
-	taken  *block        // whose pixels the caller has
-	waited time.Duration // by Next
+	split   Split
+	blocks  []*block
+	tasks   chan task
+	request *request      // the present one; nil where there is none
+	taken   *block        // whose pixels the caller has
+	waited  time.Duration // by Next
 }
 
 // block is a batch being read.
@@ -31,8 +31,8 @@ type task struct {
 	at int
 }
 
-// pass is what Start asked for.
-type pass struct {
+// request is what Start asked for.
+type request struct {
 	free  chan *block // to be filled
 	ready chan *block // in order; those after the last are nil
 	stop  chan struct{}
@@ -67,12 +67,12 @@ func (r *Reader) work() {
 // before.
 func (r *Reader) Start(order []uint32, n int) {
 	r.end()
-	p := &pass{make(chan *block, len(r.blocks)), make(chan *block, len(r.blocks)), make(chan struct{}),
+	p := &request{make(chan *block, len(r.blocks)), make(chan *block, len(r.blocks)), make(chan struct{}),
 		make(chan struct{})}
 	for _, b := range r.blocks {
 		p.free <- b
 	}
-	r.pass = p
+	r.request = p
 	go func() {
 		defer close(p.ended)
 		defer close(p.ready)
@@ -102,15 +102,15 @@ func (r *Reader) Start(order []uint32, n int) {
 // Next are the pixels of the next batch, which the reader changes after the call after it; nil where no image is left.
 // An error is that of the first image in the batch's order which can't be read.
 func (r *Reader) Next() ([]byte, error) {
-	if r.pass == nil {
+	if r.request == nil {
 		return nil, nil
 	}
 	if r.taken != nil {
-		r.pass.free <- r.taken
+		r.request.free <- r.taken
 		r.taken = nil
 	}
 	start := time.Now()
-	b := <-r.pass.ready
+	b := <-r.request.ready
 	if b == nil {
 		return nil, nil
 	}
@@ -128,17 +128,17 @@ func (r *Reader) Next() ([]byte, error) {
 // Waited is how long Next has waited for images, in all.
 func (r *Reader) Waited() time.Duration { return r.waited }
 
-// end gives up the present pass: when it returns, no block is being read.
+// end gives up the present request: when it returns, no block is being read.
 func (r *Reader) end() {
-	if r.pass == nil {
+	if r.request == nil {
 		return
 	}
-	close(r.pass.stop)
-	<-r.pass.ended
-	for b := range r.pass.ready {
+	close(r.request.stop)
+	<-r.request.ended
+	for b := range r.request.ready {
 		b.reading.Wait()
 	}
-	r.pass, r.taken = nil, nil
+	r.request, r.taken = nil, nil
 }
 
 // Close ends the reading.

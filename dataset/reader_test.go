@@ -68,7 +68,7 @@ func TestReader(t *testing.T) {
 	}
 }
 
-// A pass that is given up leaves nothing behind, and reads no more than what was to be read ahead.
+// A request that is given up leaves nothing behind, and reads no more than what was to be read ahead.
 func TestReaderStartsAnew(t *testing.T) {
 	s := &slow{broken: -1, pause: time.Millisecond}
 	r := NewReader(slowSplit(200, s), 4)
@@ -78,7 +78,7 @@ func TestReaderStartsAnew(t *testing.T) {
 		for k := range i % 3 {
 			b, err := r.Next()
 			if err != nil || b[0] != byte(10*i+4*k) {
-				t.Fatalf("batch %d of pass %d begins with %d (%v)", k, i, b[0], err)
+				t.Fatalf("batch %d of request %d begins with %d (%v)", k, i, b[0], err)
 			}
 		}
 	}

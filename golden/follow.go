@@ -54,8 +54,8 @@ func (c *Comparison) note(what string, distance, away, slack, least float64) {
 	}
 }
 
-// Run is a network on an adapter that does what PyTorch did.
-type Run struct {
+// Follower is a network on an adapter that does what PyTorch did.
+type Follower struct {
 	*Network
 	Net   *nn.Net
 	Slack float64 // how many times as far from float64 as PyTorch's float32 runs it may be
@@ -64,7 +64,7 @@ type Run struct {
 }
 
 // Start builds the network, whose graph for ten classes is given with its logits, with the weights of the formula.
-func Start(d *gpu.Device, n *Network, g *nn.Graph, logits *nn.Node, slack float64) (*Run, error) {
+func Start(d *gpu.Device, n *Network, g *nn.Graph, logits *nn.Node, slack float64) (*Follower, error) {
 	net, err := nn.Build(d, g, logits, nn.Options{
 		Batch: n.Batch, Train: true, Optimiser: ops.SGD{Momentum: 0.9, WeightDecay: 0.0005},
 		Augment: ops.Augment{Size: n.Size, Mean: mean, Std: std},
@@ -72,16 +72,16 @@ func Start(d *gpu.Device, n *Network, g *nn.Graph, logits *nn.Node, slack float6
 	if err != nil {
 		return nil, err
 	}
-	r := &Run{Network: n, Net: net, Slack: slack}
-	if err := r.fill(d); err != nil {
-		r.Release()
+	f := &Follower{Network: n, Net: net, Slack: slack}
+	if err := f.fill(d); err != nil {
+		f.Release()
 		return nil, err
 	}
-	return r, nil
+	return f, nil
 }
 
-func (r *Run) fill(d *gpu.Device) (err error) {
-	params := r.Net.Params()
+func (f *Follower) fill(d *gpu.Device) (err error) {
+	params := f.Net.Params()
 	last := layer(params[len(params)-1].Name)
 	for i, p := range params {
 		if p.Role == nn.BatchesTracked {
@@ -91,31 +91,31 @@ func (r *Run) fill(d *gpu.Device) (err error) {
 		if len(p.Shape) > 1 {
 			fanIn = p.Len() / p.Shape[0]
 		}
-		if err := r.Net.SetParam(i, Init(p.Name, p.Len(), fanIn, layer(p.Name) == last)); err != nil {
+		if err := f.Net.SetParam(i, Init(p.Name, p.Len(), fanIn, layer(p.Name) == last)); err != nil {
 			return err
 		}
 	}
-	pixels := Images(len(r.Network.Losses)*r.Batch, r.Size)
-	r.images, err = ops.UploadImages(d, "images of "+r.Name, ops.Shape{C: 3, H: r.Size, W: r.Size}, pixels)
+	pixels := Images(len(f.Network.Losses)*f.Batch, f.Size)
+	f.images, err = ops.UploadImages(d, "images of "+f.Name, ops.Shape{C: 3, H: f.Size, W: f.Size}, pixels)
 	return err
 }
 
 // layer is the name of a parameter's layer.
 func layer(parameter string) string { return parameter[:strings.LastIndexByte(parameter, '.')] }
 
-// Release frees what the run holds on the adapter.
-func (r *Run) Release() {
-	r.Net.Release()
-	if r.images != nil {
-		r.images.Release()
+// Release frees what it holds on the adapter.
+func (f *Follower) Release() {
+	f.Net.Release()
+	if f.images != nil {
+		f.images.Release()
 	}
 }
 
 // Stages is the number of stages of Compare.
-func (r *Run) Stages() int { return len(r.Network.Losses) + 2 }
+func (f *Follower) Stages() int { return len(f.Network.Losses) + 2 }
 
 // Compare computes and trains as PyTorch did; progress is told before each stage.
-func (r *Run) Compare(ctx context.Context, progress func(doing string, stage int)) ([]Comparison, error) {
+func (f *Follower) Compare(ctx context.Context, progress func(doing string, stage int)) ([]Comparison, error) {
 	stage := 0
 	next := func(doing string) error {
 		progress(doing, stage)
@@ -125,24 +125,24 @@ func (r *Run) Compare(ctx context.Context, progress func(doing string, stage int
 	if err := next("evaluation before training"); err != nil {
 		return nil, err
 	}
-	before, err := r.logits(0, LogitsBefore)
+	before, err := f.logits(0, LogitsBefore)
 	if err != nil {
 		return nil, err
 	}
 	losses := Comparison{Kind: Losses}
 	var sketches []Comparison
-	for step, want := range r.Network.Losses {
+	for step, want := range f.Network.Losses {
 		if err := next(fmt.Sprintf("training step %d", step+1)); err != nil {
 			return nil, err
 		}
-		got, err := r.step(step)
+		got, err := f.step(step)
 		if err != nil {
 			return nil, err
 		}
 		what := fmt.Sprintf("loss of step %d", step+1)
-		losses.note(what, math.Abs(got-want)/want, r.LossesAway[step]/want, r.Slack, lossBound)
+		losses.note(what, math.Abs(got-want)/want, f.LossesAway[step]/want, f.Slack, lossBound)
 		if step == 0 {
-			if sketches, err = r.sketches(); err != nil {
+			if sketches, err = f.sketches(); err != nil {
 				return nil, err
 			}
 		}
@@ -150,27 +150,27 @@ func (r *Run) Compare(ctx context.Context, progress func(doing string, stage int
 	if err := next("evaluation after training"); err != nil {
 		return nil, err
 	}
-	after, err := r.logits(1, LogitsAfter)
+	after, err := f.logits(1, LogitsAfter)
 	return append(append([]Comparison{before, losses}, sketches...), after), err
 }
 
-func (r *Run) entries(step int) []nn.Entry {
-	e := make([]nn.Entry, r.Batch)
+func (f *Follower) entries(step int) []nn.Entry {
+	e := make([]nn.Entry, f.Batch)
 	for i := range e {
-		k := step*r.Batch + i
+		k := step*f.Batch + i
 		e[i] = ops.BatchEntry(uint32(k), uint32(k*7%10), mgl32.Ident3())
 	}
 	return e
 }
 
 // step trains, and gives the loss.
-func (r *Run) step(step int) (float64, error) {
-	results, err := r.Net.TrainStep(r.images, r.entries(step), step, r.Rate, 0)
+func (f *Follower) step(step int) (float64, error) {
+	results, err := f.Net.TrainStep(f.images, f.entries(step), step, f.Rate, 0)
 	if err != nil {
 		return 0, err
 	}
 	results = append([]nn.StepResult(nil), results...)
-	rest, err := r.Net.Drain()
+	rest, err := f.Net.Drain()
 	if err != nil {
 		return 0, err
 	}
@@ -178,40 +178,40 @@ func (r *Run) step(step int) (float64, error) {
 }
 
 // logits compares those of the first batch.
-func (r *Run) logits(when int, kind string) (Comparison, error) {
+func (f *Follower) logits(when int, kind string) (Comparison, error) {
 	c := Comparison{Kind: kind}
-	if err := r.Net.EvalStep(r.images, r.entries(0)); err != nil {
+	if err := f.Net.EvalStep(f.images, f.entries(0)); err != nil {
 		return c, err
 	}
-	if _, err := r.Net.Drain(); err != nil {
+	if _, err := f.Net.Drain(); err != nil {
 		return c, err
 	}
-	got, err := r.Net.Logits(r.Batch)
+	got, err := f.Net.Logits(f.Batch)
 	if err != nil {
 		return c, err
 	}
 	var distance, norm float64
-	for i, want := range r.Network.Logits[when] {
+	for i, want := range f.Network.Logits[when] {
 		distance = math.Hypot(distance, float64(got[i])-want)
 		norm = math.Hypot(norm, want)
 	}
-	c.note("vector", distance/norm, r.LogitsAway[when]/norm, r.Slack, Roundings)
+	c.note("vector", distance/norm, f.LogitsAway[when]/norm, f.Slack, Roundings)
 	return c, nil
 }
 
 // sketches compares the gradients of the last step, and the running values after it.
-func (r *Run) sketches() ([]Comparison, error) {
-	grads, err := r.Net.ReadGrads()
+func (f *Follower) sketches() ([]Comparison, error) {
+	grads, err := f.Net.ReadGrads()
 	if err != nil {
 		return nil, err
 	}
-	values, err := r.Net.ReadParams()
+	values, err := f.Net.ReadParams()
 	if err != nil {
 		return nil, err
 	}
 	const figures, samples = 4, 16
 	var out []Comparison
-	for i, p := range r.Net.Params() {
+	for i, p := range f.Net.Params() {
 		c, got := Comparison{Kind: Gradient, Tensor: p.Name}, grads[i]
 		switch {
 		case p.Role == nn.BatchesTracked:
@@ -226,7 +226,7 @@ func (r *Run) sketches() ([]Comparison, error) {
 		}
 		norm = math.Sqrt(norm)
 		row := make([]float64, figures+samples)
-		for j, x := range r.Sketches[len(row)*i : len(row)*(i+1)] {
+		for j, x := range f.Sketches[len(row)*i : len(row)*(i+1)] {
 			row[j] = float64(x)
 		}
 		wantSum, wantNorm, most, away := row[0], row[1], row[2], row[3]
@@ -239,9 +239,9 @@ func (r *Run) sketches() ([]Comparison, error) {
 		}
 		root := math.Sqrt(float64(len(got)))
 		unit := cmp.Or(wantNorm, 1)
-		c.note("norm", math.Abs(norm-wantNorm)/unit, away/unit, r.Slack, Roundings)
-		c.note("sum", math.Abs(sum-wantSum)/unit/root, away/unit, r.Slack, Roundings)
-		c.note("value that is farthest", farthest/unit*root, most/unit*root, r.Slack, 10*Roundings)
+		c.note("norm", math.Abs(norm-wantNorm)/unit, away/unit, f.Slack, Roundings)
+		c.note("sum", math.Abs(sum-wantSum)/unit/root, away/unit, f.Slack, Roundings)
+		c.note("value that is farthest", farthest/unit*root, most/unit*root, f.Slack, 10*Roundings)
 		out = append(out, c)
 	}
 	return out, nil

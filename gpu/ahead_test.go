@@ -18,7 +18,7 @@ func TestCompileAhead(t *testing.T) {
 	}
 	folder := t.TempDir()
 	const kernels, values = leastAhead + 2, 16
-	run := func() {
+	dispatch := func() {
 		t.Helper()
 		d, err := Open("")
 		if err != nil {
@@ -89,20 +89,20 @@ fn main(@builtin(local_invocation_id) lid: vec3<u32>) {
 	if runtime.NumCPU() < 2 {
 		want = 0
 	}
-	run()
+	dispatch()
 	if n := listed(); n != want {
-		t.Errorf("%d kernels in the list after the first run, want %d", n, want)
+		t.Errorf("%d kernels in the list after the first time, want %d", n, want)
 	}
-	run()
+	dispatch()
 	if n := listed(); n != want {
-		t.Errorf("%d kernels in the list after a second run, want %d as before", n, want)
+		t.Errorf("%d kernels in the list after a second time, want %d as before", n, want)
 	}
 	for name, text := range map[string]string{"a damaged list": "\x00\xff no list\n", "an empty list": ""} {
 		t.Run(name, func(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(folder, listName), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			run()
+			dispatch()
 			if n := listed() - strings.Count(text, "\n"); n != want {
 				t.Errorf("%d kernels were added, want %d", n, want)
 			}
@@ -112,6 +112,6 @@ fn main(@builtin(local_invocation_id) lid: vec3<u32>) {
 		if err := os.RemoveAll(folder); err != nil {
 			t.Fatal(err)
 		}
-		run()
+		dispatch()
 	})
 }

@@ -303,29 +303,29 @@ func TestTime(t *testing.T) {
 	x, y := newBuffer(t, "x", 1024), newBuffer(t, "y", 1024)
 	tape := d.NewTape("test")
 	defer tape.Release()
-	tape.Part = "first"
+	tape.Phase = "first"
 	tape.Clear(x, 0, 1024)
 	tape.Split()
-	tape.Part = "second"
+	tape.Phase = "second"
 	tape.Dispatch(double, []uint32{200, two}, 4, 1, 1, All(x), All(y))
 	rounds := 0
 	r, err := d.Time(t.Context(), tape, TimingOptions{Whole: true, Submit: time.Millisecond, Rounds: 3, Least: 3,
 		Progress: func(int, int) { rounds++ }})
 	check(t, err)
 	if len(r.Commands) != 2 || len(r.Whole) != 3 || len(r.Host) != 3 || r.Submits != 2 || rounds != 3 {
-		t.Fatalf("%d commands, %d whole runs, %d of the host, %d submits, %d rounds; want 2, 3, 3, 2, 3", len(r.Commands),
+		t.Fatalf("%d commands, %d whole tapes, %d of the host, %d submits, %d rounds; want 2, 3, 3, 2, 3", len(r.Commands),
 			len(r.Whole), len(r.Host), r.Submits, rounds)
 	}
-	for i, want := range []Timing{{Part: "first", Label: "clear x"}, {Part: "second", Label: "double", Dispatch: true}} {
+	for i, want := range []Timing{{Phase: "first", Label: "clear x"}, {Phase: "second", Label: "double", Dispatch: true}} {
 		got := r.Commands[i]
-		if got.Part != want.Part || got.Label != want.Label || got.Dispatch != want.Dispatch || len(got.Seconds) != 3 ||
+		if got.Phase != want.Phase || got.Label != want.Label || got.Dispatch != want.Dispatch || len(got.Seconds) != 3 ||
 			!(slices.Min(got.Seconds) > 0) {
 			t.Errorf("command %d: %+v", i, got)
 		}
 	}
 	for i := range r.Whole {
 		if !(r.Host[i] > 0) || r.Host[i] > r.Whole[i] {
-			t.Errorf("run %d: %v s, of these %v s of the host", i, r.Whole[i], r.Host[i])
+			t.Errorf("tape %d: %v s, of these %v s of the host", i, r.Whole[i], r.Host[i])
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -439,16 +439,16 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 }`,
 		Bindings: []Kind{TextureF32, Write},
 	}
-	// Three planes of 32 texels, of which three halves are copied: two runs of 16 a plane, side by side.
+	// Three planes of 32 texels, of which three halves are copied: two stretches of 16 a plane, side by side.
 	tape := d.NewTape("texture")
-	tape.CopyRuns(All(src), tex, 2, 48, 3, 2)
+	tape.CopyStretches(All(src), tex, 2, 48, 3, 2)
 	tape.Dispatch(read, nil, 4, 1, 1, tex, All(out))
 	check(t, d.Submit(tape))
 	got, err := d.ReadFloats(out, len(in))
 	check(t, err)
 	for i, v := range got {
-		texel, run := i/4, i/4/16
-		x, y := run%4, run/4
+		texel, stretch := i/4, i/4/16
+		x, y := stretch%4, stretch/4
 		plane, b := x%2, 2*y+x/2
 		want := float32(4*(48*plane+16*b+texel%16) + i%4)
 		if b > 2 {
@@ -467,7 +467,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 	fails(t, tex.WriteTexels(1, 0, Bytes(in[:4])), `"texture"`)
 	fails(t, tex.WriteTexels(0, 0, Bytes(in[:7])), `"texture"`)
 	bad := d.NewTape("bad")
-	bad.CopyRuns(All(src), tex, 1, 40, 1, 1)
+	bad.CopyStretches(All(src), tex, 1, 40, 1, 1)
 	fails(t, bad.Err(), `"texture"`, `"src"`)
 	tape.Release()
 	tex.Release()

@@ -52,8 +52,8 @@ func TestLongerThanFiveSeconds(t *testing.T) {
 	}
 	in := newBuffer(t, "x", 256)
 	check(t, d.Write(in, 0, Bytes(x)))
-	// run runs a kernel of n invocations, and compares all results with want.
-	run := func(k Kernel, n int, want float64) time.Duration {
+	// compute runs a kernel of n invocations, and compares all results with want.
+	compute := func(k Kernel, n int, want float64) time.Duration {
 		out := newBuffer(t, "y", uint64(4*n))
 		tape := d.NewTape(k.Name)
 		defer tape.Release()
@@ -87,7 +87,7 @@ func TestLongerThanFiveSeconds(t *testing.T) {
 			fmt.Fprintf(&code, "  v = v * %.4f + x[%d];\n", 0.5+float64(i%100)/1000, i%64)
 			want = want*(0.5+float64(i%100)/1000) + float64(x[i%64])
 		}
-		compiled = run(longKernel(fmt.Sprintf("%d statements", statements), "var v = 0.0;\n"+code.String()), 64, want)
+		compiled = compute(longKernel(fmt.Sprintf("%d statements", statements), "var v = 0.0;\n"+code.String()), 64, want)
 		t.Logf("%d statements: %v", statements, compiled)
 		if !must && compiled > time.Second {
 			break
@@ -100,7 +100,7 @@ func TestLongerThanFiveSeconds(t *testing.T) {
 	loop := longKernel("loop", "var v = 0.0; for (var i = 0u; i < 16000u; i = i + 1u) { v = v * 0.5 + x[i % 64u]; }")
 	var ran time.Duration
 	for n := 1 << 12; ran < long && n < 1<<26; n *= 2 {
-		ran = run(loop, n, want)
+		ran = compute(loop, n, want)
 		t.Logf("%d invocations: %v", n, ran)
 		if !must && ran > time.Second {
 			break

@@ -43,7 +43,7 @@ extern void wgpuQueueWriteTexture(void *queue, const imageTexture *to, const voi
 	const layout *layout, const extent *extent);
 extern void wgpuQueueWriteBuffer(void *queue, void *buffer, uint64_t offset, const void *data, size_t size);
 
-enum { DISPATCH, COPY, CLEAR, TEXELS, RUNS, SPLIT };
+enum { DISPATCH, COPY, CLEAR, TEXELS, STRETCHES, SPLIT };
 
 typedef struct {
 	uint32_t kind;
@@ -52,8 +52,8 @@ typedef struct {
 	uint32_t hasOffset, dynamic; // dynamic offset of the parameters
 	void *from, *to;
 	uint64_t fromOffset, toOffset, size;
-	uint32_t pitch, width;       // of a texture's row: bytes, texels; of its runs: bytes of a plane, planes
-	uint32_t rows, folds;        // of runs: their number, and how many lie side by side
+	uint32_t pitch, width;       // of a texture's row: bytes, texels; of its stretches: bytes of a plane, planes
+	uint32_t rows, folds;        // of stretches: their number, and how many lie side by side
 	uint32_t first, texels;      // of texels in a row
 } ninvk_command;
 
@@ -86,12 +86,12 @@ static void ninvk_to_texture(ninvk_player *p, const ninvk_command *c, uint64_t o
 	wgpuCommandEncoderCopyBufferToTexture(p->encoder, &from, &to, &size);
 }
 
-// ninvk_runs copies, for every plane and fold, the runs of 16 texels that stand in one column of the texture.
-static void ninvk_runs(ninvk_player *p, const ninvk_command *c) {
-	const uint32_t run = 16 * 16; // bytes
+// ninvk_stretches copies, for every plane and fold, the stretches of 16 texels that stand in one column of the texture.
+static void ninvk_stretches(ninvk_player *p, const ninvk_command *c) {
+	const uint32_t stretch = 16 * 16; // bytes
 	for (uint32_t plane = 0; plane < c->width; plane++)
 		for (uint32_t fold = 0; fold < c->folds && fold < c->rows; fold++)
-			ninvk_to_texture(p, c, c->fromOffset + (uint64_t)plane * c->pitch + fold * run, c->folds * run,
+			ninvk_to_texture(p, c, c->fromOffset + (uint64_t)plane * c->pitch + fold * stretch, c->folds * stretch,
 				16 * (fold * c->width + plane), 0, 16,
 			                 (c->rows - fold + c->folds - 1) / c->folds);
 }
@@ -133,8 +133,8 @@ static void ninvk_encode_one(ninvk_player *p, const ninvk_command *c) {
 	case TEXELS:
 		ninvk_texels(p, c);
 		break;
-	case RUNS:
-		ninvk_runs(p, c);
+	case STRETCHES:
+		ninvk_stretches(p, c);
 		break;
 	}
 }
@@ -345,11 +345,11 @@ func newReel(commands []command) *reel {
 			if c.offset != nil {
 				to.hasOffset, to.dynamic = 1, C.uint32_t(c.offset[0])
 			}
-		case c.texture != nil && c.runs != nil:
-			to.kind = C.RUNS
+		case c.texture != nil && c.stretches != nil:
+			to.kind = C.STRETCHES
 			to.from, to.fromOffset, to.to = c.src.h, C.uint64_t(c.from), handle(c.texture.t)
-			to.pitch, to.width = C.uint32_t(16*c.runs.pitch), C.uint32_t(c.runs.planes)
-			to.rows, to.folds = C.uint32_t(c.runs.runs), C.uint32_t(c.runs.folds)
+			to.pitch, to.width = C.uint32_t(16*c.stretches.pitch), C.uint32_t(c.stretches.planes)
+			to.rows, to.folds = C.uint32_t(c.stretches.stretches), C.uint32_t(c.stretches.folds)
 		case c.texture != nil:
 			to.kind = C.TEXELS
 			to.from, to.fromOffset, to.to = c.src.h, C.uint64_t(c.from), handle(c.texture.t)

@@ -107,14 +107,14 @@ func (p *player) dispatch(r *reel, i int) {
 
 func (p *player) copy(c *command) {
 	switch {
-	case c.texture != nil && c.runs != nil:
-		// For every plane and fold, the runs of 16 texels that stand in one column of the texture.
-		const run = 16 * 16 // bytes
-		planes, folds, runs := c.runs.planes, c.runs.folds, c.runs.runs
+	case c.texture != nil && c.stretches != nil:
+		// For every plane and fold, the stretches of 16 texels that stand in one column of the texture.
+		const stretch = 16 * 16 // bytes
+		planes, folds, stretches := c.stretches.planes, c.stretches.folds, c.stretches.stretches
 		for plane := range planes {
-			for fold := range min(folds, runs) {
-				p.toTexture(c, 16*plane*c.runs.pitch+fold*run, folds*run, 16*(fold*planes+plane), 0, 16,
-					(runs-fold+folds-1)/folds)
+			for fold := range min(folds, stretches) {
+				p.toTexture(c, 16*plane*c.stretches.pitch+fold*stretch, folds*stretch, 16*(fold*planes+plane), 0, 16,
+					(stretches-fold+folds-1)/folds)
 			}
 		}
 	case c.texture != nil:

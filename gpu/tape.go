@@ -29,7 +29,7 @@ const slot = 256
 // finishes it.
 type Tape struct {
 	Label    string
-	Part     any // what the commands recorded from now on belong to, in the words of who records; Time hands it back
+	Phase    any // what the commands recorded from now on belong to, in the words of who records; Time hands it back
 	d        *Device
 	commands []command
 	params   []byte // slots
@@ -42,20 +42,20 @@ type Tape struct {
 type command struct {
 	label    string
 	kernel   *Kernel // nil for copies
-	part     any
+	phase    any
 	pipeline *Pipeline
 	group    *wgpu.BindGroup
 	x, y, z  uint32
 	offset   []uint32
 
 	// copies
-	src, dst *Buffer
-	from, to uint64
-	size     uint64 // 0 with dst and no src: clear
-	texture  *Texture
-	runs     *runCopy // nil: texels in a row
-	first    int
-	texels   int
+	src, dst  *Buffer
+	from, to  uint64
+	size      uint64 // 0 with dst and no src: clear
+	texture   *Texture
+	stretches *stretchCopy // nil: texels in a row
+	first     int
+	texels    int
 
 	resources []any // bound when the tape is finished
 	split     bool
@@ -73,8 +73,8 @@ func (t *Tape) fail(err error) {
 	}
 }
 
-// Dispatch records a run of kernel k over x×y×z workgroups. params (at most 64 words) is the content of the kernel's
-// Params binding; resources are the other bindings in order: Slice or *Texture.
+// Dispatch records the start of kernel k over x×y×z workgroups. params (at most 64 words) is the content of the
+// kernel's Params binding; resources are the other bindings in order: Slice or *Texture.
 func (t *Tape) Dispatch(k Kernel, params []uint32, x, y, z int, resources ...any) {
 	if t.err != nil {
 		return
@@ -84,7 +84,7 @@ func (t *Tape) Dispatch(k Kernel, params []uint32, x, y, z int, resources ...any
 		t.fail(fmt.Errorf("kernel %s: %d×%d×%d workgroups, the adapter allows 1 to %d a dimension", k.Name, x, y, z, limit))
 		return
 	}
-	c := command{label: k.Name, part: t.Part, kernel: &k, x: uint32(x), y: uint32(y), z: uint32(z), resources: resources}
+	c := command{label: k.Name, phase: t.Phase, kernel: &k, x: uint32(x), y: uint32(y), z: uint32(z), resources: resources}
 	if params != nil {
 		if len(params) > slot/4 {
 			t.fail(fmt.Errorf("kernel %s: %d parameters, at most %d fit", k.Name, len(params), slot/4))
@@ -99,32 +99,32 @@ func (t *Tape) Dispatch(k Kernel, params []uint32, x, y, z int, resources ...any
 
 // Copy records a copy of size bytes between buffers.
 func (t *Tape) Copy(src *Buffer, from uint64, dst *Buffer, to, size uint64) {
-	t.commands = append(t.commands, command{label: "copy " + src.Label, part: t.Part, src: src, from: from, dst: dst,
+	t.commands = append(t.commands, command{label: "copy " + src.Label, phase: t.Phase, src: src, from: from, dst: dst,
 		to: to, size: size})
 }
 
 // Clear records the filling of size bytes with zeros.
 func (t *Tape) Clear(dst *Buffer, offset, size uint64) {
-	t.commands = append(t.commands, command{label: "clear " + dst.Label, part: t.Part, dst: dst, to: offset, size: size})
+	t.commands = append(t.commands, command{label: "clear " + dst.Label, phase: t.Phase, dst: dst, to: offset, size: size})
 }
 
-// CopyRuns records a copy of planes of texels into a texture, cut into runs of 16: run b of plane g goes to column ((b
-// mod folds)·planes + g)·16 of row b / folds. pitch is the distance of planes in texels, a multiple of 16; of each
-// plane the first runs are copied.
-func (t *Tape) CopyRuns(src Slice, dst *Texture, planes, pitch, runs, folds int) {
-	if 16*pitch*planes > int(src.size()) || pitch%16 != 0 || 16*runs > pitch || dst.TexelSize != 16 ||
-		16*planes*folds > dst.Width || (runs+folds-1)/folds > dst.Height {
+// CopyStretches records a copy of planes of texels into a texture, cut into stretches of 16 each: the b-th of plane g
+// goes to column ((b mod folds)·planes + g)·16 of row b / folds. pitch is the distance of planes in texels, a multiple
+// of 16; of each plane the first stretches are copied.
+func (t *Tape) CopyStretches(src Slice, dst *Texture, planes, pitch, stretches, folds int) {
+	if 16*pitch*planes > int(src.size()) || pitch%16 != 0 || 16*stretches > pitch || dst.TexelSize != 16 ||
+		16*planes*folds > dst.Width || (stretches+folds-1)/folds > dst.Height {
 		t.fail(fmt.Errorf("copy of %d planes of %d texels, pitch %d, %d a row, from buffer %q (%d bytes) to texture %q "+
 			"(%d×%d)",
-			planes, 16*runs, pitch, 16*planes*folds, src.Buffer.Label, src.size(), dst.Label, dst.Width, dst.Height))
+			planes, 16*stretches, pitch, 16*planes*folds, src.Buffer.Label, src.size(), dst.Label, dst.Width, dst.Height))
 		return
 	}
-	t.commands = append(t.commands, command{label: "copy " + src.Buffer.Label, part: t.Part, src: src.Buffer,
-		from: src.Offset, texture: dst, runs: &runCopy{planes, pitch, runs, folds}})
+	t.commands = append(t.commands, command{label: "copy " + src.Buffer.Label, phase: t.Phase, src: src.Buffer,
+		from: src.Offset, texture: dst, stretches: &stretchCopy{planes, pitch, stretches, folds}})
 }
 
-// runCopy is what CopyRuns was told.
-type runCopy struct{ planes, pitch, runs, folds int }
+// stretchCopy is what CopyStretches was told.
+type stretchCopy struct{ planes, pitch, stretches, folds int }
 
 // CopyTexels records a copy of the first n texels of src into a texture whose texels are counted row by row, from texel
 // first on.
@@ -134,7 +134,7 @@ func (t *Tape) CopyTexels(src Slice, dst *Texture, first, n int) {
 			src.Buffer.Label, src.size(), first, dst.Label, dst.Width, dst.Height))
 		return
 	}
-	t.commands = append(t.commands, command{label: "copy " + src.Buffer.Label, part: t.Part, src: src.Buffer,
+	t.commands = append(t.commands, command{label: "copy " + src.Buffer.Label, phase: t.Phase, src: src.Buffer,
 		from: src.Offset, texture: dst, first: first, texels: n})
 }
 

@@ -16,7 +16,7 @@ type Timings struct {
 
 // Timing is how long one command of a tape takes on the adapter.
 type Timing struct {
-	Part     any    // what the command belongs to, as Tape.Part said
+	Phase    any    // what the command belongs to, as Tape.Phase said
 	Label    string // kernel, or what is copied
 	Dispatch bool   // a kernel, not a copy
 	Seconds  []float64
@@ -74,7 +74,7 @@ type stopwatch struct {
 	t        *Tape
 	r        Timings
 	commands []int           // of the tape, by their place in it
-	least    []time.Duration // that a single run of each took so far
+	least    []time.Duration // that each took when it was submitted alone so far
 	idle     time.Duration   // that an empty submit takes
 }
 
@@ -86,7 +86,7 @@ func (s *stopwatch) list() error {
 	for i := range s.t.commands {
 		if c := &s.t.commands[i]; !c.split {
 			s.commands = append(s.commands, i)
-			s.r.Commands = append(s.r.Commands, Timing{Part: c.part, Label: c.label, Dispatch: c.kernel != nil})
+			s.r.Commands = append(s.r.Commands, Timing{Phase: c.phase, Label: c.label, Dispatch: c.kernel != nil})
 		} else if i+1 < len(s.t.commands) {
 			s.r.Submits++
 		}

@@ -106,10 +106,10 @@ const mostNamed = 3
 
 // beside lists some of the file's tensors and some of those wanted, first of all those which differ.
 func (f *File) beside(best *fit, m *model) string {
-	g, w := f.largest(), wantsOf(m)
+	set, w := f.largest(), wantsOf(m)
 	var here, want []string
 	if best != nil {
-		g, w = best.group, best.wants
+		set, w = best.set, best.wants
 		for _, t := range append(slices.Clone(best.excess.first), best.outside.first...) {
 			here = append(here, t.String())
 		}
@@ -117,7 +117,7 @@ func (f *File) beside(best *fit, m *model) string {
 			want = append(want, best.describe(best.params[i]))
 		}
 	}
-	for _, t := range g.tensors[:min(len(g.tensors), mostNamed)] {
+	for _, t := range set.tensors[:min(len(set.tensors), mostNamed)] {
 		here = append(here, t.String())
 	}
 	for _, p := range w.params[:min(len(w.params), mostNamed)] {
@@ -136,6 +136,6 @@ func (f *File) beside(best *fit, m *model) string {
 		}
 		return s
 	}
-	return fmt.Sprintf("; in the file are %s; wanted are %s", cmp.Or(first(here, len(g.tensors)), "no tensors"),
+	return fmt.Sprintf("; in the file are %s; wanted are %s", cmp.Or(first(here, len(set.tensors)), "no tensors"),
 		first(want, len(w.params)))
 }

@@ -15,18 +15,18 @@ import (
 // maxFile is the largest weights file that is read, in bytes.
 const maxFile = 1 << 30
 
-// File is what a weights file holds: one or more groups of named tensors, such as the state_dict and the averaged one
+// File is what a weights file holds: one or more sets of named tensors, such as the state_dict and the averaged one
 // of a checkpoint.
 type File struct {
 	Path     string            // for messages
 	Metadata map[string]string // of a safetensors file
 
-	groups []group
-	notes  []string // what is odd about the file
+	sets  []tensorSet
+	notes []string // what is odd about the file
 }
 
-// group is a set of named tensors.
-type group struct {
+// tensorSet is a number of named tensors.
+type tensorSet struct {
 	key     string // where in the file it lies; "" for the whole
 	tensors []tensor
 	beside  func() []pth.Entry // what the file holds besides
@@ -153,14 +153,14 @@ func weightsOf(f *safetensors.File) []safetensors.Tensor {
 
 // FileOf is the content of a safetensors file that was read from path.
 func FileOf(path string, f *safetensors.File) *File {
-	g := group{beside: func() []pth.Entry { return nil }}
+	set := tensorSet{beside: func() []pth.Entry { return nil }}
 	for _, t := range weightsOf(f) {
-		g.tensors = append(g.tensors, tensor{t.Name, t.DType, t.Shape, func() (safetensors.Tensor, error) {
+		set.tensors = append(set.tensors, tensor{t.Name, t.DType, t.Shape, func() (safetensors.Tensor, error) {
 			return t,
 				nil
 		}})
 	}
-	return &File{Path: path, Metadata: f.Metadata, groups: []group{g}}
+	return &File{Path: path, Metadata: f.Metadata, sets: []tensorSet{set}}
 }
 
 func ofCheckpoint(path string, c *pth.Checkpoint) *File {
@@ -170,12 +170,12 @@ func ofCheckpoint(path string, c *pth.Checkpoint) *File {
 	} else if c.Unchecked {
 		out.notes = append(out.notes, "without checksums, so that damage would not show")
 	}
-	for _, g := range c.Groups {
-		x := group{key: g.Key(), beside: g.Beside}
-		if class := g.Model(); class != "" {
+	for _, set := range c.Sets {
+		x := tensorSet{key: set.Key(), beside: set.Beside}
+		if class := set.Model(); class != "" {
 			x.note = fmt.Sprintf("weights taken from a whole model (%s), which was not run", shown(class))
 		}
-		for _, t := range g.Tensors {
+		for _, t := range set.Tensors {
 			x.tensors = append(x.tensors, tensor{t.Name, t.DType, t.Shape, func() (safetensors.Tensor, error) {
 				s, err := t.Read()
 				if e := (*pth.FormatError)(nil); errors.As(err, &e) {
@@ -184,7 +184,7 @@ func ofCheckpoint(path string, c *pth.Checkpoint) *File {
 				return s, err
 			}})
 		}
-		out.groups = append(out.groups, x)
+		out.sets = append(out.sets, x)
 	}
 	return out
 }

@@ -9,10 +9,10 @@ import (
 	"ninvk/nn"
 )
 
-// fit is how the tensors of a group under names with a common prefix suit a model.
+// fit is how the tensors of a set under names with a common prefix suit a model.
 type fit struct {
 	*wants
-	group   *group
+	set     *tensorSet
 	prefix  string
 	numbers [counts]int // by the first tensor that tells, 0 where none does
 	found   []*tensor   // in the order of the parameters; nil for none
@@ -62,8 +62,8 @@ const (
 func (f *File) fits(m *model) []*fit {
 	w := wantsOf(m)
 	var all []*fit
-	for i := range f.groups {
-		all = append(all, f.groups[i].fits(w)...)
+	for i := range f.sets {
+		all = append(all, f.sets[i].fits(w)...)
 	}
 	slices.SortStableFunc(all, func(a, b *fit) int {
 		if a.whole() != b.whole() {
@@ -91,22 +91,22 @@ var customary = []string{"", "state_dict", "model_state_dict", "model", "net", "
 
 // rank orders fits that are whole: by the usual key, then whether the prefix is the network's own.
 func (f *fit) rank() int {
-	at := slices.Index(customary, f.group.key)
+	at := slices.Index(customary, f.set.key)
 	if at < 0 {
 		at = len(customary)
 	}
 	return 2*at + 1 - yes(f.prefix == f.front)
 }
 
-// fits tries the prefixes that names of the group have in front of a parameter's. The work for a name is that for its
+// fits tries the prefixes that names of the set have in front of a parameter's. The work for a name is that for its
 // dots, so that it stays small for files and networks of thousands.
-func (g *group) fits(w *wants) []*fit {
-	names, renamed := g.names(w.rename)
-	byName := make(map[string]*tensor, len(g.tensors))
+func (s *tensorSet) fits(w *wants) []*fit {
+	names, renamed := s.names(w.rename)
+	byName := make(map[string]*tensor, len(s.tensors))
 	count := map[string]int{}
 	var order []string
 	for i, name := range names {
-		byName[name] = &g.tensors[i]
+		byName[name] = &s.tensors[i]
 		for at := len(name); len(name)-at <= w.longest; at = strings.LastIndexByte(name[:at-1], '.') + 1 {
 			if n, ok := w.byLast[name[at:]]; ok && w.params[n].Role != nn.BatchesTracked {
 				prefix := name[:at]
@@ -126,18 +126,18 @@ func (g *group) fits(w *wants) []*fit {
 	}
 	var out []*fit
 	for _, prefix := range order[:min(len(order), max(whole, mostPartial))] {
-		f := g.fit(w, prefix, order[:whole], names, byName)
+		f := s.fit(w, prefix, order[:whole], names, byName)
 		f.renamed = renamed
 		out = append(out, f)
 	}
 	return out
 }
 
-// names are those of the group's tensors as they are today, and whether some were older. An old name whose new one is
+// names are those of the set's tensors as they are today, and whether some were older. An old name whose new one is
 // there too stays.
-func (g *group) names(rename func(string) string) (names []string, renamed bool) {
-	names = make([]string, len(g.tensors))
-	for i, t := range g.tensors {
+func (s *tensorSet) names(rename func(string) string) (names []string, renamed bool) {
+	names = make([]string, len(s.tensors))
+	for i, t := range s.tensors {
 		names[i] = t.name
 	}
 	if rename == nil {
@@ -156,8 +156,8 @@ func (g *group) names(rename func(string) string) (names []string, renamed bool)
 }
 
 // fit compares the tensors whose names begin with a prefix. Others are where the network could be too.
-func (g *group) fit(w *wants, prefix string, others, names []string, byName map[string]*tensor) *fit {
-	f := &fit{wants: w, group: g, prefix: prefix, found: make([]*tensor, len(w.params))}
+func (s *tensorSet) fit(w *wants, prefix string, others, names []string, byName map[string]*tensor) *fit {
+	f := &fit{wants: w, set: s, prefix: prefix, found: make([]*tensor, len(w.params))}
 	for i, p := range w.params {
 		t := byName[prefix+p.last]
 		f.found[i] = t
@@ -184,8 +184,8 @@ func (g *group) fit(w *wants, prefix string, others, names []string, byName map[
 	elsewhere := slices.DeleteFunc(slices.Clone(others), func(o string) bool {
 		return len(o) <= len(prefix) || !strings.HasPrefix(o, prefix)
 	})
-	for i := range g.tensors {
-		t := &g.tensors[i]
+	for i := range s.tensors {
+		t := &s.tensors[i]
 		last, inside := strings.CutPrefix(names[i], prefix)
 		_, known := w.byLast[last]
 		switch {

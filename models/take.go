@@ -40,11 +40,11 @@ const mostPassedOver = 5
 // done says what was done to come from the file to the weights, each in a few words.
 func (f *File) done(best *fit, others []*fit) []string {
 	list := slices.Clone(f.notes)
-	if best.group.note != "" {
-		list = append(list, best.group.note)
+	if best.set.note != "" {
+		list = append(list, best.set.note)
 	}
-	if best.group.key != "" {
-		list = append(list, "weights taken from "+shown(best.group.key))
+	if best.set.key != "" {
+		list = append(list, "weights taken from "+shown(best.set.key))
 	}
 	switch before, cut := strings.CutSuffix(best.prefix, best.front); {
 	case best.prefix == best.front:
@@ -66,7 +66,7 @@ func (f *File) done(best *fit, others []*fit) []string {
 	}
 	list = append(list, converted...)
 	for _, o := range others[:min(len(others), mostPassedOver)] {
-		where := cmp.Or(strings.Trim(o.group.key+"."+o.prefix, "."), "what lies at the top")
+		where := cmp.Or(strings.Trim(o.set.key+"."+o.prefix, "."), "what lies at the top")
 		list = append(list, fmt.Sprintf("%s would fit as well", shown(where)))
 	}
 	if best.renamed {
@@ -77,7 +77,7 @@ func (f *File) done(best *fit, others []*fit) []string {
 		passed = append(passed, t.String())
 	}
 	more := best.surplus.n + best.outside.n - len(passed)
-	for _, e := range best.group.beside() {
+	for _, e := range best.set.beside() {
 		passed = append(passed, fmt.Sprintf("%s (%s)", shown(e.Name), e.Kind))
 	}
 	if n := len(passed) - mostPassedOver; n > 0 {
@@ -93,7 +93,7 @@ func (f *File) done(best *fit, others []*fit) []string {
 	return list
 }
 
-// rows tell of each tensor of the group what it was taken for, and of what lies beside.
+// rows tell of each tensor of the set what it was taken for, and of what lies beside.
 func (f *fit) rows() []Row {
 	as := map[*tensor]string{}
 	for i, t := range f.found {
@@ -101,33 +101,33 @@ func (f *fit) rows() []Row {
 			as[t] = f.params[i].Name
 		}
 	}
-	return f.group.rows(func(t *tensor) string { return as[t] })
+	return f.set.rows(func(t *tensor) string { return as[t] })
 }
 
-func (g *group) rows(as func(t *tensor) string) []Row {
+func (s *tensorSet) rows(as func(t *tensor) string) []Row {
 	var rows []Row
-	for i := range g.tensors {
-		t := &g.tensors[i]
+	for i := range s.tensors {
+		t := &s.tensors[i]
 		rows = append(rows, Row{Name: shown(t.name), Kind: t.dtype, Shape: t.shape, As: as(t)})
 	}
-	for _, e := range g.beside() {
+	for _, e := range s.beside() {
 		rows = append(rows, Row{Name: shown(e.Name), Kind: e.Kind})
 	}
 	return rows
 }
 
-// Rows tell what the file holds, of several groups of tensors the largest, before it is known whether a network fits.
+// Rows tell what the file holds, of several sets of tensors the largest, before it is known whether a network fits.
 func (f *File) Rows() []Row {
 	return f.largest().rows(func(*tensor) string { return "" })
 }
 
-// largest is the group with the most tensors, the first of equals.
-func (f *File) largest() *group {
-	g := &f.groups[0]
-	for i := range f.groups {
-		if len(f.groups[i].tensors) > len(g.tensors) {
-			g = &f.groups[i]
+// largest is the set with the most tensors, the first of equals.
+func (f *File) largest() *tensorSet {
+	s := &f.sets[0]
+	for i := range f.sets {
+		if len(f.sets[i].tensors) > len(s.tensors) {
+			s = &f.sets[i]
 		}
 	}
-	return g
+	return s
 }

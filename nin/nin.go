@@ -16,7 +16,7 @@ type Options struct {
 	BatchNorm bool    // batch normalisation after every convolution, and no ReLU after the last
 }
 
-// kind of a step in a list.
+// kind of a line in a list.
 type kind int
 
 const (
@@ -27,16 +27,16 @@ const (
 	global
 )
 
-// step is one line of a network's list. Convolutions are followed by batch normalisation and ReLU as the network has
+// line is an entry of a network's list. Convolutions are followed by batch normalisation and ReLU as the network has
 // them.
-type step struct {
+type line struct {
 	kind                          kind
 	channels, kernel, stride, pad int // channels 0: the number of classes
 }
 
 // The networks. In cifar every mlpconv block is a K×K convolution and two 1×1 convolutions, the small perceptron that
 // slides over the image.
-var cifar = []step{
+var cifar = []line{
 	{conv, 192, 5, 1, 2}, {conv, 160, 1, 1, 0}, {conv, 96, 1, 1, 0},
 	{maxPool, 0, 3, 2, 1}, {kind: dropout},
 	{conv, 192, 5, 1, 2}, {conv, 192, 1, 1, 0}, {conv, 192, 1, 1, 0},
@@ -46,7 +46,7 @@ var cifar = []step{
 }
 
 // imagenet is the form of the Caffe model zoo ("NIN ImageNet").
-var imagenet = []step{
+var imagenet = []line{
 	{conv, 96, 11, 4, 0}, {conv, 96, 1, 1, 0}, {conv, 96, 1, 1, 0}, {maxPool, 0, 3, 2, 0},
 	{conv, 256, 5, 1, 2}, {conv, 256, 1, 1, 0}, {conv, 256, 1, 1, 0}, {maxPool, 0, 3, 2, 0},
 	{conv, 384, 3, 1, 1}, {conv, 384, 1, 1, 0}, {conv, 384, 1, 1, 0}, {maxPool, 0, 3, 2, 0},
@@ -63,16 +63,16 @@ func ImageNet(g *nn.Graph, x *nn.Node, o Options) *nn.Node { return add(g, x, im
 
 // add adds a list. The layers are named classifier.N with N the place in PyTorch's nn.Sequential, where batch
 // normalisation, ReLU, pooling and dropout count too. ceil rounds the size of a pooled image up.
-func add(g *nn.Graph, x *nn.Node, steps []step, ceil bool, o Options) *nn.Node {
+func add(g *nn.Graph, x *nn.Node, list []line, ceil bool, o Options) *nn.Node {
 	place := 0
 	name := func() string {
 		place++
 		return fmt.Sprintf("classifier.%d", place-1)
 	}
-	for i, s := range steps {
+	for i, s := range list {
 		switch s.kind {
 		case conv:
-			last := i == len(steps)-2
+			last := i == len(list)-2
 			relu := !last || !o.BatchNorm
 			channels := s.channels
 			if channels == 0 {

@@ -111,7 +111,7 @@ func (p *backward) aim(x *Node, w *bound) []addend {
 }
 
 func (p *backward) add(w *bound, a addend) error {
-	p.begin(Part{Layer: w.layer, Operator: "add", Pass: inputGradPass, Shape: a.to.Shape.String(),
+	p.begin(Phase{Layer: w.layer, Operator: "add", Pass: inputGradPass, Shape: a.to.Shape.String(),
 		Flops: float64(a.to.Elements())}, a.from, a.to, a.to)
 	if a.from.Buf == a.to.Buf { // one dispatch can't read and write one buffer
 		spare := p.net.spare(a.to.Shape)

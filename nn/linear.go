@@ -49,7 +49,8 @@ func (linear) title() string                         { return "linear" }
 func (l linear) multiplyAdds(in []ops.Shape) float64 { return l.operator.Flops(in[0]) / 2 }
 func (l linear) visit(n *Node, v Visitor) error      { return v.Linear(n, l.operator) }
 
-// each calls f with the operator, and where its parameters are, for every run of outputs whose parameters lie together.
+// each calls f with the operator, and where its parameters are, for every stretch of outputs whose parameters lie
+// together.
 func (l linear) each(r *recorder, b *bound, f func(o ops.Linear, from int, params []ops.Param,
 	first bool) error) error {
 	for i, p := range b.pieces {

@@ -11,7 +11,7 @@ import (
 func (n *Net) recordForward(r *recorder, key tapeKey) error {
 	x, b, train := n.Graph.nodes[0], key.n, key.kind != evaluation
 	first := n.tensor(x, n.plan.act[x.id], b)
-	r.begin(Part{Layer: "input", Operator: "augment", Pass: forwardPass, Shape: first.Shape.String(),
+	r.begin(Phase{Layer: "input", Operator: "augment", Pass: forwardPass, Shape: first.Shape.String(),
 		Bytes: float64(first.C * b * key.images.H * key.images.W)}, first)
 	if err := n.Options.Augment.Forward(r.Recorder, key.images, n.batch, first, n.labels); err != nil {
 		return err
@@ -22,7 +22,7 @@ func (n *Net) recordForward(r *recorder, key tapeKey) error {
 		}
 		w := n.bind(x, b)
 		if t := x.traits; t.inPlace && !t.overwrites && w.out != w.in[0] {
-			r.begin(Part{Layer: w.layer, Operator: "copy", Pass: forwardPass, Shape: w.out.Shape.String()}, w.in[0], w.out)
+			r.begin(Phase{Layer: w.layer, Operator: "copy", Pass: forwardPass, Shape: w.out.Shape.String()}, w.in[0], w.out)
 			r.copy(w.in[0], w.out)
 		}
 		if len(w.pieces) > 0 {
@@ -50,21 +50,21 @@ func (n *Net) recordLoss(r *recorder, key tapeKey) error {
 		x := h.Logits
 		logits, dLogits := n.tensor(x, n.plan.act[x.id], b), n.tensor(x, n.plan.grad[x.id], b)
 		if !train && n.Options.Pairs {
-			r.begin(Part{Layer: "loss", Operator: "pairs", Pass: forwardPass, Shape: logits.Shape.String(),
+			r.begin(Phase{Layer: "loss", Operator: "pairs", Pass: forwardPass, Shape: logits.Shape.String(),
 				Flops: float64(logits.Elements())}, logits)
 			if err := (ops.Pairs{}).Forward(r.Recorder, logits); err != nil {
 				return err
 			}
 			judged = b / 2
 		}
-		r.begin(Part{Layer: "loss", Operator: "cross entropy", Pass: forwardPass, Shape: logits.Shape.String(),
+		r.begin(Phase{Layer: "loss", Operator: "cross entropy", Pass: forwardPass, Shape: logits.Shape.String(),
 			Flops: 8 * float64(logits.Elements())}, logits, dLogits)
 		loss.Weight, loss.Added = h.Weight, i > 0
 		if err := loss.Forward(r.Recorder, logits, n.labels, dLogits, n.result, weights); err != nil {
 			return err
 		}
 	}
-	r.begin(Part{Layer: "loss", Operator: "metrics", Pass: forwardPass, Shape: fmt.Sprint(judged),
+	r.begin(Phase{Layer: "loss", Operator: "metrics", Pass: forwardPass, Shape: fmt.Sprint(judged),
 		Bytes: float64(8 * judged)})
 	m := ops.Metrics{N: judged, Of: key.of, Added: key.kind == partial}
 	if key.kind == evaluation {
@@ -84,20 +84,20 @@ func (n *Net) recordUpdate(r *recorder) error {
 	}
 	_, trained := n.placed.floats()
 	floats := float64(trained) // weights and momenta are read and written, gradients read
-	r.begin(Part{Layer: "update", Operator: "gradient norm", Pass: updatePass, Shape: fmt.Sprint(trained),
+	r.begin(Phase{Layer: "update", Operator: "gradient norm", Pass: updatePass, Shape: fmt.Sprint(trained),
 		Flops: 2 * floats, Bytes: 8 * floats})
 	if err := n.Options.Clip.Update(r.Recorder, all, n.metrics); err != nil {
 		return err
 	}
 	for _, p := range n.trainedParts() {
 		r.Weights, r.Grads = p.weights, p.summed()
-		for _, run := range p.runs {
-			floats := float64(run.floats)
-			r.begin(Part{Layer: "update", Operator: "sgd", Pass: updatePass, Shape: fmt.Sprint(run.floats), Flops: 6 * floats,
-				Bytes: 20 * floats})
+		for _, stretch := range p.stretches {
+			floats := float64(stretch.floats)
+			r.begin(Phase{Layer: "update", Operator: "sgd", Pass: updatePass, Shape: fmt.Sprint(stretch.floats),
+				Flops: 6 * floats, Bytes: 20 * floats})
 			optimiser := n.Options.Optimiser
-			optimiser.Scale = run.rate
-			if err := optimiser.Update(r.Recorder, n.step, run.from, run.floats, p.velocity); err != nil {
+			optimiser.Scale = stretch.rate
+			if err := optimiser.Update(r.Recorder, n.step, stretch.from, stretch.floats, p.velocity); err != nil {
 				return err
 			}
 		}
@@ -126,7 +126,7 @@ func (n *Net) trainedParts() []*part {
 }
 
 func (n *Net) recordAverage(r *recorder, floats int, values, averages *gpu.Buffer, statistics bool) error {
-	r.begin(Part{Layer: "update", Operator: "average", Pass: updatePass, Shape: fmt.Sprint(floats),
+	r.begin(Phase{Layer: "update", Operator: "average", Pass: updatePass, Shape: fmt.Sprint(floats),
 		Flops: 3 * float64(floats), Bytes: 12 * float64(floats)})
 	return n.Options.Average.Update(r.Recorder, n.step, floats, values, averages, statistics)
 }

@@ -18,7 +18,7 @@ type Param struct {
 // Trained says whether the optimiser updates the parameter.
 func (p Param) Trained() bool { return p.ParamSpec.Trained() && !p.Frozen }
 
-// place is a run of values: in a part of the parameters, or in the running statistics.
+// place is a stretch of values: in a part of the parameters, or in the running statistics.
 type place struct {
 	part int
 	ops.Param
@@ -32,20 +32,20 @@ type part struct {
 	total                 *gpu.Buffer // sum of the gradients of all shards; one of the tree's. Nil where there are none
 }
 
-// layout is how the parameters of a part lie: first those that are trained, run by run.
+// layout is how the parameters of a part lie: first those that are trained, stretch by stretch.
 type layout struct {
-	floats  int // of all
-	trained int // of those that are trained, with which the part begins
-	runs    []run
+	floats    int // of all
+	trained   int // of those that are trained, with which the part begins
+	stretches []stretch
 }
 
-// run is parameters with one factor of the learning rate.
-type run struct {
+// stretch is parameters with one factor of the learning rate.
+type stretch struct {
 	from, floats int
 	rate         float64
 }
 
-// piece says where the parameters of a run of a layer's outputs are: all in one part.
+// piece says where the parameters of a stretch of a layer's outputs are: all in one part.
 type piece struct {
 	part     int
 	from, to int         // outputs
@@ -169,7 +169,7 @@ func (p *placement) arrange(g *Graph, l *learning) {
 			}
 		}
 		for _, rate := range append(rates, 0) {
-			r := run{from: part.floats, rate: rate}
+			r := stretch{from: part.floats, rate: rate}
 			for _, o := range all {
 				if o.rate == rate {
 					o.at.Offset = part.floats
@@ -178,7 +178,7 @@ func (p *placement) arrange(g *Graph, l *learning) {
 			}
 			r.floats = part.floats - r.from
 			if rate != 0 {
-				part.trained, part.runs = part.floats, append(part.runs, r)
+				part.trained, part.stretches = part.floats, append(part.stretches, r)
 			}
 		}
 	}

@@ -259,7 +259,7 @@ func (n *Net) recordKind(r *recorder, key tapeKey) error {
 		return n.recordUpdate(r)
 	}
 	for _, p := range n.trainedParts() {
-		r.begin(Part{Layer: "update", Operator: "sum of gradients", Pass: updatePass, Shape: fmt.Sprint(p.trained),
+		r.begin(Phase{Layer: "update", Operator: "sum of gradients", Pass: updatePass, Shape: fmt.Sprint(p.trained),
 			Flops: float64(p.trained), Bytes: 12 * float64(p.trained)})
 		if err := ops.AddFloats(r.Recorder, p.trained, p.grads, p.sums); err != nil {
 			return err

@@ -278,7 +278,7 @@ func TestBucketsHoldAll(t *testing.T) {
 					t.Errorf("bucket %d has %d floats at %d, want it at %d", i, b.floats, b.at, at)
 				}
 				at += b.floats
-				for _, s := range b.spans {
+				for _, s := range b.chunks {
 					for j := range s.floats {
 						if seen[s.vector][s.from+j] {
 							t.Fatalf("float %d of vector %d leaves twice", s.from+j, s.vector)

@@ -136,7 +136,7 @@ func (n *Net) arrive() error {
 				t.known[f] = floats[len(floats)-int(flags)+f] > 0
 			}
 		}
-		for _, s := range b.spans {
+		for _, s := range b.chunks {
 			to := t.vectors[s.vector].result()
 			if err := n.dev.Write(to, uint64(4*s.from), gpu.Bytes(floats[:s.floats])); err != nil {
 				return err

@@ -26,7 +26,7 @@ func (n *Net) recordShard(r *recorder, key tapeKey) ([]*gpu.Tape, error) {
 // recordRest records what is added up beside the gradients of a shard.
 func (n *Net) recordRest(r *recorder) error {
 	rest := n.tree.vectors[len(n.tree.vectors)-1].leaf
-	r.begin(Part{Layer: "update", Operator: "share of statistics", Pass: updatePass, Shape: fmt.Sprint(n.placed.moving),
+	r.begin(Phase{Layer: "update", Operator: "share of statistics", Pass: updatePass, Shape: fmt.Sprint(n.placed.moving),
 		Bytes: 8 * float64(n.placed.moving)})
 	if n.placed.moving > 0 {
 		if err := ops.Share(r.Recorder, n.step, n.placed.moving, n.state, rest); err != nil {
@@ -42,9 +42,9 @@ func (n *Net) recordRest(r *recorder) error {
 func (n *Net) recordJoin(r *recorder, shard, number int) error {
 	t := n.tree
 	b := t.buckets[number]
-	r.begin(Part{Layer: "update", Operator: "sum of shards", Pass: updatePass, Shape: fmt.Sprint(b.floats),
+	r.begin(Phase{Layer: "update", Operator: "sum of shards", Pass: updatePass, Shape: fmt.Sprint(b.floats),
 		Flops: float64(b.floats), Bytes: 12 * float64(b.floats)})
-	for _, s := range b.spans {
+	for _, s := range b.chunks {
 		v := t.vectors[s.vector]
 		own := v.leaf
 		for level := range bits.TrailingZeros(^uint(shard)) {
@@ -62,7 +62,7 @@ func (n *Net) recordJoin(r *recorder, shard, number int) error {
 		return nil
 	}
 	at := uint64(0)
-	for _, s := range b.spans {
+	for _, s := range b.chunks {
 		r.Tape.Copy(t.vectors[s.vector].result(), uint64(4*s.from), b.readback.Target(), at, uint64(4*s.floats))
 		at += uint64(4 * s.floats)
 	}

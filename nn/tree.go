@@ -50,15 +50,15 @@ func (v vector) result() *gpu.Buffer {
 
 // bucket is floats that are exchanged together.
 type bucket struct {
-	spans    []span
+	chunks   []chunk
 	floats   int
 	at       int // in tree.host
 	readback *gpu.Readback
 	left     time.Duration // when the last step's left for the other processes, from the step's beginning
 }
 
-// span is a run of floats of a vector, in fours.
-type span struct{ vector, from, floats int }
+// chunk is a stretch of floats of a vector, in fours.
+type chunk struct{ vector, from, floats int }
 
 func (n *Net) restAt() int { return floatsIn(n.placed.moving) }
 
@@ -109,15 +109,15 @@ func (n *Net) fill(vectorOf []int) {
 	_, trained := n.placed.floats()
 	least := max(leastBucket, trained/mostBuckets)
 	rest := t.vectors[len(t.vectors)-1].floats
-	b := bucket{spans: []span{{len(t.vectors) - 1, 0, rest}}, floats: rest}
+	b := bucket{chunks: []chunk{{len(t.vectors) - 1, 0, rest}}, floats: rest}
 	left := trained
 	for _, x := range slices.Backward(n.Graph.nodes) {
 		had := b.floats
 		for _, q := range n.placed.pieces[x.id] {
 			for i, p := range x.params {
 				if p.Trained() && !n.Options.Rates.frozen(p) {
-					s := span{vectorOf[q.part], q.params[i].Offset, floatsIn(q.params[i].Len)}
-					b.spans, b.floats = append(b.spans, s), b.floats+s.floats
+					s := chunk{vectorOf[q.part], q.params[i].Offset, floatsIn(q.params[i].Len)}
+					b.chunks, b.floats = append(b.chunks, s), b.floats+s.floats
 				}
 			}
 		}
@@ -130,24 +130,24 @@ func (n *Net) fill(vectorOf []int) {
 	t.close(b)
 }
 
-// close adds a bucket, with spans that lie side by side as one.
+// close adds a bucket, with chunks that lie side by side as one.
 func (t *tree) close(b bucket) {
-	slices.SortFunc(b.spans, func(x, y span) int {
+	slices.SortFunc(b.chunks, func(x, y chunk) int {
 		if x.vector != y.vector {
 			return x.vector - y.vector
 		}
 		return x.from - y.from
 	})
-	var spans []span
-	for _, s := range b.spans {
-		if last := len(spans) - 1; last >= 0 && spans[last].vector == s.vector &&
-			spans[last].from+spans[last].floats == s.from {
-			spans[last].floats += s.floats
+	var chunks []chunk
+	for _, s := range b.chunks {
+		if last := len(chunks) - 1; last >= 0 && chunks[last].vector == s.vector &&
+			chunks[last].from+chunks[last].floats == s.from {
+			chunks[last].floats += s.floats
 		} else {
-			spans = append(spans, s)
+			chunks = append(chunks, s)
 		}
 	}
-	b.spans = spans
+	b.chunks = chunks
 	if last := len(t.buckets) - 1; last >= 0 {
 		b.at = t.buckets[last].at + t.buckets[last].floats
 	}

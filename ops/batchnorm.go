@@ -54,15 +54,15 @@ func normPixels(x input, pixels int) int {
 	return eachOf(16, pixels)
 }
 
-func (o BatchNorm) params(x Shape, runs int, p BatchNormParams, s span) shaders.BatchNormParams {
+func (o BatchNorm) params(x Shape, stretches int, p BatchNormParams, s span) shaders.BatchNormParams {
 	return shaders.BatchNormParams{
-		Pixels: x.Pixels(), Plane: x.Plane(), Runs: runs, Channels: x.C,
+		Pixels: x.Pixels(), Plane: x.Plane(), Stretches: stretches, Channels: x.C,
 		Weight: p.Weight.Offset, Bias: p.Bias.Offset, Mean: p.Mean.Offset, Variance: p.Variance.Offset,
 		Momentum: float32(o.Momentum), Eps: float32(o.Eps), Group0: s.from, Groups: s.to - s.from,
 	}
 }
 
-// each records a kernel that runs over all pixels of x, with the resources for a run of channel groups.
+// each records a kernel that goes over all pixels of x, with the resources for a stretch of channel groups.
 func (o BatchNorm) each(r *Recorder, k gpu.Kernel, x Tensor, p BatchNormParams, in input,
 	resources func(span) []any) error {
 	n := normPixels(in, x.Pixels())
@@ -90,14 +90,14 @@ func (BatchNorm) MostNeed(l gpu.Limits, x Shape) Need {
 func (o BatchNorm) Forward(r *Recorder, x Tensor, p BatchNormParams, y Tensor, train bool) error {
 	in := r.input(x)
 	if train {
-		runs, part, err := r.reduce(reduceKernel("moments", false, in), x.Shape, in,
+		stretches, part, err := r.reduce(reduceKernel("moments", false, in), x.Shape, in,
 			func(s span) []any { return []any{in.slice(s)} })
 		if err != nil {
 			return err
 		}
 		k := o.kernel("statistics", input{}, gpu.Params, gpu.Read, gpu.Read, gpu.Read, gpu.Write, gpu.Write)
 		for _, s := range x.spans(r.Dev.Limits(), 1) {
-			if err := r.dispatch(k, runs+4, o.params(x.Shape, runs, p, s), ceilDiv(s.to-s.from, 64), 1, 1,
+			if err := r.dispatch(k, stretches+4, o.params(x.Shape, stretches, p, s), ceilDiv(s.to-s.from, 64), 1, 1,
 				part, x.slice(s), gpu.All(r.Weights), gpu.All(p.State), p.forward(x.Shape)); err != nil {
 				return err
 			}
@@ -136,14 +136,15 @@ func (o BatchNorm) Grad(r *Recorder, x Tensor, p BatchNormParams, dy Tensor, wan
 		}
 	}
 	in := r.input(x)
-	runs, part, err := r.reduce(reduceKernel("grad", o.ReLU, in), x.Shape, in,
+	stretches, part, err := r.reduce(reduceKernel("grad", o.ReLU, in), x.Shape, in,
 		func(s span) []any { return []any{dy.slice(s), in.slice(s), p.forward(x.Shape)} })
 	if err != nil {
 		return err
 	}
 	means := gpu.Slice{Buffer: p.Norm.Buffer, Offset: p.Norm.Offset + backwardAt(x.Shape), Size: uint64(x.Groups()) * 32}
 	sums := o.kernel("grad-sums", input{}, gpu.Params, gpu.Read, gpu.Write, gpu.Write)
-	if err := r.dispatch(sums, runs+4, o.params(x.Shape, runs, p, span{0, x.Groups()}), ceilDiv(x.Groups(), 64), 1, 1,
+	params := o.params(x.Shape, stretches, p, span{0, x.Groups()})
+	if err := r.dispatch(sums, stretches+4, params, ceilDiv(x.Groups(), 64), 1, 1,
 		part, gpu.All(r.Grads), means); err != nil {
 		return err
 	}

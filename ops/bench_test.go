@@ -65,7 +65,7 @@ func BenchmarkLinear(b *testing.B) {
 	}
 }
 
-// benchmark gives the least seconds of a run.
+// benchmark gives the least seconds that a call took.
 func benchmark(b *testing.B, c cases.Case) float64 {
 	d := device(b)
 	if err := c.Fits(d.Limits()); err != nil {
@@ -85,16 +85,16 @@ func benchmark(b *testing.B, c cases.Case) float64 {
 		write(b, buffer, at, v)
 	}
 	check(b, c.Record(m))
-	run := func() float64 {
+	once := func() float64 {
 		start := time.Now()
 		check(b, d.Submit(m.Tape))
 		check(b, d.Wait(c.String()))
 		return time.Since(start).Seconds()
 	}
-	run() // compiles
+	once() // compiles
 	least := math.Inf(1)
 	for b.Loop() {
-		least = min(least, run())
+		least = min(least, once())
 	}
 	b.ReportMetric(c.Flops*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
 	b.ReportMetric(c.Flops/least/1e9, "best-GFLOP/s")

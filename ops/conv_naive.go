@@ -62,16 +62,16 @@ func (r *Recorder) naive(c gemm) error {
 // theirs is cut shorter.
 const naiveSlowness = 20
 
-// naiveRun is the number of pixels that one invocation of the weight gradient adds up, and the number of runs.
-func naiveRun(c ConvCall) (run, parts int) {
+// naiveStretch is the number of pixels that one invocation of the weight gradient adds up, and the number of stretches.
+func naiveStretch(c ConvCall) (stretch, parts int) {
 	pixels := c.Out.Pixels()
 	parts = max(ceilDiv(pixels, MaxPasses), min(ceilDiv(pixels, 256), 16, int(PartialBytes/convGradBytes(c, 1))))
-	run = ceilDiv(pixels, parts)
-	return run, ceilDiv(pixels, run)
+	stretch = ceilDiv(pixels, parts)
+	return stretch, ceilDiv(pixels, stretch)
 }
 
 func naiveWeightFits(l gpu.Limits, c ConvCall) error {
-	_, parts := naiveRun(c)
+	_, parts := naiveStretch(c)
 	return firstError(
 		atMost("workgroups", max(c.M, ceilDiv(4*c.K*c.K*c.In.Groups(), 64)), int(l.MaxComputeWorkgroupsPerDimension)),
 		atMost("bytes of partial sums", int(convGradBytes(c, parts)), int(l.MaxStorageBufferBindingSize)),
@@ -80,7 +80,7 @@ func naiveWeightFits(l gpu.Limits, c ConvCall) error {
 }
 
 func naiveWeightNeed(_ gpu.Limits, c ConvCall) Need {
-	_, parts := naiveRun(c)
+	_, parts := naiveStretch(c)
 	return Need{Partial: max(convGradBytes(c, parts), reduceBytes(c.Out.Shape))}
 }
 
@@ -93,20 +93,20 @@ func naiveWeightGrad(r *Recorder, c ConvCall) error {
 	l := r.Dev.Limits()
 	kernel := gpu.Kernel{Name: "conv weight gradient naive", Source: shaders.Source("conv_grad_naive", nil),
 		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write}}
-	run, _ := naiveRun(c.planned(r))
+	stretch, _ := naiveStretch(c.planned(r))
 	x, dy := c.In, c.Out
-	parts := ceilDiv(dy.Pixels(), run)
+	parts := ceilDiv(dy.Pixels(), stretch)
 	for _, in := range x.spans(l, 1) {
 		lanes := 4 * (in.to - in.from) * c.K * c.K
 		for _, out := range dy.spans(l, 1) {
 			end := min(c.M, 4*out.to)
 			params := shaders.ConvGradNaiveParams{
 				OutPixels: dy.Pixels(), OutPlane: dy.Plane(), OutW: dy.W, OutH: dy.H,
-				M0: 4 * out.from, M1: end, M: c.M, Run: run,
+				M0: 4 * out.from, M1: end, M: c.M, Stretch: stretch,
 				InPlane: x.Plane(), InW: x.W, InH: x.H, InGroup0: in.from, Span: in.to - in.from, Groups: x.Groups(),
 				K: c.K, Stride: int32(c.Stride), Pad: int32(c.Pad),
 			}
-			if err := r.dispatch(kernel, run, params, ceilDiv(lanes, 64), end-4*out.from, parts,
+			if err := r.dispatch(kernel, stretch, params, ceilDiv(lanes, 64), end-4*out.from, parts,
 				dy.slice(out), x.slice(in), gpu.Slice{Buffer: r.Partial, Size: convGradBytes(c, parts)}); err != nil {
 				return err
 			}

@@ -108,7 +108,7 @@ func convTile(l gpu.Limits, c gemm) shaders.ConvTile {
 			of.MulAdds() > int(l.MaxUnrolledProducts) || chunks > 1 && !o.adds {
 			continue
 		}
-		each := of.MulAdds() + fetch*of.Groups()*of.KY*of.Span()
+		each := of.MulAdds() + fetch*of.Groups()*of.KY*of.Texels()
 		if o.adds {
 			each += sum * of.TP * of.R / 4
 		}

@@ -146,7 +146,7 @@ const straightPartialBytes = 20 << 20
 // more.
 func straightParts(l gpu.Limits, c ConvCall, t shaders.ConvGradTile) (parts, one int) {
 	// with a bias or without: memory is planned before that is known
-	one = c.Out.Groups() * ceilDiv(c.K*c.K*c.C+1, run) * run * 16
+	one = c.Out.Groups() * ceilDiv(c.K*c.K*c.C+1, stretch) * stretch * 16
 	u := unfold(c)
 	most := min(straightPartialBytes, int(l.MaxStorageBufferBindingSize)-16)
 	return max(1, min(ceilDiv(u.outTexels(), t.Texels()), most/one)), one

@@ -215,8 +215,8 @@ func (c gemm) tiledParams(t shaders.ConvTiled, in, out span) shaders.ConvTiledPa
 	}
 }
 
-// dispatchTiled records one run of a tile's kernel in so many layers, of so many pairs each. bound are its buffers, by
-// the names in its source.
+// dispatchTiled records one dispatch of a tile's kernel in so many layers, of so many pairs each. bound are its
+// buffers, by the names in its source.
 func (r *Recorder) dispatchTiled(
 	name string, t shaders.ConvTiled, q shaders.ConvTiledParams, layers, pairs int, bound map[string]gpu.Slice,
 ) error {

@@ -8,7 +8,7 @@ import (
 	"ninvk/shaders"
 )
 
-// The tiled weight gradient, a second pass of which adds up the partial results of runs of pixels.
+// The tiled weight gradient, a second pass of which adds up the partial results of stretches of pixels.
 
 // convGradTiles are the tiles of the weight gradient, in the order of convTiles.
 var convGradTiles = []shaders.ConvGradTiled{
@@ -31,11 +31,11 @@ var convGradTilesWide = []shaders.ConvGradTiled{
 	{BM: 32, BN: 48, TM: 8, TN: 2, BP: 8, Double: true},
 }
 
-// gradForm is a form of the weight gradient: its tiles, and how the pixels are cut into runs.
+// gradForm is a form of the weight gradient: its tiles, and how the pixels are cut into stretches.
 type gradForm struct {
 	tiles      []shaders.ConvGradTiled
-	least      int  // pixels of a run, so that adding up the partial results stays cheap
-	most       int  // pixels of a run; 0 for any number
+	least      int  // pixels of a stretch, so that adding up the partial results stays cheap
+	most       int  // pixels of a stretch; 0 for any number
 	workgroups int  // among which the pixels are divided
 	pointwise  bool // for layers of 1×1 alone
 }
@@ -46,7 +46,8 @@ var (
 	convGradTiled8 = gradForm{tiles: convGradTiles8, least: 256, workgroups: 1024}
 	// Large maps: more products for each byte that a workgroup fetches.
 	convGradWide = gradForm{tiles: convGradTilesWide, least: 256, workgroups: 1024, pointwise: true}
-	// Small maps: four times as many workgroups, and runs of a chain at most, so that no sums are kept beside the chain's.
+	// Small maps: four times as many workgroups, and stretches of a chain at most, so that no sums are kept beside the
+	// chain's.
 	convGradShort = gradForm{
 		tiles: convGradTiles, least: 32, most: shaders.LongestChain, workgroups: 4096, pointwise: true,
 	}
@@ -68,14 +69,15 @@ func tiledWeightGrad(name string, f gradForm) Variant[ConvCall] {
 	}
 }
 
-// gradSplit is how a tiled weight gradient is cut: the tile, pixels a run, and the number of runs, each of which has a
-// partial result.
+// gradSplit is how a tiled weight gradient is cut: the tile, pixels a stretch, and the number of stretches, each of
+// which has a partial result.
 type gradSplit struct {
-	tile       shaders.ConvGradTiled
-	run, parts int
+	tile           shaders.ConvGradTiled
+	stretch, parts int
 }
 
-// convGradSplit picks tile and runs, for the planned batch; a smaller one makes fewer runs of the same length.
+// convGradSplit picks tile and stretches, for the planned batch; a smaller one makes fewer stretches of the same
+// length.
 func convGradSplit(l gpu.Limits, f gradForm, c ConvCall) (gradSplit, error) {
 	if f.pointwise && !c.pointwise() {
 		return gradSplit{}, errors.New("it is for 1×1 kernels of stride 1 without padding")
@@ -98,19 +100,19 @@ func convGradSplit(l gpu.Limits, f gradForm, c ConvCall) (gradSplit, error) {
 	if f.most > 0 {
 		parts = max(parts, ceilDiv(pixels, f.most))
 	}
-	s.run = ceilDiv(ceilDiv(pixels, parts), s.tile.BP) * s.tile.BP
-	s.parts = ceilDiv(pixels, s.run)
-	return s, atMost(fmt.Sprintf("partial sums of %d pixels each", s.run), s.parts, max(1, room))
+	s.stretch = ceilDiv(ceilDiv(pixels, parts), s.tile.BP) * s.tile.BP
+	s.parts = ceilDiv(pixels, s.stretch)
+	return s, atMost(fmt.Sprintf("partial sums of %d pixels each", s.stretch), s.parts, max(1, room))
 }
 
-// passes counts the loop passes of an invocation over n pixels of a run: the steps, with the products and the bias of
-// each, and the sums that are stored.
+// passes counts the loop passes of an invocation over n pixels of a stretch: the steps, with the products and the bias
+// of each, and the sums that are stored.
 func (s gradSplit) passes(n int) int {
 	return ceilDiv(n, s.tile.BP)*(1+2*s.tile.BP) + s.tile.TM*s.tile.TN
 }
 
-// stretch is the most pixels of a run that one dispatch may walk over.
-func (s gradSplit) stretch() int {
+// walk is the most pixels of a stretch that one dispatch may walk over.
+func (s gradSplit) walk() int {
 	return (MaxPasses - s.passes(0)) / (1 + 2*s.tile.BP) * s.tile.BP
 }
 
@@ -134,8 +136,8 @@ func (r *Recorder) tiledWeightGrad(f gradForm, c ConvCall) error {
 	}
 	x, dy, t := c.In, c.Out, s.tile
 	t.Pointwise, t.Rolled, t.Missing = c.pointwise(), r.Dev.Adapter.CPU(), x.missing()
-	t.Chained = min(s.run, s.stretch()) > shaders.LongestChain
-	parts := ceilDiv(dy.Pixels(), s.run)
+	t.Chained = min(s.stretch, s.walk()) > shaders.LongestChain
+	parts := ceilDiv(dy.Pixels(), s.stretch)
 	kernel := gpu.Kernel{
 		Name: fmt.Sprintf("conv weight gradient %d×%d tiled %d×%d", c.K, c.K, t.BM, 4*t.BN), Source: t.Source(),
 		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write},
@@ -146,11 +148,11 @@ func (r *Recorder) tiledWeightGrad(f gradForm, c ConvCall) error {
 		pairs := (in.to - in.from) * c.K * c.K
 		for _, out := range dy.spans(l, 1) {
 			rows := ceilDiv(4*(out.to-out.from), t.BM)
-			for from := 0; from < s.run; from += s.stretch() {
-				n := min(s.stretch(), s.run-from)
+			for from := 0; from < s.stretch; from += s.walk() {
+				n := min(s.walk(), s.stretch-from)
 				params := shaders.ConvGradTiledParams{
 					OutPixels: dy.Pixels(), OutPlane: dy.Plane(), OutW: dy.W, OutH: dy.H,
-					OutGroup0: out.from, OutGroups: out.to, M: c.M, Run: s.run,
+					OutGroup0: out.from, OutGroups: out.to, M: c.M, Stretch: s.stretch,
 					InPlane: x.Plane(), InW: x.W, InH: x.H, InGroup0: in.from, Span: in.to - in.from, Groups: x.Groups(),
 					Bias0: parts * vectors, HasBias: i == 0 && c.Bias.Len > 0,
 					Stride: int32(c.Stride), Pad: int32(c.Pad), Start: from, Length: n, Sums: t.TM * t.TN,

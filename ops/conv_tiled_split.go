@@ -8,27 +8,27 @@ import (
 )
 
 // The variant tiled-split, for maps of few pixels, whose tiles are too few to fill a GPU: the pairs of tap and channel
-// group are cut into runs with a partial sum each, which a second pass adds up.
+// group are cut into stretches with a partial sum each, which a second pass adds up.
 
-// leastRun is the number of pairs of a run below which adding up costs more than more workgroups gain.
-const leastRun = 8
+// leastStretch is the number of pairs of a stretch below which adding up costs more than more workgroups gain.
+const leastStretch = 8
 
-// convSplit is how the pairs are cut: the tile, and the pairs of a run.
+// convSplit is how the pairs are cut: the tile, and the pairs of a stretch.
 type convSplit struct {
-	tile shaders.ConvTiled
-	run  int
+	tile    shaders.ConvTiled
+	stretch int
 }
 
-// splitOf cuts a convolution of the planned batch; a smaller one has runs of the same length.
+// splitOf cuts a convolution of the planned batch; a smaller one has stretches of the same length.
 func splitOf(l gpu.Limits, c gemm) (convSplit, error) {
 	pairs := c.x.Groups() * c.k * c.k
 	plane := uint64(c.y.Plane()) * 16
-	// Each part of the input that is bound by itself may have one run more.
-	most := min(pairs/leastRun, int(partialLimits(l).MaxStorageBufferBindingSize/plane)-len(c.x.spans(l, 1))+1,
+	// Each part of the input that is bound by itself may have one stretch more.
+	most := min(pairs/leastStretch, int(partialLimits(l).MaxStorageBufferBindingSize/plane)-len(c.x.spans(l, 1))+1,
 		int(l.MaxComputeWorkgroupsPerDimension))
 	if most < 2 {
-		return convSplit{}, fmt.Errorf("%d pairs of tap and channel group can't be cut into runs of %d whose sums have room",
-			pairs, leastRun)
+		return convSplit{}, fmt.Errorf("%d pairs of tap and channel group can't be cut into stretches of %d whose sums have "+
+			"room", pairs, leastStretch)
 	}
 	t, err := layeredTile(l, convTiles, c.y.Shape, most)
 	if err != nil {
@@ -38,8 +38,8 @@ func splitOf(l gpu.Limits, c gemm) (convSplit, error) {
 	if there >= enough {
 		return convSplit{}, fmt.Errorf("it makes %d invocations without being cut, %d are enough", there, enough)
 	}
-	runs := min(most, ceilDiv(enough, there))
-	return convSplit{t, ceilDiv(ceilDiv(pairs, runs), t.GC) * t.GC}, nil
+	stretches := min(most, ceilDiv(enough, there))
+	return convSplit{t, ceilDiv(ceilDiv(pairs, stretches), t.GC) * t.GC}, nil
 }
 
 // partialLimits are limits by which what is bound of the partial sums has room in them.
@@ -52,7 +52,7 @@ func partialLimits(l gpu.Limits) gpu.Limits {
 func (s convSplit) parts(l gpu.Limits, c gemm) int {
 	parts := 0
 	for _, in := range c.x.spans(l, 1) {
-		parts += ceilDiv((in.to-in.from)*c.k*c.k, s.run)
+		parts += ceilDiv((in.to-in.from)*c.k*c.k, s.stretch)
 	}
 	return parts
 }
@@ -97,7 +97,7 @@ func splitFits(l gpu.Limits, c gemm) error {
 	return firstError(
 		atMost("storage buffers", 4, int(l.MaxStorageBuffersPerShaderStage)),
 		atMost("workgroups", ceilDiv(c.y.Pixels(), s.tile.BN), int(l.MaxComputeWorkgroupsPerDimension)),
-		atMost("loop passes", max(tiledPasses(s.tile, s.run), s.parts(l, c)), MaxPasses),
+		atMost("loop passes", max(tiledPasses(s.tile, s.stretch), s.parts(l, c)), MaxPasses),
 		bindable(l, c.x.Shape, c.y.Shape),
 	)
 }
@@ -126,16 +126,16 @@ func (r *Recorder) tiledSplit(c gemm) error {
 		begun := 0 // parts
 		for _, in := range c.x.spans(l, 1) {
 			t = c.tileFor(t, in, ordered.Size > 0)
-			t.Aligned, t.Chained = c.aligned(t, in, out), 4*s.run > shaders.LongestChain
+			t.Aligned, t.Chained = c.aligned(t, in, out), 4*s.stretch > shaders.LongestChain
 			q := c.tiledParams(t, in, out)
-			q.Run, q.Part0 = s.run, begun
+			q.Stretch, q.Part0 = s.stretch, begun
 			bound["x"] = c.x.slice(in)
-			runs := ceilDiv(q.Pairs, s.run)
+			stretches := ceilDiv(q.Pairs, s.stretch)
 			name := fmt.Sprintf("%s in parts %d×%d", c.name, c.k, c.k)
-			if err := r.dispatchTiled(name, t, q, runs, min(s.run, q.Pairs), bound); err != nil {
+			if err := r.dispatchTiled(name, t, q, stretches, min(s.stretch, q.Pairs), bound); err != nil {
 				return err
 			}
-			begun += runs
+			begun += stretches
 		}
 		if err := r.tiledSum(c, out, begun, part); err != nil {
 			return err

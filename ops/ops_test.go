@@ -100,7 +100,7 @@ func readAll(t testing.TB, b *gpu.Buffer) []float32 {
 	return must(device(t).ReadFloats(b, int(b.Size/4)))(t)
 }
 
-// inputs makes the case's inputs, the same on every run; words (step, labels) as whole numbers.
+// inputs makes the case's inputs, the same every time; words (step, labels) as whole numbers.
 func inputs(c cases.Case) values {
 	h := fnv.New64a()
 	h.Write([]byte(c.String()))
@@ -426,7 +426,7 @@ func TestSameBitsOnEveryRun(t *testing.T) {
 		second, _ := run(t, c, in, 1e30)
 		for name, v := range first {
 			if !slices.Equal(v, second[name]) {
-				t.Errorf("%v: two runs give different %s", c, name)
+				t.Errorf("%v: computed twice it gives different %s", c, name)
 			}
 		}
 	}
@@ -468,8 +468,8 @@ func TestSplitAlongChannelGroups(t *testing.T) {
 	}
 }
 
-// TestLongRuns makes the weight gradient's runs of pixels so long that one dispatch must not walk over them.
-func TestLongRuns(t *testing.T) {
+// TestLongStretches makes the weight gradient's stretches of pixels so long that one dispatch must not walk over them.
+func TestLongStretches(t *testing.T) {
 	limit := &device(t).Adapter.Limits.MaxComputeWorkgroupsPerDimension
 	defer func(was uint32) { *limit = was }(*limit)
 	for _, c := range find(t, "conv weight gradient 65×3×32×32 to 5 k3 s1 p1") {
@@ -478,10 +478,10 @@ func TestLongRuns(t *testing.T) {
 		}
 		in := inputs(c)
 		_, many := run(t, c, in, float32(math.NaN()))
-		*limit = 3 // runs at most
+		*limit = 3 // stretches at most
 		got, few := run(t, c, in, float32(math.NaN()))
 		if few <= many {
-			t.Errorf("%v: %d dispatches for three runs, %d for many short ones: no run was cut", c, few, many)
+			t.Errorf("%v: %d dispatches for three stretches, %d for many short ones: no stretch was cut", c, few, many)
 		}
 		compare(t, c, got, ref.Table[ref.Key(c)](c, in))
 	}

@@ -6,19 +6,19 @@ import (
 )
 
 // Scratch is the one texture through which kernels for software drivers read: there a texture fetch of four channels is
-// cheaper than a storage load, and the copy into it runs at the speed of memory. What is copied lies in it as in its
+// cheaper than a storage load, and the copy into it goes at the speed of memory. What is copied lies in it as in its
 // buffer, row by row, but for what straight convolutions read.
 //
-// An activation that these read lies in it in runs of 16 pixels, the vector width of a software driver: run b of
-// channel group g begins at column ((b mod folds)·groups + g)·16 of row b / folds. So what an invocation reads, all
+// An activation that these read lies in it in stretches of 16 pixels, the vector width of a software driver: number b
+// of channel group g begins at column ((b mod folds)·groups + g)·16 of row b / folds. So what an invocation reads, all
 // channels of a pixel, is one stretch of memory and not a cache line of every plane. The last row stays zero: pixels
 // outside the image are read from it.
 type Scratch struct {
 	tex *gpu.Texture
 }
 
-// run is the number of pixels that lie side by side.
-const run = 16
+// stretch is the number of pixels that lie side by side.
+const stretch = 16
 
 // mostRows is the height up to which activations are not folded.
 const mostRows = 4096
@@ -32,17 +32,17 @@ func (e Extent) Max(o Extent) Extent { return Extent{max(e.Width, o.Width), max(
 // Bytes is the memory of a texture of that extent.
 func (e Extent) Bytes() uint64 { return uint64(e.Width) * uint64(e.Height) * 16 }
 
-// foldShift is the binary logarithm of the number of runs of all groups that lie side by side.
+// foldShift is the binary logarithm of the number of stretches of all groups that lie side by side.
 func (s Shape) foldShift() int {
 	shift := 0
-	for ceilDiv(ceilDiv(s.Pixels(), run), 1<<shift) > mostRows {
+	for ceilDiv(ceilDiv(s.Pixels(), stretch), 1<<shift) > mostRows {
 		shift++
 	}
 	return shift
 }
 
-// strip is the width of the runs of all groups.
-func (s Shape) strip() int { return run * s.Groups() }
+// strip is the width of the stretches of all groups.
+func (s Shape) strip() int { return stretch * s.Groups() }
 
 // scratchExtent is what s takes of the scratch texture, the row of zeros included.
 func (s Shape) scratchExtent() Extent {
@@ -50,8 +50,8 @@ func (s Shape) scratchExtent() Extent {
 	return Extent{scratchWidth(s.strip() << shift), s.scratchRows() + 1}
 }
 
-// scratchRows is the number of rows of runs.
-func (s Shape) scratchRows() int { return ceilDiv(ceilDiv(s.Pixels(), run), 1<<s.foldShift()) }
+// scratchRows is the number of rows of stretches.
+func (s Shape) scratchRows() int { return ceilDiv(ceilDiv(s.Pixels(), stretch), 1<<s.foldShift()) }
 
 // scratchWidth is the least width of at least n texels that is a power of two or three times one: by these kernels
 // divide without dividing, see rowDivisor.
@@ -121,7 +121,7 @@ func (r *Recorder) fetchTexels(from gpu.Slice) shaders.RowDivisor {
 type input struct {
 	kind    gpu.Kind
 	divisor shaders.RowDivisor // by the texture's width
-	slice   func(span) any     // what is bound for a run of channel groups
+	slice   func(span) any     // what is bound for a stretch of channel groups
 }
 
 func (i input) fetched() bool { return i.kind == gpu.TextureF32 }
@@ -157,5 +157,5 @@ func (s *Scratch) zero() int { return s.tex.Height - 1 }
 
 // stage copies x to the scratch texture.
 func (r *Recorder) stage(x Tensor) {
-	r.Tape.CopyRuns(x.All(), r.Scratch.tex, x.Groups(), x.Plane(), ceilDiv(x.Pixels(), run), 1<<x.foldShift())
+	r.Tape.CopyStretches(x.All(), r.Scratch.tex, x.Groups(), x.Plane(), ceilDiv(x.Pixels(), stretch), 1<<x.foldShift())
 }

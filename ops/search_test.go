@@ -482,7 +482,7 @@ func shrink(s trial, until time.Time, fails func(trial) bool) trial {
 	}
 }
 
-// seed is the one to repeat, else another on every run.
+// seed is the one to repeat, else another every time.
 func seed(t testing.TB) uint64 {
 	t.Helper()
 	text := os.Getenv(seedEnv)
@@ -536,9 +536,9 @@ func TestRandomShapes(t *testing.T) {
 		t.Errorf("%s is wrong: %v\n\t%s\n(found as %v, shape %d of %s=%d)", last.key, least,
 			strings.Join(last.errors, "\n\t"), s, i+1, seedEnv, from)
 	}
-	t.Logf("%d runs", ran)
+	t.Logf("%d calls", ran)
 	if ran < n {
-		t.Errorf("%d runs for %d shapes: most variants fit nothing", ran, n)
+		t.Errorf("%d calls for %d shapes: most variants fit nothing", ran, n)
 	}
 }
 

@@ -4,7 +4,7 @@
 //
 // Activations live on the adapter with channels packed by four: a plane of vec4 for every group of four channels, a
 // plane holding the pixels of the whole batch, image after image, row after row. Channels beyond the last are zero. A
-// channel group is thus one contiguous run of memory, whatever the batch, and operators split along groups where a
+// channel group is thus one stretch of memory, whatever the batch, and operators split along groups where a
 // binding would exceed the adapter's limit.
 package ops
 
@@ -100,10 +100,10 @@ func (s Shape) each(f func(nchw, packed int)) {
 	}
 }
 
-// span is a run of channel groups that fits one binding.
+// span is a stretch of channel groups that fits one binding.
 type span struct{ from, to int }
 
-// spans cuts the channel groups of s into runs whose bytes fit one binding, each a multiple of step groups but the
+// spans cuts the channel groups of s into stretches whose bytes fit one binding, each a multiple of step groups but the
 // last.
 func (s Shape) spans(l gpu.Limits, step int) []span {
 	return spans(s.Groups(), uint64(s.Plane())*16, l, step)
@@ -130,7 +130,7 @@ func (t Tensor) slice(p span) gpu.Slice {
 // Step is what operators are told anew for each step.
 type Step = shaders.Step
 
-// Param is a run of floats in a buffer of weights (and, at the same place, of gradients and momenta).
+// Param is a stretch of floats in a buffer of weights (and, at the same place, of gradients and momenta).
 type Param struct{ Offset, Len int }
 
 // Recorder records operators onto a tape.
@@ -180,7 +180,7 @@ const PartialBytes = 32 << 20
 // passes, nested loops counted together and at times more than once.
 const MaxPasses = 16384
 
-// dispatch records one run of a kernel after checking the bound on loop passes, and that params are those of its shader
+// dispatch records a start of a kernel after checking the bound on loop passes, and that params are those of its shader
 // (see shaders.Words).
 func (r *Recorder) dispatch(k gpu.Kernel, passes int, params any, x, y, z int, resources ...any) error {
 	if passes > MaxPasses {
@@ -195,8 +195,8 @@ func (r *Recorder) dispatch(k gpu.Kernel, passes int, params any, x, y, z int, r
 	return r.Tape.Err()
 }
 
-// dispatchEach records one run of a kernel of 64 invocations a workgroup that has one for each of n values, and numbers
-// them by workgroups in lines of 65,535.
+// dispatchEach records a dispatch of a kernel of 64 invocations a workgroup that has one for each of n values, and
+// numbers them by workgroups in lines of 65,535.
 func (r *Recorder) dispatchEach(k gpu.Kernel, passes int, params any, n int, resources ...any) error {
 	const line = 65535 // workgroups that every adapter takes side by side
 	wgs := ceilDiv(n, 64)

@@ -9,25 +9,25 @@ import (
 // Bounds of what is looked through; far more than any checkpoint has.
 const (
 	maxDepth  = 32      // dictionaries within dictionaries
-	maxGroups = 100_000 // an optimiser's state is one for each parameter
+	maxSets   = 100_000 // an optimiser's state is one for each parameter
 	maxName   = 1024    // bytes of a tensor's name in a model
 	maxParts  = 100_000 // modules of a model
 	maxBeside = 1000    // entries that are named
 )
 
-// step is the way from the root to a value, backwards.
-type step struct {
-	from  *step
+// way leads from the root to a value, backwards.
+type way struct {
+	from  *way
 	in    any // what the value is an entry of
 	name  string
 	depth int
 }
 
 // key is the way in words, such as "model.ema"; "" for the root.
-func (s *step) key() string {
+func (w *way) key() string {
 	var names []string
-	for ; s != nil; s = s.from {
-		names = append([]string{shorten(s.name)}, names...)
+	for ; w != nil; w = w.from {
+		names = append([]string{shorten(w.name)}, names...)
 	}
 	return strings.Join(names, ".")
 }
@@ -82,11 +82,11 @@ func entries(v any) []entry {
 	return out
 }
 
-// find looks through everything for groups of tensors, those nearest the root first.
+// find looks through everything for sets of tensors, those nearest the root first.
 func (c *Checkpoint) find() error {
 	type place struct {
 		value any
-		at    *step
+		at    *way
 	}
 	seen := map[any]bool{}
 	for queue := []place{{c.root, nil}}; len(queue) > 0; {
@@ -101,16 +101,16 @@ func (c *Checkpoint) find() error {
 			continue
 		}
 		seen[p.value] = true
-		if len(c.Groups) > maxGroups {
-			return damaged("", "it has more than %d dictionaries with tensors", maxGroups)
+		if len(c.Sets) > maxSets {
+			return damaged("", "it has more than %d dictionaries with tensors", maxSets)
 		}
-		g, err := c.group(p.value)
+		s, err := c.set(p.value)
 		if err != nil {
 			return err
 		}
-		if g != nil {
-			g.at = p.at
-			c.Groups = append(c.Groups, g)
+		if s != nil {
+			s.at = p.at
+			c.Sets = append(c.Sets, s)
 		}
 		if o, ok := p.value.(*object); ok && o.parts() != nil {
 			continue // a model: its parts belong to it
@@ -122,23 +122,23 @@ func (c *Checkpoint) find() error {
 		for _, e := range entries(p.value) {
 			switch e.value.(type) {
 			case *dict, *sequence, *object:
-				queue = append(queue, place{e.value, &step{p.at, p.value, e.name, depth}})
+				queue = append(queue, place{e.value, &way{p.at, p.value, e.name, depth}})
 			}
 		}
 	}
 	return nil
 }
 
-// group is the tensors that a value holds under names, nil for none.
-func (c *Checkpoint) group(v any) (*Group, error) {
-	g := &Group{value: v}
+// set is the tensors that a value holds under names, nil for none.
+func (c *Checkpoint) set(v any) (*TensorSet, error) {
+	s := &TensorSet{value: v}
 	seen := map[string]bool{}
 	add := func(name string, t *tensor) error {
 		if seen[name] {
 			return damaged("", "two tensors are named %.200q", name)
 		}
 		seen[name] = true
-		g.Tensors = append(g.Tensors, Tensor{name, t.dtype(), t.shape(), t, c})
+		s.Tensors = append(s.Tensors, Tensor{name, t.dtype(), t.shape(), t, c})
 		return nil
 	}
 	if o, ok := v.(*object); ok && o.parts() != nil {
@@ -155,10 +155,10 @@ func (c *Checkpoint) group(v any) (*Group, error) {
 			}
 		}
 	}
-	if len(g.Tensors) == 0 {
+	if len(s.Tensors) == 0 {
 		return nil, nil
 	}
-	return g, nil
+	return s, nil
 }
 
 // parts are the attributes of a torch.nn.Module that was saved whole; nil of any other object.
@@ -214,42 +214,42 @@ func (o *object) walk(prefix string, left *int, add func(name string, t *tensor)
 	return nil
 }
 
-// Key is where the group lies, such as "state_dict" or "checkpoint.model"; "" where it is all that the file holds.
-func (g *Group) Key() string { return g.at.key() }
+// Key is where the set lies, such as "state_dict" or "checkpoint.model"; "" where it is all that the file holds.
+func (s *TensorSet) Key() string { return s.at.key() }
 
 // Model is the class of a model that was saved whole; "" for a dictionary.
-func (g *Group) Model() string {
-	if o, ok := g.value.(*object); ok && o.parts() != nil {
+func (s *TensorSet) Model() string {
+	if o, ok := s.value.(*object); ok && o.parts() != nil {
 		return o.class
 	}
 	return ""
 }
 
-// Beside lists what the file holds beside the group's tensors, at most the first thousand.
-func (g *Group) Beside() []Entry {
+// Beside lists what the file holds beside the set's tensors, at most the first thousand.
+func (s *TensorSet) Beside() []Entry {
 	var out []Entry
-	add := func(at *step, list []entry, but any, tensors bool) {
+	add := func(at *way, list []entry, but any, tensors bool) {
 		for _, e := range list {
 			_, isTensor := e.value.(*tensor)
 			if sameContainer(e.value, but) || isTensor && !tensors || len(out) == maxBeside {
 				continue
 			}
-			out = append(out, Entry{(&step{from: at, name: e.name}).key(), kindOf(e.value)})
+			out = append(out, Entry{(&way{from: at, name: e.name}).key(), kindOf(e.value)})
 		}
 	}
-	var way []*step
-	for s := g.at; s != nil; s = s.from {
-		way = append([]*step{s}, way...)
+	var ways []*way
+	for w := s.at; w != nil; w = w.from {
+		ways = append([]*way{w}, ways...)
 	}
-	for i, s := range way {
-		next := g.value
-		if i+1 < len(way) {
-			next = way[i+1].in
+	for i, w := range ways {
+		next := s.value
+		if i+1 < len(ways) {
+			next = ways[i+1].in
 		}
-		add(s.from, entries(s.in), next, true)
+		add(w.from, entries(w.in), next, true)
 	}
-	if g.Model() == "" {
-		add(g.at, entries(g.value), nil, false)
+	if s.Model() == "" {
+		add(s.at, entries(s.value), nil, false)
 	}
 	return out
 }

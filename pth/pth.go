@@ -51,20 +51,20 @@ func damaged(entry, format string, a ...any) error {
 
 // Checkpoint is what a file holds. The bytes it was read from must not change.
 type Checkpoint struct {
-	Format    string   // what kind of file it is, in words
-	Unchecked bool     // the file has no checksums, as torch.save can be told
-	Groups    []*Group // at least one
+	Format    string       // what kind of file it is, in words
+	Unchecked bool         // the file has no checksums, as torch.save can be told
+	Sets      []*TensorSet // at least one
 
 	root     any
 	elements func(key string) ([]byte, error) // of a storage
 	taken    int                              // bytes of the tensors read so far
 }
 
-// Group is a dictionary with tensors among its values, such as a state_dict, or the tensors of a whole model that was
-// saved.
-type Group struct {
+// TensorSet is a dictionary with tensors among its values, such as a state_dict, or the tensors of a whole model that
+// was saved.
+type TensorSet struct {
 	Tensors []Tensor // in the dictionary's order
-	at      *step
+	at      *way
 	value   any
 }
 
@@ -78,7 +78,7 @@ type Tensor struct {
 	of   *Checkpoint
 }
 
-// Entry is what lies beside a group's tensors, for messages.
+// Entry is what lies beside a set's tensors, for messages.
 type Entry struct {
 	Name string // where it lies, such as "optimizer" or "state_dict.epoch"
 	Kind string // in words, such as "a dict"
@@ -107,7 +107,7 @@ func Decode(b []byte) (*Checkpoint, error) {
 	if err := c.find(); err != nil {
 		return nil, err
 	}
-	if len(c.Groups) == 0 {
+	if len(c.Sets) == 0 {
 		var parts []string
 		for _, e := range entries(c.root) {
 			if parts = append(parts, fmt.Sprintf("%.100q is %s", e.name, kindOf(e.value))); len(parts) == 5 {

@@ -28,18 +28,18 @@ func testdata(t testing.TB, name string) []byte {
 	return b
 }
 
-// largest is the group with the most tensors, the first of equals.
-func largest(c *Checkpoint) *Group {
-	best := c.Groups[0]
-	for _, g := range c.Groups {
-		if len(g.Tensors) > len(best.Tensors) {
-			best = g
+// largest is the set with the most tensors, the first of equals.
+func largest(c *Checkpoint) *TensorSet {
+	best := c.Sets[0]
+	for _, s := range c.Sets {
+		if len(s.Tensors) > len(best.Tensors) {
+			best = s
 		}
 	}
 	return best
 }
 
-// read reads all tensors of the largest group.
+// read reads all tensors of the largest set.
 func read(b []byte) (*safetensors.File, error) {
 	c, err := Decode(b)
 	if err != nil {
@@ -414,12 +414,12 @@ func fuzzed(t *testing.T, b []byte) {
 		checkFormat(t, "fuzz", err, nil)
 		return
 	}
-	for _, g := range c.Groups {
-		g.Key()
-		g.Model()
-		g.Beside()
+	for _, s := range c.Sets {
+		s.Key()
+		s.Model()
+		s.Beside()
 		f := &safetensors.File{}
-		for _, x := range g.Tensors {
+		for _, x := range s.Tensors {
 			s, err := x.Read()
 			if err != nil {
 				checkFormat(t, "fuzz", err, nil)

@@ -7,7 +7,7 @@ import (
 	"ninvk/safetensors"
 )
 
-// storage is a run of elements in a file; several tensors may be views of one.
+// storage is a stretch of elements in a file; several tensors may be views of one.
 type storage struct {
 	class string // of PyTorch; one of types, or unknown
 	key   string // what the file knows it by

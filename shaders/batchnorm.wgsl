@@ -21,14 +21,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
     let p = ((wid.x * 8u + lid.x / 16u) * q.each + u) * 16u + lid.x % 16u;
     if (p < q.pixels) {
       let i = wid.y * q.plane + p;{{end -}}
-{{define "sums of runs"}}var a = vec4<f32>();
+{{define "sums of stretches"}}var a = vec4<f32>();
   var b = vec4<f32>();
-  for (var i0 = 0u; i0 < q.runs; i0 = i0 + 8u) { // in short chains: the error grows with their length
+  for (var i0 = 0u; i0 < q.stretches; i0 = i0 + 8u) { // in short chains: the error grows with their length
     var some_a = vec4<f32>();
     var some_b = vec4<f32>();
-    for (var i = i0; i < min(i0 + 8u, q.runs); i = i + 1u) {
-      some_a = some_a + part[2u * (g * q.runs + i)];
-      some_b = some_b + part[2u * (g * q.runs + i) + 1u];
+    for (var i = i0; i < min(i0 + 8u, q.stretches); i = i + 1u) {
+      some_a = some_a + part[2u * (g * q.stretches + i)];
+      some_b = some_b + part[2u * (g * q.stretches + i) + 1u];
     }
     a = a + some_a;
     b = b + some_b;
@@ -46,7 +46,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let g = q.group0 + id.x;
   if (id.x >= q.groups) { return; }
-  {{template "sums of runs"}}
+  {{template "sums of stretches"}}
   let n = f32(q.pixels);
   let mean = x[id.x * q.plane] + a / n;
   let variance = max(vec4<f32>(), (b - a * (a / n)) / n);
@@ -123,7 +123,7 @@ const nowhere = 0xffffffffu;
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let g = id.x;
   if (4u * g >= q.channels) { return; }
-  {{template "sums of runs"}}
+  {{template "sums of stretches"}}
   for (var j = 0u; j < 4u; j = j + 1u) {
     let c = 4u * g + j;
     if (c < q.channels) {

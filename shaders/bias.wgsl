@@ -9,7 +9,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let c = 4u * id.x;
   if (c >= q.channels) { return; }
   var a = vec4<f32>();
-  for (var i = 0u; i < q.runs; i = i + 1u) { a = a + part[2u * (id.x * q.runs + i)]; }
+  for (var i = 0u; i < q.stretches; i = i + 1u) { a = a + part[2u * (id.x * q.stretches + i)]; }
   for (var j = 0u; j < 4u; j = j + 1u) {
     if (c + j < q.channels) { grad[q.out0 + c + j] = a[j]; }
   }

@@ -42,34 +42,34 @@ func (t ConvTile) Staged() int { return t.Weights() + t.R }
 // RowGroups is the number of output channel groups of four.
 func (t ConvTile) RowGroups() int { return t.R / 4 }
 
-// Parts are the arrays in which the weights are staged.
-func (t ConvTile) Parts() []Part { return parts(t.Row()) }
+// Arrays are those in which the weights are staged.
+func (t ConvTile) Arrays() []Array { return arrays(t.Row()) }
 
-// Part is an array of workgroup memory that holds some of the staged rows.
-type Part struct{ Index, From, Rows int }
+// Array is one of workgroup memory that holds some of the staged rows.
+type Array struct{ Index, From, Rows int }
 
 // stages is how many arrays hold the staged values. Mesa compares each load of workgroup memory with all earlier ones
 // of the same variable (nir_opt_copy_prop_vars): with one array that was half of what it does before LLVM begins. With
 // four, filling them costs more than a start gains.
 const stages = 2
 
-func parts(rows int) []Part {
-	var p []Part
+func arrays(rows int) []Array {
+	var a []Array
 	for n, from := min(stages, rows), 0; n > 0; n-- {
 		k := (rows - from) / n
-		p = append(p, Part{len(p), from, k})
+		a = append(a, Array{len(a), from, k})
 		from += k
 	}
-	return p
+	return a
 }
 
 // staged is the name of the k-th of rows staged rows' value for output group g of groups.
-func staged(parts []Part, k, g, groups int) string {
-	i := len(parts) - 1
-	for parts[i].From > k {
+func staged(arrays []Array, k, g, groups int) string {
+	i := len(arrays) - 1
+	for arrays[i].From > k {
 		i--
 	}
-	return fmt.Sprintf("ws%d[%d]", i, (k-parts[i].From)*groups+g)
+	return fmt.Sprintf("ws%d[%d]", i, (k-arrays[i].From)*groups+g)
 }
 
 // MulAdds counts the multiply-adds in the code, which decide how long it takes to compile.
@@ -78,8 +78,8 @@ func (t ConvTile) MulAdds() int { return t.Weights() * t.TP }
 // Groups is the number of channel groups of four a chunk reads.
 func (t ConvTile) Groups() int { return (t.CH + 3) / 4 }
 
-// Span is the number of neighbouring texels a kernel row of TP outputs needs.
-func (t ConvTile) Span() int { return t.TP - 1 + t.KX }
+// Texels is the number of neighbouring texels a kernel row of TP outputs needs.
+func (t ConvTile) Texels() int { return t.TP - 1 + t.KX }
 
 // Blocks is the number of accumulator blocks.
 func (t ConvTile) Blocks() int { return t.R / t.TM }
@@ -115,12 +115,12 @@ func (t ConvTile) Pixel(p int) string {
 // ReLU is felt by all layers before it.
 func (t ConvTile) Products(block int) string {
 	var b strings.Builder
-	parts := t.Parts()
+	arrays := t.Arrays()
 	for ch := range t.CH {
 		for tap := range t.Taps() {
 			k := ch*t.Taps() + tap
 			for _, g := range t.BlockGroups(block) {
-				fmt.Fprintf(&b, "  let w%d_%d = %s;\n", g, k, staged(parts, k, g, t.R/4))
+				fmt.Fprintf(&b, "  let w%d_%d = %s;\n", g, k, staged(arrays, k, g, t.R/4))
 				for p := range t.TP {
 					fmt.Fprintf(&b, "  let %s = ", sum(g, p, k))
 					if !t.begins(k) {
@@ -171,8 +171,8 @@ func (t ConvGradTile) Texels() int { return t.Q / 4 }
 // Staged is the number of floats of workgroup memory: the gradients and the texels' positions.
 func (t ConvGradTile) Staged() int { return t.R*t.Q + 2*t.Texels() }
 
-// Parts are the arrays in which the gradients are staged, by texels.
-func (t ConvGradTile) Parts() []Part { return parts(t.Texels()) }
+// Arrays are those in which the gradients are staged, by texels.
+func (t ConvGradTile) Arrays() []Array { return arrays(t.Texels()) }
 
 // Blocks is the number of accumulator blocks.
 func (t ConvGradTile) Blocks() int { return t.R / t.TM }
@@ -180,14 +180,14 @@ func (t ConvGradTile) Blocks() int { return t.R / t.TM }
 // Products is the straight-line arithmetic of one block: by texels, a matrix times a vector.
 func (t ConvGradTile) Products(block int) string {
 	var b strings.Builder
-	parts := t.Parts()
+	arrays := t.Arrays()
 	for k := range t.Texels() {
 		for _, g := range t.Groups(block) {
 			fmt.Fprintf(&b, "  let s%d_%d = ", g, k)
 			if k > 0 {
 				fmt.Fprintf(&b, "s%d_%d + ", g, k-1)
 			}
-			fmt.Fprintf(&b, "%s * v%d;\n", staged(parts, k, g, t.RowGroups()), k)
+			fmt.Fprintf(&b, "%s * v%d;\n", staged(arrays, k, g, t.RowGroups()), k)
 		}
 	}
 	return b.String()

@@ -2,8 +2,8 @@
 //
 // dw[m][c][t] = Σ over output pixels p of dy[m][p] · x[c][p at t]
 //
-// Drivers don't make as many loop passes as there are pixels: each wid.z adds up a run of them into a partial result,
-// which conv_grad_sum.wgsl then adds in order.
+// Drivers don't make as many loop passes as there are pixels: each wid.z adds up a stretch of them into a partial
+// result, which conv_grad_sum.wgsl then adds in order.
 {{uniform "ConvGradNaiveParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
@@ -21,10 +21,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let ky = i32(tap / q.k) - q.pad;
   let kx = i32(tap % q.k) - q.pad;
   let d = id.y / 4u * q.out_plane;
-  let end = min(q.out_pixels, (id.z + 1u) * q.run);
+  let end = min(q.out_pixels, (id.z + 1u) * q.stretch);
   var sum = 0.0;
   var chain = 0.0; // rounding errors grow with the length of a chain
-  for (var p = id.z * q.run; p < end; p = p + 1u) {
+  for (var p = id.z * q.stretch; p < end; p = p + 1u) {
     let ix = i32(p % q.out_w) * q.stride + kx;
     let iy = i32(p / q.out_w % q.out_h) * q.stride + ky;
     if (ix >= 0 && iy >= 0 && ix < i32(q.in_w) && iy < i32(q.in_h)) {

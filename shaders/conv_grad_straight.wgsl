@@ -8,13 +8,13 @@ after the last takes ones for its channel: its sums are the gradient of the bias
 channels is a matrix, so that its products with a texel are one line of the kernel, not four: the compilers' first
 stages take time by the line. Every z is a chunk of pixels with a partial result of its own, which is written and not
 added to: a load in straight-line code costs more than the products of many pixels. conv_grad_straight_sum.wgsl adds the
-partial results in order, so the result is the same on every run. */ -}}
+partial results in order, so the result is the same every time. */ -}}
 {{uniform "ConvGradStraightParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(2) var u: texture_2d<f32>;
 @group(0) @binding(3) var<storage, read_write> part: array<vec4<f32>>;
-{{- range .Parts}}
+{{- range .Arrays}}
 var<workgroup> ws{{.Index}}: array<mat4x4<f32>, {{mul .Rows $.RowGroups}}>; // [texel][output group], a column a pixel
 {{- end}}
 var<workgroup> at: array<i32, {{.Texels}}>;
@@ -24,7 +24,7 @@ var<workgroup> line: array<i32, {{.Texels}}>;
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let m0 = q.m0 + wid.y * {{.R}}u;
   let t0 = (q.chunk0 + wid.z) * {{.Texels}}u;
-{{- range .Parts}}
+{{- range .Arrays}}
   for (var i = lid.x; i < {{mul 4 (mul .Rows $.RowGroups)}}u; i = i + {{$.WG}}u) {
     let g = i / {{mul 4 .Rows}}u;
     let k = i % {{mul 4 .Rows}}u;
@@ -48,7 +48,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   let tap = min(lane, q.lanes - 1u) / q.c;
   let ky = i32(tap / q.kx);
   let bias = lane >= q.lanes;
-  let lane_runs = (q.all_lanes + 15u) / 16u;
+  let stretches = (q.all_lanes + 15u) / 16u;
   let base = i32((tap % q.kx * q.c + lane % q.c) * q.pitch) + ky * i32(q.columns);
 {{- range $k := seq .Texels}}
   let y{{$k}} = line[{{$k}}] + ky;
@@ -61,7 +61,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 {{range $b := seq .Blocks}}
 {{$.Products $b}}
 {{- range $g := $.Groups $b}}
-  let to{{$g}} = select(q.spare, (((m0 / 4u + {{$g}}u) * lane_runs + lane / 16u) * q.parts + wid.z) * 16u + lane % 16u,
+  let to{{$g}} = select(q.spare, (((m0 / 4u + {{$g}}u) * stretches + lane / 16u) * q.parts + wid.z) * 16u + lane % 16u,
     lane < q.all_lanes && m0 / 4u + {{$g}}u < q.out_groups);
   part[to{{$g}}] = {{$.Sum $g}};
 {{- end}}

@@ -1,7 +1,7 @@
 // Second pass of the straight weight gradient: adds partial results, four output channels to a vec4, in a fixed order
-// and writes them as OIHW. The lanes, tap·c + channel and at last the bias, where there is one, lie in runs of 16, and
-// the parts of a run one behind the other: [m/4][run][part][16]. Invocations are numbered as the weights lie, so that
-// neighbours write into the same line of memory.
+// and writes them as OIHW. The lanes, tap·c + channel and at last the bias, where there is one, lie in stretches of 16,
+// and the parts of a stretch one behind the other: [m/4][stretch][part][16]. Invocations are numbered as the weights
+// lie, so that neighbours write into the same line of memory.
 {{uniform "ConvGradStraightSumParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var part: texture_2d<f32>; // from texel q.begin on

@@ -2,14 +2,14 @@
 
 dw[m][c][t] = Σ over output pixels p of dy[m][p] · x[c][p at t],  dbias[m] = Σ over p of dy[m][p]
 
-A workgroup computes BM output channels × BN pairs of tap and input channel group over the run of pixels that wid.z
+A workgroup computes BM output channels × BN pairs of tap and input channel group over the stretch of pixels that wid.z
 counts, BP pixels a step; an invocation holds TM channels × TN pairs (each four channels) in registers. While it adds
 up a step's products, what the next one needs is on its way from memory; where Double, the tiles of two steps take turns
-in workgroup memory. A long run takes several dispatches, each of which adds to the sums so far; within one, products
-are added up in chains of Chain steps, and the chains' sums apart: rounding errors grow with the length of a chain. Each
-run has its own partial result; conv_grad_sum.wgsl adds them in order, so the result is the same on every run. The
-workgroups of the first pairs add up dy for the bias on the way. Where there are fewer than four input channels in all,
-those that lack have no sums. */ -}}
+in workgroup memory. A long stretch takes several dispatches, each of which adds to the sums so far; within one,
+products are added up in chains of Chain steps, and the chains' sums apart: rounding errors grow with the length of a
+chain. Each stretch has its own partial result; conv_grad_sum.wgsl adds them in order, so the result is the same every
+time. The workgroups of the first pairs add up dy for the bias on the way. Where there are fewer than four input
+channels in all, those that lack have no sums. */ -}}
 {{uniform "ConvGradTiledParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
@@ -97,8 +97,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 {{- end}}
 {{- end}}
   let with_bias = q.has_bias == 1u && wid.x == 0u && column == 0u;
-  let begin = wid.z * q.run + q.start;
-  let end = min(min(q.out_pixels, (wid.z + 1u) * q.run), begin + q.length);
+  let begin = wid.z * q.stretch + q.start;
+  let end = min(min(q.out_pixels, (wid.z + 1u) * q.stretch), begin + q.length);
   var p = begin + pixel;
 {{- if not .Pointwise}}
   var oy = p / q.out_w;

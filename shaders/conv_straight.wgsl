@@ -6,9 +6,9 @@ A workgroup stages the weights of R output channels for one chunk (CH channels, 
 invocation owns TP neighbouring output pixels of one row, fetches every texel it needs once, and then runs through
 R·CH·taps·TP multiply-adds without loop or branch: on a software driver a weight at a literal index of workgroup
 memory is then an operand of the multiply and costs nothing, and only there. The stores are in no branch either: what is
-out of range writes zero to the padding behind a plane's pixels. The texture holds x in runs of 16 pixels: a run of
-every channel group side by side, so that an invocation reads along a row of the texture; see ops/scratch.go. Texels
-outside the image are fetched from a row of zeros, so no padded copy exists.
+out of range writes zero to the padding behind a plane's pixels. The texture holds x in stretches of 16 pixels: a
+stretch of every channel group side by side, so that an invocation reads along a row of the texture; see ops/scratch.go.
+Texels outside the image are fetched from a row of zeros, so no padded copy exists.
 
 The input gradient of a convolution of stride s is s·s such sums, each over its own taps, every s-th of a row and
 column, and for its own pixels of the output, every s-th as well.
@@ -25,7 +25,7 @@ too. */ -}}
 {{- if .Masked}}
 @group(0) @binding(4) var<storage, read> mask: array<vec4<f32>>; // output of a ReLU: y is 0 where it is 0
 {{- end}}
-{{- range .Parts}}
+{{- range .Arrays}}
 var<workgroup> ws{{.Index}}: array<vec4<f32>, {{mul .Rows $.RowGroups}}>; // [channel and tap][output group]
 {{- end}}
 var<workgroup> bs: array<vec4<f32>, {{.RowGroups}}>; // biases
@@ -49,7 +49,7 @@ fn place(group: u32, p: u32, live: bool) -> u32 {
 @compute @workgroup_size({{.WG}})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let m0 = q.m0 + wid.y * {{.R}}u;
-{{- range .Parts}}
+{{- range .Arrays}}
   for (var i = lid.x; i < {{mul .Rows $.RowGroups}}u; i = i + {{$.WG}}u) {
     let g = i / {{.Rows}}u;
     let k = i % {{.Rows}}u;
@@ -110,21 +110,21 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   let image = i32(n * q.in_h * q.in_w);
   let left = i32(ox) * q.stride + q.left;
   let top = i32(oy) * q.stride + q.top;
-{{- range $i := seq .Span}}
+{{- range $i := seq .Texels}}
   let ix{{$i}} = left + {{$i}};
   let okx{{$i}} = ix{{$i}} >= 0 && ix{{$i}} < i32(q.in_w) && block < q.blocks;
 {{- end}}
 {{- range $ky := seq .KY}}
   let iy{{$ky}} = top + {{$ky}};
   let oky{{$ky}} = iy{{$ky}} >= 0 && iy{{$ky}} < i32(q.in_h);
-{{- range $i := seq $.Span}}
+{{- range $i := seq $.Texels}}
   let ok{{$ky}}_{{$i}} = oky{{$ky}} && okx{{$i}};
   let o{{$ky}}_{{$i}} = u32(image + iy{{$ky}} * i32(q.in_w) + ix{{$i}});
   let tx{{$ky}}_{{$i}} = select(0u, ((o{{$ky}}_{{$i}} >> 4u) & q.fold) * q.strip + (o{{$ky}}_{{$i}} & 15u),
     ok{{$ky}}_{{$i}});
   let ty{{$ky}}_{{$i}} = select(q.zero, (o{{$ky}}_{{$i}} >> 4u) >> q.fold_shift, ok{{$ky}}_{{$i}});
 {{- end}}{{end}}
-{{- range $g := seq .Groups}}{{range $ky := seq $.KY}}{{range $i := seq $.Span}}
+{{- range $g := seq .Groups}}{{range $ky := seq $.KY}}{{range $i := seq $.Texels}}
   let v{{$g}}_{{$ky}}_{{$i}} = textureLoad(x, vec2<u32>(tx{{$ky}}_{{$i}} + group{{$g}}, ty{{$ky}}_{{$i}}), 0);
 {{- end}}{{end}}{{end}}
 {{- end}}

@@ -18,7 +18,7 @@ type ConvTiled struct {
 	Chained   bool // a sum is longer than a chain
 	Rolled    bool // sums are stored in a loop, for drivers of CPUs
 	Missing   int  // input channels that the one group lacks: their products are left out
-	Split     bool // the pairs are cut into runs, each of which has a partial sum
+	Split     bool // the pairs are cut into stretches, each of which has a partial sum
 	Points    bool // Pointwise and Ordered, once for each point of Winograd's form
 }
 

@@ -12,8 +12,8 @@ invocations read and write neighbouring vectors. Products are added up in chains
 apart: rounding errors grow with the length of a chain. Bias, ReLU and mask are applied as the sums are stored. Where
 there are fewer than four input channels in all, no products are made for those that lack.
 
-Where Split, wid.z counts runs of the pairs, whose sums conv_tiled_sum.wgsl adds up; where Points, it counts the points
-of Winograd's form, which have a matrix of weights and planes of the input each (conv_winograd_*.wgsl).
+Where Split, wid.z counts stretches of the pairs, whose sums conv_tiled_sum.wgsl adds up; where Points, it counts the
+points of Winograd's form, which have a matrix of weights and planes of the input each (conv_winograd_*.wgsl).
 
 The tiles are arrays of arrays, so that the bounds that are put on every index are of single rows and columns, and don't
 stand in the way of the loop. The structure is that of ggml's conv2d_mm.comp and of CUTLASS's SIMT kernels. */ -}}
@@ -166,8 +166,8 @@ fn put(g: u32, p: u32, all: vec4<f32>) {
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
   let pixel0 = wid.x * {{.BN}}u;
   let group0 = q.out_group0 + wid.y * {{div .BM 4}}u;
-  let begin = {{if .Split}}wid.z * q.run{{else}}0u{{end}};
-  let end = {{if .Split}}min(q.pairs, begin + q.run){{else}}q.pairs{{end}};
+  let begin = {{if .Split}}wid.z * q.stretch{{else}}0u{{end}};
+  let end = {{if .Split}}min(q.pairs, begin + q.stretch){{else}}q.pairs{{end}};
 {{- if .Square}}
   // 32 invocations side by side take 8 columns × 4 rows, which fetches the fewest different vectors.
   let column = lid % 8u + lid / 32u % {{div .Columns 8}}u * 8u;

@@ -1,5 +1,5 @@
-// Second pass of a tiled convolution whose sums are cut into runs: adds the partial sums ([part][channel group][pixel])
-// in a fixed order, in short chains, and finishes them by bias, ReLU and mask.
+// Second pass of a tiled convolution whose sums are cut into stretches: adds the partial sums ([part][channel
+// group][pixel]) in a fixed order, in short chains, and finishes them by bias, ReLU and mask.
 {{uniform "ConvTiledSumParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> part: array<vec4<f32>>;

@@ -5,7 +5,7 @@ forward: part[z][n][m] = Σ over k of w[m][k] · x[n][k]
 turned:  part[z][n][k] = Σ over m of w[m][k] · dy[n][m]
 grad:    dw[m][k]      = Σ over n of dy[n][m] · x[n][k], added to those of the images before
 
-Part z is the sum over the z-th run of so many terms. Workgroup memory is in scalars: two invocations must not
+Part z is the sum over the z-th stretch of so many terms. Workgroup memory is in scalars: two invocations must not
 store parts of one vector. */ -}}
 {{- $groups := div .S 4}}
 {{uniform "LinearTiledParams"}}

@@ -35,7 +35,7 @@ type ConvStraightParams struct {
 	OutPixels int
 	OutGroup0 int // the channel groups bound: from this one
 	OutGroups int // up to this one
-	Strip     int // texels of the runs of all channel groups
+	Strip     int // texels of the stretches of all channel groups
 	InW, InH  int
 	Zero      int // the texture's row of zeros
 	M         int // output channels
@@ -51,7 +51,7 @@ type ConvStraightParams struct {
 	Slope     float32 // of the negative half
 	Stride    int32
 	Left, Top int32 // of the first output pixel's window
-	Fold      int   // runs side by side in a row of the texture, less one
+	Fold      int   // stretches side by side in a row of the texture, less one
 	FoldShift int   // their binary logarithm
 	InGroups  int
 	Rows      int // channel groups of a workgroup
@@ -82,7 +82,7 @@ type ConvTiledParams struct {
 	Masked              bool // the output is 0 where that of a ReLU is
 	InGroups            int
 	Rows                int // vectors of weights in order that a channel has at a tap
-	Run                 int // pairs of a partial sum
+	Stretch             int // pairs of a partial sum
 	Part0               int // the first partial sum
 }
 
@@ -127,7 +127,7 @@ type ConvGradNaiveParams struct {
 	OutPixels, OutPlane, OutW, OutH int
 	M0, M1                          int // the output channels bound: from the one up to the other
 	M                               int // all
-	Run                             int // pixels of a partial result
+	Stretch                         int // pixels of a partial result
 	InPlane, InW, InH, InGroup0     int
 	Span                            int // input channel groups bound
 	Groups                          int // all
@@ -175,14 +175,14 @@ type ConvGradTiledParams struct {
 	OutPixels, OutPlane, OutW, OutH int
 	OutGroup0, OutGroups            int // the channel groups bound: from the one up to the other
 	M                               int
-	Run                             int // pixels of a partial result
+	Stretch                         int // pixels of a partial result
 	InPlane, InW, InH, InGroup0     int
 	Span                            int // input channel groups bound
 	Groups                          int // all
 	Bias0                           int // where the partial sums of the bias begin
 	HasBias                         bool
 	Stride, Pad                     int32
-	Start, Length                   int // the pixels of a run that this dispatch walks over
+	Start, Length                   int // the pixels of a stretch that this dispatch walks over
 	Sums                            int // of an invocation
 	Right, Down, Images             int // by how much a step moves on
 }

@@ -9,7 +9,7 @@ type ElementwiseParams struct {
 // BatchNormParams are those of batchnorm.wgsl.
 type BatchNormParams struct {
 	Pixels, Plane int
-	Runs          int // partial sums of a channel group
+	Stretches     int // partial sums of a channel group
 	Channels      int
 	Weight, Bias  int // where they lie
 	Mean          int
@@ -24,14 +24,14 @@ type BatchNormParams struct {
 
 // ReduceParams are those of reduce.wgsl.
 type ReduceParams struct {
-	Pixels, Plane int
-	Run, Runs     int // pixels of a workgroup, and workgroups of a channel group
-	Group0        int // the first channel group bound
-	RowDivisor        // of the texture, where the input is fetched
+	Pixels, Plane      int
+	Stretch, Stretches int // pixels of a workgroup, and workgroups of a channel group
+	Group0             int // the first channel group bound
+	RowDivisor             // of the texture, where the input is fetched
 }
 
 // BiasParams are those of bias.wgsl.
-type BiasParams struct{ Channels, Runs, Out0 int }
+type BiasParams struct{ Channels, Stretches, Out0 int }
 
 // PoolParams are those of maxpool.wgsl and avgpool.wgsl: in is the image or its gradient, out the pooled one.
 type PoolParams struct {

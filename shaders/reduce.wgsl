@@ -1,4 +1,4 @@
-{{- /* First pass of the per-channel sums: every workgroup sums a run of pixels of one channel group and writes two
+{{- /* First pass of the per-channel sums: every workgroup sums a stretch of pixels of one channel group and writes two
 vec4s. The second pass is in batchnorm.wgsl or bias.wgsl. The order of the sums is fixed.
 
 The loop over pixels has one load of each tensor and a bound known only at run time, so that no compiler unrolls it: on
@@ -45,8 +45,8 @@ var<workgroup> slices: array<f32, 64>; // of eight invocations each
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let base = wid.y * q.plane;
-  let first = wid.x * q.run + lid.x / 16u * (q.run / 4u);
-  let end = min(q.pixels, first + q.run / 4u);
+  let first = wid.x * q.stretch + lid.x / 16u * (q.stretch / 4u);
+  let end = min(q.pixels, first + q.stretch / 4u);
   var a = vec4<f32>();
   var b = vec4<f32>();
 {{- if eq .Mode "moments"}}
@@ -88,6 +88,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
     var sum = vec4<f32>();
     for (var i = 4u * lid.x; i < 64u; i = i + 8u) { sum = sum +
       vec4<f32>(slices[i], slices[i + 1u], slices[i + 2u], slices[i + 3u]); }
-    part[2u * ((q.group0 + wid.y) * q.runs + wid.x) + lid.x] = sum;
+    part[2u * ((q.group0 + wid.y) * q.stretches + wid.x) + lid.x] = sum;
   }
 }

@@ -1,4 +1,4 @@
-// SGD with momentum, weight decay and Nesterov's form, PyTorch's rule, on a run of parameters at once:
+// SGD with momentum, weight decay and Nesterov's form, PyTorch's rule, on a stretch of parameters at once:
 // g ← g + decay·w; v ← momentum·v + g; w ← w - rate·v, or with Nesterov w ← w - rate·(g + momentum·v).
 // The rate is the step's times scale; first is the first vector that is updated.
 {{uniform "SGDParams"}}

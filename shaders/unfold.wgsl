@@ -1,5 +1,5 @@
 {{- /* Turns an activation for the weight gradient: four neighbouring output columns of one channel to a vec4, shifted
-and spread as each kernel column kx of a run of them wants them.
+and spread as each kernel column kx of a stretch of them wants them.
 
 u[kx][c][(n·in_h + iy)·columns + t] = x[c][n][iy][(4t+i)·stride + kx - pad], i = 0 … 3, and 0 outside the image or
 beyond the output's width. Pointwise convolutions take all pixels of the batch as one row. x lies in the texture as it

@@ -17,7 +17,7 @@ import (
 // mostRead is the most training images that a batch is read of.
 func (l *loop) mostRead() int {
 	from, to := l.own(l.Config.Batch)
-	return max(to-from, l.Config.Part()) // evaluations read parts
+	return max(to-from, l.Config.MicroBatch()) // evaluations read micro-batches
 }
 
 // readInit reads the weights to start from, for the graph that is trained.
@@ -74,13 +74,13 @@ func (l *loop) tellParts(g *nn.Graph) {
 		_, ok := n.Op().(ops.BatchNorm)
 		return ok
 	})
-	if l.Note != nil && normalises && c.Part() < c.Batch {
+	if l.Note != nil && normalises && c.MicroBatch() < c.Batch {
 		flag := "--shards"
-		if c.Part() == c.Micro {
+		if c.MicroBatch() == c.Micro {
 			flag = "--micro-batch"
 		}
 		l.Note(fmt.Sprintf("batch normalisation takes its statistics from %d images at a time, as %s has it, "+
-			"rather than from all %d of a batch", c.Part(), flag, c.Batch))
+			"rather than from all %d of a batch", c.MicroBatch(), flag, c.Batch))
 	}
 }
 

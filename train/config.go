@@ -238,13 +238,13 @@ func balanced(labels []uint16, classes int) []float64 {
 	return weights
 }
 
-// Part is the most images of a step that are computed at a time.
-func (c Config) Part() int {
-	_, part := nn.Cut(c.Batch, max(1, c.Shards), 0)
+// MicroBatch is the most images of a step that are computed at a time.
+func (c Config) MicroBatch() int {
+	_, most := nn.Cut(c.Batch, max(1, c.Shards), 0)
 	if c.Micro > 0 {
-		part = min(c.Micro, part)
+		most = min(c.Micro, most)
 	}
-	return part
+	return most
 }
 
 // given is what the settings say of the weights to start from.

@@ -275,7 +275,7 @@ func (l *loop) openFeeds() (err error) {
 	if l.trainFeed, err = l.feed("training", training, l.mostRead()); err != nil {
 		return err
 	}
-	l.testFeed, err = l.feed("test", l.Data.Test, l.Config.Part())
+	l.testFeed, err = l.feed("test", l.Data.Test, l.Config.MicroBatch())
 	return err
 }
 

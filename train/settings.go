@@ -42,7 +42,7 @@ var settings = []setting{
 	},
 	{
 		name: "epochs", field: func(c *Config) any { return &c.Epochs },
-		help: "Passes over the training images.",
+		help: "How often every training image is shown.",
 		more: "A resumed run can be made longer, not shorter.",
 		check: func(c *Config) error {
 			return cmp.Or(must(c.Epochs <= maxEpochs, fmt.Sprintf("at most %d are supported", maxEpochs)),

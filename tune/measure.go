@@ -171,7 +171,7 @@ func (m *meter) eligible(call Call, small, full []cases.Case, candidates []Candi
 	return trials, need
 }
 
-// predict tells from a run on a few images how long candidates take at so many times their number, and drops those
+// predict tells from its time on a few images how long candidates take at so many times their number, and drops those
 // that are hopeless.
 func (m *meter) predict(ctx context.Context, trials []*trial, times float64) error {
 	least := math.Inf(1)

@@ -162,7 +162,7 @@ func TestChooseOnSoftwareDriver(t *testing.T) {
 	}
 }
 
-// On another adapter the first run measures and the second takes the same choice from the file.
+// On another adapter the first time measures and the second takes the same choice from the file.
 func TestChooseMeasuresOnce(t *testing.T) {
 	d := open(t)
 	d.Adapter.Type = "discrete"
@@ -174,12 +174,12 @@ func TestChooseMeasuresOnce(t *testing.T) {
 	calls := []Call{{ops.ConvForward, tiny, input}}
 	first := must(Choose(t.Context(), d, calls, o))(t)
 	if measured == 0 || first[calls[0].Key()] == "" {
-		t.Fatalf("the first run measured nothing: %v", first)
+		t.Fatalf("the first time measured nothing: %v", first)
 	}
 	measured = 0
 	second := must(Choose(t.Context(), d, calls, o))(t)
 	if measured != 0 || second[calls[0].Key()] != first[calls[0].Key()] || len(warned) > 0 {
-		t.Errorf("the second run chose %v after %v, measured %v, told %q", second, first, measured > 0, warned)
+		t.Errorf("the second time chose %v after %v, measured %v, told %q", second, first, measured > 0, warned)
 	}
 }
 

@@ -29,7 +29,7 @@ type benchCommand struct {
 	JSON      bool   `help:"${object}"`
 	Go        bool   `help:"Print lines as Go's benchmarks do, which benchstat compares."`
 	Plot      string `help:"Draw the operators' times and the roofline." placeholder:"OUT.png"`
-	Compare   string `help:"Print what got faster or slower than a run saved with --json." placeholder:"FILE.json"`
+	Compare   string `help:"Print what got faster or slower than a measurement saved with --json." placeholder:"FILE.json"`
 
 	Distributed bool          `help:"${sharing}"`
 	Latency     time.Duration `help:"${latency}" placeholder:"TIME"`

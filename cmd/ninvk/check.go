@@ -20,7 +20,7 @@ type checkCommand struct {
 	ClearCache bool   `help:"First delete the kernels that llvmpipe compiled for ninvk."`
 
 	Child    bool   `hidden:"" help:"${check_child}"`
-	Part     string `hidden:"" help:"Part of the check that this process does."`
+	Section  string `hidden:"" help:"Section of the check that this process does."`
 	Only     string `hidden:"" help:"Check the entries whose name contains it."`
 	Expected string `hidden:"" help:"File of other results to expect."`
 }
@@ -52,20 +52,20 @@ func (c checkCommand) Run(ctx context.Context) error {
 		return err
 	}
 	r := check.Report{Version: version(), Adapter: adapter}
-	parts := check.Parts(adapter)
+	sections := check.Sections(adapter)
 	if c.Model != "" {
-		parts = []check.Part{{}} // with the variants that are chosen on it
+		sections = []check.Section{{}} // with the variants that are chosen on it
 	}
-	for _, p := range parts {
-		if p.Note != "" {
-			r.Notes = append(r.Notes, p.Note)
+	for _, s := range sections {
+		if s.Note != "" {
+			r.Notes = append(r.Notes, s.Note)
 		}
 	}
-	uncached, err := c.pass(ctx, exe, parts, false)
+	uncached, err := c.turn(ctx, exe, sections, false)
 	if err != nil {
 		return err
 	}
-	cached, err := c.pass(ctx, exe, parts, true)
+	cached, err := c.turn(ctx, exe, sections, true)
 	if err != nil {
 		return err
 	}
@@ -81,17 +81,17 @@ func (c checkCommand) Run(ctx context.Context) error {
 	return err
 }
 
-// pass checks all parts, each in a process of its own, with the driver's shader cache on or off.
-func (c checkCommand) pass(ctx context.Context, exe string, parts []check.Part, cache bool) (check.Pass, error) {
-	var all check.Pass
+// turn checks all sections, each in a process of its own, with the driver's shader cache on or off.
+func (c checkCommand) turn(ctx context.Context, exe string, sections []check.Section, cache bool) (check.Turn, error) {
+	var all check.Turn
 	report := &benchReport{terminal: onTerminal()}
 	defer report.end()
 	stage := "checking with the driver's shader cache " + map[bool]string{false: "off", true: "on"}[cache]
-	for i, part := range parts {
-		progress := func(_ string, done, total int) { report.progress(stage, i*total+done, len(parts)*total) }
-		args := []string{"check", "--child", "--adapter", c.Adapter, "--part", part.Name, "--only", c.Only,
+	for i, section := range sections {
+		progress := func(_ string, done, total int) { report.progress(stage, i*total+done, len(sections)*total) }
+		args := []string{"check", "--child", "--adapter", c.Adapter, "--section", section.Name, "--only", c.Only,
 			"--expected", c.Expected, "--model", c.Model}
-		pass, err := check.Isolate(ctx, cache, part.Env, progress, exe, args...)
+		one, err := check.Isolate(ctx, cache, section.Env, progress, exe, args...)
 		if ctx.Err() != nil {
 			return all, &interrupted{"interrupted; no verdict, as only part was checked"}
 		}
@@ -99,15 +99,15 @@ func (c checkCommand) pass(ctx context.Context, exe string, parts []check.Part, 
 			return all, err
 		}
 		if i > 0 {
-			pass = all.Join(pass)
+			one = all.Join(one)
 		}
-		all = pass
+		all = one
 	}
 	return all, nil
 }
 
 func (c checkCommand) child(ctx context.Context) error {
-	o := check.Options{Part: c.Part, Only: c.Only}
+	o := check.Options{Section: c.Section, Only: c.Only}
 	if c.Expected != "" {
 		f, err := safetensors.Read(c.Expected)
 		if err != nil {

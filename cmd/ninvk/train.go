@@ -106,7 +106,7 @@ func (c trainCommand) train(ctx context.Context, g dist.Group) error {
 		if saved != nil && len(saved.Run.Variants) > 0 && saved.Run.Adapter == dev.Adapter.Name {
 			return saved.Run.Variants, nil // others round differently
 		}
-		return chooseKernels(ctx, dev, g, cfg.Part(), true, c.NoTune)
+		return chooseKernels(ctx, dev, g, cfg.MicroBatch(), true, c.NoTune)
 	}
 	s, err := job.Run(ctx)
 	report.end()

@@ -334,8 +334,8 @@ func TestChecks(t *testing.T) {
 			if err := d.Decode(&m); err != nil {
 				t.Fatalf("%s: %v", place.name, err)
 			}
-			if m.Pass != nil {
-				results = m.Pass.Results
+			if m.Turn != nil {
+				results = m.Turn.Results
 			}
 		}
 		if len(results) < 50 {

@@ -171,7 +171,7 @@ func (w *Worker) begin(m Message, fill func(dir string) (train.Config, *train.Sa
 		if saved != nil && saved.Run.Adapter == dev.Adapter.Name {
 			return saved.Run.Variants, nil // others round differently
 		}
-		return w.tuned(dev, g, c.Part(), true)
+		return w.tuned(dev, g, c.MicroBatch(), true)
 	}
 	w.run = r
 	go func() {

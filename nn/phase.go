@@ -8,9 +8,9 @@ import (
 	"ninvk/ops"
 )
 
-// Part is a piece of a step, one pass of one layer or of what every network has: the tape's commands carry it, so that
+// Phase is a piece of a step: one pass of one layer or of what every network has: the tape's commands carry it, so that
 // their times can be told apart.
-type Part struct {
+type Phase struct {
 	Layer    string // name of the layer, or "input", "loss", "update"
 	Operator string // as "conv 5×5"
 	Pass     string // as below: forward, input-gradient, …
@@ -29,18 +29,18 @@ const (
 )
 
 // begin names what is recorded from now on.
-func (r *recorder) begin(p Part, touched ...ops.Tensor) {
+func (r *recorder) begin(p Phase, touched ...ops.Tensor) {
 	for _, t := range touched {
 		if t.Buf != nil {
 			p.Bytes += 4 * float64(t.Elements())
 		}
 	}
-	r.Tape.Part = &p
+	r.Tape.Phase = &p
 }
 
 // pass is begin for a pass of a layer.
 func (r *recorder) pass(b *bound, pass string, flops float64, touched ...ops.Tensor) {
-	r.begin(Part{
+	r.begin(Phase{
 		Layer: b.layer, Operator: b.title, Pass: pass, Flops: flops,
 		Shape: fmt.Sprintf("%v → %v", b.in[0].Shape, b.out.Shape),
 	}, touched...)
@@ -52,7 +52,7 @@ func (r *recorder) weight(p ops.Param) ops.Tensor {
 }
 
 // Tape writes what a step over these images needs to the adapter and returns the recorded step, whose commands carry a
-// *Part each. It is for measuring; TrainStep and EvalStep submit steps.
+// *Phase each. It is for measuring; TrainStep and EvalStep submit steps.
 func (n *Net) Tape(images *ops.Images, entries []Entry, train bool) (*gpu.Tape, error) {
 	n.told = ops.Step{Balance: n.balance(entries)}
 	if train && (n.Options.inParts() || n.tree != nil) {
