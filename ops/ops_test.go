@@ -309,13 +309,24 @@ func fits(t testing.TB, c cases.Case) bool {
 	return !compilesSlowly(t, c) && (c.Fits == nil || c.Fits(device(t).Limits()) == nil)
 }
 
-// compilesSlowly says whether the entry is left to make test-full: Lavapipe from Mesa 23 on takes five seconds for a
-// convolution's kernel with tiles where vectors have 512 bits (a second elsewhere), and there are forty. The shapes
-// that the tests of variants ask for are tried everywhere.
+// compilesSlowly says whether the entry is left to make test-full. Lavapipe takes a second for a convolution's kernel
+// with tiles, and from Mesa 23 on five where vectors have 512 bits; there are forty for each variant. So those variants
+// that only GPUs would choose are tried on some shapes there, and where kernels take five seconds all variants with
+// tiles. The shapes that the tests of variants ask for are tried everywhere.
 func compilesSlowly(t testing.TB, c cases.Case) bool {
-	return slowTiles(t) && c.Operator == "conv" && tiled(c) && !strings.HasPrefix(c.Name,
-		"65×3×7×5 to 40 ") && !strings.HasPrefix(c.Name, "65×40×7×5 to 3 ") &&
-		!strings.HasPrefix(c.Name, "65×3×32×32 to 5 ")
+	return slowVariant(t, c) && !slices.ContainsFunc([]string{"65×3×7×5 to 40 ", "65×40×7×5 to 3 ", "65×3×32×32 to 5 ",
+		"1×96×7×5 to 192 ", "2×36×7×5 to 20 "}, func(shape string) bool { return strings.HasPrefix(c.Name, shape) })
+}
+
+// slowVariant says whether make test tries the entry's variant on some shapes only, see compilesSlowly.
+func slowVariant(t testing.TB, c cases.Case) bool {
+	return c.Operator == "conv" && tiled(c) && !slow.Wanted() &&
+		(slowTiles(t) || device(t).Adapter.CPU() && onlyGPUs(c))
+}
+
+// onlyGPUs says whether no driver for CPUs prefers a convolution's variant.
+func onlyGPUs(c cases.Case) bool {
+	return slices.Contains([]string{"tiled-split", "tiled-wide", "tiled-short", "winograd"}, c.Variant)
 }
 
 // tiled says whether a convolution's kernel has tiles.

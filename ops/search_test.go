@@ -293,8 +293,7 @@ func try(t testing.TB, s trial, key string) (failed *failure, ran int) {
 		name := fmt.Sprintf("%s [%s]", ref.Key(c), c.Variant)
 		d.Adapter.Limits = adapters
 		s.lower(&d.Adapter.Limits, c)
-		if key != "" && key != name || c.Fits != nil && c.Fits(d.Limits()) != nil || slowTiles(t) && c.Operator == "conv" &&
-			tiled(c) {
+		if key != "" && key != name || c.Fits != nil && c.Fits(d.Limits()) != nil || slowVariant(t, c) {
 			continue
 		}
 		ran++
