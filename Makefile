@@ -22,7 +22,7 @@ SHELL := /bin/bash
 .PHONY: vulnerabilities onnxruntime tint swiftshader full-data bench-peers gpu-kit gpu-trial pretrained vet fmt
 
 help:
-	@echo 'make quickstart    set up, build, and train on the embedded sample (about three minutes)'
+	@echo 'make quickstart    set up, build, and train on the embedded sample (three to five minutes)'
 	@echo 'make setup         install what is missing to build and run (Debian, Ubuntu)'
 	@echo 'make build         build bin/ninvk'
 	@echo 'make test          set up, and test all that must hold (under five minutes on two cores)'
