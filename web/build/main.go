@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"ninvk/page"
@@ -54,7 +55,27 @@ func build() error {
 	if err != nil {
 		return err
 	}
-	return replace(filepath.Join(built, filepath.Base(plain)+".gz"), page.Pack(b))
+	packed := filepath.Base(plain) + ".gz"
+	if err := replace(filepath.Join(built, packed), page.Pack(b)); err != nil {
+		return err
+	}
+	return tidy(".gitignore", starter, packed)
+}
+
+// tidy removes what else lies in the folder, as a former version left it: all of it would become a part of the program.
+func tidy(keep ...string) error {
+	files, err := os.ReadDir(built)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if !slices.Contains(keep, f.Name()) {
+			if err := os.Remove(filepath.Join(built, f.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // replace writes a file unless it has that content: the program that holds it is then up to date too.
