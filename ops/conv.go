@@ -177,6 +177,12 @@ func (r *Recorder) weightsOf(c gemm) gpu.Slice {
 	return gpu.All(r.Weights)
 }
 
+// plannedGemm is c for the network's largest batch.
+func (r *Recorder) plannedGemm(c gemm) gemm {
+	c.x.Shape, c.y.Shape = r.planned(c.x.Shape), r.planned(c.y.Shape)
+	return c
+}
+
 // slopeOf is the slope of a kernel that adds part of the sum: the activation comes with the last part.
 func (c gemm) slopeOf(last bool) float32 {
 	if last {

@@ -195,9 +195,7 @@ func straightKernel(c gemm, t shaders.ConvTile) gpu.Kernel {
 }
 
 func (r *Recorder) straight(c gemm) error {
-	largest := c
-	largest.y.Shape = r.planned(c.y.Shape)
-	t := convTile(r.Dev.Limits(), largest)
+	t := convTile(r.Dev.Limits(), r.plannedGemm(c))
 	r.stage(c.x)
 	for _, rows := range c.phases(c.y.H) {
 		for _, columns := range c.phases(c.y.W) {

@@ -102,12 +102,6 @@ func splitFits(l gpu.Limits, c gemm) error {
 	)
 }
 
-// plannedGemm is c for the network's largest batch.
-func (r *Recorder) plannedGemm(c gemm) gemm {
-	c.x.Shape, c.y.Shape = r.planned(c.x.Shape), r.planned(c.y.Shape)
-	return c
-}
-
 func (r *Recorder) tiledSplit(c gemm) error {
 	l := r.Dev.Limits()
 	s, err := splitOf(l, r.plannedGemm(c))

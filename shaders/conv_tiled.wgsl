@@ -17,6 +17,23 @@ points of Winograd's form, which have a matrix of weights and planes of the inpu
 
 The tiles are arrays of arrays, so that the bounds that are put on every index are of single rows and columns, and don't
 stand in the way of the loop. The structure is that of ggml's conv2d_mm.comp and of CUTLASS's SIMT kernels. */ -}}
+{{define "finish" -}}
+fn bias(m: u32) -> f32 {
+  let there = q.has_bias == 1u && m < q.m;
+  return select(0.0, w[select(0u, q.bias0 + m, there)], there);
+}
+
+fn biases(g: u32) -> vec4<f32> {
+  return vec4<f32>(bias(4u * g), bias(4u * g + 1u), bias(4u * g + 2u), bias(4u * g + 3u));
+}
+
+// finished is a whole sum as it becomes the output at a place: by ReLU, and 0 where the mask is.
+fn finished(sum: vec4<f32>, at: u32) -> vec4<f32> {
+  var value = select(sum, sum * q.slope, sum < vec4<f32>());
+  if (q.masked == 1u) { value = select(value, vec4<f32>(), mask[at] <= vec4<f32>()); }
+  return value;
+}
+{{- end -}}
 {{uniform "ConvTiledParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 {{- range $i, $name := .Bound}}
@@ -46,14 +63,7 @@ fn put(part: u32, g: u32, p: u32, sum: vec4<f32>) {
 }
 {{- else}}
 
-fn bias(m: u32) -> f32 {
-  let there = q.has_bias == 1u && m < q.m;
-  return select(0.0, w[select(0u, q.bias0 + m, there)], there);
-}
-
-fn biases(g: u32) -> vec4<f32> {
-  return vec4<f32>(bias(4u * g), bias(4u * g + 1u), bias(4u * g + 2u), bias(4u * g + 3u));
-}
+{{template "finish"}}
 
 // put finishes the sum of output channels 4g to 4g+3 at pixel p.
 fn put(g: u32, p: u32, all: vec4<f32>) {
@@ -61,9 +71,7 @@ fn put(g: u32, p: u32, all: vec4<f32>) {
     let at = (g - q.out_group0) * q.out_plane + p;
     var sum = all;
     if (q.accumulate == 1u) { sum = sum + y[at]; }
-    sum = select(sum, sum * q.slope, sum < vec4<f32>());
-    if (q.masked == 1u) { sum = select(sum, vec4<f32>(), mask[at] <= vec4<f32>()); }
-    y[at] = sum;
+    y[at] = finished(sum, at);
   }
 }
 {{- end}}

@@ -7,10 +7,7 @@
 @group(0) @binding(3) var<storage, read> mask: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
 
-fn bias(m: u32) -> f32 {
-  let there = q.has_bias == 1u && m < q.m;
-  return select(0.0, w[select(0u, q.bias0 + m, there)], there);
-}
+{{template "finish"}}
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -19,14 +16,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   let g = i / q.out_pixels;
   if (g >= groups) { return; }
   let at = g * q.out_plane + i % q.out_pixels;
-  let m = 4u * (q.out_group0 + g);
-  var sum = vec4<f32>(bias(m), bias(m + 1u), bias(m + 2u), bias(m + 3u));
+  var sum = biases(q.out_group0 + g);
   for (var z0 = 0u; z0 < q.parts; z0 = z0 + 16u) {
     var some = vec4<f32>();
     for (var z = z0; z < min(z0 + 16u, q.parts); z = z + 1u) { some = some + part[z * groups * q.out_plane + at]; }
     sum = sum + some;
   }
-  sum = select(sum, sum * q.slope, sum < vec4<f32>());
-  if (q.masked == 1u) { sum = select(sum, vec4<f32>(), mask[at] <= vec4<f32>()); }
-  y[at] = sum;
+  y[at] = finished(sum, at);
 }

@@ -7,17 +7,12 @@ Aᵀ·p·A is a tile of 2×2 pixels, which is finished by bias, ReLU and mask. *
 @group(0) @binding(3) var<storage, read> mask: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
 
-fn bias(m: u32) -> f32 {
-  let there = q.has_bias == 1u && m < q.m;
-  return select(0.0, w[select(0u, q.bias0 + m, there)], there);
-}
+{{template "finish"}}
 
 fn put(at: u32, oy: u32, ox: u32, all: vec4<f32>) {
   if (oy < q.height && ox < q.width) {
     let to = at + oy * q.width + ox;
-    var sum = select(all, all * q.slope, all < vec4<f32>());
-    if (q.masked == 1u) { sum = select(sum, vec4<f32>(), mask[to] <= vec4<f32>()); }
-    y[to] = sum;
+    y[to] = finished(all, to);
   }
 }
 
@@ -40,8 +35,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   let at = g * q.plane + tile / q.tiles_image * q.width * q.height;
   let oy = place / q.tiles_x * 2u;
   let ox = place % q.tiles_x * 2u;
-  let m = 4u * (q.group0 + g);
-  let b = vec4<f32>(bias(m), bias(m + 1u), bias(m + 2u), bias(m + 3u));
+  let b = biases(q.group0 + g);
 {{- range $y := seq 2}}
   put(at, oy + {{$y}}u, ox, a{{$y}}0 + a{{$y}}1 + a{{$y}}2 + b);
   put(at, oy + {{$y}}u, ox + 1u, a{{$y}}1 - a{{$y}}2 - a{{$y}}3 + b);
