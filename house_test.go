@@ -58,7 +58,7 @@ var rooms = map[string]room{
 	"train": {floor: 1, mayImport: []string{"models", "nn", "ops", "gpu", "dist", "dataset", "rng",
 		"safetensors", "picture", "tensorboard"}},
 	"check": {floor: 1, mayImport: []string{"golden", "nn", "ops", "ops/cases", "gpu", "rng", "safetensors"}},
-	"bench": {floor: 1, mayImport: []string{"tune", "models", "nn", "ops", "gpu", "dist", "dataset"}},
+	"bench": {floor: 1, mayImport: []string{"tune", "models", "nn", "ops", "shaders", "gpu", "dist", "dataset"}},
 	"tune":  {floor: 2, mayImport: []string{"nn", "ops", "ops/cases", "shaders", "gpu"}},
 	"models": {floor: 2, mayImport: []string{"asset", "nin", "nn", "ops", "gpu", "cifar10", "dataset", "rng", "pth",
 		"safetensors", "picture"}},

@@ -3,11 +3,11 @@ package bench
 import (
 	"context"
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
 	"ninvk/gpu"
+	"ninvk/shaders"
 )
 
 // Limits are what the adapter can do, measured.
@@ -59,7 +59,7 @@ const arithmeticStatements = 480
 // others take apart.
 func arithmeticKernel(sums int, fused bool) gpu.Kernel {
 	var s strings.Builder
-	s.WriteString(`struct Q { passes: u32, a: f32, b: f32 }
+	s.WriteString(shaders.Declaration(arithmeticParams{}) + `
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @compute @workgroup_size(64)
@@ -101,8 +101,21 @@ var arithmeticForms = []struct {
 	fused bool
 }{{8, false}, {12, false}, {16, false}, {12, true}}
 
-var copyKernel = gpu.Kernel{Name: "copy", Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}, Source: `
-struct Q { row: u32 }
+// The parameters of these kernels.
+type (
+	arithmeticParams struct {
+		Passes int
+		A, B   float32
+	}
+	copyParams  struct{ Row int }
+	triadParams struct {
+		Row   int
+		Scale float32
+	}
+)
+
+var copyKernel = gpu.Kernel{Name: "copy", Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write},
+	Source: shaders.Declaration(copyParams{}) + `
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
@@ -113,8 +126,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 }
 `}
 
-var triadKernel = gpu.Kernel{Name: "triad", Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write}, Source: `
-struct Q { row: u32, scale: f32 }
+var triadKernel = gpu.Kernel{Name: "triad", Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write},
+	Source: shaders.Declaration(triadParams{}) + `
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> y: array<vec4<f32>>;
@@ -147,6 +160,15 @@ func (m *limitMeter) time(record func(t *gpu.Tape)) ([]float64, error) {
 	return r.Commands[0].Seconds, nil
 }
 
+// dispatch records a kernel with its parameters.
+func dispatch(t *gpu.Tape, k gpu.Kernel, params any, x, y, z int, bound ...any) {
+	words, err := shaders.Words(k.Source, params)
+	if err != nil { // a mistake in this file
+		panic(fmt.Sprintf("%s: %v", k.Name, err))
+	}
+	t.Dispatch(k, words, x, y, z, bound...)
+}
+
 // rate turns samples of a time into the rate of work done in it.
 func rate(work float64, seconds []float64) Sample {
 	v := make([]float64, len(seconds))
@@ -168,8 +190,7 @@ func (m *limitMeter) arithmetic() error {
 		k := arithmeticKernel(form.sums, form.fused)
 		for passes := 8; ; passes *= 8 {
 			seconds, err := m.time(func(t *gpu.Tape) {
-				t.Dispatch(k, []uint32{uint32(passes), math.Float32bits(0.999), math.Float32bits(0.001)}, invocations/64, 1, 1,
-					gpu.All(out))
+				dispatch(t, k, arithmeticParams{passes, 0.999, 0.001}, invocations/64, 1, 1, gpu.All(out))
 			})
 			if err != nil {
 				return err
@@ -207,11 +228,10 @@ func (m *limitMeter) memory() error {
 		record func(t *gpu.Tape)
 	}{
 		{"copy_kernel_gbytes_per_second", &m.l.CopyKernel, 2, func(t *gpu.Tape) {
-			t.Dispatch(copyKernel, []uint32{row}, row/256, rows, 1, gpu.All(b[0]), gpu.All(b[1]))
+			dispatch(t, copyKernel, copyParams{row}, row/256, rows, 1, gpu.All(b[0]), gpu.All(b[1]))
 		}},
 		{"triad_gbytes_per_second", &m.l.Triad, 3, func(t *gpu.Tape) {
-			t.Dispatch(triadKernel, []uint32{row, math.Float32bits(3)}, row/256, rows, 1, gpu.All(b[0]), gpu.All(b[1]),
-				gpu.All(b[2]))
+			dispatch(t, triadKernel, triadParams{row, 3}, row/256, rows, 1, gpu.All(b[0]), gpu.All(b[1]), gpu.All(b[2]))
 		}},
 		{"copy_command_gbytes_per_second", &m.l.CopyCommand, 2, func(t *gpu.Tape) { t.Copy(b[0], 0, b[1], 0, size) }},
 	} {

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"unsafe"
 
 	"ninvk/gpu"
 	"ninvk/ops"
@@ -189,7 +188,7 @@ func (n *Net) prepare(key tapeKey, entries []Entry) (*gpu.Tape, error) {
 		return nil, err
 	}
 	if len(entries) > 0 {
-		if err := n.dev.Write(n.batch, 0, gpu.Bytes(unsafe.Slice(&entries[0][0], len(entries)*len(Entry{})))); err != nil {
+		if err := n.dev.Write(n.batch, 0, ops.EntryBytes(entries)); err != nil {
 			return nil, err
 		}
 	}

@@ -410,12 +410,9 @@ func onAdapter(t *testing.T, g *nn.Graph, out *nn.Node, values [][]float32, spli
 	defer labels.Release()
 	for from := 0; from < split.Len(); from += batch {
 		var entries []nn.Entry
-		var words []uint32
 		for i := from; i < min(from+batch, split.Len()); i++ {
 			view := dataset.Plain(dataset.Crop, split.Shape, size)
-			e := ops.BatchEntry(uint32(i), uint32(split.Labels[i]), view)
-			entries = append(entries, e)
-			words = append(words, e[:]...)
+			entries = append(entries, ops.BatchEntry(uint32(i), uint32(split.Labels[i]), view))
 		}
 		fatal(net.EvalStep(images, entries))
 		l, err := net.Logits(len(entries))
@@ -425,7 +422,7 @@ func onAdapter(t *testing.T, g *nn.Graph, out *nn.Node, values [][]float32, spli
 		// The input's memory has been used for other activations since; so it is made once more.
 		in, err := ops.NewTensor(d, "input", ops.Shape{N: len(entries), C: 3, H: size, W: size})
 		fatal(err)
-		fatal(d.Write(entryBuffer, 0, gpu.Bytes(words)))
+		fatal(d.Write(entryBuffer, 0, ops.EntryBytes(entries)))
 		r := &ops.Recorder{Dev: d, Tape: d.NewTape("input")}
 		fatal(augment.Forward(r, images, entryBuffer, in, labels))
 		fatal(d.Submit(r.Tape))

@@ -3,6 +3,7 @@ package ops
 import (
 	"fmt"
 	"math"
+	"unsafe"
 
 	"github.com/go-gl/mathgl/mgl32"
 
@@ -31,13 +32,16 @@ func (o Augment) Check(c int) error {
 	return nil
 }
 
-// BatchBytes is the size of one image's entry in the batch buffer.
-const BatchBytes = 4 * entryWords
-
-const entryWords = 20
-
 // Entry is what the kernel reads for one image of a batch, see BatchEntry.
-type Entry [entryWords]uint32
+type Entry shaders.Image
+
+// BatchBytes is the size of one image's entry in the batch buffer.
+const BatchBytes = int(unsafe.Sizeof(Entry{}))
+
+// EntryBytes views entries as the bytes that the kernel reads.
+func EntryBytes(entries []Entry) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(entries))), BatchBytes*len(entries))
+}
 
 // BatchEntry is the entry of an image: its place in the data set, its label, and the affine matrix from output pixel to
 // source pixel, which scales, mirrors and shifts each axis by itself; one that turns the image is a mistake of the
@@ -47,24 +51,16 @@ func BatchEntry(index, label uint32, m mgl32.Mat3) Entry {
 		panic(fmt.Sprintf("the matrix of an image mixes its axes: %v", m))
 	}
 	return Entry{
-		bits(m.At(0, 0)), bits(m.At(0, 2)), bits(m.At(1, 1)), bits(m.At(1, 2)), index, label,
+		ScaleX: m.At(0, 0), ShiftX: m.At(0, 2), ScaleY: m.At(1, 1), ShiftY: m.At(1, 2), Place: index, Label: label,
 	}.Coloured(mgl32.Mat3x4{0: 1, 4: 1, 8: 1})
 }
-
-func bits(f float32) uint32 { return math.Float32bits(f) }
-
-func (e Entry) label() uint32 { return e[5] }
 
 // Coloured is the entry with a colour matrix: rows are the new red, green and blue, columns what they have of the old
 // ones and, in steps of a byte, in addition. What comes of an image's bytes is cut off to whole bytes from 0 to 255, as
 // Pillow's ImageEnhance does it. One channel, or the first of two, is grey: red, green and blue alike, of which the new
 // red stays. A fourth channel is none of colour.
 func (e Entry) Coloured(m mgl32.Mat3x4) Entry {
-	for row := range 3 {
-		for column := range 4 {
-			e[8+4*row+column] = bits(m.At(row, column))
-		}
-	}
+	e.Red, e.Green, e.Blue = m.Row(0), m.Row(1), m.Row(2)
 	return e
 }
 

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"ninvk/gpu"
 	"ninvk/ops"
 )
 
@@ -81,7 +80,7 @@ func TestImagesInTurn(t *testing.T) {
 	defer images.Release()
 	const steps = 20
 	one := ops.Shape{N: 1, C: 1, H: 16, W: 16}
-	batch := must(d.NewBuffer("batch", ops.BatchBytes))(t)
+	batch := must(d.NewBuffer("batch", uint64(ops.BatchBytes)))(t)
 	labels := must(d.NewBuffer("labels", 4))(t)
 	defer batch.Release()
 	defer labels.Release()
@@ -93,7 +92,7 @@ func TestImagesInTurn(t *testing.T) {
 		}
 		check(t, images.Write(step%s.N, pixels))
 		e := view{at: step % s.N, m: resized(16, 0, 0, 16, 16)}.entry(0)
-		check(t, d.Write(batch, 0, gpu.Bytes(e[:])))
+		check(t, d.Write(batch, 0, ops.EntryBytes([]ops.Entry{e})))
 		x := must(ops.NewTensor(d, "x", one))(t)
 		defer x.Buf.Release()
 		outs = append(outs, x)

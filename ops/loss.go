@@ -49,7 +49,7 @@ type ClassWeights struct{ Values, Step *gpu.Buffer }
 func Balance(weights []float64, entries []Entry) float64 {
 	sum := 0.0
 	for _, e := range entries {
-		sum += weights[e.label()]
+		sum += weights[e.Label]
 	}
 	if sum == 0 {
 		return 0

@@ -6,11 +6,7 @@ colours. Where both land on a pixel, and nothing shrinks, that pixel is copied; 
 interpolation as Pillow does it (Keys's kernel, a = -1/2, as many times as wide as the image shrinks; taps outside the
 image dropped and the rest rescaled; across, then down, both rounded to bytes). Outside the image is black. */ -}}
 {{uniform "AugmentParams"}}
-struct Image {
-  across: vec2<f32>, down: vec2<f32>, // scale, shift
-  place: u32, label: u32, pad0: u32, pad1: u32,
-  red: vec4<f32>, green: vec4<f32>, blue: vec4<f32>,
-}
+{{uniform "Image"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> images: array<Image>;
 @group(0) @binding(2) var data: texture_2d_array<u32>;
@@ -104,9 +100,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let m = images[n];
   if (p % (q.size * q.size) == 0u) { labels[n] = m.label; }
   let image = start(m.place);
-  let sx = m.across.x * f32(p % q.size) + m.across.y;
-  let sy = m.down.x * f32(p / q.size % q.size) + m.down.y;
-  let scale = max(abs(vec2<f32>(m.across.x, m.down.x)), vec2<f32>(1.0));
+  let sx = m.scale_x * f32(p % q.size) + m.shift_x;
+  let sy = m.scale_y * f32(p / q.size % q.size) + m.shift_y;
+  let scale = max(abs(vec2<f32>(m.scale_x, m.scale_y)), vec2<f32>(1.0));
   var v = vec4<f32>();
   if (sx >= -0.5 && sy >= -0.5 && sx <= f32(q.width) - 0.5 && sy <= f32(q.height) - 0.5) {
     if (sx == floor(sx) && sy == floor(sy) && scale.x * scale.y == 1.0) {

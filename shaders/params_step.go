@@ -21,6 +21,14 @@ func (s *Step) Words() []uint32 {
 // Vectors says how kernels number floats by fours: how many vectors there are, and how many a line of workgroups takes.
 type Vectors struct{ Count, Width int }
 
+// Image is one image of a batch, as augment.wgsl reads it from a buffer. It lies so in Go's memory, too.
+type Image struct {
+	ScaleX, ShiftX, ScaleY, ShiftY float32 // from output pixel to source pixel
+	Place, Label                   uint32  // which image of the data set, and its class
+	_                              [2]uint32
+	Red, Green, Blue               [4]float32 // what the new colours have of the old ones, and in addition
+}
+
 // AugmentParams are those of augment.wgsl.
 type AugmentParams struct {
 	Pixels, Size  int // of the batch, and a side of its images

@@ -25,7 +25,7 @@ var uniforms = byName(
 	LinearNaiveParams{}, LinearStraightParams{}, LinearGradStraightParams{}, LinearTiledParams{}, LinearSumParams{},
 	LinearFlattenParams{}, LinearBiasParams{},
 	AugmentParams{}, LossParams{}, MetricsParams{}, PairsParams{}, GradNormParams{}, SGDParams{}, AverageParams{},
-	SumsParams{}, Step{},
+	SumsParams{}, Step{}, Image{},
 )
 
 func byName(structs ...any) map[string]reflect.Type {
@@ -45,6 +45,9 @@ func declaration(name string) (string, error) {
 	}
 	return uniformOf(t).declaration, nil
 }
+
+// Declaration prints the struct of a kernel whose source is not here, as {{uniform}} does it for those that are.
+func Declaration(params any) string { return uniformOf(reflect.TypeOf(params)).declaration }
 
 // uniform is a struct as WGSL lays it out.
 type uniform struct {
@@ -84,7 +87,7 @@ func uniformOf(t reflect.Type) *uniform {
 	var b strings.Builder
 	fmt.Fprintf(&b, "struct %s {\n", name)
 	for _, f := range reflect.VisibleFields(t) {
-		if f.Anonymous {
+		if f.Anonymous || f.Name == "_" {
 			continue
 		}
 		kind := f.Type.Kind()

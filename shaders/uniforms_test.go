@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -44,8 +45,9 @@ func TestUniformsAreDeclaredOnce(t *testing.T) {
 			t.Errorf("%s prints %d structs of parameters, want one", name, params)
 		}
 		printed := declared.FindAllString(string(text), -1)
-		if bound := strings.Count(string(text), "var<uniform>"); bound != len(printed) {
-			t.Errorf("%s binds %d uniforms and prints %d", name, bound, len(printed))
+		bound := strings.Count(string(text), "var<uniform>") + strings.Count(string(text), ": array<Image>")
+		if bound != len(printed) {
+			t.Errorf("%s binds %d of such structs and prints %d", name, bound, len(printed))
 		}
 	}
 	if diff := cmp.Diff(slices.Sorted(maps.Keys(uniforms)), slices.Sorted(maps.Keys(used))); diff != "" {
@@ -64,7 +66,7 @@ func TestWordsLieWhereWGSLReads(t *testing.T) {
 	for name, typ := range uniforms {
 		params, want := reflect.New(typ).Elem(), map[string]any{}
 		for i, f := range reflect.VisibleFields(typ) {
-			if f.Anonymous {
+			if f.Anonymous || f.Name == "_" {
 				continue
 			}
 			v := params.FieldByIndex(f.Index)
@@ -125,6 +127,26 @@ func TestWordsLieWhereWGSLReads(t *testing.T) {
 		if at != 4*len(words) || at > 256 {
 			t.Errorf("%s: %d words, WGSL reads %d bytes, a dispatch has 256", name, len(words), at)
 		}
+	}
+}
+
+// TestImagesLieAsInMemory: a batch's images go to the adapter as they lie in Go's memory.
+func TestImagesLieAsInMemory(t *testing.T) {
+	image := Image{1, 2, 3, 4, 5, 6, [2]uint32{}, [4]float32{7}, [4]float32{8}, [4]float32{9, 10, 11, 12}}
+	source, err := declaration("Image")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := Words(source, image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := *(*[unsafe.Sizeof(image) / 4]uint32)(unsafe.Pointer(&image))
+	if diff := cmp.Diff(want, got[:]); diff != "" {
+		t.Errorf("words (-as WGSL reads +in memory):\n%s", diff)
+	}
+	if size := unsafe.Sizeof(image); size%16 != 0 {
+		t.Errorf("%d bytes: in an array WGSL has them begin at multiples of 16", size)
 	}
 }
 
