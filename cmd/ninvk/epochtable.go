@@ -13,58 +13,58 @@ import (
 
 // column is one of the table of epochs.
 type column struct {
-	title  string
-	narrow bool // it is there on narrow terminals too
-	cell   func(r *trainReport, e train.EpochRecord) string
+	title, short string
+	always       bool // it is there on narrow terminals too
+	narrow       bool // it is shown short
+	of           func(r *trainReport, e train.EpochRecord, short bool) string
 }
 
-// columnsFor are the columns of the table of epochs that fit a width: all of them, all with short titles, or those that
+func (c column) cell(r *trainReport, e train.EpochRecord) string { return c.of(r, e, c.narrow) }
+
+// columnsFor are the columns of the table of epochs that fit a width: all of them, all of them short, or those that
 // matter most. Top-5 accuracy is among them on request.
 func columnsFor(width int, top5 bool) []column {
-	number := func(of func(e train.EpochRecord) float64, format string) func(*trainReport, train.EpochRecord) string {
-		return func(_ *trainReport, e train.EpochRecord) string { return fmt.Sprintf(format, of(e)) }
+	all := []column{{title: "  epoch", short: "epoch", always: true, of: epochCell}}
+	for _, c := range train.Columns() {
+		if c.Unmeasured && !top5 {
+			continue
+		}
+		all = append(all, column{title: c.Title, short: c.Short, always: c.Always,
+			of: func(_ *trainReport, e train.EpochRecord, short bool) string { return fieldCell(c, e, short) }})
 	}
-	share := func(of func(e train.EpochRecord) float64) func(*trainReport, train.EpochRecord) string {
-		return func(_ *trainReport, e train.EpochRecord) string { return percent(of(e)) }
-	}
-	rate := func(e train.EpochRecord) float64 { return e.LearningRate }
-	loss := func(e train.EpochRecord) float64 { return e.TrainLoss }
-	training := func(e train.EpochRecord) float64 { return e.TrainAccuracy }
-	test := func(e train.EpochRecord) float64 { return e.TestAccuracy }
-	best5 := func(e train.EpochRecord) float64 { return e.TestTop5 }
-	speed := func(e train.EpochRecord) float64 { return e.ImagesPerSecond }
-	left := func(r *trainReport, _ train.EpochRecord) string { return cmp.Or(r.left(r.last.Step), "-") }
-	epoch := func(r *trainReport, e train.EpochRecord) string { return fmt.Sprintf("%d/%d", e.Epoch, r.epochs) }
-	all := []column{
-		{"  epoch", true, epoch}, {"learning rate", false, number(rate, "%.6g")}, {"   loss", true, number(loss, "%.4f")},
-		{"train acc.", true, share(training)}, {"test acc.", true, share(test)}, {"   top 5", false, share(best5)},
-		{"images/s", false, number(speed, "%.1f")},
-		{"time left", true, left},
-	}
-	short := []string{"epoch", "   rate", "  loss", "  train", "   test", "  top 5", "img/s", "  left"}
-	if !top5 {
-		const at = 5
-		all, short = slices.Delete(all, at, at+1), slices.Delete(short, at, at+1)
-	}
+	all = append(all, column{title: "time left", short: "  left", always: true,
+		of: func(r *trainReport, _ train.EpochRecord, _ bool) string { return cmp.Or(r.left(r.last.Step), "-") }})
 	fit := func() bool { return len(row(all, func(c column) string { return c.title })) < width }
 	if fit() {
 		return all
 	}
-	for i, title := range short {
-		all[i].title = title
+	for i := range all {
+		all[i].title, all[i].narrow = all[i].short, true
 	}
-	all[0].cell = func(_ *trainReport, e train.EpochRecord) string { return strconv.Itoa(e.Epoch) }
-	all[1].cell = number(rate, "%.2g")
 	if fit() {
 		return all
 	}
-	var few []column
-	for _, c := range all {
-		if c.narrow {
-			few = append(few, c)
-		}
+	return slices.DeleteFunc(all, func(c column) bool { return !c.always })
+}
+
+// epochCell is the epoch, of how many where there is room.
+func epochCell(r *trainReport, e train.EpochRecord, short bool) string {
+	if short {
+		return strconv.Itoa(e.Epoch)
 	}
-	return few
+	return fmt.Sprintf("%d/%d", e.Epoch, r.epochs)
+}
+
+// fieldCell is what an epoch's record has.
+func fieldCell(c train.Column, e train.EpochRecord, short bool) string {
+	format := c.Format
+	if short {
+		format = c.ShortFormat
+	}
+	if format == "%" {
+		return percent(c.Value(e))
+	}
+	return fmt.Sprintf("%"+format, c.Value(e))
 }
 
 // row writes a line of the table, each cell at the right end of its column.
