@@ -59,26 +59,26 @@ func TestLargestBatch(t *testing.T) {
 // TestVariantsThatDoNotFit: on an adapter with little workgroup memory and small textures, a network trains although
 // all its passes are told to use variants that need more of either, and uses none of these.
 func TestVariantsThatDoNotFit(t *testing.T) {
-	for _, c := range []struct{ limits, variant string }{
-		{"maxComputeWorkgroupStorageSize=1024", "tiled"},
-		{"maxComputeInvocationsPerWorkgroup=128,maxTextureDimension2D=8192,maxComputeWorkgroupStorageSize=16384", ""},
+	for _, c := range []struct{ limits, conv, norm string }{
+		{"maxComputeWorkgroupStorageSize=1024", "tiled", "fused"},
+		{"maxComputeInvocationsPerWorkgroup=128,maxTextureDimension2D=8192,maxComputeWorkgroupStorageSize=16384", "", ""},
 	} {
 		t.Setenv(gpu.LimitsEnv, c.limits)
 		t.Setenv(ops.VariantEnv, "")
-		if c.variant != "" {
-			t.Setenv(ops.VariantEnv, fmt.Sprintf("conv/forward=%[1]s,conv/input-gradient=%[1]s,conv/weight-gradient=%[1]s",
-				c.variant))
+		if c.conv != "" {
+			t.Setenv(ops.VariantEnv, fmt.Sprintf("conv/forward=%[1]s,conv/input-gradient=%[1]s,conv/weight-gradient=%[1]s,"+
+				"norm/forward=%[2]s,norm/gradient=%[2]s", c.conv, c.norm))
 		}
 		n, images, entries := small(t, 4)
 		if _, err := n.TrainStep(images, entries, 1, 0.01, 1); err != nil {
 			t.Fatalf("%s: %v", c.limits, err)
 		}
 		done, err := n.Drain()
-		if err != nil || len(n.Variants()) != 8 || len(done) == 1 && !(done[0].Loss > 0) {
+		if err != nil || len(n.Variants()) != 10 || len(done) == 1 && !(done[0].Loss > 0) {
 			t.Errorf("%s: %d variants used, %+v, error %v", c.limits, len(n.Variants()), done, err)
 		}
 		for call, v := range n.Variants() {
-			if v == c.variant {
+			if v == c.conv || v == c.norm {
 				t.Errorf("%s: %s is recorded with %s, which does not fit", c.limits, call, v)
 			}
 		}

@@ -40,8 +40,9 @@ func (p BatchNormParams) forward(x Shape) gpu.Slice {
 func (o BatchNorm) kernel(mode string, x input, bindings ...gpu.Kind) gpu.Kernel {
 	name := "batch norm " + mode
 	mode, inPlace := strings.CutSuffix(mode, " in place")
+	mode, fused := strings.CutSuffix(mode, " fused")
 	relu := o.ReLU && (mode == "apply" || mode == "grad-apply" || mode == "grad-running")
-	source := map[string]any{"Mode": mode, "ReLU": relu, "Fetched": x.fetched(), "InPlace": inPlace}
+	source := map[string]any{"Mode": mode, "ReLU": relu, "Fetched": x.fetched(), "InPlace": inPlace, "Fused": fused}
 	return gpu.Kernel{Name: name, Bindings: bindings, Source: shaders.Source("batchnorm", source)}
 }
 
@@ -62,14 +63,16 @@ func (o BatchNorm) params(x Shape, stretches int, p BatchNormParams, s span) sha
 	}
 }
 
-// each records a kernel that goes over all pixels of x, with the resources for a stretch of channel groups.
-func (o BatchNorm) each(r *Recorder, k gpu.Kernel, x Tensor, p BatchNormParams, in input,
+// each records a kernel that goes over all pixels of x, with the resources for a stretch of channel groups; a fused one
+// adds up sums of so many stretches of pixels first.
+func (o BatchNorm) each(r *Recorder, k gpu.Kernel, x Tensor, p BatchNormParams, in input, stretches int,
 	resources func(span) []any) error {
 	n := normPixels(in, x.Pixels())
 	for _, s := range x.spans(r.Dev.Limits(), 1) {
-		params := o.params(x.Shape, 0, p, s)
+		params := o.params(x.Shape, stretches, p, s)
 		params.Each, params.RowDivisor = n, in.divisor
-		if err := r.dispatch(k, n, params, ceilDiv(x.Pixels(), 128*n), s.to-s.from, 1, resources(s)...); err != nil {
+		if err := r.dispatch(k, n+ceilDiv(stretches, 32), params, ceilDiv(x.Pixels(), 128*n), s.to-s.from, 1,
+			resources(s)...); err != nil {
 			return err
 		}
 	}
@@ -86,28 +89,72 @@ func (BatchNorm) MostNeed(l gpu.Limits, x Shape) Need {
 	return Need{Partial: reduceBytes(x), Scratch: fetchedExtent(l, x)}
 }
 
-// Forward records y from x, with the batch's statistics where train is set, else with the running ones.
+// normNeed is MostNeed of a call.
+func normNeed(l gpu.Limits, c NormCall) Need { return c.MostNeed(l, c.In.Shape) }
+
+// Forward records y from x, with the batch's statistics where train is set, else with the running ones. y is not x.
 func (o BatchNorm) Forward(r *Recorder, x Tensor, p BatchNormParams, y Tensor, train bool) error {
-	in := r.input(x)
 	if train {
-		stretches, part, err := r.reduce(reduceKernel("moments", false, in), x.Shape, in,
-			func(s span) []any { return []any{in.slice(s)} })
-		if err != nil {
-			return err
-		}
-		k := o.kernel("statistics", input{}, gpu.Params, gpu.Read, gpu.Read, gpu.Read, gpu.Write, gpu.Write)
-		for _, s := range x.spans(r.Dev.Limits(), 1) {
-			if err := r.dispatch(k, stretches+4, o.params(x.Shape, stretches, p, s), ceilDiv(s.to-s.from, 64), 1, 1,
-				part, x.slice(s), gpu.All(r.Weights), gpu.All(p.State), p.forward(x.Shape)); err != nil {
-				return err
-			}
-		}
-	} else if err := r.dispatch(o.kernel("running", input{}, gpu.Params, gpu.Read, gpu.Read, gpu.Write), 4,
+		return normVariants.record(r, NormForward, NormCall{BatchNorm: o, In: x, Out: y, Params: p})
+	}
+	if err := r.dispatch(o.kernel("running", input{}, gpu.Params, gpu.Read, gpu.Read, gpu.Write), 4,
 		o.params(x.Shape, 0, p, span{0, x.Groups()}),
 		ceilDiv(x.Groups(), 64), 1, 1, gpu.All(r.Weights), gpu.All(p.State), p.forward(x.Shape)); err != nil {
 		return err
 	}
-	return o.apply(r, x, in, p, y)
+	return o.apply(r, x, r.input(x), p, y)
+}
+
+// Offers are the variants that can record a pass for input x.
+func (o BatchNorm) Offers(p Pass, x Shape) []Offer {
+	return normVariants.offers(p, NormCall{BatchNorm: o, In: Tensor{Shape: x}})
+}
+
+// moments records the sums of the batch.
+func (c NormCall) moments(r *Recorder, in input) (stretches int, part gpu.Slice, err error) {
+	return r.reduce(reduceKernel("moments", false, in), c.In.Shape, in,
+		func(s span) []any { return []any{in.slice(s)} })
+}
+
+// normForward works out the statistics, and then applies them.
+func normForward(r *Recorder, c NormCall) error {
+	in := r.input(c.In)
+	stretches, part, err := c.moments(r, in)
+	if err != nil {
+		return err
+	}
+	x, p := c.In, c.Params
+	k := c.kernel("statistics", input{}, gpu.Params, gpu.Read, gpu.Read, gpu.Read, gpu.Write, gpu.Write)
+	for _, s := range x.spans(r.Dev.Limits(), 1) {
+		if err := r.dispatch(k, stretches+4, c.params(x.Shape, stretches, p, s), ceilDiv(s.to-s.from, 64), 1, 1,
+			part, x.slice(s), gpu.All(r.Weights), gpu.All(p.State), p.forward(x.Shape)); err != nil {
+			return err
+		}
+	}
+	return c.apply(r, x, in, p, c.Out)
+}
+
+// fusedNormFits says whether a workgroup that applies the statistics can work them out as well.
+func fusedNormFits(l gpu.Limits, _ NormCall) error {
+	return firstError(
+		atMost("storage buffers", 6, int(l.MaxStorageBuffersPerShaderStage)),
+		atMost("invocations of a workgroup", 128, int(l.MaxComputeInvocationsPerWorkgroup)),
+		atMost("bytes of a workgroup's memory", (128+16)*32, int(l.MaxComputeWorkgroupStorageSize)),
+	)
+}
+
+// fusedNormForward has each workgroup that applies the statistics work them out anew, which saves a dispatch.
+func fusedNormForward(r *Recorder, c NormCall) error {
+	in := r.input(c.In)
+	stretches, part, err := c.moments(r, in)
+	if err != nil {
+		return err
+	}
+	k := c.kernel("apply fused", in, gpu.Params, gpu.Read, gpu.Read, gpu.Write, gpu.Write, in.kind, gpu.Write)
+	return c.each(r, k, c.In, c.Params, in, stretches, func(s span) []any {
+		return []any{part, gpu.All(r.Weights), gpu.All(c.Params.State), c.Params.forward(c.In.Shape),
+			in.slice(s), c.Out.slice(s)}
+	})
 }
 
 // Apply records y from x once more, by what Forward has left in p.Norm. They may be the same.
@@ -118,10 +165,10 @@ func (o BatchNorm) Apply(r *Recorder, x Tensor, p BatchNormParams, y Tensor) err
 func (o BatchNorm) apply(r *Recorder, x Tensor, in input, p BatchNormParams, y Tensor) error {
 	if x == y && !in.fetched() {
 		k := o.kernel("apply in place", in, gpu.Params, gpu.Read, gpu.Write)
-		return o.each(r, k, x, p, in, func(s span) []any { return []any{p.forward(x.Shape), y.slice(s)} })
+		return o.each(r, k, x, p, in, 0, func(s span) []any { return []any{p.forward(x.Shape), y.slice(s)} })
 	}
 	k := o.kernel("apply", in, gpu.Params, gpu.Read, in.kind, gpu.Write)
-	return o.each(r, k, x, p, in, func(s span) []any { return []any{p.forward(x.Shape), in.slice(s), y.slice(s)} })
+	return o.each(r, k, x, p, in, 0, func(s span) []any { return []any{p.forward(x.Shape), in.slice(s), y.slice(s)} })
 }
 
 // nowhere is the place of a gradient that is not wanted.
@@ -135,24 +182,63 @@ func (o BatchNorm) Grad(r *Recorder, x Tensor, p BatchNormParams, dy Tensor, wan
 			q.Offset = nowhere
 		}
 	}
+	c := NormCall{BatchNorm: o, In: x, Out: dy, Params: p}
+	if wantInput {
+		return normVariants.record(r, NormGrad, c)
+	}
 	in := r.input(x)
-	stretches, part, err := r.reduce(reduceKernel("grad", o.ReLU, in), x.Shape, in,
-		func(s span) []any { return []any{dy.slice(s), in.slice(s), p.forward(x.Shape)} })
+	stretches, part, err := c.gradSums(r, in)
 	if err != nil {
 		return err
 	}
-	means := gpu.Slice{Buffer: p.Norm.Buffer, Offset: p.Norm.Offset + backwardAt(x.Shape), Size: uint64(x.Groups()) * 32}
-	sums := o.kernel("grad-sums", input{}, gpu.Params, gpu.Read, gpu.Write, gpu.Write)
-	params := o.params(x.Shape, stretches, p, span{0, x.Groups()})
-	if err := r.dispatch(sums, stretches+4, params, ceilDiv(x.Groups(), 64), 1, 1,
-		part, gpu.All(r.Grads), means); err != nil {
+	return c.paramGrads(r, stretches, part)
+}
+
+// gradSums records the sums of which all gradients are made.
+func (c NormCall) gradSums(r *Recorder, in input) (stretches int, part gpu.Slice, err error) {
+	return r.reduce(reduceKernel("grad", c.ReLU, in), c.In.Shape, in,
+		func(s span) []any { return []any{c.Out.slice(s), in.slice(s), c.Params.forward(c.In.Shape)} })
+}
+
+// means are where the gradients' means lie in the layer's memory.
+func (c NormCall) means() gpu.Slice {
+	norm := c.Params.Norm
+	return gpu.Slice{Buffer: norm.Buffer, Offset: norm.Offset + backwardAt(c.In.Shape), Size: uint64(c.In.Groups()) * 32}
+}
+
+// paramGrads records the gradients of weight and bias, and the means for that of the input.
+func (c NormCall) paramGrads(r *Recorder, stretches int, part gpu.Slice) error {
+	k := c.kernel("grad-sums", input{}, gpu.Params, gpu.Read, gpu.Write, gpu.Write)
+	params := c.params(c.In.Shape, stretches, c.Params, span{0, c.In.Groups()})
+	return r.dispatch(k, stretches+4, params, ceilDiv(c.In.Groups(), 64), 1, 1, part, gpu.All(r.Grads), c.means())
+}
+
+func normGrad(r *Recorder, c NormCall) error {
+	in := r.input(c.In)
+	stretches, part, err := c.gradSums(r, in)
+	if err != nil {
 		return err
 	}
-	if !wantInput {
-		return nil
+	if err := c.paramGrads(r, stretches, part); err != nil {
+		return err
 	}
-	k := o.kernel("grad-apply", in, gpu.Params, gpu.Read, gpu.Read, in.kind, gpu.Write)
-	return o.each(r, k, x, p, in, func(s span) []any { return []any{p.forward(x.Shape), means, in.slice(s), dy.slice(s)} })
+	k := c.kernel("grad-apply", in, gpu.Params, gpu.Read, gpu.Read, in.kind, gpu.Write)
+	return c.each(r, k, c.In, c.Params, in, 0, func(s span) []any {
+		return []any{c.Params.forward(c.In.Shape), c.means(), in.slice(s), c.Out.slice(s)}
+	})
+}
+
+// fusedNormGrad has each workgroup that makes the input's gradient add the sums up anew, which saves a dispatch.
+func fusedNormGrad(r *Recorder, c NormCall) error {
+	in := r.input(c.In)
+	stretches, part, err := c.gradSums(r, in)
+	if err != nil {
+		return err
+	}
+	k := c.kernel("grad-apply fused", in, gpu.Params, gpu.Read, gpu.Read, gpu.Write, in.kind, gpu.Write)
+	return c.each(r, k, c.In, c.Params, in, stretches, func(s span) []any {
+		return []any{part, c.Params.forward(c.In.Shape), gpu.All(r.Grads), in.slice(s), c.Out.slice(s)}
+	})
 }
 
 // RunningGrad records the turning of dy into dx in place, where the running statistics have normalised, as in
@@ -165,7 +251,7 @@ func (o BatchNorm) RunningGrad(r *Recorder, x Tensor, p BatchNormParams, dy Tens
 		bindings = append(bindings, in.kind)
 	}
 	k := o.kernel("grad-running", in, bindings...)
-	return o.each(r, k, dy, p, in, func(s span) []any {
+	return o.each(r, k, dy, p, in, 0, func(s span) []any {
 		resources := []any{p.forward(dy.Shape), dy.slice(s)}
 		if o.ReLU {
 			resources = append(resources, in.slice(s))

@@ -23,6 +23,9 @@ const (
 	LinearForward    Pass = "linear/forward"
 	LinearInputGrad  Pass = "linear/input-gradient"
 	LinearWeightGrad Pass = "linear/weight-gradient"
+
+	NormForward Pass = "norm/forward"  // of a batch normalisation in training
+	NormGrad    Pass = "norm/gradient" // of its input and its parameters
 )
 
 // ConvCall is one pass of a convolution. Its shapes are always set; buffers only where it is recorded.
@@ -49,7 +52,14 @@ type LinearCall struct {
 	Accumulate   bool // of an input gradient: dx is added to what In holds
 }
 
-// call is one pass of an operator that has variants: ConvCall or LinearCall.
+// NormCall is one pass of a batch normalisation in training: In is x, Out is y, or dy, in whose place dx comes.
+type NormCall struct {
+	BatchNorm
+	In, Out Tensor
+	Params  BatchNormParams
+}
+
+// call is one pass of an operator that has variants: ConvCall, LinearCall or NormCall.
 type call[C any] interface {
 	Key(Pass) string
 	planned(*Recorder) C // with the network's largest batch
@@ -67,7 +77,7 @@ type Varied interface {
 // Variant is one way to record a pass: its kernels with their tiles and the memory that they take.
 type Variant[C call[C]] struct {
 	Name   string
-	Fits   func(l gpu.Limits, c C) error // why it can't record the call on an adapter of these limits; nil where it can
+	Fits   func(l gpu.Limits, c C) error // why it can't record the call on an adapter of these limits; nil for any
 	Need   func(l gpu.Limits, c C) Need  // memory for the call, and for the same call with a smaller batch; nil for none
 	Record func(r *Recorder, c C) error
 	Masks  bool // of an input gradient: it honours ConvCall.Mask
@@ -96,8 +106,8 @@ func (n Need) Max(o Need) Need {
 	return Need{n.Scratch.Max(o.Scratch), max(n.Unfolded, o.Unfolded), max(n.Partial, o.Partial)}
 }
 
-// convVariants and linearVariants are the ways to record each pass. Whoever adds one adds a line here: the table of
-// cases then runs it through the whole suite.
+// convVariants, linearVariants and normVariants are the ways to record each pass. Whoever adds one adds a line here:
+// the table of cases then runs it through the whole suite.
 var convVariants = ways[ConvCall]{
 	ConvForward: {
 		{Name: "straight", Fits: straightFits, Need: straightNeed, Record: straightForward},
@@ -145,6 +155,17 @@ var linearVariants = ways[LinearCall]{
 	},
 }
 
+var normVariants = ways[NormCall]{
+	NormForward: {
+		{Name: "apart", Need: normNeed, Record: normForward},
+		{Name: "fused", Fits: fusedNormFits, Need: normNeed, Record: fusedNormForward},
+	},
+	NormGrad: {
+		{Name: "apart", Need: normNeed, Record: normGrad},
+		{Name: "fused", Fits: fusedNormFits, Need: normNeed, Record: fusedNormGrad},
+	},
+}
+
 // linearProduct is a variant of a pass that is a product as matrix has it, on which its memory depends.
 func linearProduct(
 	name string, fits func(gpu.Limits, LinearCall) error, need func(gpu.Limits, matrix) Need,
@@ -157,14 +178,15 @@ func linearProduct(
 
 // passes lists all that have variants.
 func passes() []Pass {
-	all := slices.Concat(slices.Collect(maps.Keys(convVariants)), slices.Collect(maps.Keys(linearVariants)))
+	all := slices.Concat(slices.Collect(maps.Keys(convVariants)), slices.Collect(maps.Keys(linearVariants)),
+		slices.Collect(maps.Keys(normVariants)))
 	slices.Sort(all)
 	return all
 }
 
 // Preferred are the names that the heuristic tries in order; what none of them fits goes to the first variant that
 // does. The straight kernels are made for llvmpipe: other compilers take gigabytes for their unrolled code, and
-// software drivers gain by few barriers.
+// software drivers gain by few barriers, while a GPU waits for each dispatch.
 func Preferred(a gpu.Adapter) []string {
 	switch {
 	case a.Llvmpipe():
@@ -172,11 +194,13 @@ func Preferred(a gpu.Adapter) []string {
 	case a.CPU():
 		return []string{"tiled-8x8", "tiled", "naive"}
 	}
-	return []string{"tiled", "naive"}
+	return []string{"tiled", "naive", "fused"}
 }
 
 // Variants lists the names of all variants of a pass.
-func Variants(p Pass) []string { return append(convVariants.names(p), linearVariants.names(p)...) }
+func Variants(p Pass) []string {
+	return slices.Concat(convVariants.names(p), linearVariants.names(p), normVariants.names(p))
+}
 
 // VariantEnv is the environment variable that forces variants, as conv/forward=tiled,conv/weight-gradient=naive.
 const VariantEnv = "NINVK_VARIANT"
@@ -192,7 +216,7 @@ func (e *VariantError) Error() string {
 // fits, else the heuristic's.
 type Choice struct {
 	Forced map[Pass]string
-	Tuned  map[string]string // by ConvCall.Key or LinearCall.Key
+	Tuned  map[string]string // by the calls' keys
 }
 
 // ForcedVariants reads NINVK_VARIANT. Names that it doesn't know are an error that lists those known.
@@ -248,6 +272,16 @@ func (o Linear) Key(p Pass, x Shape) string {
 
 func (c LinearCall) String() string { return fmt.Sprintf("%v to %d", c.In.Shape, c.M) }
 
+// Key names a call in a table of choices: pass and shape.
+func (c NormCall) Key(p Pass) string { return fmt.Sprintf("%s %v", p, c) }
+
+func (c NormCall) String() string { return c.In.Shape.String() }
+
+func (c NormCall) planned(r *Recorder) NormCall {
+	c.In.Shape, c.Out.Shape = r.planned(c.In.Shape), r.planned(c.Out.Shape)
+	return c
+}
+
 func (c ConvCall) planned(r *Recorder) ConvCall {
 	c.In.Shape, c.Out.Shape = r.planned(c.In.Shape), r.planned(c.Out.Shape)
 	return c
@@ -260,6 +294,7 @@ func (c LinearCall) planned(r *Recorder) LinearCall {
 
 func (c ConvCall) masks() bool { return c.Mask != nil }
 func (LinearCall) masks() bool { return false }
+func (NormCall) masks() bool   { return false }
 
 // choose picks the variant for a call, by the network's largest batch: a smaller last batch runs the same kernels.
 func (w ways[C]) choose(r *Recorder, p Pass, c C) (Variant[C], error) {
@@ -271,7 +306,7 @@ func (w ways[C]) choose(r *Recorder, p Pass, c C) (Variant[C], error) {
 			if v.Name != name {
 				continue
 			}
-			err := v.Fits(r.Dev.Limits(), c)
+			err := v.fits(r.Dev.Limits(), c)
 			if c.masks() && !v.Masks {
 				err = errors.New("it can't mask the gradient")
 			}
@@ -284,6 +319,14 @@ func (w ways[C]) choose(r *Recorder, p Pass, c C) (Variant[C], error) {
 	slices.Sort(reasons)
 	why := strings.Join(slices.Compact(reasons), "; ")
 	return Variant[C]{}, fmt.Errorf("no variant of %s fits this adapter: %s", c.Key(p), why)
+}
+
+// fits says why the variant can't record the call; nil where it can.
+func (v Variant[C]) fits(l gpu.Limits, c C) error {
+	if v.Fits == nil {
+		return nil
+	}
+	return v.Fits(l, c)
 }
 
 // need is the memory that the variant takes for a call.
@@ -310,7 +353,7 @@ func (w ways[C]) offers(p Pass, c C) []Offer {
 		}
 		offers = append(offers, Offer{
 			v.Name,
-			func(l gpu.Limits) error { return v.Fits(l, c) }, func(l gpu.Limits) Need { return v.need(l, c) },
+			func(l gpu.Limits) error { return v.fits(l, c) }, func(l gpu.Limits) Need { return v.need(l, c) },
 		})
 	}
 	return offers

@@ -79,10 +79,10 @@ func (t *table) normForward(n norm) {
 	y := writes("y", n.In, 1, 2*n.scale)
 	c := n.pass("training", 8, append(n.inputs(Updates), y)...)
 	c.Record = n.forward(true)
-	t.add(c)
+	t.variants(ops.NormForward, c, n.o.Offers(ops.NormForward, n.In))
 	// After two steps the running statistics show whether momentum is applied rightly.
 	c.Pass, c.Prepare = "training twice", n.forward(true)
-	t.add(c)
+	t.variants(ops.NormForward, c, n.o.Offers(ops.NormForward, n.In))
 	again := n.inputs(Updates)
 	again[3] = updates("x", n.In, n.value)
 	again[3].Scale = 2 * n.scale
@@ -107,7 +107,7 @@ func (t *table) normGradients(n norm) {
 	c.Record = func(m *Memory) error {
 		return n.o.Grad(m.Recorder, m.Tensors["x"], n.params(m), m.Tensors["dy"], true)
 	}
-	t.add(c)
+	t.variants(ops.NormGrad, c, n.o.Offers(ops.NormGrad, n.In))
 	// Of parameters without length no gradient is written.
 	still := dy
 	still.Use = Reads
