@@ -89,8 +89,8 @@ func (BatchNorm) MostNeed(l gpu.Limits, x Shape) Need {
 	return Need{Partial: reduceBytes(x), Scratch: fetchedExtent(l, x)}
 }
 
-// normNeed is MostNeed of a call.
-func normNeed(l gpu.Limits, c NormCall) Need { return c.MostNeed(l, c.In.Shape) }
+// normNeed is the memory of a call but for the scratch texture, which depends on the adapter, see Need.
+func normNeed(_ gpu.Limits, c NormCall) Need { return Need{Partial: reduceBytes(c.In.Shape)} }
 
 // Forward records y from x, with the batch's statistics where train is set, else with the running ones. y is not x.
 func (o BatchNorm) Forward(r *Recorder, x Tensor, p BatchNormParams, y Tensor, train bool) error {
