@@ -107,7 +107,11 @@ func (o BatchNorm) Forward(r *Recorder, x Tensor, p BatchNormParams, y Tensor, t
 
 // Offers are the variants that can record a pass for input x.
 func (o BatchNorm) Offers(p Pass, x Shape) []Offer {
-	return normVariants.offers(p, NormCall{BatchNorm: o, In: Tensor{Shape: x}})
+	offers := normVariants.offers(p, NormCall{BatchNorm: o, In: Tensor{Shape: x}})
+	for i := range offers {
+		offers[i].Need = func(l gpu.Limits) Need { return o.MostNeed(l, x) }
+	}
+	return offers
 }
 
 // moments records the sums of the batch.
