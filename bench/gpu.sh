@@ -138,6 +138,9 @@ for model in nin resnet18; do
 			./ninvk bench --json --operators --model "$model"
 	done
 done
+# Batch norm by the dispatches that software drivers have; bench has measured the fused ones.
+part variants-nin-bn-apart 25 variants-nin-bn-apart.json env NINVK_VARIANT=norm/forward=apart,norm/gradient=apart \
+	./ninvk bench --json --operators --model nin-bn
 
 # --- Training ---------------------------------------------------------------------------------------------------------
 # rate is the images a second that bench measured of training nin-bn with the smallest batch, 0 where it did not.

@@ -188,12 +188,15 @@ func TestTenStepsFollowPyTorch(t *testing.T) {
 
 // Every variant of every pass, forced, trains as PyTorch does.
 func TestTenStepsWithEachVariant(t *testing.T) {
-	for _, pass := range []ops.Pass{ops.ConvForward, ops.ConvInputGrad, ops.ConvWeightGrad} {
+	for pass, file := range map[ops.Pass]string{
+		ops.ConvForward: "nin-8.json", ops.ConvInputGrad: "nin-8.json", ops.ConvWeightGrad: "nin-8.json",
+		ops.NormForward: "nin-bn-8.json", ops.NormGrad: "nin-bn-8.json",
+	} {
 		for _, name := range ops.Variants(pass) {
 			t.Run(string(pass)+"="+name, func(t *testing.T) {
 				t.Setenv(ops.VariantEnv, string(pass)+"="+name)
 				used := 0
-				for call, v := range followGolden(t, "nin-8.json") {
+				for call, v := range followGolden(t, file) {
 					if strings.HasPrefix(call, string(pass)+" ") && v == name {
 						used++
 					}

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"errors"
 	"math"
 	"strings"
 
@@ -89,10 +90,7 @@ func (BatchNorm) MostNeed(l gpu.Limits, x Shape) Need {
 	return Need{Partial: reduceBytes(x), Scratch: fetchedExtent(l, x)}
 }
 
-// normNeed is the memory of a call but for the scratch texture, which depends on the adapter, see Need.
-func normNeed(_ gpu.Limits, c NormCall) Need { return Need{Partial: reduceBytes(c.In.Shape)} }
-
-// Forward records y from x, with the batch's statistics where train is set, else with the running ones. y is not x.
+// Forward records y from x, with the batch's statistics where train is set, else with the running ones.
 func (o BatchNorm) Forward(r *Recorder, x Tensor, p BatchNormParams, y Tensor, train bool) error {
 	if train {
 		return normVariants.record(r, NormForward, NormCall{BatchNorm: o, In: x, Out: y, Params: p})
@@ -105,13 +103,9 @@ func (o BatchNorm) Forward(r *Recorder, x Tensor, p BatchNormParams, y Tensor, t
 	return o.apply(r, x, r.input(x), p, y)
 }
 
-// Offers are the variants that can record a pass for input x.
+// Offers are the variants that can record a pass for input x; all take the layer's memory, see Need.
 func (o BatchNorm) Offers(p Pass, x Shape) []Offer {
-	offers := normVariants.offers(p, NormCall{BatchNorm: o, In: Tensor{Shape: x}})
-	for i := range offers {
-		offers[i].Need = func(l gpu.Limits) Need { return o.MostNeed(l, x) }
-	}
-	return offers
+	return normVariants.offers(p, NormCall{BatchNorm: o, In: Tensor{Shape: x}})
 }
 
 // moments records the sums of the batch.
@@ -138,8 +132,12 @@ func normForward(r *Recorder, c NormCall) error {
 	return c.apply(r, x, in, p, c.Out)
 }
 
-// fusedNormFits says whether a workgroup that applies the statistics can work them out as well.
-func fusedNormFits(l gpu.Limits, _ NormCall) error {
+// fusedNormFits says whether a workgroup that applies the statistics can work them out as well: it reads the first of
+// the input's values, which another one would have written over.
+func fusedNormFits(l gpu.Limits, c NormCall) error {
+	if c.In == c.Out {
+		return errors.New("it can't take its input's place")
+	}
 	return firstError(
 		atMost("storage buffers", 6, int(l.MaxStorageBuffersPerShaderStage)),
 		atMost("invocations of a workgroup", 128, int(l.MaxComputeInvocationsPerWorkgroup)),

@@ -157,12 +157,12 @@ var linearVariants = ways[LinearCall]{
 
 var normVariants = ways[NormCall]{
 	NormForward: {
-		{Name: "apart", Need: normNeed, Record: normForward},
-		{Name: "fused", Fits: fusedNormFits, Need: normNeed, Record: fusedNormForward},
+		{Name: "apart", Record: normForward},
+		{Name: "fused", Fits: fusedNormFits, Record: fusedNormForward},
 	},
 	NormGrad: {
-		{Name: "apart", Need: normNeed, Record: normGrad},
-		{Name: "fused", Fits: fusedNormFits, Need: normNeed, Record: fusedNormGrad},
+		{Name: "apart", Record: normGrad},
+		{Name: "fused", Fits: fusedNormFits, Record: fusedNormGrad},
 	},
 }
 

@@ -61,7 +61,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   let mean = first + a / n;
   let variance = max(vec4<f32>(), (b - a * (a / n)) / n);
   let inv = 1.0 / sqrt(variance + vec4<f32>(q.eps));
-  var weight = vec4<f32>();
+  {{template "weight and bias"}}{{end -}}
+{{define "weight and bias"}}var weight = vec4<f32>();
   var bias = vec4<f32>();
   for (var j = 0u; j < 4u; j = j + 1u) {
     let c = 4u * g + j;
@@ -70,6 +71,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
       bias[j] = params[q.bias + c];
     }
   }{{end -}}
+{{define "keep norm"}}norm[4u * g] = mean;
+  norm[4u * g + 1u] = inv;
+  norm[4u * g + 2u] = inv * weight;
+  norm[4u * g + 3u] = bias;{{end -}}
 {{define "keep statistics"}}for (var j = 0u; j < 4u; j = j + 1u) {
     let c = 4u * g + j;
     if (c < q.channels) {
@@ -77,15 +82,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
       state[q.variance + c] = mix(state[q.variance + c], variance[j] * (n / max(1.0, n - 1.0)), q.momentum);
     }
   }
-  norm[4u * g] = mean;
-  norm[4u * g + 1u] = inv;
-  norm[4u * g + 2u] = inv * weight;
-  norm[4u * g + 3u] = bias;{{end -}}
-{{define "keep gradients"}}for (var j = 0u; j < 4u; j = j + 1u) {
+  {{template "keep norm"}}{{end -}}
+{{define "keep gradients"}}let nowhere = 0xffffffffu;
+  for (var j = 0u; j < 4u; j = j + 1u) {
     let c = 4u * g + j;
     if (c < q.channels) {
-      if (q.bias != 0xffffffffu) { grads[q.bias + c] = a[j]; } // else it has no place
-      if (q.weight != 0xffffffffu) { grads[q.weight + c] = b[j]; }
+      if (q.bias != nowhere) { grads[q.bias + c] = a[j]; }
+      if (q.weight != nowhere) { grads[q.weight + c] = b[j]; }
     }
   }{{end -}}
 {{define "each value"}}for (var u = 0u; u < q.each; u = u + 1u) {
@@ -131,23 +134,17 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let g = id.x;
   if (4u * g >= q.channels) { return; }
+  {{template "weight and bias"}}
   var mean = vec4<f32>();
   var inv = vec4<f32>();
-  var weight = vec4<f32>();
-  var bias = vec4<f32>();
   for (var j = 0u; j < 4u; j = j + 1u) {
     let c = 4u * g + j;
     if (c < q.channels) {
       mean[j] = state[q.mean + c];
       inv[j] = 1.0 / sqrt(state[q.variance + c] + q.eps);
-      weight[j] = params[q.weight + c];
-      bias[j] = params[q.bias + c];
     }
   }
-  norm[4u * g] = mean;
-  norm[4u * g + 1u] = inv;
-  norm[4u * g + 2u] = inv * weight;
-  norm[4u * g + 3u] = bias;
+  {{template "keep norm"}}
 }
 {{- else if and (eq .Mode "apply") .Fused -}}
 @group(0) @binding(1) var<storage, read> part: array<vec4<f32>>;

@@ -13,7 +13,10 @@ func (t *table) variants(p ops.Pass, c Case, offers []ops.Offer) {
 	for _, v := range offers {
 		one := c
 		one.Name, one.Variant = fmt.Sprintf("%s [%s]", c.Name, v.Variant), v.Variant
-		one.Fits, one.Need = v.Fits, v.Need
+		one.Fits = v.Fits
+		if c.Need == nil { // else the variants share it
+			one.Need = v.Need
+		}
 		one.Record = func(m *Memory) error {
 			m.Choice.Forced = map[ops.Pass]string{p: v.Variant}
 			return c.Record(m)
