@@ -18,8 +18,8 @@ func learned(epochs int, loss float64) *Metrics {
 		for range 3 {
 			m.Steps = append(m.Steps, StepRecord{Epoch: e, Step: len(m.Steps) + 1, Loss: loss / float64(e), LearningRate: 0.1})
 		}
-		m.Epochs = append(m.Epochs, EpochRecord{e, 3, 0.1, loss / float64(e), 0.5, loss / float64(e), 1 - 1/float64(e+1),
-			0.8, 0.9, 1, 1, 32, 0})
+		m.Epochs = append(m.Epochs, EpochRecord{e, 3, 0.1, loss / float64(e), 0.5, loss / float64(e), 1 - 1/float64(e+1), 1,
+			1, 32, 0.8, 0.9, 0})
 	}
 	return m
 }

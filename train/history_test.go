@@ -53,9 +53,9 @@ func stepsTo(n int) []StepRecord {
 func TestReadRun(t *testing.T) {
 	nan := math.NaN()
 	epochs := []EpochRecord{
-		{1, 2, 0.1, 2, 0.3, 2, 0.4, nan, nan, 10, 8, 16, 0}, // at a smaller size
-		{2, 2, 0.1, 2, 0.3, 2, 0.3, nan, nan, 10, 8, 32, 0},
-		{3, 2, 0.1, 2, nan, nan, nan, nan, nan, 10, 8, 32, 0},
+		{1, 2, 0.1, 2, 0.3, 2, 0.4, 10, 8, 16, nan, nan, 0}, // at a smaller size
+		{2, 2, 0.1, 2, 0.3, 2, 0.3, 10, 8, 32, nan, nan, 0},
+		{3, 2, 0.1, 2, nan, nan, nan, 10, 8, 32, nan, nan, 0},
 	}
 	four := 4
 	bad := stepsTo(3)

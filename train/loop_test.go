@@ -242,7 +242,8 @@ func checkRunFolder(t *testing.T, s Summary, epochs, steps int) {
 	if len(m.Epochs) != epochs || len(m.Steps) != steps {
 		t.Fatalf("%d epochs and %d steps recorded, want %d and %d", len(m.Epochs), len(m.Steps), epochs, steps)
 	}
-	if len(m.Run.Variants) != 23 { // 8 shapes of convolutions, each in three passes but the first in two
+	// Convolutions of 8 shapes, each in three passes but the first in two, and batch normalisations of 6 in two.
+	if len(m.Run.Variants) != 23+12 {
 		t.Errorf("variants used: %v", m.Run.Variants)
 	}
 	for i, r := range m.Steps {

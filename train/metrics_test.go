@@ -27,9 +27,9 @@ func TestRunFolder(t *testing.T) {
 		map[string]string{"conv/forward 64×3×32×32 to 192 k5 s1 p2": "straight"}}
 	step := StepRecord{1, 1, 2.31, 0.01, 41.2, 1.5}
 	bad := StepRecord{1, 2, math.NaN(), math.Inf(1), math.Inf(-1), math.NaN()}
-	epoch := EpochRecord{1, 782, 0.01, 2.1, 0.25, 2.2, 0.24, 0.75, 0.5, 12.5, 4000, 32, 1.5}
-	unmeasured := EpochRecord{2, 782, 0.01, 2, math.NaN(), math.NaN(), math.NaN(), math.NaN(), math.NaN(), 12.5,
-		4000, 32, 0}
+	epoch := EpochRecord{1, 782, 0.01, 2.1, 0.25, 2.2, 0.24, 12.5, 4000, 32, 0.75, 0.5, 1.5}
+	unmeasured := EpochRecord{2, 782, 0.01, 2, math.NaN(), math.NaN(), math.NaN(), 12.5, 4000, 32, math.NaN(), math.NaN(),
+		0}
 	for _, err := range []error{r.WriteRun(info), r.WriteStep(step), r.WriteStep(bad), r.WriteEpoch(epoch),
 		r.WriteEpoch(unmeasured)} {
 		if err != nil {

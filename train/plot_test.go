@@ -73,15 +73,15 @@ func TestPlots(t *testing.T) {
 	}{
 		{"nothing", nil, nil, false},
 		{"nothing finite", []StepRecord{{1, 1, nan, 1, 1, 1}},
-			[]EpochRecord{{1, 1, 1, nan, nan, math.Inf(1), nan, nan, nan, 1, 1, 32, 0}}, false},
+			[]EpochRecord{{1, 1, 1, nan, nan, math.Inf(1), nan, 1, 1, 32, nan, nan, 0}}, false},
 		{"one epoch", one, oneEpoch, true},
 		{"three epochs", three, threeEpochs, true},
 		{"a hundred epochs", long, longEpochs, true},
 		{"epochs without steps", nil, threeEpochs, true},
-		{"perfect", []StepRecord{{1, 1, 0, 1, 1, 1}}, []EpochRecord{{1, 1, 1, 0, 1, 0, 1, 1, 1, 1, 1, 32, 0}}, true},
+		{"perfect", []StepRecord{{1, 1, 0, 1, 1, 1}}, []EpochRecord{{1, 1, 1, 0, 1, 0, 1, 1, 1, 32, 1, 1, 0}}, true},
 		{"huge loss", append([]StepRecord{{1, 1, 1e300, 1, 1, 1}}, three[1:]...), threeEpochs, true},
 		{"diverging", []StepRecord{{1, 1, 2, 1, 1, 1}, {1, 2, 1e29, 1, 1, 1}},
-			[]EpochRecord{{1, 2, 1, 1, 0, 1e29, 0, 0, 0, 1, 1, 32, 0}}, true},
+			[]EpochRecord{{1, 2, 1, 1, 0, 1e29, 0, 1, 1, 32, 0, 0, 0}}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			accuracy, err := PlotAccuracy(c.epochs, c.name)

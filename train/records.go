@@ -41,22 +41,22 @@ type StepRecord struct {
 
 // EpochRecord is one epoch of training and the evaluation after it.
 type EpochRecord struct {
-	Epoch        int     `json:"epoch"`                                                // from 1
-	Steps        int     `json:"steps"`                                                // in this epoch
-	LearningRate float64 `json:"learning_rate" column:"learning rate,   rate,.6g,.2g"` // of the epoch's last step
+	Epoch        int     `json:"epoch"`                                                  // from 1
+	Steps        int     `json:"steps"`                                                  // in this epoch
+	LearningRate float64 `json:"learning_rate" column:"1,learning rate,   rate,.6g,.2g"` // of the epoch's last step
 	// Mean over the training steps.
-	TrainLoss float64 `json:"train_loss" event:"loss/train" column:"   loss,  loss,.4f,,always"`
+	TrainLoss float64 `json:"train_loss" event:"loss/train" column:"2,   loss,  loss,.4f,,always"`
 	// From 0 to 1, dropout off.
-	TrainAccuracy float64 `json:"train_accuracy" event:"accuracy/train" column:"train acc.,  train,%,,always"`
-	TestLoss      float64 `json:"test_loss" event:"loss/test"`
-	TestAccuracy  float64 `json:"test_accuracy" event:"accuracy/test" column:"test acc.,   test,%,,always"`
+	TrainAccuracy   float64 `json:"train_accuracy" event:"accuracy/train" column:"3,train acc.,  train,%,,always"`
+	TestLoss        float64 `json:"test_loss" event:"loss/test"`
+	TestAccuracy    float64 `json:"test_accuracy" event:"accuracy/test" column:"4,test acc.,   test,%,,always"`
+	Seconds         float64 `json:"seconds"`
+	ImagesPerSecond float64 `json:"images_per_second" column:"6,images/s,img/s,.1f"`
+	Size            int     `json:"size"` // pixels a side of the images evaluated, which is that of the last step
+
 	// Fraction of the images whose class is among the five of the largest logits; of MostPlain classes or fewer NaN.
 	TrainTop5 float64 `json:"train_top5_accuracy,omitzero" event:"accuracy/train_top5"`
-	TestTop5  float64 `json:"test_top5_accuracy,omitzero" event:"accuracy/test_top5" column:"   top 5,  top 5,%"`
-
-	Seconds         float64 `json:"seconds"`
-	ImagesPerSecond float64 `json:"images_per_second" column:"images/s,img/s,.1f"`
-	Size            int     `json:"size"` // pixels a side of the images evaluated, which is that of the last step
+	TestTop5  float64 `json:"test_top5_accuracy,omitzero" event:"accuracy/test_top5" column:"5,   top 5,  top 5,%"`
 
 	Waited float64 `json:"waited_seconds,omitempty"` // seconds that steps waited for images to be read
 }
