@@ -28,6 +28,15 @@ type BatchNormParams struct {
 	Norm           gpu.Slice
 }
 
+// Statistics says what a forward pass normalises by.
+type Statistics int
+
+const (
+	BatchStatistics   Statistics = iota // of the batch, in training
+	RunningStatistics                   // in evaluation
+	KeptStatistics                      // what the last forward pass left in the layer's memory
+)
+
 // NormBytes is the size of BatchNormParams.Norm: four vec4s a channel group forward, and behind them two backward.
 func (BatchNorm) NormBytes(x Shape) uint64 { return backwardAt(x) + uint64(x.Groups())*32 }
 
@@ -92,15 +101,11 @@ func (BatchNorm) MostNeed(l gpu.Limits, x Shape) Need {
 
 // Forward records y from x, with the batch's statistics where train is set, else with the running ones.
 func (o BatchNorm) Forward(r *Recorder, x Tensor, p BatchNormParams, y Tensor, train bool) error {
+	c := NormCall{BatchNorm: o, In: x, Out: y, Params: p, By: RunningStatistics}
 	if train {
-		return normVariants.record(r, NormForward, NormCall{BatchNorm: o, In: x, Out: y, Params: p})
+		c.By = BatchStatistics
 	}
-	if err := r.dispatch(o.kernel("running", input{}, gpu.Params, gpu.Read, gpu.Read, gpu.Write), 4,
-		o.params(x.Shape, 0, p, span{0, x.Groups()}),
-		ceilDiv(x.Groups(), 64), 1, 1, gpu.All(r.Weights), gpu.All(p.State), p.forward(x.Shape)); err != nil {
-		return err
-	}
-	return o.apply(r, x, r.input(x), p, y)
+	return normVariants.record(r, NormForward, c)
 }
 
 // Offers are the variants that can record a pass for input x; all take the layer's memory, see Need.
@@ -116,12 +121,23 @@ func (c NormCall) moments(r *Recorder, in input) (stretches int, part gpu.Slice,
 
 // normForward works out the statistics, and then applies them.
 func normForward(r *Recorder, c NormCall) error {
+	x, p := c.In, c.Params
+	switch c.By {
+	case KeptStatistics:
+		return c.apply(r, x, r.input(x), p, c.Out)
+	case RunningStatistics:
+		k := c.kernel("running", input{}, gpu.Params, gpu.Read, gpu.Read, gpu.Write)
+		if err := r.dispatch(k, 4, c.params(x.Shape, 0, p, span{0, x.Groups()}), ceilDiv(x.Groups(), 64), 1, 1,
+			gpu.All(r.Weights), gpu.All(p.State), p.forward(x.Shape)); err != nil {
+			return err
+		}
+		return c.apply(r, x, r.input(x), p, c.Out)
+	}
 	in := r.input(c.In)
 	stretches, part, err := c.moments(r, in)
 	if err != nil {
 		return err
 	}
-	x, p := c.In, c.Params
 	k := c.kernel("statistics", input{}, gpu.Params, gpu.Read, gpu.Read, gpu.Read, gpu.Write, gpu.Write)
 	for _, s := range x.spans(r.Dev.Limits(), 1) {
 		if err := r.dispatch(k, stretches+4, c.params(x.Shape, stretches, p, s), ceilDiv(s.to-s.from, 64), 1, 1,
@@ -147,6 +163,9 @@ func fusedNormFits(l gpu.Limits, c NormCall) error {
 
 // fusedNormForward has each workgroup that applies the statistics work them out anew, which saves a dispatch.
 func fusedNormForward(r *Recorder, c NormCall) error {
+	if c.By != BatchStatistics {
+		return normForward(r, c)
+	}
 	in := r.input(c.In)
 	stretches, part, err := c.moments(r, in)
 	if err != nil {
@@ -161,7 +180,7 @@ func fusedNormForward(r *Recorder, c NormCall) error {
 
 // Apply records y from x once more, by what Forward has left in p.Norm. They may be the same.
 func (o BatchNorm) Apply(r *Recorder, x Tensor, p BatchNormParams, y Tensor) error {
-	return o.apply(r, x, r.input(x), p, y)
+	return normVariants.record(r, NormForward, NormCall{BatchNorm: o, In: x, Out: y, Params: p, By: KeptStatistics})
 }
 
 func (o BatchNorm) apply(r *Recorder, x Tensor, in input, p BatchNormParams, y Tensor) error {

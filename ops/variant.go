@@ -24,8 +24,8 @@ const (
 	LinearInputGrad  Pass = "linear/input-gradient"
 	LinearWeightGrad Pass = "linear/weight-gradient"
 
-	NormForward Pass = "norm/forward"  // of a batch normalisation in training
-	NormGrad    Pass = "norm/gradient" // of its input and its parameters
+	NormForward Pass = "norm/forward"  // of a batch normalisation
+	NormGrad    Pass = "norm/gradient" // of its input and its parameters, in training
 )
 
 // ConvCall is one pass of a convolution. Its shapes are always set; buffers only where it is recorded.
@@ -52,11 +52,12 @@ type LinearCall struct {
 	Accumulate   bool // of an input gradient: dx is added to what In holds
 }
 
-// NormCall is one pass of a batch normalisation in training: In is x, Out is y, or dy, in whose place dx comes.
+// NormCall is one pass of a batch normalisation: In is x, Out is y, or dy, in whose place dx comes.
 type NormCall struct {
 	BatchNorm
 	In, Out Tensor
 	Params  BatchNormParams
+	By      Statistics // of a forward pass
 }
 
 // call is one pass of an operator that has variants: ConvCall, LinearCall or NormCall.
@@ -159,10 +160,12 @@ var normVariants = ways[NormCall]{
 	NormForward: {
 		{Name: "apart", Record: normForward},
 		{Name: "fused", Fits: fusedNormFits, Record: fusedNormForward},
+		{Name: "whole", Fits: wholeNormFits, Record: wholeNormForward},
 	},
 	NormGrad: {
 		{Name: "apart", Record: normGrad},
 		{Name: "fused", Fits: fusedNormFits, Record: fusedNormGrad},
+		{Name: "whole", Fits: wholeNormFits, Record: wholeNormGrad},
 	},
 }
 
@@ -190,7 +193,7 @@ func passes() []Pass {
 func Preferred(a gpu.Adapter) []string {
 	switch {
 	case a.Llvmpipe():
-		return []string{"straight"}
+		return []string{"straight", "whole"}
 	case a.CPU():
 		return []string{"tiled-8x8", "tiled", "naive"}
 	}

@@ -71,6 +71,16 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
       bias[j] = params[q.bias + c];
     }
   }{{end -}}
+{{define "running statistics"}}{{template "weight and bias"}}
+  var mean = vec4<f32>();
+  var inv = vec4<f32>();
+  for (var j = 0u; j < 4u; j = j + 1u) {
+    let c = 4u * g + j;
+    if (c < q.channels) {
+      mean[j] = state[q.mean + c];
+      inv[j] = 1.0 / sqrt(state[q.variance + c] + q.eps);
+    }
+  }{{end -}}
 {{define "keep norm"}}norm[4u * g] = mean;
   norm[4u * g + 1u] = inv;
   norm[4u * g + 2u] = inv * weight;
@@ -134,16 +144,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let g = id.x;
   if (4u * g >= q.channels) { return; }
-  {{template "weight and bias"}}
-  var mean = vec4<f32>();
-  var inv = vec4<f32>();
-  for (var j = 0u; j < 4u; j = j + 1u) {
-    let c = 4u * g + j;
-    if (c < q.channels) {
-      mean[j] = state[q.mean + c];
-      inv[j] = 1.0 / sqrt(state[q.variance + c] + q.eps);
-    }
-  }
+  {{template "running statistics"}}
   {{template "keep norm"}}
 }
 {{- else if and (eq .Mode "apply") .Fused -}}

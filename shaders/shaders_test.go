@@ -50,6 +50,13 @@ func specialisations() map[string][]string {
 			add("batchnorm", map[string]any{"Mode": mode, "ReLU": yes, "Fetched": yes &&
 				(strings.HasSuffix(mode, "apply") || mode == "grad-running")})
 		}
+		for _, mode := range []string{"apply", "grad-apply"} {
+			add("batchnorm", map[string]any{"Mode": mode, "ReLU": yes, "Fused": true, "Fetched": yes})
+		}
+		for _, mode := range []string{"forward", "running", "apply", "gradient"} {
+			add("batchnorm_whole", map[string]any{"Mode": mode, "ReLU": yes, "Fetched": yes})
+			add("batchnorm_whole", map[string]any{"Mode": mode, "ReLU": yes, "InPlace": mode != "gradient"})
+		}
 		for _, mode := range []string{"sum", "moments", "grad"} {
 			add("reduce", map[string]any{"Mode": mode, "ReLU": yes, "Fetched": yes && (mode == "moments" || mode == "grad")})
 		}
