@@ -21,9 +21,12 @@ func (o Average) Rate(step int) float64 {
 // Update records the move of n averages towards their values (buffers of n floats rounded up to 4). The rate comes from
 // step, which has one for weights and one for running statistics.
 func (o Average) Update(r *Recorder, step *gpu.Buffer, n int, values, averages *gpu.Buffer, statistics bool) error {
-	k := gpu.Kernel{Name: "average", Source: shaders.Source("average", nil), Bindings: []gpu.Kind{gpu.Params, gpu.Uniform,
-		gpu.Read, gpu.Write}}
-	l := linesOf(n, 256)
-	params := shaders.AverageParams{Vectors: l.Vectors, Statistics: statistics}
-	return r.dispatch(k, 0, params, l.x, l.y, 1, gpu.All(step), gpu.All(values), gpu.All(averages))
+	read := []*gpu.Buffer{values, averages}
+	return r.inBands(0, ceilDiv(n, 4), read, func(first, n int, at shaders.Bands) error {
+		k, from := bandKernel("average", at, r.Scratch, gpu.All(values))
+		k.Bindings = append(k.Bindings, gpu.Write)
+		l := linesOf(4*n, 256)
+		params := shaders.AverageParams{Vectors: l.Vectors, Statistics: statistics, First: first, Bands: at}
+		return r.dispatch(k, 0, params, l.x, l.y, 1, gpu.All(step), from, gpu.All(averages))
+	})
 }

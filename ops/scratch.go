@@ -116,6 +116,59 @@ func (r *Recorder) fetchTexels(from gpu.Slice) shaders.RowDivisor {
 	return rowDivisor(r.Scratch.tex.Width)
 }
 
+// bands says how many vectors of each of some buffers of n vectors the scratch texture holds at a time, where reading
+// them through it is faster than from the buffers; 0 where it is not. It takes the texture as it is: whatever its size,
+// what is left comes in further bands.
+func (r *Recorder) bands(buffers, n int) int {
+	const least = 16 // rows of a buffer, for which a copy is worth while
+	if !r.Dev.Adapter.Llvmpipe() || r.Scratch == nil {
+		return 0
+	}
+	width := r.Scratch.tex.Width
+	rows := r.Scratch.zero() / buffers
+	if n < width || rows < least && rows*width < n {
+		return 0
+	}
+	return min(rows, ceilDiv(n, width)) * width
+}
+
+// fetchBands records the copy of n vectors of each buffer, from the one numbered first on, to bands of so many texels.
+func (r *Recorder) fetchBands(band, first, n int, buffers ...*gpu.Buffer) shaders.Bands {
+	for i, b := range buffers {
+		r.Tape.CopyTexels(gpu.Slice{Buffer: b, Offset: 16 * uint64(first), Size: 16 * uint64(n)}, r.Scratch.tex, i*band, n)
+	}
+	return shaders.Bands{Band: band, RowDivisor: rowDivisor(r.Scratch.tex.Width)}
+}
+
+// inBands records what goes over n vectors of some buffers, from the one numbered first on: a band after the other,
+// which lie in the scratch texture then, or all at once where they are read from the buffers, with no place there.
+func (r *Recorder) inBands(first, n int, buffers []*gpu.Buffer, record func(first, n int, at shaders.Bands) error) error {
+	band := r.bands(len(buffers), n)
+	if band == 0 {
+		return record(first, n, shaders.Bands{})
+	}
+	for end := first + n; first < end; first += band {
+		some := min(band, end-first)
+		if err := record(first, some, r.fetchBands(band, first, some, buffers...)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bandKernel is a kernel that has a step and reads what lies at the given place, or from a buffer; and what it is bound
+// to. Its further bindings are still to be named.
+func bandKernel(name string, at shaders.Bands, s *Scratch, buffer gpu.Slice) (gpu.Kernel, any) {
+	fetched := at != shaders.Bands{}
+	k := gpu.Kernel{Name: name, Source: shaders.Source(name, map[string]any{"Fetched": fetched})}
+	if fetched {
+		k.Bindings = []gpu.Kind{gpu.Params, gpu.Uniform, gpu.TextureF32}
+		return k, s.tex
+	}
+	k.Bindings = []gpu.Kind{gpu.Params, gpu.Uniform, gpu.Read}
+	return k, buffer
+}
+
 // input is how kernels read an activation that they leave as it is: from its buffer, or through the scratch texture,
 // where it lies as in the buffer.
 type input struct {

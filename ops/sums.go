@@ -38,5 +38,5 @@ type lines struct {
 func linesOf(n, workgroup int) lines {
 	count := ceilDiv(n, 4)
 	x := min(ceilDiv(count, workgroup), 32768)
-	return lines{shaders.Vectors{Count: count, Width: workgroup * x}, x, ceilDiv(count, workgroup*x)}
+	return lines{shaders.Vectors{Count: count, Line: workgroup * x}, x, ceilDiv(count, workgroup*x)}
 }

@@ -19,7 +19,14 @@ func (s *Step) Words() []uint32 {
 }
 
 // Vectors says how kernels number floats by fours: how many vectors there are, and how many a line of workgroups takes.
-type Vectors struct{ Count, Width int }
+type Vectors struct{ Count, Line int }
+
+// Bands says where kernels fetch vectors of several buffers: of each the texture has a band of so many texels, one behind
+// the other.
+type Bands struct {
+	Band int
+	RowDivisor
+}
 
 // Image is one image of a batch, as augment.wgsl reads it from a buffer. It lies so in Go's memory, too.
 type Image struct {
@@ -68,6 +75,9 @@ type GradNormParams struct {
 	N      int // floats
 	Groups int // workgroups, or the sums that they leave
 	Clip   float32
+	First  int  // vector
+	Added  bool // to the sums of the vectors before
+	Bands       // of gradients and weights, where they are fetched
 }
 
 // SGDParams are those of sgd.wgsl.
@@ -77,12 +87,15 @@ type SGDParams struct {
 	Nesterov        bool
 	First           int // vector
 	Scale           float32
+	Bands           // of gradients, weights and velocities, where they are fetched
 }
 
 // AverageParams are those of average.wgsl.
 type AverageParams struct {
 	Vectors
 	Statistics bool // rather than weights
+	First      int  // vector
+	Bands           // of values and averages, where they are fetched
 }
 
 // SumsParams are those of sums.wgsl.

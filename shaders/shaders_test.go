@@ -16,16 +16,17 @@ func specialisations() map[string][]string {
 	s := map[string][]string{}
 	add := func(name string, data any) { s[name] = append(s[name], shaders.Source(name, data)) }
 	for _, name := range []string{
-		"average", "bias", "linear_bias", "linear_flatten", "conv_grad_naive", "conv_grad_straight_sum",
+		"bias", "linear_bias", "linear_flatten", "conv_grad_naive", "conv_grad_straight_sum",
 		"conv_grad_sum", "conv_naive",
 		"conv_tiled_sum", "conv_tiled_weights", "conv_winograd_input", "conv_winograd_output",
-		"conv_winograd_weights", "dropout", "metrics", "pairs", "sgd", "sums",
+		"conv_winograd_weights", "dropout", "metrics", "pairs", "sums",
 	} {
 		add(name, nil)
 	}
 	for _, pass := range []string{"linear/forward", "linear/input-gradient", "linear/weight-gradient"} {
 		add("linear_naive", map[string]any{"Pass": pass})
 	}
+	add("gradnorm", map[string]any{"Mode": "part", "Fetched": true})
 	for _, mode := range []string{"part", "sum", "scale"} {
 		add("gradnorm", map[string]any{"Mode": mode})
 	}
@@ -35,6 +36,8 @@ func specialisations() map[string][]string {
 	for _, yes := range []bool{false, true} {
 		add("loss", map[string]any{"Weighted": yes})
 		add("relu", map[string]any{"Grad": yes})
+		add("sgd", map[string]any{"Fetched": yes})
+		add("average", map[string]any{"Fetched": yes})
 		add("add", map[string]any{"Two": yes, "ReLU": yes})
 		add("add", map[string]any{"Two": yes, "ReLU": !yes})
 		add("linear_sum", map[string]any{"Flat": yes, "Fetched": yes})

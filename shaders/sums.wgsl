@@ -20,8 +20,8 @@ fn normal(v: vec4<f32>) -> vec4<f32> {
 
 @compute @workgroup_size(256)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  let own = id.y * q.width + id.x;
-  if (own >= q.count || id.x >= q.width) { return; }
+  let own = id.y * q.line + id.x;
+  if (own >= q.count || id.x >= q.line) { return; }
   let i = q.first + own;
 {{- if eq .Mode "tree"}}
   sum[i] = normal(normal(sum[i]) + normal(x[i]));

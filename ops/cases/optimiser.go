@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"ninvk/gpu"
 	"ninvk/ops"
 )
 
@@ -14,7 +15,7 @@ func (t *table) optimisers() {
 		}
 	}
 	for _, clip := range []float64{0, 0.5, 1000} {
-		for _, n := range []int{1, 6, 70001, 600003} {
+		for _, n := range []int{1, 6, 70001, 600003, 1300001} {
 			t.gradNorm(ops.GradNorm{Clip: clip}, n)
 			t.gradNormInParts(ops.GradNorm{Clip: clip}, n)
 		}
@@ -27,8 +28,21 @@ func (t *table) optimisers() {
 			}
 			o.Scale = 0.1
 			t.sgdFrom(o, 1031, 512, rate)
+			t.sgdFrom(o, 70001, 512, rate)
 		}
 	}
+}
+
+// bands has drivers for CPUs read what is long through a texture that holds a part of it at a time.
+func bands(n int) func(gpu.Limits) ops.Need {
+	height := 101
+	switch {
+	case n < 70000:
+		return nil
+	case n > 1<<20: // more than are summed at a time
+		height = 2049
+	}
+	return func(gpu.Limits) ops.Need { return ops.Need{Scratch: ops.Extent{Width: 256, Height: height}} }
 }
 
 func (t *table) average(n int, rate float64) {
@@ -39,7 +53,7 @@ func (t *table) average(n int, rate float64) {
 	}
 	t.add(Case{
 		Operator: "average", Pass: "update", In: shape(1, n, 1, 1), Op: ops.Average{}, Flops: float64(3 * n),
-		Name: fmt.Sprintf("%d rate %g", n, rate),
+		Need: bands(n), Name: fmt.Sprintf("%d rate %g", n, rate),
 		Operands: []Operand{
 			step(told), {Name: "weight", Place: Weight, Len: n, Use: Reads, Value: unit},
 			{Name: "average", Place: Floats, Len: n, Use: Updates, Value: unit, K: 1, Scale: 2},
@@ -57,7 +71,7 @@ func (t *table) gradNorm(o ops.GradNorm, n int) {
 	}
 	t.add(Case{
 		Operator: "gradnorm", Pass: "forward", Op: o, In: shape(1, n, 1, 1), Flops: float64(2 * n),
-		Name: fmt.Sprintf("%d clip %g", n, o.Clip),
+		Need: bands(n), Name: fmt.Sprintf("%d clip %g", n, o.Clip),
 		Operands: []Operand{
 			{Name: "weight", Place: Weight, Len: n, Use: Reads, Value: unit}, grad,
 			{Name: "metrics", Place: Floats, Len: 4, Use: Updates, Value: unit, K: 4, Scale: math.Sqrt(float64(n))},
@@ -84,7 +98,7 @@ func (t *table) gradNormInParts(o ops.GradNorm, n int) {
 	moreGrads.Name, moreGrads.Place, moreGrads.Len = "more gradients", Floats, more
 	t.add(Case{
 		Operator: "gradnorm", Pass: "forward", Name: fmt.Sprintf("%d in parts clip %g", n, o.Clip),
-		Op: o, In: shape(1, n, 1, 1), Flops: float64(2 * n),
+		Op: o, In: shape(1, n, 1, 1), Flops: float64(2 * n), Need: bands(n),
 		Operands: []Operand{
 			{Name: "weight", Place: Weight, Len: first, Use: Reads, Value: unit},
 			{Name: "more weights", Place: Floats, Len: more, Use: Reads, Value: unit}, grad, moreGrads,
@@ -116,7 +130,7 @@ func (t *table) sgdFrom(o ops.SGD, n, from int, rate float64) {
 	for _, steps := range []int{1, 10} {
 		t.add(Case{
 			Operator: "sgd", Pass: fmt.Sprintf("%d steps", steps), Op: o, In: shape(1, n, 1, 1), Flops: float64(steps * 6 * n),
-			Name: name,
+			Name: name, Need: bands(n),
 			Operands: append(before,
 				step(ops.Step{LearningRate: float32(rate)}),
 				Operand{Name: "weight", Place: Weight, Len: n, Use: Updates, Value: unit, K: steps, Scale: scale},
