@@ -284,6 +284,10 @@ var companions = map[string]struct {
 	// sums that convolution and batch normalisation use
 	"reduce": {[]string{"reduce", "bias"}, "conv"},
 	"sums":   {[]string{"sums"}, ""},
+
+	"batchnorm_whole": {[]string{"batchnorm_whole"}, "batchnorm"},
+	"conv_linear":     {[]string{"linear_straight", "linear_grad_straight"}, "conv"},
+
 	"add":    {[]string{"add"}, ""}, // the test needs no twin for a + b
 }
 

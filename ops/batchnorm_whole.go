@@ -5,11 +5,12 @@ import (
 	"ninvk/shaders"
 )
 
-// The variant whole of batch normalisation, for software drivers: where there are few pixels an invocation has all those
-// of a channel group. There a workgroup takes as long where most of its invocations have nothing to do.
+// The variant whole of batch normalisation, for software drivers: where there are few pixels an invocation has all
+// those of a channel group. There a workgroup takes as long where most of its invocations have nothing to do.
 
-// wholePixels is the most pixels of a channel group that one invocation goes over.
-const wholePixels = 256
+// wholePixels is the most pixels of a channel group that one invocation goes over: with more, those that share them are
+// faster (BenchmarkNorm), and have work for more cores.
+const wholePixels = 1024
 
 func wholeNormFits(_ gpu.Limits, c NormCall) error {
 	return atMost("pixels of a channel", c.In.Pixels(), wholePixels)
@@ -35,7 +36,7 @@ func (c NormCall) whole(r *Recorder, mode string, in input, passes int, bindings
 		if !inPlace {
 			bound = append(bound, in.slice(s))
 		}
-		if err := r.dispatch(k, passes*c.In.Pixels(), params, ceilDiv(s.to-s.from, 16), 1, 1, bound...); err != nil {
+		if err := r.dispatch(k, passes*c.In.Pixels(), params, ceilDiv(s.to-s.from, 8), 1, 1, bound...); err != nil {
 			return err
 		}
 	}

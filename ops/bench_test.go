@@ -65,6 +65,21 @@ func BenchmarkLinear(b *testing.B) {
 	}
 }
 
+// BenchmarkNorm times batch normalisation, every variant of every pass, and the rate at which values pass.
+func BenchmarkNorm(b *testing.B) {
+	for _, x := range []ops.Shape{{N: 16, C: 512, H: 2, W: 2}, {N: 16, C: 128, H: 8, W: 8}, {N: 16, C: 96, H: 32, W: 32}} {
+		for _, c := range cases.Of(ops.BatchNorm{Eps: 1e-5, Momentum: 0.1, ReLU: true}, x) {
+			if c.Variant == "" {
+				continue
+			}
+			b.Run(fmt.Sprintf("%v/%s/%s", x, strings.ReplaceAll(c.Pass, " ", "-"), c.Variant), func(b *testing.B) {
+				least := benchmark(b, c)
+				b.ReportMetric(float64(x.Elements())/least/1e6, "best-M/s")
+			})
+		}
+	}
+}
+
 // benchmark gives the least seconds that a call took.
 func benchmark(b *testing.B, c cases.Case) float64 {
 	d := device(b)

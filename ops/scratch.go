@@ -142,7 +142,9 @@ func (r *Recorder) fetchBands(band, first, n int, buffers ...*gpu.Buffer) shader
 
 // inBands records what goes over n vectors of some buffers, from the one numbered first on: a band after the other,
 // which lie in the scratch texture then, or all at once where they are read from the buffers, with no place there.
-func (r *Recorder) inBands(first, n int, buffers []*gpu.Buffer, record func(first, n int, at shaders.Bands) error) error {
+func (r *Recorder) inBands(
+	first, n int, buffers []*gpu.Buffer, record func(first, n int, at shaders.Bands) error,
+) error {
 	band := r.bands(len(buffers), n)
 	if band == 0 {
 		return record(first, n, shaders.Bands{})

@@ -117,6 +117,7 @@ var convVariants = ways[ConvCall]{
 		winograd(byStraight, forwardGemm),
 		tiledSplit(forwardGemm),
 		tiledForward("tiled-8x8", convTiles8),
+		convLinear(convLinearForwardNeed, straightLinear),
 		{Name: "naive", Fits: naiveForwardFits, Record: naiveForward},
 	},
 	ConvInputGrad: {
@@ -126,6 +127,7 @@ var convVariants = ways[ConvCall]{
 		winograd(byStraight, inputGradGemm),
 		tiledSplit(inputGradGemm),
 		tiledInputGrad("tiled-8x8", convTiles8),
+		convLinear(convLinearInputGradNeed, straightLinearInputGrad),
 		{Name: "naive", Fits: naiveInputGradFits, Record: naiveInputGrad},
 	},
 	ConvWeightGrad: {
@@ -134,6 +136,7 @@ var convVariants = ways[ConvCall]{
 		tiledWeightGrad("tiled-wide", convGradWide),
 		tiledWeightGrad("tiled-short", convGradShort),
 		tiledWeightGrad("tiled-8x8", convGradTiled8),
+		convLinear(straightLinearGradNeed, convLinearWeightGrad),
 		{Name: "naive", Fits: naiveWeightFits, Need: naiveWeightNeed, Record: naiveWeightGrad},
 	},
 }
@@ -193,7 +196,7 @@ func passes() []Pass {
 func Preferred(a gpu.Adapter) []string {
 	switch {
 	case a.Llvmpipe():
-		return []string{"straight", "whole"}
+		return []string{"linear", "straight", "whole"}
 	case a.CPU():
 		return []string{"tiled-8x8", "tiled", "naive"}
 	}

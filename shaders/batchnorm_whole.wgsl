@@ -1,10 +1,10 @@
-{{- /* Batch normalisation of few pixels: an invocation has a channel group whole. It adds up, works out what it needs and
-goes over the pixels once more, in one dispatch, where batchnorm.wgsl has three with a workgroup for each group, whose
-invocations would mostly be idle. The sums are of chains of 16 pixels: the error grows with their length.
+{{- /* Batch normalisation of few pixels: an invocation has a channel group whole. It adds up, works out what it needs
+and goes over the pixels once more, in one dispatch, where batchnorm.wgsl has three with a workgroup for each group,
+whose invocations would mostly be idle. The sums are of chains of 16 pixels: the error grows with their length.
 
 Mode "forward": by the batch's statistics.  Mode "running": by the running ones.  Mode "apply": by those in norm.
 Mode "gradient": in place on dy.  What norm holds, and the formulas, are those of batchnorm.wgsl. */ -}}
-{{define "begin whole"}}@compute @workgroup_size(16)
+{{define "begin whole"}}@compute @workgroup_size(8)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   if (id.x >= q.groups) { return; }
   let g = q.group0 + id.x;

@@ -21,8 +21,8 @@ func (s *Step) Words() []uint32 {
 // Vectors says how kernels number floats by fours: how many vectors there are, and how many a line of workgroups takes.
 type Vectors struct{ Count, Line int }
 
-// Bands says where kernels fetch vectors of several buffers: of each the texture has a band of so many texels, one behind
-// the other.
+// Bands says where kernels fetch vectors of several buffers: of each the texture has a band of so many texels, one
+// behind the other.
 type Bands struct {
 	Band int
 	RowDivisor
