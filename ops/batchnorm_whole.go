@@ -36,7 +36,7 @@ func (c NormCall) whole(r *Recorder, mode string, in input, passes int, bindings
 		if !inPlace {
 			bound = append(bound, in.slice(s))
 		}
-		if err := r.dispatch(k, passes*c.In.Pixels(), params, ceilDiv(s.to-s.from, 8), 1, 1, bound...); err != nil {
+		if err := r.dispatch(k, passes*c.In.Pixels(), params, ceilDiv(s.to-s.from, 16), 1, 1, bound...); err != nil {
 			return err
 		}
 	}

@@ -6,8 +6,9 @@ import (
 	"ninvk/gpu"
 )
 
-// The variant linear, for 1×1 kernels of stride 1 on few pixels: the straight kernels of a linear layer, whose images
-// the pixels are. Those of convolutions have invocations for hundreds of pixels, whether there are so many or not.
+// The variant linear-straight, for 1×1 kernels of stride 1 on few pixels: the straight kernels of a linear layer, whose
+// images the pixels are. Those of convolutions have invocations for hundreds of pixels, whether there are so many or
+// not.
 
 // linearPixels is the most pixels for which it is offered: beyond, weights are read anew too often.
 const linearPixels = 64
@@ -37,7 +38,7 @@ func convLinearFits(l gpu.Limits, c ConvCall) error {
 // convLinear is the variant of a pass that record records as one of a linear layer.
 func convLinear(need func(gpu.Limits, LinearCall) Need, record func(*Recorder, LinearCall) error) Variant[ConvCall] {
 	return Variant[ConvCall]{
-		Name: "linear", Fits: convLinearFits, Need: func(l gpu.Limits, c ConvCall) Need { return need(l, c.linear()) },
+		Name: "linear-straight", Fits: convLinearFits, Need: func(l gpu.Limits, c ConvCall) Need { return need(l, c.linear()) },
 		Record: func(r *Recorder, c ConvCall) error {
 			batch := r.Batch
 			defer func() { r.Batch = batch }()

@@ -196,7 +196,7 @@ func passes() []Pass {
 func Preferred(a gpu.Adapter) []string {
 	switch {
 	case a.Llvmpipe():
-		return []string{"linear", "straight", "whole"}
+		return []string{"linear-straight", "straight", "whole"}
 	case a.CPU():
 		return []string{"tiled-8x8", "tiled", "naive"}
 	}

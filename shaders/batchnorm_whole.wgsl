@@ -4,7 +4,7 @@ whose invocations would mostly be idle. The sums are of chains of 16 pixels: the
 
 Mode "forward": by the batch's statistics.  Mode "running": by the running ones.  Mode "apply": by those in norm.
 Mode "gradient": in place on dy.  What norm holds, and the formulas, are those of batchnorm.wgsl. */ -}}
-{{define "begin whole"}}@compute @workgroup_size(8)
+{{define "begin whole"}}@compute @workgroup_size(16)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   if (id.x >= q.groups) { return; }
   let g = q.group0 + id.x;
