@@ -195,8 +195,12 @@ func TestTenStepsWithEachVariant(t *testing.T) {
 		for _, name := range ops.Variants(pass) {
 			t.Run(string(pass)+"="+name, func(t *testing.T) {
 				t.Setenv(ops.VariantEnv, string(pass)+"="+name)
+				follow := func() map[string]string { return followGolden(t, file) }
+				if name == "linear-straight" { // for fewer pixels than nin's layers have
+					follow = func() map[string]string { return followZoo(t, "densenet-2-2") }
+				}
 				used := 0
-				for call, v := range followGolden(t, file) {
+				for call, v := range follow() {
 					if strings.HasPrefix(call, string(pass)+" ") && v == name {
 						used++
 					}

@@ -150,8 +150,8 @@ func TestInitialValues(t *testing.T) {
 	}
 }
 
-// followZoo computes and trains as PyTorch did, and compares.
-func followZoo(t *testing.T, name string) {
+// followZoo computes and trains as PyTorch did, and compares; it gives the variants that were used.
+func followZoo(t *testing.T, name string) map[string]string {
 	z := readGolden(t, name)
 	g, out := zooGraph(t, z, 10)
 	r, err := golden.Start(openDevice(t), z, g, out, slack)
@@ -181,6 +181,7 @@ func followZoo(t *testing.T, name string) {
 		t.Logf("%s: %3.0f %% of the bound, %s %.1e, PyTorch's float32 %.1e", kind, 100*n.Error/n.Bound, n.Tensor,
 			n.Error, n.Away)
 	}
+	return r.Net.Variants()
 }
 
 // Networks give the logits, losses, gradients and running values of PyTorch's.

@@ -31,7 +31,10 @@ func (c NormCall) whole(r *Recorder, mode string, in input, passes int, bindings
 		map[string]any{"Mode": mode, "ReLU": c.ReLU, "Fetched": in.fetched(), "InPlace": inPlace})}
 	for _, s := range c.In.spans(r.Dev.Limits(), 1) {
 		params := c.params(c.In.Shape, 0, c.Params, s)
-		params.RowDivisor = in.divisor
+		params.RowDivisor, params.Summed = in.divisor, c.In.Pixels()
+		if c.By == RunningStatistics {
+			params.Summed = 0
+		}
 		bound := resources(s)
 		if !inPlace {
 			bound = append(bound, in.slice(s))
@@ -50,11 +53,7 @@ func wholeNormForward(r *Recorder, c NormCall) error {
 			return []any{p.forward(c.In.Shape), c.Out.slice(s)}
 		})
 	}
-	mode, passes := "running", 1
-	if c.By == BatchStatistics {
-		mode, passes = "forward", 2
-	}
-	return c.whole(r, mode, in, passes, []gpu.Kind{gpu.Read, gpu.Write, gpu.Write, gpu.Write}, func(s span) []any {
+	return c.whole(r, "forward", in, 2, []gpu.Kind{gpu.Read, gpu.Write, gpu.Write, gpu.Write}, func(s span) []any {
 		return []any{gpu.All(r.Weights), gpu.All(p.State), p.forward(c.In.Shape), c.Out.slice(s)}
 	})
 }

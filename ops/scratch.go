@@ -126,7 +126,7 @@ func (r *Recorder) bands(buffers, n int) int {
 	}
 	width := r.Scratch.tex.Width
 	rows := r.Scratch.zero() / buffers
-	if n < width || rows < least && rows*width < n {
+	if rows < least && rows*width < n {
 		return 0
 	}
 	return min(rows, ceilDiv(n, width)) * width

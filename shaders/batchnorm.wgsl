@@ -58,9 +58,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
     }
   }{{end -}}
 {{define "statistics"}}let n = f32(q.pixels);
-  let mean = first + a / n;
+  var mean = first + a / n;
   let variance = max(vec4<f32>(), (b - a * (a / n)) / n);
-  let inv = 1.0 / sqrt(variance + vec4<f32>(q.eps));
+  var inv = 1.0 / sqrt(variance + vec4<f32>(q.eps));
   {{template "weight and bias"}}{{end -}}
 {{define "weight and bias"}}var weight = vec4<f32>();
   var bias = vec4<f32>();
@@ -74,7 +74,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 {{define "running statistics"}}{{template "weight and bias"}}
   var mean = vec4<f32>();
   var inv = vec4<f32>();
-  for (var j = 0u; j < 4u; j = j + 1u) {
+  {{template "take running"}}{{end -}}
+{{define "take running"}}for (var j = 0u; j < 4u; j = j + 1u) {
     let c = 4u * g + j;
     if (c < q.channels) {
       mean[j] = state[q.mean + c];
@@ -85,14 +86,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   norm[4u * g + 1u] = inv;
   norm[4u * g + 2u] = inv * weight;
   norm[4u * g + 3u] = bias;{{end -}}
-{{define "keep statistics"}}for (var j = 0u; j < 4u; j = j + 1u) {
+{{define "keep statistics"}}{{template "move running"}}
+  {{template "keep norm"}}{{end -}}
+{{define "move running"}}for (var j = 0u; j < 4u; j = j + 1u) {
     let c = 4u * g + j;
     if (c < q.channels) {
       state[q.mean + c] = mix(state[q.mean + c], mean[j], q.momentum);
       state[q.variance + c] = mix(state[q.variance + c], variance[j] * (n / max(1.0, n - 1.0)), q.momentum);
     }
-  }
-  {{template "keep norm"}}{{end -}}
+  }{{end -}}
 {{define "keep gradients"}}let nowhere = 0xffffffffu;
   for (var j = 0u; j < 4u; j = j + 1u) {
     let c = 4u * g + j;

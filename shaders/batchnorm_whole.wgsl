@@ -2,7 +2,8 @@
 and goes over the pixels once more, in one dispatch, where batchnorm.wgsl has three with a workgroup for each group,
 whose invocations would mostly be idle. The sums are of chains of 16 pixels: the error grows with their length.
 
-Mode "forward": by the batch's statistics.  Mode "running": by the running ones.  Mode "apply": by those in norm.
+Mode "forward": by the statistics of the pixels summed, or where there are none by the running ones: one kernel for
+training and evaluation.  Mode "apply": by those in norm.
 Mode "gradient": in place on dy.  What norm holds, and the formulas, are those of batchnorm.wgsl. */ -}}
 {{define "begin whole"}}@compute @workgroup_size(16)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -11,10 +12,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let start = id.x * q.plane;{{end -}}
 {{define "sums of pixels"}}var a = vec4<f32>();
   var b = vec4<f32>();
-  for (var p0 = 0u; p0 < q.pixels; p0 = p0 + 16u) {
+  for (var p0 = 0u; p0 < q.summed; p0 = p0 + 16u) {
     var some_a = vec4<f32>();
     var some_b = vec4<f32>();
-    for (var p = p0; p < min(p0 + 16u, q.pixels); p = p + 1u) {
+    for (var p = p0; p < min(p0 + 16u, q.summed); p = p + 1u) {
       let i = start + p;{{end -}}
 {{define "end of sums"}}
     }
@@ -87,10 +88,6 @@ fn value(i: u32) -> vec4<f32> { return y[i]; }
 {{- template "output whole" .}}
 
 {{template "begin whole"}}
-  {{- if eq .Mode "running"}}
-  {{template "running statistics"}}
-  {{template "keep norm"}}
-  {{- else}}
   let first = value(start);
   {{template "sums of pixels"}}
       let v = value(i) - first;
@@ -98,8 +95,12 @@ fn value(i: u32) -> vec4<f32> { return y[i]; }
       some_b = some_b + v * v;
   {{- template "end of sums"}}
   {{template "statistics"}}
-  {{template "keep statistics"}}
-  {{- end}}
+  if (q.summed == 0u) {
+    {{template "take running"}}
+  } else {
+    {{template "move running"}}
+  }
+  {{template "keep norm"}}
   let scale = inv * weight;
   let shift = bias;
   {{template "apply whole" .}}

@@ -18,6 +18,7 @@ type BatchNormParams struct {
 	Group0        int // the first channel group bound
 	Groups        int // bound
 	Each          int // pixels of an invocation
+	Summed        int // pixels that the statistics are of, 0 for the running ones, where an invocation has all pixels
 	Slope         float32
 	RowDivisor    // of the texture, where the input is fetched
 }

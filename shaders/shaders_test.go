@@ -56,7 +56,7 @@ func specialisations() map[string][]string {
 		for _, mode := range []string{"apply", "grad-apply"} {
 			add("batchnorm", map[string]any{"Mode": mode, "ReLU": yes, "Fused": true, "Fetched": yes})
 		}
-		for _, mode := range []string{"forward", "running", "apply", "gradient"} {
+		for _, mode := range []string{"forward", "apply", "gradient"} {
 			add("batchnorm_whole", map[string]any{"Mode": mode, "ReLU": yes, "Fetched": yes})
 			add("batchnorm_whole", map[string]any{"Mode": mode, "ReLU": yes, "InPlace": mode != "gradient"})
 		}
