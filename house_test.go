@@ -288,7 +288,7 @@ var companions = map[string]struct {
 	"batchnorm_whole": {[]string{"batchnorm_whole"}, "batchnorm"},
 	"conv_linear":     {[]string{"linear_straight", "linear_grad_straight"}, "conv"},
 
-	"add":    {[]string{"add"}, ""}, // the test needs no twin for a + b
+	"add": {[]string{"add"}, ""}, // the test needs no twin for a + b
 }
 
 func TestOperatorsHaveShaderAndTwin(t *testing.T) {
