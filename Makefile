@@ -25,7 +25,7 @@ help:
 	@echo 'make quickstart    set up, build, and train on the embedded sample (three to five minutes)'
 	@echo 'make setup         install what is missing to build and run (Debian, Ubuntu)'
 	@echo 'make build         build bin/ninvk'
-	@echo 'make test          set up, and test all that must hold (five to nine minutes on two cores)'
+	@echo 'make test          set up, and test all that must hold (four to nine minutes on two cores)'
 	@echo 'make test-full     the same with the slow suites'
 	@echo 'make test-adapters test on Lavapipe of Mesa 22.3 and 25.0 and on SwiftShader (Debian 12; downloads the drivers)'
 	@echo 'make soak          train 2,000 steps and look for leaks and drift (minutes)'
