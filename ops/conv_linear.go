@@ -38,7 +38,8 @@ func convLinearFits(l gpu.Limits, c ConvCall) error {
 // convLinear is the variant of a pass that record records as one of a linear layer.
 func convLinear(need func(gpu.Limits, LinearCall) Need, record func(*Recorder, LinearCall) error) Variant[ConvCall] {
 	return Variant[ConvCall]{
-		Name: "linear-straight", Fits: convLinearFits, Need: func(l gpu.Limits, c ConvCall) Need { return need(l, c.linear()) },
+		Name: "linear-straight", Fits: convLinearFits,
+		Need: func(l gpu.Limits, c ConvCall) Need { return need(l, c.linear()) },
 		Record: func(r *Recorder, c ConvCall) error {
 			batch := r.Batch
 			defer func() { r.Batch = batch }()
