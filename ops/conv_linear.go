@@ -2,6 +2,7 @@ package ops
 
 import (
 	"errors"
+	"slices"
 
 	"ninvk/gpu"
 )
@@ -35,33 +36,23 @@ func convLinearFits(l gpu.Limits, c ConvCall) error {
 	return straightLinearFits(l, c.linear())
 }
 
-// convLinear is the variant of a pass that record records as one of a linear layer.
-func convLinear(need func(gpu.Limits, LinearCall) Need, record func(*Recorder, LinearCall) error) Variant[ConvCall] {
+// convLinear is the variant of a pass that is recorded as one of a linear layer, by the straight variant of that.
+func convLinear(p Pass) Variant[ConvCall] {
+	straight := linearVariants[p][slices.Index(linearVariants.names(p), "straight")]
 	return Variant[ConvCall]{
 		Name: "linear-straight", Fits: convLinearFits,
-		Need: func(l gpu.Limits, c ConvCall) Need { return need(l, c.linear()) },
+		Need: func(l gpu.Limits, c ConvCall) Need { return straight.Need(l, c.linear()) },
 		Record: func(r *Recorder, c ConvCall) error {
 			batch := r.Batch
 			defer func() { r.Batch = batch }()
 			r.Batch *= c.In.H * c.In.W
-			return record(r, c.linear())
+			call := c.linear()
+			if p == LinearWeightGrad && call.Bias.Len > 0 {
+				if err := call.biasGrad(r, call.Out, call.Bias); err != nil {
+					return err
+				}
+			}
+			return straight.Record(r, call)
 		},
 	}
-}
-
-func convLinearForwardNeed(l gpu.Limits, c LinearCall) Need {
-	return straightLinearNeed(l, c.forward())
-}
-
-func convLinearInputGradNeed(l gpu.Limits, c LinearCall) Need {
-	return straightLinearNeed(l, c.inputGrad())
-}
-
-func convLinearWeightGrad(r *Recorder, c LinearCall) error {
-	if c.Bias.Len > 0 {
-		if err := c.biasGrad(r, c.Out, c.Bias); err != nil {
-			return err
-		}
-	}
-	return straightLinearWeightGrad(r, c)
 }

@@ -117,7 +117,7 @@ var convVariants = ways[ConvCall]{
 		winograd(byStraight, forwardGemm),
 		tiledSplit(forwardGemm),
 		tiledForward("tiled-8x8", convTiles8),
-		convLinear(convLinearForwardNeed, straightLinear),
+		convLinear(LinearForward),
 		{Name: "naive", Fits: naiveForwardFits, Record: naiveForward},
 	},
 	ConvInputGrad: {
@@ -127,7 +127,7 @@ var convVariants = ways[ConvCall]{
 		winograd(byStraight, inputGradGemm),
 		tiledSplit(inputGradGemm),
 		tiledInputGrad("tiled-8x8", convTiles8),
-		convLinear(convLinearInputGradNeed, straightLinearInputGrad),
+		convLinear(LinearInputGrad),
 		{Name: "naive", Fits: naiveInputGradFits, Record: naiveInputGrad},
 	},
 	ConvWeightGrad: {
@@ -136,7 +136,7 @@ var convVariants = ways[ConvCall]{
 		tiledWeightGrad("tiled-wide", convGradWide),
 		tiledWeightGrad("tiled-short", convGradShort),
 		tiledWeightGrad("tiled-8x8", convGradTiled8),
-		convLinear(straightLinearGradNeed, convLinearWeightGrad),
+		convLinear(LinearWeightGrad),
 		{Name: "naive", Fits: naiveWeightFits, Need: naiveWeightNeed, Record: naiveWeightGrad},
 	},
 }
