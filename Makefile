@@ -208,8 +208,11 @@ gpu-kit: setup
 DATA := data
 
 pretrained: build
-	bin/ninvk eval --data $(DATA) --out docs/predict --json > bin/figures.json
-	mv bin/figures.json models/pretrained/nin-bn-cifar10.json
+	bin/ninvk eval --data $(DATA) --out docs/predict > /dev/null
+	for weights in models/pretrained/*-cifar10.safetensors; do \
+		bin/ninvk eval --data $(DATA) --weights "$$weights" --json > bin/figures.json && \
+			mv bin/figures.json "$${weights%.safetensors}.json" || exit; \
+	done
 	bin/ninvk predict docs/images --cam docs/predict/maps.png > docs/predict/predictions.txt
 	bin/ninvk predict docs/images --cam docs/predict/maps-cat.png --class cat > /dev/null
 	bin/ninvk filters --out docs/predict/filters.png

@@ -717,15 +717,31 @@ func TestReadmeIsShort(t *testing.T) {
 	}
 }
 
-// The README claims what was measured of the embedded weights.
+// The READMEs claim what was measured of the embedded weights.
 func TestReadmeAccuracy(t *testing.T) {
-	var figures struct{ Accuracy float64 }
-	if err := json.Unmarshal(read(t, "models/pretrained/nin-bn-cifar10.json"), &figures); err != nil {
-		t.Fatal(err)
+	files, err := fs.Glob(os.DirFS("."), "models/pretrained/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("figures of embedded weights: %q, %v", files, err)
 	}
-	if want := fmt.Sprintf("gives the right answer for %.2f %% of CIFAR-10's 10,000 test images",
-		100*figures.Accuracy); !strings.Contains(strings.Join(strings.Fields(string(read(t, "README.md"))), " "), want) {
-		t.Errorf("the README must say that the embedded network %s (models/pretrained/nin-bn-cifar10.json)", want)
+	for _, file := range files {
+		var figures struct {
+			Model    string
+			Accuracy float64
+		}
+		if err := json.Unmarshal(read(t, file), &figures); err != nil {
+			t.Fatal(err)
+		}
+		claims := map[string]string{"models/pretrained/README.md": fmt.Sprintf("| `%s` | %.2f %% |", figures.Model,
+			100*figures.Accuracy)}
+		if figures.Model == "nin-bn" {
+			claims["README.md"] = fmt.Sprintf("gives the right answer for %.2f %% of CIFAR-10's 10,000 test images",
+				100*figures.Accuracy)
+		}
+		for page, want := range claims {
+			if !strings.Contains(strings.Join(strings.Fields(string(read(t, page))), " "), want) {
+				t.Errorf("%s must say of the embedded weights: %s (%s)", page, want, file)
+			}
+		}
 	}
 }
 

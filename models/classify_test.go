@@ -44,12 +44,22 @@ func classifier(t *testing.T, n *models.Network, o models.Options) *models.Class
 	return c
 }
 
-// The embedded weights do on the sample's 200 test images as well as on all of CIFAR-10's, within what chance allows
-// (four standard deviations).
+// Embedded weights do on the sample's 200 test images as well as on all of CIFAR-10's, within what chance allows (four
+// standard deviations).
 func TestClassify(t *testing.T) {
-	f := claim(t)
+	for _, name := range models.EmbeddedNames {
+		t.Run(name, func(t *testing.T) { checkClaim(t, name) })
+	}
+}
+
+func checkClaim(t *testing.T, name string) {
+	f := claim(t, name)
 	images, labels := sampleImages(t)
-	all, err := classifier(t, pretrained(t), models.Options{Batch: 100}).Classify(images)
+	n, err := models.OpenNetwork(name, models.Given{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := classifier(t, n, models.Options{Batch: 100}).Classify(images)
 	if err != nil {
 		t.Fatal(err)
 	}

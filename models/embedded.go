@@ -2,10 +2,12 @@
 
 package models
 
-import _ "embed"
+import "embed"
 
-//go:embed pretrained/nin-bn-cifar10.safetensors
-var embedded []byte
+//go:embed pretrained/*.safetensors
+var embedded embed.FS
 
-// pretrained are the bytes of the embedded weights.
-func pretrained() ([]byte, error) { return embedded, nil }
+// readEmbedded gives the bytes of embedded weights.
+func readEmbedded(name string) ([]byte, error) {
+	return embedded.ReadFile("pretrained/" + EmbeddedFile(name))
+}

@@ -2,5 +2,5 @@ package models
 
 import "ninvk/asset"
 
-// pretrained are the bytes of the embedded weights, which in a browser lie beside the page, in half precision.
-func pretrained() ([]byte, error) { return asset.Read(EmbeddedAsset) }
+// readEmbedded gives the bytes of embedded weights, which in a browser lie beside the page, in half precision.
+func readEmbedded(name string) ([]byte, error) { return asset.Read(EmbeddedFile(name)) }

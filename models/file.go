@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"ninvk/pth"
@@ -42,20 +43,20 @@ type tensor struct {
 
 func (t tensor) String() string { return fmt.Sprintf("%s %v", shown(t.name), t.shape) }
 
-// ReadFile reads a weights file, or the embedded weights by their name, Embedded: safetensors, or a file of PyTorch's
-// torch.save (see package pth). A file that can't be read, or is none, is a *WeightsError, one of these formats that is
-// damaged the format's own error.
+// ReadFile reads a weights file, or embedded weights by their name, Embedded or one of EmbeddedNames: safetensors, or a
+// file of PyTorch's torch.save (see package pth). A file that can't be read, or is none, is a *WeightsError, one of
+// these formats that is damaged the format's own error.
 func ReadFile(path string) (*File, error) {
-	if path == Embedded {
-		b, err := pretrained()
+	if name := embeddedName(path); name != "" {
+		b, err := readEmbedded(name)
 		if err != nil {
 			return nil, err
 		}
 		f, err := safetensors.Decode(b)
 		if err != nil {
-			return nil, &WeightsError{Path: PretrainedPath, Problem: err.Error()}
+			return nil, &WeightsError{Path: EmbeddedPath(name), Problem: err.Error()}
 		}
-		return FileOf(PretrainedPath, f), nil
+		return FileOf(EmbeddedPath(name), f), nil
 	}
 	b, err := content(path)
 	if err != nil {
@@ -97,6 +98,10 @@ func content(path string) ([]byte, error) {
 	if err == nil && info.Size() > maxFile {
 		return nil, &WeightsError{Path: path, Problem: fmt.Sprintf("it has %d bytes; weights of at most %d are read",
 			info.Size(), maxFile)}
+	}
+	if errors.Is(err, fs.ErrNotExist) && slices.Contains(Names(), path) {
+		return nil, &WeightsError{Path: path, Err: err, Problem: fmt.Sprintf("there is no such file, and the program has no "+
+			"weights of this network: it has those of %s", strings.Join(EmbeddedNames, ", "))}
 	}
 	if err != nil {
 		return nil, unreadable(path, err)

@@ -19,7 +19,7 @@ import (
 	"ninvk/safetensors"
 )
 
-// figures is what `ninvk eval --json` told about the embedded weights on CIFAR-10's test split.
+// figures is what `ninvk eval --json` told about embedded weights on CIFAR-10's test split.
 type figures struct {
 	Model, Split string
 	Images       int
@@ -28,9 +28,9 @@ type figures struct {
 	SHA256       string `json:"weights_sha256"`
 }
 
-func claim(t *testing.T) (f figures) {
+func claim(t *testing.T, name string) (f figures) {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join("pretrained", "nin-bn-cifar10.json"))
+	raw, err := os.ReadFile(filepath.Join("pretrained", claimFile(name)))
 	if err == nil {
 		err = json.Unmarshal(raw, &f)
 	}
@@ -38,6 +38,11 @@ func claim(t *testing.T) (f figures) {
 		t.Fatal(err)
 	}
 	return f
+}
+
+// claimFile is the file of the figures of embedded weights.
+func claimFile(name string) string {
+	return strings.TrimSuffix(models.EmbeddedFile(name), ".safetensors") + ".json"
 }
 
 func pretrained(t *testing.T) *models.Network {
@@ -49,22 +54,59 @@ func pretrained(t *testing.T) *models.Network {
 	return n
 }
 
-// The figures beside the embedded weights are theirs.
+// The figures beside the embedded weights are theirs, and all weights that are there have a name.
 func TestPretrained(t *testing.T) {
-	n, f := pretrained(t), claim(t)
-	sum, err := n.SHA256()
-	if err != nil {
+	for _, name := range models.EmbeddedNames {
+		n, err := models.OpenNetwork(name, models.Given{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := claim(t, name)
+		sum, err := n.SHA256()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sum != f.SHA256 {
+			t.Errorf("the weights %s have the checksum %s, the figures in %s are of %s: make pretrained measures them anew",
+				name, sum, claimFile(name), f.SHA256)
+		}
+		if n.Model != name || f.Model != name || f.Split != "test" || f.Images < 1 || f.Accuracy <= 0 || f.Accuracy > 1 {
+			t.Errorf("%s: figures %+v of a %s", name, f, n.Model)
+		}
+		if diff := cmp.Diff(cifar10.ClassNames[:], n.Classes); diff != "" {
+			t.Errorf("%s: classes (-want +got):\n%s", name, diff)
+		}
+	}
+	for _, pattern := range []string{"*.safetensors", "*.json"} {
+		if files, err := filepath.Glob(filepath.Join("pretrained", pattern)); err != nil ||
+			len(files) != len(models.EmbeddedNames) {
+			t.Errorf("%q in pretrained, weights are of %q; %v", files, models.EmbeddedNames, err)
+		}
+	}
+}
+
+// Weights that the program has are taken by their name, or as the default; a network's name that is neither theirs nor
+// a file's is answered by what there is.
+func TestEmbeddedNames(t *testing.T) {
+	for _, path := range append([]string{models.Embedded}, models.EmbeddedNames...) {
+		want := strings.Replace(path, models.Embedded, models.EmbeddedNames[0], 1)
+		if n, err := models.OpenNetwork(path, models.Given{}); err != nil || n.Model != want ||
+			n.Path != models.EmbeddedPath(want) {
+			t.Errorf("%s: %v, want %s; %v", path, n, want, err)
+		}
+	}
+	_, err := models.OpenNetwork("vgg16", models.Given{})
+	if want := "vgg16: there is no such file, and the program has no weights of this network: it has those of " +
+		strings.Join(models.EmbeddedNames, ", "); !errors.Is(err, os.ErrNotExist) || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+	t.Chdir(t.TempDir()) // a file may have a network's name
+	name := models.EmbeddedNames[0]
+	if err := os.WriteFile(name, []byte("none"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if sum != f.SHA256 {
-		t.Errorf("the weights have the checksum %s, the figures in nin-bn-cifar10.json are of %s: ninvk eval --data DIR "+
-			"--json > models/pretrained/nin-bn-cifar10.json makes them anew", sum, f.SHA256)
-	}
-	if f.Model != n.Model || f.Split != "test" || f.Images < 1 || f.Accuracy <= 0 || f.Accuracy > 1 {
-		t.Errorf("figures %+v of a %s", f, n.Model)
-	}
-	if diff := cmp.Diff(cifar10.ClassNames[:], n.Classes); diff != "" {
-		t.Errorf("classes (-want +got):\n%s", diff)
+	if _, err := models.OpenNetwork("./"+name, models.Given{}); err == nil {
+		t.Errorf("./%s is a file, which was not read", name)
 	}
 }
 

@@ -1,16 +1,32 @@
 package models
 
-// The weights that are part of the program. Beside them lies what `ninvk eval --json` tells about them on CIFAR-10's
-// test split (nin-bn-cifar10.json); tests hold both together, and the README's claim to them.
+import "slices"
 
-// PretrainedPath stands for the embedded weights in messages.
-const PretrainedPath = "embedded nin-bn-cifar10.safetensors"
+// EmbeddedNames name the weights that are part of the program, each by its network; the first are those that are taken
+// where none are named. They were trained on CIFAR-10. Beside each file of pretrained lies what `ninvk eval --json`
+// tells about it on CIFAR-10's test split; tests hold both together, and the documentation's claims to them.
+var EmbeddedNames = []string{"nin-bn"}
 
-// EmbeddedAsset is the file that holds the embedded weights where the program runs in a browser.
-const EmbeddedAsset = "nin-bn-cifar10.safetensors"
-
-// Embedded is what names the embedded weights in place of a file.
+// Embedded is what names the first of the embedded weights in place of a file.
 const Embedded = "embedded"
 
-// Pretrained is the network with the embedded weights: nin-bn, trained on CIFAR-10.
+// EmbeddedFile is the file that holds embedded weights, in pretrained, and where the program runs in a browser beside
+// the page.
+func EmbeddedFile(name string) string { return name + "-cifar10.safetensors" }
+
+// embeddedName is the name of the embedded weights that a path stands for, "" where it is a file's.
+func embeddedName(path string) string {
+	switch {
+	case path == Embedded:
+		return EmbeddedNames[0]
+	case slices.Contains(EmbeddedNames, path):
+		return path
+	}
+	return ""
+}
+
+// EmbeddedPath stands for embedded weights in messages.
+func EmbeddedPath(name string) string { return "embedded " + EmbeddedFile(name) }
+
+// Pretrained is the network with the first of the embedded weights: nin-bn, trained on CIFAR-10.
 func Pretrained() (*Network, error) { return OpenNetwork(Embedded, Given{}) }

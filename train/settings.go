@@ -218,9 +218,10 @@ var settings = []setting{
 	{
 		name: "init", field: func(c *Config) any { return &c.Init }, fixed: true, own: true,
 		placeholder: "FILE",
-		help:        "Weights to start from; 'embedded' for those that are part of the program.",
-		absent:      "random ones from the seed",
-		more:        "Ours, or PyTorch's as safetensors or `.pth` ([weights.md](weights.md)).",
+		help: "Weights to start from, or the name of some that are part of the program: " +
+			strings.Join(models.EmbeddedNames, ", ") + ".",
+		absent: "random ones from the seed",
+		more:   "Ours, or PyTorch's as safetensors or `.pth` ([weights.md](weights.md)).",
 	},
 	{
 		name: "initial", field: func(c *Config) any { return &c.Initial }, start: models.OwnRule, fixed: true,

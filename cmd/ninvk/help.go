@@ -70,8 +70,8 @@ var words = kong.Vars{
 	"tune_resize": "Pixels a side to enlarge images to; 0 for their own size (default: the network's own size).",
 	"usual":       "Take the usual kernels rather than the measured choice, and measure none.",
 	"web_listen":  "Where the page is; on this machine alone unless a host is given; :0 takes any free port.",
-	"weights": "Weights: ours, or PyTorch's state_dict as safetensors or .pth (default: those that are part of the " +
-		"program).",
+	"weights": "Weights: ours, or PyTorch's state_dict as safetensors or .pth, or the name of some that are part of the " +
+		"program: " + strings.Join(models.EmbeddedNames, ", ") + " (default: " + models.EmbeddedNames[0] + ").",
 	"weights_classes": "Names of the classes by index: a file with one a line, or the names with commas between them " +
 		"(default: what the weights or the data tell, else CIFAR-10's).",
 	"weights_mean": "Mean of each channel from 0 to 1 that the weights were trained with: one number for all, or three " +

@@ -366,7 +366,7 @@ func TestEvalDetails(t *testing.T) {
 	}
 }
 
-// The accuracy that the documentation claims for the embedded weights is what eval measures on the whole test split.
+// The accuracy that the documentation claims for embedded weights is what eval measures on the whole test split.
 func TestPretrainedAccuracy(t *testing.T) {
 	dir := os.Getenv("NINVK_DATA")
 	if dir == "" {
@@ -376,28 +376,30 @@ func TestPretrainedAccuracy(t *testing.T) {
 		t.Fatalf("this test needs CIFAR-10: run bin/ninvk data fetch in the repository's root, or name the folder that "+
 			"has it in NINVK_DATA: %v", err)
 	}
-	code, stdout, stderr := run(t, ".", "eval", "--data", dir, "--json")
-	if code != 0 {
-		t.Fatalf("exit code %d\n%s", code, stderr)
-	}
 	type figures struct {
 		Images   int
 		Loss     float64
 		Accuracy float64
 		SHA256   string `json:"weights_sha256"`
 	}
-	claimed, err := os.ReadFile(filepath.Join("..", "..", "nin", "pretrained", "nin-bn-cifar10.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got, want figures
-	if err := errors.Join(json.Unmarshal([]byte(stdout), &got), json.Unmarshal(claimed, &want)); err != nil {
-		t.Fatal(err)
-	}
-	// Adapters round differently, which may tip a few images.
-	if got.Images != want.Images || got.SHA256 != want.SHA256 || math.Abs(got.Accuracy-want.Accuracy) > 5e-4 ||
-		math.Abs(got.Loss-want.Loss) > 1e-3 {
-		t.Errorf("measured %+v, claimed %+v", got, want)
+	for _, name := range models.EmbeddedNames {
+		code, stdout, stderr := run(t, ".", "eval", "--data", dir, "--weights", name, "--json")
+		if code != 0 {
+			t.Fatalf("exit code %d\n%s", code, stderr)
+		}
+		claimed, err := os.ReadFile(filepath.Join("..", "..", "models", "pretrained", name+"-cifar10.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got, want figures
+		if err := errors.Join(json.Unmarshal([]byte(stdout), &got), json.Unmarshal(claimed, &want)); err != nil {
+			t.Fatal(err)
+		}
+		// Adapters round differently, which may tip a few images.
+		if got.Images != want.Images || got.SHA256 != want.SHA256 || math.Abs(got.Accuracy-want.Accuracy) > 5e-4 ||
+			math.Abs(got.Loss-want.Loss) > 1e-3 {
+			t.Errorf("%s: measured %+v, claimed %+v", name, got, want)
+		}
 	}
 }
 

@@ -51,8 +51,8 @@ func (d described) given() (models.Given, error) {
 	return g, nil
 }
 
-// open reads a weights file, or takes the embedded weights where path is empty, and builds its network for images
-// enlarged to resize pixels a side (nil: the size that the file tells, else the model's own; 0: the data's).
+// open reads a weights file, or takes embedded weights where path is their name or empty, and builds its network for
+// images enlarged to resize pixels a side (nil: the size that the file tells, else the model's own; 0: the data's).
 func (d described) open(path string, resize *int) (*models.Network, error) {
 	given, err := d.given()
 	if err != nil {
@@ -68,11 +68,7 @@ func (d described) open(path string, resize *int) (*models.Network, error) {
 		}
 	}
 	if path == "" {
-		n, err := models.Pretrained()
-		if err != nil || d == (described{}) && resize == nil {
-			return n, err
-		}
-		return network(models.FileOf(n.Path, n.File), given)
+		path = models.Embedded
 	}
 	f, err := models.ReadFile(path)
 	if err != nil {

@@ -11,11 +11,13 @@ import (
 
 // Files are the files by their names, as package asset asks for them.
 func Files() (map[string][]byte, error) {
-	weights, err := Weights()
-	if err != nil {
-		return nil, err
+	files := map[string][]byte{}
+	var err error
+	for _, name := range models.EmbeddedNames {
+		if files[models.EmbeddedFile(name)], err = Weights(name); err != nil {
+			return nil, err
+		}
 	}
-	files := map[string][]byte{models.EmbeddedAsset: weights}
 	for _, name := range cifar10.SampleFiles {
 		if files[name], err = cifar10.SampleFile(name); err != nil {
 			return nil, err
@@ -24,10 +26,10 @@ func Files() (map[string][]byte, error) {
 	return files, nil
 }
 
-// Weights are the embedded weights in half precision, those of convolutions and linear layers: biases and what
-// normalises stay as they are, as they are few.
-func Weights() ([]byte, error) {
-	n, err := models.Pretrained()
+// Weights are embedded weights in half precision, those of convolutions and linear layers: biases and what normalises
+// stay as they are, as they are few.
+func Weights(name string) ([]byte, error) {
+	n, err := models.OpenNetwork(name, models.Given{})
 	if err != nil {
 		return nil, err
 	}

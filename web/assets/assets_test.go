@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,14 +25,18 @@ func TestFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range append(cifar10.SampleFiles, models.EmbeddedAsset) {
+	wanted := slices.Clone(cifar10.SampleFiles)
+	for _, name := range models.EmbeddedNames {
+		wanted = append(wanted, models.EmbeddedFile(name))
+	}
+	for _, name := range wanted {
 		if len(files[name]) == 0 {
 			t.Errorf("%s is missing", name)
 		}
 	}
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
-	if _, err := z.Write(files[models.EmbeddedAsset]); err != nil {
+	if _, err := z.Write(files[models.EmbeddedFile(models.EmbeddedNames[0])]); err != nil {
 		t.Fatal(err)
 	}
 	if err := z.Close(); err != nil {
@@ -44,7 +49,7 @@ func TestFiles(t *testing.T) {
 
 // The weights in half precision tell everything that the whole ones tell, and give nearly the same answers.
 func TestWeights(t *testing.T) {
-	b, err := Weights()
+	b, err := Weights(models.EmbeddedNames[0])
 	if err != nil {
 		t.Fatal(err)
 	}

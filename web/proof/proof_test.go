@@ -185,8 +185,9 @@ func newSite(t *testing.T, p programs) *site {
 	mux := http.NewServeMux()
 	mux.Handle("GET /", http.FileServer(http.Dir("testdata")))
 	mux.Handle("GET /sample/", http.FileServer(http.Dir(p.assets)))
+	weights := models.EmbeddedFile(models.EmbeddedNames[0])
 	for name, path := range map[string]string{"ninvk.wasm": p.wasm, "wasm_exec.js": p.wasmExec, "fs.js": "../site/fs.js",
-		models.EmbeddedAsset: filepath.Join(p.assets, models.EmbeddedAsset)} {
+		weights: filepath.Join(p.assets, weights)} {
 		mux.HandleFunc("GET /"+name, func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, path) })
 	}
 	mux.HandleFunc("POST /{what}", func(w http.ResponseWriter, r *http.Request) {
