@@ -1,11 +1,6 @@
 package ops
 
-import (
-	"errors"
-
-	"ninvk/gpu"
-	"ninvk/shaders"
-)
+import "errors"
 
 // Add sums activations of one shape, with optional ReLU. It also joins the gradients of an activation that several
 // layers read.
@@ -55,15 +50,8 @@ func (Add) Accumulate(r *Recorder, x, sum Tensor) error { return r.add(sum, []Te
 
 // add records sum = the sum of two x, or sum = sum + x of one.
 func (r *Recorder) add(sum Tensor, x []Tensor, relu bool) error {
-	k := gpu.Kernel{
-		Name: "add", Source: shaders.Source("add", map[string]any{"Two": len(x) == 2, "ReLU": relu}),
-		Bindings: []gpu.Kind{gpu.Params, gpu.Write, gpu.Read, gpu.Read}[:2+len(x)],
+	if len(x) == 1 {
+		x = []Tensor{x[0], sum}
 	}
-	return r.elementwise(k, sum, func(s span) []any {
-		bound := []any{sum.slice(s)}
-		for _, t := range x {
-			bound = append(bound, t.slice(s))
-		}
-		return bound
-	})
+	return r.elementwise("add", map[string]any{"ReLU": relu}, sum, x...)
 }

@@ -47,23 +47,23 @@ func (p BatchNormParams) forward(x Shape) gpu.Slice {
 	return gpu.Slice{Buffer: p.Norm.Buffer, Offset: p.Norm.Offset, Size: uint64(x.Groups()) * 64}
 }
 
-func (o BatchNorm) kernel(mode string, x input, bindings ...gpu.Kind) gpu.Kernel {
+// kernel is that of a mode, with the bindings that come before what in reads of n tensors; in may be nil.
+func (o BatchNorm) kernel(mode string, in *inputs, n int, bindings ...gpu.Kind) gpu.Kernel {
 	name := "batch norm " + mode
 	mode, inPlace := strings.CutSuffix(mode, " in place")
 	mode, fused := strings.CutSuffix(mode, " fused")
 	relu := o.ReLU && (mode == "apply" || mode == "grad-apply" || mode == "grad-running")
-	source := map[string]any{"Mode": mode, "ReLU": relu, "Fetched": x.fetched(), "InPlace": inPlace, "Fused": fused}
+	source := map[string]any{"Mode": mode, "ReLU": relu, "InPlace": inPlace, "Fused": fused}
+	bindings = append([]gpu.Kind{gpu.Params}, bindings...)
+	if in != nil {
+		source["Fetched"] = in.fetched()
+		bindings = append(bindings, in.kinds(n)...)
+	}
 	return gpu.Kernel{Name: name, Bindings: bindings, Source: shaders.Source("batchnorm", source)}
 }
 
-// normPixels is the number of pixels that an invocation normalises: they share the reading of the channel's values,
-// which is slow where activations are fetched.
-func normPixels(x input, pixels int) int {
-	if x.fetched() {
-		return eachOf(64, pixels)
-	}
-	return eachOf(16, pixels)
-}
+// normPixels is the number of pixels that an invocation normalises: they share the reading of the channel's values.
+const normPixels = 16
 
 func (o BatchNorm) params(x Shape, stretches int, p BatchNormParams, s span) shaders.BatchNormParams {
 	return shaders.BatchNormParams{
@@ -73,16 +73,18 @@ func (o BatchNorm) params(x Shape, stretches int, p BatchNormParams, s span) sha
 	}
 }
 
-// each records a kernel that goes over all pixels of x, with the resources for a stretch of channel groups; a fused one
-// adds up sums of so many stretches of pixels first.
-func (o BatchNorm) each(r *Recorder, k gpu.Kernel, x Tensor, p BatchNormParams, in input, stretches int,
-	resources func(span) []any) error {
-	n := normPixels(in, x.Pixels())
-	for _, s := range x.spans(r.Dev.Limits(), 1) {
-		params := o.params(x.Shape, stretches, p, s)
-		params.Each, params.RowDivisor = n, in.divisor
-		if err := r.dispatch(k, n+ceilDiv(stretches, 32), params, ceilDiv(x.Pixels(), 128*n), s.to-s.from, 1,
-			resources(s)...); err != nil {
+// each records a kernel of a mode that goes over all pixels of what in reads, with the resources for a stretch of channel
+// groups, and n tensors of in; a fused one adds up sums of so many stretches of pixels first.
+func (o BatchNorm) each(r *Recorder, mode string, p BatchNormParams, in *inputs, n, stretches int,
+	bindings []gpu.Kind, resources func(span) []any) error {
+	k := o.kernel(mode, in, n, bindings...)
+	x := in.tensors[0].Shape
+	pixels := in.pixelsEach(normPixels)
+	for _, s := range in.spans() {
+		params := o.params(x, stretches, p, s)
+		params.Each, params.Bands = pixels, in.at
+		if err := r.dispatch(k, pixels+ceilDiv(stretches, 32), params, ceilDiv(x.Pixels(), 128*pixels), s.to-s.from, 1,
+			append(resources(s), in.load(s, n)...)...); err != nil {
 			return err
 		}
 	}
@@ -114,9 +116,8 @@ func (o BatchNorm) Offers(p Pass, x Shape) []Offer {
 }
 
 // moments records the sums of the batch.
-func (c NormCall) moments(r *Recorder, in input) (stretches int, part gpu.Slice, err error) {
-	return r.reduce(reduceKernel("moments", false, in), c.In.Shape, in,
-		func(s span) []any { return []any{in.slice(s)} })
+func (c NormCall) moments(r *Recorder, in *inputs) (stretches int, part gpu.Slice, err error) {
+	return r.reduce("moments", false, in)
 }
 
 // normForward works out the statistics, and then applies them.
@@ -124,28 +125,28 @@ func normForward(r *Recorder, c NormCall) error {
 	x, p := c.In, c.Params
 	switch c.By {
 	case KeptStatistics:
-		return c.apply(r, x, r.input(x), p, c.Out)
+		return c.apply(r, r.inputs(x))
 	case RunningStatistics:
-		k := c.kernel("running", input{}, gpu.Params, gpu.Read, gpu.Read, gpu.Write)
+		k := c.kernel("running", nil, 0, gpu.Read, gpu.Read, gpu.Write)
 		if err := r.dispatch(k, 4, c.params(x.Shape, 0, p, span{0, x.Groups()}), ceilDiv(x.Groups(), 64), 1, 1,
 			gpu.All(r.Weights), gpu.All(p.State), p.forward(x.Shape)); err != nil {
 			return err
 		}
-		return c.apply(r, x, r.input(x), p, c.Out)
+		return c.apply(r, r.inputs(x))
 	}
-	in := r.input(c.In)
+	in := r.inputs(x)
 	stretches, part, err := c.moments(r, in)
 	if err != nil {
 		return err
 	}
-	k := c.kernel("statistics", input{}, gpu.Params, gpu.Read, gpu.Read, gpu.Read, gpu.Write, gpu.Write)
+	k := c.kernel("statistics", nil, 0, gpu.Read, gpu.Read, gpu.Read, gpu.Write, gpu.Write)
 	for _, s := range x.spans(r.Dev.Limits(), 1) {
 		if err := r.dispatch(k, stretches+4, c.params(x.Shape, stretches, p, s), ceilDiv(s.to-s.from, 64), 1, 1,
 			part, x.slice(s), gpu.All(r.Weights), gpu.All(p.State), p.forward(x.Shape)); err != nil {
 			return err
 		}
 	}
-	return c.apply(r, x, in, p, c.Out)
+	return c.apply(r, in)
 }
 
 // fusedNormFits says whether a workgroup that applies the statistics can work them out as well: it reads the first of
@@ -166,15 +167,14 @@ func fusedNormForward(r *Recorder, c NormCall) error {
 	if c.By != BatchStatistics {
 		return normForward(r, c)
 	}
-	in := r.input(c.In)
+	in := r.inputs(c.In)
 	stretches, part, err := c.moments(r, in)
 	if err != nil {
 		return err
 	}
-	k := c.kernel("apply fused", in, gpu.Params, gpu.Read, gpu.Read, gpu.Write, gpu.Write, in.kind, gpu.Write)
-	return c.each(r, k, c.In, c.Params, in, stretches, func(s span) []any {
-		return []any{part, gpu.All(r.Weights), gpu.All(c.Params.State), c.Params.forward(c.In.Shape),
-			in.slice(s), c.Out.slice(s)}
+	bindings := []gpu.Kind{gpu.Read, gpu.Read, gpu.Write, gpu.Write, gpu.Write}
+	return c.each(r, "apply fused", c.Params, in, 1, stretches, bindings, func(s span) []any {
+		return []any{part, gpu.All(r.Weights), gpu.All(c.Params.State), c.Params.forward(c.In.Shape), c.Out.slice(s)}
 	})
 }
 
@@ -183,13 +183,15 @@ func (o BatchNorm) Apply(r *Recorder, x Tensor, p BatchNormParams, y Tensor) err
 	return normVariants.record(r, NormForward, NormCall{BatchNorm: o, In: x, Out: y, Params: p, By: KeptStatistics})
 }
 
-func (o BatchNorm) apply(r *Recorder, x Tensor, in input, p BatchNormParams, y Tensor) error {
-	if x == y && !in.fetched() {
-		k := o.kernel("apply in place", in, gpu.Params, gpu.Read, gpu.Write)
-		return o.each(r, k, x, p, in, 0, func(s span) []any { return []any{p.forward(x.Shape), y.slice(s)} })
+// apply records the output, by what lies in the layer's memory.
+func (c NormCall) apply(r *Recorder, in *inputs) error {
+	mode, read := "apply", 1
+	if c.In == c.Out && !in.fetched() {
+		mode, read = "apply in place", 0
 	}
-	k := o.kernel("apply", in, gpu.Params, gpu.Read, in.kind, gpu.Write)
-	return o.each(r, k, x, p, in, 0, func(s span) []any { return []any{p.forward(x.Shape), in.slice(s), y.slice(s)} })
+	return c.each(r, mode, c.Params, in, read, 0, []gpu.Kind{gpu.Read, gpu.Write}, func(s span) []any {
+		return []any{c.Params.forward(c.In.Shape), c.Out.slice(s)}
+	})
 }
 
 // nowhere is the place of a gradient that is not wanted.
@@ -207,8 +209,7 @@ func (o BatchNorm) Grad(r *Recorder, x Tensor, p BatchNormParams, dy Tensor, wan
 	if wantInput {
 		return normVariants.record(r, NormGrad, c)
 	}
-	in := r.input(x)
-	stretches, part, err := c.gradSums(r, in)
+	stretches, part, err := c.gradSums(r, r.inputs(x, dy))
 	if err != nil {
 		return err
 	}
@@ -216,9 +217,8 @@ func (o BatchNorm) Grad(r *Recorder, x Tensor, p BatchNormParams, dy Tensor, wan
 }
 
 // gradSums records the sums of which all gradients are made.
-func (c NormCall) gradSums(r *Recorder, in input) (stretches int, part gpu.Slice, err error) {
-	return r.reduce(reduceKernel("grad", c.ReLU, in), c.In.Shape, in,
-		func(s span) []any { return []any{c.Out.slice(s), in.slice(s), c.Params.forward(c.In.Shape)} })
+func (c NormCall) gradSums(r *Recorder, in *inputs) (stretches int, part gpu.Slice, err error) {
+	return r.reduce("grad", c.ReLU, in, c.Params.forward(c.In.Shape))
 }
 
 // means are where the gradients' means lie in the layer's memory.
@@ -229,13 +229,13 @@ func (c NormCall) means() gpu.Slice {
 
 // paramGrads records the gradients of weight and bias, and the means for that of the input.
 func (c NormCall) paramGrads(r *Recorder, stretches int, part gpu.Slice) error {
-	k := c.kernel("grad-sums", input{}, gpu.Params, gpu.Read, gpu.Write, gpu.Write)
+	k := c.kernel("grad-sums", nil, 0, gpu.Read, gpu.Write, gpu.Write)
 	params := c.params(c.In.Shape, stretches, c.Params, span{0, c.In.Groups()})
 	return r.dispatch(k, stretches+4, params, ceilDiv(c.In.Groups(), 64), 1, 1, part, gpu.All(r.Grads), c.means())
 }
 
 func normGrad(r *Recorder, c NormCall) error {
-	in := r.input(c.In)
+	in := r.inputs(c.In, c.Out)
 	stretches, part, err := c.gradSums(r, in)
 	if err != nil {
 		return err
@@ -243,40 +243,33 @@ func normGrad(r *Recorder, c NormCall) error {
 	if err := c.paramGrads(r, stretches, part); err != nil {
 		return err
 	}
-	k := c.kernel("grad-apply", in, gpu.Params, gpu.Read, gpu.Read, in.kind, gpu.Write)
-	return c.each(r, k, c.In, c.Params, in, 0, func(s span) []any {
-		return []any{c.Params.forward(c.In.Shape), c.means(), in.slice(s), c.Out.slice(s)}
+	bindings := []gpu.Kind{gpu.Read, gpu.Read, gpu.Write}
+	return c.each(r, "grad-apply", c.Params, in, 1, 0, bindings, func(s span) []any {
+		return []any{c.Params.forward(c.In.Shape), c.means(), c.Out.slice(s)}
 	})
 }
 
 // fusedNormGrad has each workgroup that makes the input's gradient add the sums up anew, which saves a dispatch.
 func fusedNormGrad(r *Recorder, c NormCall) error {
-	in := r.input(c.In)
+	in := r.inputs(c.In, c.Out)
 	stretches, part, err := c.gradSums(r, in)
 	if err != nil {
 		return err
 	}
-	k := c.kernel("grad-apply fused", in, gpu.Params, gpu.Read, gpu.Read, gpu.Write, in.kind, gpu.Write)
-	return c.each(r, k, c.In, c.Params, in, stretches, func(s span) []any {
-		return []any{part, c.Params.forward(c.In.Shape), gpu.All(r.Grads), in.slice(s), c.Out.slice(s)}
+	bindings := []gpu.Kind{gpu.Read, gpu.Read, gpu.Write, gpu.Write}
+	return c.each(r, "grad-apply fused", c.Params, in, 1, stretches, bindings, func(s span) []any {
+		return []any{part, c.Params.forward(c.In.Shape), gpu.All(r.Grads), c.Out.slice(s)}
 	})
 }
 
 // RunningGrad records the turning of dy into dx in place, where the running statistics have normalised, as in
 // evaluation; nothing is wanted of weight and bias. x is the layer's input, which is read where the layer has a ReLU.
 func (o BatchNorm) RunningGrad(r *Recorder, x Tensor, p BatchNormParams, dy Tensor) error {
-	var in input
-	bindings := []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}
+	in, read := r.inputs(dy), 0
 	if o.ReLU {
-		in = r.input(x)
-		bindings = append(bindings, in.kind)
+		in, read = r.inputs(x, dy), 1
 	}
-	k := o.kernel("grad-running", in, bindings...)
-	return o.each(r, k, dy, p, in, 0, func(s span) []any {
-		resources := []any{p.forward(dy.Shape), dy.slice(s)}
-		if o.ReLU {
-			resources = append(resources, in.slice(s))
-		}
-		return resources
+	return o.each(r, "grad-running", p, in, read, 0, []gpu.Kind{gpu.Read, gpu.Write}, func(s span) []any {
+		return []any{p.forward(dy.Shape), dy.slice(s)}
 	})
 }

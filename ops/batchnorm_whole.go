@@ -1,6 +1,8 @@
 package ops
 
 import (
+	"slices"
+
 	"ninvk/gpu"
 	"ninvk/shaders"
 )
@@ -17,28 +19,22 @@ func wholeNormFits(_ gpu.Limits, c NormCall) error {
 }
 
 // whole records a kernel of one invocation a channel group.
-func (c NormCall) whole(r *Recorder, mode string, in input, passes int, bindings []gpu.Kind,
+func (c NormCall) whole(r *Recorder, mode string, in *inputs, passes int, bindings []gpu.Kind,
 	resources func(span) []any) error {
-	inPlace := c.In == c.Out && !in.fetched()
-	bindings = append([]gpu.Kind{gpu.Params}, bindings...)
-	name := "batch norm whole " + mode
-	if !inPlace {
-		bindings = append(bindings, in.kind)
-	} else {
-		name += " in place"
+	name, read := "batch norm whole "+mode, 1
+	if c.In == c.Out && !in.fetched() {
+		name, read = name+" in place", 0
 	}
-	k := gpu.Kernel{Name: name, Bindings: bindings, Source: shaders.Source("batchnorm_whole",
-		map[string]any{"Mode": mode, "ReLU": c.ReLU, "Fetched": in.fetched(), "InPlace": inPlace})}
-	for _, s := range c.In.spans(r.Dev.Limits(), 1) {
+	k := gpu.Kernel{Name: name, Bindings: slices.Concat([]gpu.Kind{gpu.Params}, bindings, in.kinds(read))}
+	k.Source = shaders.Source("batchnorm_whole",
+		map[string]any{"Mode": mode, "ReLU": c.ReLU, "Fetched": in.fetched(), "InPlace": read == 0})
+	for _, s := range in.spans() {
 		params := c.params(c.In.Shape, 0, c.Params, s)
-		params.RowDivisor, params.Summed = in.divisor, c.In.Pixels()
+		params.Bands, params.Summed = in.at, c.In.Pixels()
 		if c.By == RunningStatistics {
 			params.Summed = 0
 		}
-		bound := resources(s)
-		if !inPlace {
-			bound = append(bound, in.slice(s))
-		}
+		bound := append(resources(s), in.load(s, read)...)
 		if err := r.dispatch(k, passes*c.In.Pixels(), params, ceilDiv(s.to-s.from, 16), 1, 1, bound...); err != nil {
 			return err
 		}
@@ -47,7 +43,7 @@ func (c NormCall) whole(r *Recorder, mode string, in input, passes int, bindings
 }
 
 func wholeNormForward(r *Recorder, c NormCall) error {
-	in, p := r.input(c.In), c.Params
+	in, p := r.inputs(c.In), c.Params
 	if c.By == KeptStatistics {
 		return c.whole(r, "apply", in, 1, []gpu.Kind{gpu.Read, gpu.Write}, func(s span) []any {
 			return []any{p.forward(c.In.Shape), c.Out.slice(s)}
@@ -59,7 +55,7 @@ func wholeNormForward(r *Recorder, c NormCall) error {
 }
 
 func wholeNormGrad(r *Recorder, c NormCall) error {
-	return c.whole(r, "gradient", r.input(c.In), 2, []gpu.Kind{gpu.Read, gpu.Write, gpu.Write}, func(s span) []any {
+	return c.whole(r, "gradient", r.inputs(c.In, c.Out), 2, []gpu.Kind{gpu.Read, gpu.Write, gpu.Write}, func(s span) []any {
 		return []any{c.Params.forward(c.In.Shape), gpu.All(r.Grads), c.Out.slice(s)}
 	})
 }

@@ -1,20 +1,11 @@
 package ops
 
 import (
+	"slices"
+
 	"ninvk/gpu"
 	"ninvk/shaders"
 )
-
-// reduceKernel is the first pass of a per-channel sum (see reduce.wgsl for the modes) over x.
-func reduceKernel(mode string, relu bool, x input) gpu.Kernel {
-	bindings := map[string][]gpu.Kind{
-		"sum":     {gpu.Params, gpu.Write, gpu.Read},
-		"moments": {gpu.Params, gpu.Write, x.kind},
-		"grad":    {gpu.Params, gpu.Write, gpu.Read, x.kind, gpu.Read},
-	}
-	return gpu.Kernel{Name: "reduce " + mode, Source: shaders.Source("reduce",
-		map[string]any{"Mode": mode, "ReLU": relu, "Fetched": x.fetched()}), Bindings: bindings[mode]}
-}
 
 // reduceStretches is the number of pixels a workgroup sums, 16 an invocation or more, and of the stretches that makes:
 // enough workgroups for all cores of an adapter, and so few that adding up the invocations' sums does not count.
@@ -34,18 +25,23 @@ func reduceBytes(s Shape) uint64 {
 	return uint64(32 * s.Groups() * min(mostStretches(s), ceilDiv(s.Pixels(), 1024)))
 }
 
-// reduce records the first pass over an activation of shape t, read as x says: into r.Partial, two vec4s for every
-// channel group and stretch. It returns the number of stretches and the part of r.Partial that holds them.
-func (r *Recorder) reduce(k gpu.Kernel, t Shape, x input, resources func(span) []any) (stretches int, part gpu.Slice,
-	err error) {
+// reduce records the first pass of a per-channel sum over what in reads (see reduce.wgsl for the modes), with further
+// things to read: into r.Partial, two vec4s for every channel group and stretch. It returns the number of stretches and
+// the part of r.Partial that holds them.
+func (r *Recorder) reduce(mode string, relu bool, in *inputs, more ...any) (stretches int, part gpu.Slice, err error) {
+	k := gpu.Kernel{Name: "reduce " + mode, Source: shaders.Source("reduce",
+		map[string]any{"Mode": mode, "ReLU": relu, "Fetched": in.fetched()})}
+	k.Bindings = slices.Concat([]gpu.Kind{gpu.Params, gpu.Write}, slices.Repeat([]gpu.Kind{gpu.Read}, len(more)),
+		in.kinds(len(in.tensors)))
+	t := in.tensors[0].Shape
 	stretch, stretches := reduceStretches(t)
 	part = gpu.Slice{Buffer: r.Partial, Size: uint64(32 * stretches * t.Groups())}
-	for _, s := range t.spans(r.Dev.Limits(), 1) {
+	for _, s := range in.spans() {
 		params := shaders.ReduceParams{
-			Pixels: t.Pixels(), Plane: t.Plane(), Stretch: stretch, Stretches: stretches, Group0: s.from, RowDivisor: x.divisor,
+			Pixels: t.Pixels(), Plane: t.Plane(), Stretch: stretch, Stretches: stretches, Group0: s.from, Bands: in.at,
 		}
-		if err := r.dispatch(k, stretch/64+16, params, stretches, s.to-s.from, 1,
-			append([]any{part}, resources(s)...)...); err != nil {
+		bound := slices.Concat([]any{part}, more, in.load(s, len(in.tensors)))
+		if err := r.dispatch(k, stretch/64+16, params, stretches, s.to-s.from, 1, bound...); err != nil {
 			return 0, part, err
 		}
 	}
@@ -54,8 +50,7 @@ func (r *Recorder) reduce(k gpu.Kernel, t Shape, x input, resources func(span) [
 
 // BiasGrad records the gradient of a bias, the sum of dy over all pixels.
 func BiasGrad(r *Recorder, dy Tensor, bias Param) error {
-	stretches, part, err := r.reduce(reduceKernel("sum", false, input{}), dy.Shape, input{},
-		func(s span) []any { return []any{dy.slice(s)} })
+	stretches, part, err := r.reduce("sum", false, r.inputs(dy))
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
 package ops
 
 import (
+	"slices"
+
 	"ninvk/gpu"
 	"ninvk/shaders"
 )
@@ -171,24 +173,80 @@ func bandKernel(name string, at shaders.Bands, s *Scratch, buffer gpu.Slice) (gp
 	return k, buffer
 }
 
-// input is how kernels read an activation that they leave as it is: from its buffer, or through the scratch texture,
-// where it lies as in the buffer.
-type input struct {
-	kind    gpu.Kind
-	divisor shaders.RowDivisor // by the texture's width
-	slice   func(span) any     // what is bound for a stretch of channel groups
+// inputs is how kernels read activations of one shape: from their buffers, or through the scratch texture, where some
+// channel groups of each lie in a band of its own.
+type inputs struct {
+	r       *Recorder
+	tensors []Tensor
+	groups  int  // of each that the texture holds at a time; 0 where they are read from their buffers
+	loaded  span // what it holds
+	at      shaders.Bands
 }
 
-func (i input) fetched() bool { return i.kind == gpu.TextureF32 }
-
-// input chooses for x, and records the copy where it is the texture: on llvmpipe a fetch in a loop costs a third of a
-// storage load, and the copy a tenth; elsewhere buffers are as fast. A second activation's copy costs more than its
-// fetches save.
-func (r *Recorder) input(x Tensor) input {
-	if r.fetchedExtent(r.planned(x.Shape)) == (Extent{}) {
-		return input{kind: gpu.Read, slice: func(s span) any { return x.slice(s) }}
+// inputs chooses for some activations: on llvmpipe a fetch in a loop costs a third of a storage load, and the copy into
+// the texture a tenth; elsewhere buffers are as fast. It takes the texture as it is.
+func (r *Recorder) inputs(t ...Tensor) *inputs {
+	in := &inputs{r: r, tensors: t}
+	if !r.Dev.Adapter.Llvmpipe() || r.Scratch == nil {
+		return in
 	}
-	return input{gpu.TextureF32, r.fetchTexels(x.All()), func(span) any { return r.Scratch.tex }}
+	width := r.Scratch.tex.Width
+	texels := r.Scratch.zero() / len(t) * width
+	if r.planned(t[0].Shape).Plane() > texels {
+		return in // not even one group, at the network's batch, by which kernels are chosen
+	}
+	in.groups = min(texels/t[0].Plane(), t[0].Groups())
+	in.at = shaders.Bands{Band: ceilDiv(in.groups*t[0].Plane(), width) * width, RowDivisor: rowDivisor(width)}
+	return in
+}
+
+// fetched says whether kernels read through the texture.
+func (in *inputs) fetched() bool { return in.groups > 0 }
+
+// pixelsEach is the number of pixels of an invocation in kernels of 128 invocations a workgroup, of at most so many where
+// they are read from buffers.
+func (in *inputs) pixelsEach(most int) int {
+	if in.fetched() {
+		most = fetchedEach
+	}
+	return eachOf(most, in.tensors[0].Pixels())
+}
+
+// kinds are those of the bindings to read by, of the first n where that is from their buffers.
+func (in *inputs) kinds(n int) []gpu.Kind {
+	if in.fetched() {
+		return []gpu.Kind{gpu.TextureF32}
+	}
+	return slices.Repeat([]gpu.Kind{gpu.Read}, n)
+}
+
+// spans cuts the channel groups into stretches that fit one binding, and the texture.
+func (in *inputs) spans() []span {
+	s := in.tensors[0].Shape
+	bytes, most := uint64(s.Plane())*16, in.r.Dev.Limits()
+	if in.fetched() {
+		most.MaxStorageBufferBindingSize = min(most.MaxStorageBufferBindingSize, uint64(in.groups)*bytes)
+	}
+	return spans(s.Groups(), bytes, most, 1)
+}
+
+// load records the copy of a stretch of channel groups into the texture, where it is not there yet, and gives what is
+// bound to kinds(n).
+func (in *inputs) load(s span, n int) []any {
+	if !in.fetched() {
+		var bound []any
+		for _, t := range in.tensors[:n] {
+			bound = append(bound, t.slice(s))
+		}
+		return bound
+	}
+	if in.loaded != s {
+		for i, t := range in.tensors {
+			in.r.Tape.CopyTexels(t.slice(s), in.r.Scratch.tex, i*in.at.Band, (s.to-s.from)*t.Plane())
+		}
+		in.loaded = s
+	}
+	return []any{in.r.Scratch.tex}
 }
 
 // fetchedExtent is what reading an activation takes of the scratch texture, nothing where it is read from its buffer.

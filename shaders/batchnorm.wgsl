@@ -11,7 +11,7 @@ Fused, "apply" and "grad-apply" do what "statistics" and "grad-sums" do themselv
 the first one of these writes it.
 
 The slope of ReLU's negative half comes at run time, although it is 0: else drivers make one maximum of comparison and
-choice, which hides NaN. x is bound as a buffer or, Fetched, lies in a texture: see reduce.wgsl. The bound of the loops
+choice, which hides NaN. What is read is bound as buffers or, Fetched, lies in a texture: see reduce.wgsl. The bound of the loops
 over pixels comes at run time, so that no compiler unrolls them, and they run along memory: see reduce.wgsl. */ -}}
 {{define "main of a group"}}@compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
@@ -53,7 +53,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   }{{end -}}
 {{define "gradient of x"}}{{template "each value"}}
       let d = value(i) - mean;
-      let v = {{if .ReLU}}select(dy[i], vec4<f32>(), d * scale + shift <= vec4<f32>()){{else}}dy[i]{{end}};
+      let v = {{template "masked gradient" .}};
       dy[i] = scale * (v - a - (d * inv) * b);
     }
   }{{end -}}
@@ -154,9 +154,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 @group(0) @binding(2) var<storage, read> params: array<f32>;
 @group(0) @binding(3) var<storage, read_write> state: array<f32>;
 @group(0) @binding(4) var<storage, read_write> norm: array<vec4<f32>>;
-@group(0) @binding(5) {{template "var x" .}}
-@group(0) @binding(6) var<storage, read_write> y: array<vec4<f32>>;
-{{- template "value of x" .}}
+@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(6) {{template "x" .}}
 
 {{template "main of sums"}}
   let first = value(wid.y * q.plane);
@@ -170,14 +169,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 }
 {{- else if eq .Mode "apply" -}}
 @group(0) @binding(1) var<storage, read> norm: array<vec4<f32>>;
-{{- if .InPlace}}
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
+{{- if .InPlace}}
 
 fn value(i: u32) -> vec4<f32> { return y[i]; }
 {{- else}}
-@group(0) @binding(2) {{template "var x" .}}
-@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
-{{- template "value of x" .}}
+@group(0) @binding(3) {{template "x" .}}
 {{- end}}
 
 {{template "main of a group"}}
@@ -200,18 +197,17 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 {{- else if eq .Mode "grad-running" -}}
 @group(0) @binding(1) var<storage, read> norm: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> dy: array<vec4<f32>>;
-{{- if .ReLU}}
-@group(0) @binding(3) {{template "var x" .}}
-{{- template "value of x" .}}
+{{- if or .ReLU .Fetched}}
+@group(0) @binding(3) {{template "x" .}}
 {{- end}}
 
 {{template "main of a group"}}
   {{template "each value"}}
 {{- if .ReLU}}
-      let y = (value(i) - mean) * scale + shift;
-      dy[i] = scale * select(dy[i], vec4<f32>(), y <= vec4<f32>());
+      let d = value(i) - mean;
+      dy[i] = scale * {{template "masked gradient" .}};
 {{- else}}
-      dy[i] = scale * dy[i];
+      dy[i] = scale * {{if .Fetched}}value(i){{else}}dy[i]{{end}};
 {{- end}}
     }
   }
@@ -220,9 +216,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 @group(0) @binding(1) var<storage, read> part: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> norm: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> grads: array<f32>;
-@group(0) @binding(4) {{template "var x" .}}
-@group(0) @binding(5) var<storage, read_write> dy: array<vec4<f32>>;
-{{- template "value of x" .}}
+@group(0) @binding(4) var<storage, read_write> dy: array<vec4<f32>>;
+@group(0) @binding(5) {{template "x" .}}
 
 {{template "main of sums"}}
   if (wid.x == 0u && lid.x == 0u) {
@@ -239,9 +234,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 {{- else -}}
 @group(0) @binding(1) var<storage, read> norm: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> norm2: array<vec4<f32>>;
-@group(0) @binding(3) {{template "var x" .}}
-@group(0) @binding(4) var<storage, read_write> dy: array<vec4<f32>>;
-{{- template "value of x" .}}
+@group(0) @binding(3) var<storage, read_write> dy: array<vec4<f32>>;
+@group(0) @binding(4) {{template "x" .}}
 
 {{template "main of a group"}}
   let inv = norm[g + 1u];

@@ -22,9 +22,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     a = a + some_a;
     b = b + some_b;
   }{{end -}}
-{{define "output whole"}}{{if not .InPlace}}
-{{template "value of x" .}}
-{{- else}}
+{{define "output whole"}}{{if .InPlace}}
 
 fn value(i: u32) -> vec4<f32> { return y[i]; }
 {{- end}}{{end -}}
@@ -40,8 +38,7 @@ fn value(i: u32) -> vec4<f32> { return y[i]; }
 @group(0) @binding(1) var<storage, read> norm: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> grads: array<f32>;
 @group(0) @binding(3) var<storage, read_write> dy: array<vec4<f32>>;
-@group(0) @binding(4) {{template "var x" .}}
-{{- template "value of x" .}}
+@group(0) @binding(4) {{template "x" .}}
 
 {{template "begin whole"}}
   let mean = norm[4u * g];
@@ -50,7 +47,7 @@ fn value(i: u32) -> vec4<f32> { return y[i]; }
   let shift = norm[4u * g + 3u];
   {{template "sums of pixels"}}
       let d = value(i) - mean;
-      let v = {{if .ReLU}}select(dy[i], vec4<f32>(), d * scale + shift <= vec4<f32>()){{else}}dy[i]{{end}};
+      let v = {{template "masked gradient" .}};
       some_a = some_a + v;
       some_b = some_b + v * (d * inv);
   {{- template "end of sums"}}
@@ -60,7 +57,7 @@ fn value(i: u32) -> vec4<f32> { return y[i]; }
   for (var p = 0u; p < q.pixels; p = p + 1u) {
     let i = start + p;
     let d = value(i) - mean;
-    let v = {{if .ReLU}}select(dy[i], vec4<f32>(), d * scale + shift <= vec4<f32>()){{else}}dy[i]{{end}};
+    let v = {{template "masked gradient" .}};
     dy[i] = scale * (v - a - (d * inv) * b);
   }
 }
@@ -68,7 +65,7 @@ fn value(i: u32) -> vec4<f32> { return y[i]; }
 @group(0) @binding(1) var<storage, read> norm: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
 {{- if not .InPlace}}
-@group(0) @binding(3) {{template "var x" .}}
+@group(0) @binding(3) {{template "x" .}}
 {{- end}}
 {{- template "output whole" .}}
 
@@ -83,7 +80,7 @@ fn value(i: u32) -> vec4<f32> { return y[i]; }
 @group(0) @binding(3) var<storage, read_write> norm: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
 {{- if not .InPlace}}
-@group(0) @binding(5) {{template "var x" .}}
+@group(0) @binding(5) {{template "x" .}}
 {{- end}}
 {{- template "output whole" .}}
 

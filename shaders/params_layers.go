@@ -4,6 +4,7 @@ package shaders
 type ElementwiseParams struct {
 	Pixels, Plane int
 	Each          int // pixels of an invocation
+	Bands             // of what is read, where it is fetched
 }
 
 // BatchNormParams are those of batchnorm.wgsl.
@@ -20,7 +21,7 @@ type BatchNormParams struct {
 	Each          int // pixels of an invocation
 	Summed        int // pixels that the statistics are of, 0 for the running ones, where an invocation has all pixels
 	Slope         float32
-	RowDivisor    // of the texture, where the input is fetched
+	Bands         // of input and gradient, where they are fetched
 }
 
 // ReduceParams are those of reduce.wgsl.
@@ -28,7 +29,7 @@ type ReduceParams struct {
 	Pixels, Plane      int
 	Stretch, Stretches int // pixels of a workgroup, and workgroups of a channel group
 	Group0             int // the first channel group bound
-	RowDivisor             // of the texture, where the input is fetched
+	Bands                  // of input and gradient, where they are fetched
 }
 
 // BiasParams are those of bias.wgsl.

@@ -6,38 +6,34 @@ a software driver a load is 2 KiB of code, and unrolled ones fall out of the ins
 such a driver's vector, have a stretch of memory of their own: they run their whole loop before the next ones begin
 theirs, and no prefetcher follows jumps. The invocations' sums are added in two steps, the first by all of them.
 
-Mode "sum": Σ dy (bias gradient).
+Mode "sum": Σ x (bias gradient, of what is the output's).
 Mode "moments": Σ (x-s) and Σ (x-s)², s the channel's first value: no cancellation where the mean is large against
 the deviation.
 Mode "grad": Σ dy and Σ dy·x̂ (batch normalisation), dy masked by the ReLU of the normalised value where there is
-one. x is bound as a buffer or, Fetched, lies in a texture (see input in ops/scratch.go). */ -}}
-{{define "var x"}}var{{if .Fetched}} x: texture_2d<f32>{{else}}<storage, read> x: array<vec4<f32>>{{end}};{{end}}
-{{define "value of x"}}
-{{- if .Fetched}}
+one. What is read is bound as buffers or, Fetched, lies in a texture, x before dy: see add.wgsl. */ -}}
+{{define "x"}}
+{{- if .Fetched}}{{template "texels"}}
 
-fn value(i: u32) -> vec4<f32> {
-  let at = q.group0 * q.plane + i; // the texture holds the groups before group0, too
-  let row = ((at >> q.shift) * q.factor) >> 17u; // at / q.width
-  return textureLoad(x, vec2<u32>(at - row * q.width, row), 0);
-}
-{{- else}}
+fn value(i: u32) -> vec4<f32> { return texel(i); }
+{{- else}}var<storage, read> x: array<vec4<f32>>;
 
 fn value(i: u32) -> vec4<f32> { return x[i]; }
 {{- end}}{{end -}}
+{{define "dy"}}{{if .Fetched}}texel(q.band + i){{else}}dy[i]{{end}}{{end -}}
+{{define "masked gradient"}}{{if .ReLU -}}
+select({{template "dy" .}}, vec4<f32>(), d * scale + shift <= vec4<f32>()){{else}}{{template "dy" .}}{{end}}{{end -}}
 {{uniform "ReduceParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read_write> part: array<vec4<f32>>;
-{{- if eq .Mode "sum"}}
-@group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
-{{- else if eq .Mode "moments"}}
-@group(0) @binding(2) {{template "var x" .}}
-{{- template "value of x" .}}
-{{- else}}
-@group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
-@group(0) @binding(3) {{template "var x" .}}
+{{- if eq .Mode "grad"}}
 // mean, 1/deviation, scale, shift of each channel group
-@group(0) @binding(4) var<storage, read> norm: array<vec4<f32>>;
-{{- template "value of x" .}}
+@group(0) @binding(2) var<storage, read> norm: array<vec4<f32>>;
+@group(0) @binding(3) {{template "x" .}}
+{{- if not .Fetched}}
+@group(0) @binding(4) var<storage, read> dy: array<vec4<f32>>;
+{{- end}}
+{{- else}}
+@group(0) @binding(2) {{template "x" .}}
 {{- end}}
 var<workgroup> sums: array<f32, 512>; // of each invocation, eight: two vec4s
 var<workgroup> slices: array<f32, 64>; // of eight invocations each
@@ -63,14 +59,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   for (var p = first + lid.x % 16u; p < end; p = p + 16u) {
     let i = base + p;
 {{- if eq .Mode "sum"}}
-    a = a + dy[i];
+    a = a + value(i);
 {{- else if eq .Mode "moments"}}
     let v = value(i) - s;
     a = a + v;
     b = b + v * v;
 {{- else}}
     let d = value(i) - mean;
-    let v = {{if .ReLU}}select(dy[i], vec4<f32>(), d * scale + shift <= vec4<f32>()){{else}}dy[i]{{end}};
+    let v = {{template "masked gradient" .}};
     a = a + v;
     b = b + v * (d * inv);
 {{- end}}

@@ -35,11 +35,13 @@ func specialisations() map[string][]string {
 	}
 	for _, yes := range []bool{false, true} {
 		add("loss", map[string]any{"Weighted": yes})
-		add("relu", map[string]any{"Grad": yes})
+		add("relu", map[string]any{"Grad": yes, "Fetched": yes})
+		add("relu", map[string]any{"Grad": yes, "Fetched": !yes})
 		add("sgd", map[string]any{"Fetched": yes})
 		add("average", map[string]any{"Fetched": yes})
 		add("add", map[string]any{"Two": yes, "ReLU": yes})
 		add("add", map[string]any{"Two": yes, "ReLU": !yes})
+		add("add", map[string]any{"Fetched": true, "ReLU": yes})
 		add("linear_sum", map[string]any{"Flat": yes, "Fetched": yes})
 		add("linear_sum", map[string]any{"Flat": yes, "Fetched": !yes})
 		add("adaptive", map[string]any{"Grad": yes})
@@ -53,6 +55,7 @@ func specialisations() map[string][]string {
 			add("batchnorm", map[string]any{"Mode": mode, "ReLU": yes, "Fetched": yes &&
 				(strings.HasSuffix(mode, "apply") || mode == "grad-running")})
 		}
+		add("batchnorm", map[string]any{"Mode": "grad-running", "ReLU": yes, "Fetched": !yes})
 		for _, mode := range []string{"apply", "grad-apply"} {
 			add("batchnorm", map[string]any{"Mode": mode, "ReLU": yes, "Fused": true, "Fetched": yes})
 		}
@@ -61,7 +64,8 @@ func specialisations() map[string][]string {
 			add("batchnorm_whole", map[string]any{"Mode": mode, "ReLU": yes, "InPlace": mode != "gradient"})
 		}
 		for _, mode := range []string{"sum", "moments", "grad"} {
-			add("reduce", map[string]any{"Mode": mode, "ReLU": yes, "Fetched": yes && (mode == "moments" || mode == "grad")})
+			add("reduce", map[string]any{"Mode": mode, "ReLU": yes, "Fetched": yes})
+			add("reduce", map[string]any{"Mode": mode, "ReLU": yes, "Fetched": !yes})
 		}
 	}
 	for _, t := range []shaders.ConvTile{
