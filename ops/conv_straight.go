@@ -46,29 +46,35 @@ func straightInputGrad(r *Recorder, c ConvCall) error { return r.straight(inputG
 // of its numbers of channels. Chunks reach beyond the last input channel, with weights of zero, and rows beyond the
 // last output channel.
 var (
+	// Invocations of a workgroup.
+	wide      = []int{1024}
+	narrow    = []int{1024, 128}
+	narrowest = []int{1024, 128, 32}
+	small     = []int{512, 128} // for small maps: large ones have a tile with fewer channels
+
 	// Where an output needs just the same pixel of the input.
 	pointwiseTiles = []straightTile{
-		{12, 16, 1, false, 1024}, {12, 32, 1, false, 1024}, {40, 96, 1, false, 1024}, {48, 160, 1, false, 1024},
-		{40, 192, 1, false, 1024}, {12, 192, 1, false, 128},
-		{4, 4, 1, true, 32}, {4, 64, 1, true, 128}, {48, 64, 1, true, 128}, {48, 128, 1, true, 32}, {32, 192, 1, true, 128},
+		{12, 16, 1, false, wide}, {12, 32, 1, false, wide}, {40, 96, 1, false, wide}, {48, 160, 1, false, wide},
+		{40, 192, 1, false, wide}, {12, 192, 1, false, narrow},
+		{4, 4, 1, true, narrowest}, {4, 64, 1, true, narrow}, {48, 64, 1, true, narrow}, {48, 128, 1, true, narrowest},
+		{32, 192, 1, true, narrow},
 	}
 	// Elsewhere.
 	windowTiles = []straightTile{
-		{4, 16, all, false, 128}, {8, 16, all, false, 128}, {24, 16, all, false, 128},
-		{4, 4, 1, true, 32}, {4, 16, 1, true, 128}, {4, 64, 1, true, 128}, {8, 32, 1, true, 128},
-		{16, 32, all, true, 32}, {24, 48, 1, true, 1024}, {24, 64, 1, true, 128}, {16, 128, 1, true, 1024},
+		{4, 16, all, false, narrow}, {8, 16, all, false, narrow}, {24, 16, all, false, narrow},
+		{4, 4, 1, true, narrowest}, {4, 16, 1, true, narrow}, {4, 64, 1, true, narrow}, {8, 32, 1, true, narrow},
+		{16, 32, all, true, narrowest}, {24, 48, 1, true, wide}, {24, 64, 1, true, small}, {16, 128, 1, true, wide},
 	}
-	straightWidths = []int{1024, 128, 32} // invocations
-	gradTiles      = gradTilesOf()
+	gradTiles = gradTilesOf()
 )
 
 // straightTile is what distinguishes the straight kernels of forward passes and input gradients.
 type straightTile struct {
-	rows     int  // output channels of a workgroup
-	channels int  // input channels of a chunk; where it is fewest, a layer of fewer has a kernel of its own number
-	ky       int  // kernel rows of a chunk, or all
-	adds     bool // to the outputs of the chunks before, of which there may be none
-	least    int  // invocations of the narrowest workgroup
+	rows     int   // output channels of a workgroup
+	channels int   // input channels of a chunk; where it is fewest, a layer of fewer has a kernel of its own number
+	ky       int   // kernel rows of a chunk, or all
+	adds     bool  // to the outputs of the chunks before, of which there may be none
+	widths   []int // that workgroups may have, falling
 }
 
 const (
@@ -92,7 +98,7 @@ func convTile(l gpu.Limits, c gemm) shaders.ConvTile {
 		t.TP = 2
 	}
 	t.R, t.CH, t.KY, t.Accumulate = 4, 4, 1, true // fits everywhere
-	t.WG = straightWidth(l, c, t, 1)
+	t.WG = straightWidth(l, c, t, narrowest)
 	best := 0
 	for _, o := range tiles {
 		of := t
@@ -116,7 +122,7 @@ func convTile(l gpu.Limits, c gemm) shaders.ConvTile {
 		if of.KY < k {
 			stage *= 2 // of a cache line of weights a chunk wants a part
 		}
-		of.WG = straightWidth(l, c, of, o.least)
+		of.WG = straightWidth(l, c, of, o.widths)
 		cost := ceilDiv(c.y.C, of.R) * chunks * ceilDiv(c.blocks(of), of.WG) * (of.WG*each + stage)
 		if best == 0 || cost < best {
 			best, t = cost, of
@@ -131,14 +137,10 @@ func convTile(l gpu.Limits, c gemm) shaders.ConvTile {
 
 // straightWidth is the number of invocations of a workgroup: wide ones spread the staging over many invocations, but
 // every core needs some workgroups, and invocations without an output compute as long as the others.
-func straightWidth(l gpu.Limits, c gemm, t shaders.ConvTile, least int) int {
-	most := min(int(l.MaxComputeInvocationsPerWorkgroup), int(l.MaxComputeWorkgroupSizeX))
-	width := most
-	for _, w := range straightWidths {
-		if w < least {
-			break
-		}
-		width = min(w, most)
+func straightWidth(l gpu.Limits, c gemm, t shaders.ConvTile, widths []int) int {
+	width := 0
+	for _, w := range widths {
+		width = min(w, int(l.MaxComputeInvocationsPerWorkgroup), int(l.MaxComputeWorkgroupSizeX))
 		if c.blocks(t) > width/4 && ceilDiv(c.blocks(t), width)*ceilDiv(c.y.C, t.R) >= 8 {
 			break
 		}
