@@ -93,53 +93,48 @@ func (o AvgPool) Grad(r *Recorder, dy, dx Tensor) error {
 type pooling struct {
 	K, Stride, Pad          int
 	Grad, Places, AfterReLU bool
+	Fetched                 bool
 }
 
 // pool dispatches a pooling kernel: one invocation a pixel of y, or a block of 2×2 pixels of the gradient of x. x is
 // the image or its gradient, y the pooled one.
 func (r *Recorder) pool(file string, o pooling, x, y Tensor, places gpu.Slice) error {
-	kernel := gpu.Kernel{Name: file, Source: shaders.Source(file, o),
-		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.Write}}
+	from, to := x, y
+	name, place := file, gpu.Write
 	invocations, passes := y.Pixels(), o.K*(o.K+1)
 	rows, columns := ceilDiv(x.H+o.Pad%2, 2), ceilDiv(x.W+o.Pad%2, 2)
 	if o.Grad {
-		kernel.Name += " gradient"
+		from, to = y, x
+		name, place = file+" gradient", gpu.Read
 		invocations = x.N * rows * columns
 		n := ceilDiv(o.K+1, o.Stride)
 		passes = n * (n + 1)
 	}
+	in := r.inputs(from)
+	o.Fetched = in.fetched()
+	kernel := gpu.Kernel{Name: name, Source: shaders.Source(file, o), Bindings: []gpu.Kind{gpu.Params, gpu.Write}}
+	step := 1
 	if o.Places {
-		kernel.Bindings = []gpu.Kind{gpu.Params, gpu.Read, gpu.Write, gpu.Write}
-		if o.Grad {
-			kernel.Bindings = []gpu.Kind{gpu.Params, gpu.Read, gpu.Read, gpu.Write}
-		}
+		kernel.Bindings = append(kernel.Bindings, place)
+		step = 2 // two planes of places: bindings start at multiples of 256 bytes
 	}
+	kernel.Bindings = append(kernel.Bindings, in.kinds(1)...)
 	params := shaders.PoolParams{
 		Invocations: invocations, Plane: y.Plane(), InPlane: x.Plane(),
 		InH: int32(x.H), InW: int32(x.W), OutH: int32(y.H), OutW: int32(y.W),
-		Rows: int32(rows), Columns: int32(columns), K: int32(o.K), Stride: int32(o.Stride), Pad: int32(o.Pad),
+		Rows: int32(rows), Columns: int32(columns), K: int32(o.K), Stride: int32(o.Stride), Pad: int32(o.Pad), Bands: in.at,
 	}
 	larger := x.Shape // padding can make the pooled one larger
 	if y.Plane() > x.Plane() {
 		larger = y.Shape
 	}
-	step := 1
-	if o.Places {
-		step = 2 // two planes of places: bindings start at multiples of 256 bytes
-	}
-	for _, s := range larger.spans(r.Dev.Limits(), step) {
-		var resources []any
-		switch {
-		case o.Grad && o.Places:
-			resources = []any{y.slice(s), y.half(places, s), x.slice(s)}
-		case o.Grad:
-			resources = []any{y.slice(s), x.slice(s)}
-		case o.Places:
-			resources = []any{x.slice(s), y.slice(s), y.half(places, s)}
-		default:
-			resources = []any{x.slice(s), y.slice(s)}
+	for _, s := range in.spansOf(larger, step) {
+		bound := []any{to.slice(s)}
+		if o.Places {
+			bound = append(bound, y.half(places, s))
 		}
-		if err := r.dispatch(kernel, passes, params, ceilDiv(invocations, 64), s.to-s.from, 1, resources...); err != nil {
+		bound = append(bound, in.load(s, 1)...)
+		if err := r.dispatch(kernel, passes, params, ceilDiv(invocations, 64), s.to-s.from, 1, bound...); err != nil {
 			return err
 		}
 	}

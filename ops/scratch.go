@@ -192,8 +192,8 @@ func (r *Recorder) inputs(t ...Tensor) *inputs {
 	}
 	width := r.Scratch.tex.Width
 	texels := r.Scratch.zero() / len(t) * width
-	if r.planned(t[0].Shape).Plane() > texels {
-		return in // not even one group, at the network's batch, by which kernels are chosen
+	if min(2, t[0].Groups())*r.planned(t[0].Shape).Plane() > texels {
+		return in // too few groups, at the network's batch, by which kernels are chosen
 	}
 	in.groups = min(texels/t[0].Plane(), t[0].Groups())
 	in.at = shaders.Bands{Band: ceilDiv(in.groups*t[0].Plane(), width) * width, RowDivisor: rowDivisor(width)}
@@ -221,13 +221,15 @@ func (in *inputs) kinds(n int) []gpu.Kind {
 }
 
 // spans cuts the channel groups into stretches that fit one binding, and the texture.
-func (in *inputs) spans() []span {
-	s := in.tensors[0].Shape
+func (in *inputs) spans() []span { return in.spansOf(in.tensors[0].Shape, 1) }
+
+// spansOf cuts those of another shape, of as many, into multiples of one or two.
+func (in *inputs) spansOf(s Shape, step int) []span {
 	bytes, most := uint64(s.Plane())*16, in.r.Dev.Limits()
 	if in.fetched() {
 		most.MaxStorageBufferBindingSize = min(most.MaxStorageBufferBindingSize, uint64(in.groups)*bytes)
 	}
-	return spans(s.Groups(), bytes, most, 1)
+	return spans(s.Groups(), bytes, most, step)
 }
 
 // load records the copy of a stretch of channel groups into the texture, where it is not there yet, and gives what is

@@ -3,13 +3,13 @@ maxpool.wgsl. */ -}}
 {{uniform "PoolParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 {{if .Grad -}}
-@group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> dx: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> dx: array<vec4<f32>>;
+@group(0) @binding(2) {{template "x" .}} // the gradient of the pooled image
 
 {{template "pool gradient" .}}
 {{- else -}}
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(2) {{template "x" .}}
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
@@ -24,7 +24,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
       let iy = top + ky;
       let ix = left + kx;
       if (iy >= 0 && iy < q.in_h && ix >= 0 && ix < q.in_w) {
-        sum = sum + x[wid.y * q.in_plane + u32(image + iy * q.in_w + ix)];
+        sum = sum + value(wid.y * q.in_plane + u32(image + iy * q.in_w + ix));
       }
     }
   }

@@ -1,7 +1,7 @@
 {{- /* Max pooling and its gradient. Padding counts as minus infinity; the first maximum in row-major order gets the
 gradient, so its place in the window (0 to K²-1) is kept, 16 bits a channel. After a ReLU, a maximum of 0 has no place:
-its gradient is that of the ReLU, 0. The loops' bound comes at run time, so that no compiler unrolls them: see
-reduce.wgsl. */ -}}
+its gradient is that of the ReLU, 0. What is read is bound as a buffer or, Fetched, lies in a texture: see add.wgsl. The
+loops' bound comes at run time, so that no compiler unrolls them: see reduce.wgsl. */ -}}
 {{- /* Of both poolings; Places: the window's maximum alone gets the gradient. */}}
 {{define "pool gradient"}}
 @compute @workgroup_size(64)
@@ -25,7 +25,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
       let o = wid.y * q.plane + u32((n * q.out_h + oy) * q.out_w + ox);
       let ky = iy + q.pad - oy * q.stride;
       let kx = ix + q.pad - ox * q.stride;
-      let v = dy[o];
+      let v = value(o);
 {{- if .Places}}
       let at = place[o];
       let places = vec4<u32>(at.x & 65535u, at.x >> 16u, at.y & 65535u, at.y >> 16u);
@@ -49,15 +49,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 {{uniform "PoolParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 {{if .Grad -}}
-@group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> dx: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> place: array<vec2<u32>>;
-@group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>;
+@group(0) @binding(3) {{template "x" .}} // the gradient of the pooled image
 
 {{template "pool gradient" .}}
 {{- else -}}
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> place: array<vec2<u32>>;
+@group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> place: array<vec2<u32>>;
+@group(0) @binding(3) {{template "x" .}}
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
@@ -74,7 +74,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
       let iy = top + ky;
       let ix = left + kx;
       if (iy >= 0 && iy < q.in_h && ix >= 0 && ix < q.in_w) {
-        let v = x[wid.y * q.in_plane + u32(image + iy * q.in_w + ix)];
+        let v = value(wid.y * q.in_plane + u32(image + iy * q.in_w + ix));
         // NaN wins, as in PyTorch. Its bits tell it: v != v is false on some drivers.
         let nan = (bitcast<vec4<u32>>(v) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
         let better = (v > best) | vec4<bool>(!found) | nan;

@@ -42,6 +42,7 @@ type PoolParams struct {
 	InH, InW, OutH, OutW int32
 	Rows, Columns        int32 // of blocks of 2×2 pixels, of a gradient
 	K, Stride, Pad       int32
+	Bands                // of what is read, where it is fetched
 }
 
 // AdaptiveParams are those of adaptive.wgsl.

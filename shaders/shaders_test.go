@@ -48,9 +48,11 @@ func specialisations() map[string][]string {
 		add("subsample", map[string]any{"Grad": yes})
 		add("unfold", map[string]any{"Slides": yes})
 		add("globalavgpool", map[string]any{"Grad": yes})
-		add("avgpool", map[string]any{"Grad": yes, "Places": false})
-		add("maxpool", map[string]any{"Grad": yes, "Places": true, "AfterReLU": false})
-		add("maxpool", map[string]any{"Grad": yes, "Places": true, "AfterReLU": true})
+		for _, fetched := range []bool{false, true} {
+			add("avgpool", map[string]any{"Grad": yes, "Places": false, "Fetched": fetched})
+			add("maxpool", map[string]any{"Grad": yes, "Places": true, "AfterReLU": false, "Fetched": fetched})
+			add("maxpool", map[string]any{"Grad": yes, "Places": true, "AfterReLU": true, "Fetched": fetched})
+		}
 		for _, mode := range []string{"statistics", "running", "apply", "grad-sums", "grad-running", "grad-apply"} {
 			add("batchnorm", map[string]any{"Mode": mode, "ReLU": yes, "Fetched": yes &&
 				(strings.HasSuffix(mode, "apply") || mode == "grad-running")})
