@@ -29,13 +29,30 @@ func straightNeed(l gpu.Limits, c ConvCall) Need {
 func straightExtent(l gpu.Limits, c gemm) Extent {
 	e := c.x.scratchExtent()
 	if c.chunks(convTile(l, c)) > 1 {
-		most := 0
-		for _, s := range c.y.spans(l, 1) {
-			most = max(most, (s.to-s.from)*c.y.Plane())
-		}
-		e.Height += ceilDiv(most, e.Width)
+		e.Height += ceilDiv(c.boundTexels(l), e.Width)
 	}
 	return e
+}
+
+// boundTexels is the most of y that is bound at a time.
+func (c gemm) boundTexels(l gpu.Limits) int {
+	most := 0
+	for _, s := range c.y.spans(l, 1) {
+		most = max(most, (s.to-s.from)*c.y.Plane())
+	}
+	return most
+}
+
+// fetchesMask says whether the ReLU's output has a place in the texture behind the rest, whatever the texture's size: a
+// fetch takes a fraction of what a storage load takes.
+func (r *Recorder) fetchesMask(c gemm, t shaders.ConvTile) bool {
+	c = r.plannedGemm(c)
+	width := r.Scratch.tex.Width
+	rows := ceilDiv(c.boundTexels(r.Dev.Limits()), width)
+	if c.chunks(t) > 1 {
+		rows *= 2
+	}
+	return r.Dev.Adapter.Llvmpipe() && c.x.scratchRows()+rows <= r.Scratch.zero()
 }
 
 func straightForward(r *Recorder, c ConvCall) error { return r.straight(forwardGemm(c)) }
@@ -191,6 +208,8 @@ func straightKernel(c gemm, t shaders.ConvTile) gpu.Kernel {
 	}
 	if t.Masked {
 		k.Name += " masked"
+	}
+	if t.Masked && !t.Fetched {
 		k.Bindings = append(k.Bindings, gpu.Read)
 	}
 	return k
@@ -223,16 +242,20 @@ func (r *Recorder) straightPhase(c gemm, t shaders.ConvTile, rows, columns phase
 	}
 	k := straightKernel(c, t)
 	groups := t.R / 4
+	before := c.x.scratchRows() * r.Scratch.tex.Width // what chunks add to
+	mask := before                                    // of a ReLU
+	if c.chunks(t) > 1 {
+		mask += ceilDiv(c.boundTexels(r.Dev.Limits()), r.Scratch.tex.Width) * r.Scratch.tex.Width
+	}
 	earlier := 0 // groups of sums of the chunks before
 	for c0 := 0; c0 < channels; c0 += t.CH {
 		for ky := 0; ky < taps; ky += t.KY {
 			last := c0+t.CH >= channels && ky+t.KY >= taps
 			if last && c.mask != nil {
-				t.Masked = true
+				t.Masked, t.Fetched = true, r.fetchesMask(c, t)
 				k = straightKernel(c, t)
 			}
 			for _, s := range c.y.spans(r.Dev.Limits(), groups) {
-				before := c.x.scratchRows() * r.Scratch.tex.Width
 				if earlier > 0 {
 					r.Tape.CopyTexels(c.y.slice(s), r.Scratch.tex, before, (s.to-s.from)*c.y.Plane())
 				}
@@ -247,10 +270,12 @@ func (r *Recorder) straightPhase(c gemm, t shaders.ConvTile, rows, columns phase
 					Fold: 1<<c.x.foldShift() - 1, FoldShift: c.x.foldShift(),
 					InGroups: c.x.Groups(), Rows: groups, Four: 4, Step: c.dilate,
 					FullW: c.y.W, FullImage: c.y.H * c.y.W, First: rows.first*c.y.W + columns.first,
-					Before: before, RowDivisor: rowDivisor(r.Scratch.tex.Width),
+					Before: before, Mask: mask, RowDivisor: rowDivisor(r.Scratch.tex.Width),
 				}
 				bound := []any{r.weightsOf(c), r.Scratch.tex, c.y.slice(s)}
-				if t.Masked {
+				if t.Fetched {
+					r.Tape.CopyTexels(c.mask.slice(s), r.Scratch.tex, mask, (s.to-s.from)*c.y.Plane())
+				} else if t.Masked {
 					bound = append(bound, c.mask.slice(s))
 				}
 				blocksOfRows := ceilDiv(4*(s.to-s.from), t.R)

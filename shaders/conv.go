@@ -22,6 +22,7 @@ type ConvTile struct {
 	Pointwise  bool // 1×1, stride 1, no padding: a pixel needs just itself
 	Accumulate bool // several chunks add to one output
 	Masked     bool // the output is 0 where the output of a ReLU is (input gradient)
+	Fetched    bool // which lies in the texture
 }
 
 // Source is the kernel's WGSL.

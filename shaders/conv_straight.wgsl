@@ -22,7 +22,7 @@ too. */ -}}
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var x: texture_2d<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
-{{- if .Masked}}
+{{- if and .Masked (not .Fetched)}}
 @group(0) @binding(4) var<storage, read> mask: array<vec4<f32>>; // output of a ReLU: y is 0 where it is 0
 {{- end}}
 {{- range .Arrays}}
@@ -40,6 +40,15 @@ fn four(m: u32, first: i32, step: i32, exist: bool) -> vec4<f32> {
   }
   return values;
 }
+
+{{- if or .Accumulate .Fetched}}
+
+// What lies in the texture, number at of the texels.
+fn texel(at: u32) -> vec4<f32> {
+  let line = ((at >> q.shift) * q.factor) >> 17u; // at / q.width
+  return textureLoad(x, vec2<u32>(at - line * q.width, line), 0);
+}
+{{- end}}
 
 // Where pixel p of an output channel group lies; what is not live goes to the padding behind the pixels.
 fn place(group: u32, p: u32, live: bool) -> u32 {
@@ -80,7 +89,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 {{- range $p := seq .TP}}
     let live{{$p}} = block < q.blocks && {{$.PixelInside $p}} && m0 / 4u + r < q.out_groups;
     kept{{$p}} = kept{{$p}} | select(vec4<u32>(), vec4<u32>(1u << r),
-      vec4<bool>(live{{$p}}) & !(mask[place(m0 / 4u + r, {{$.Pixel $p}}, live{{$p}})] <= vec4<f32>()));
+      vec4<bool>(live{{$p}}) & !({{if $.Fetched -}}
+      texel(q.mask + (m0 / 4u + r - q.out_group0) * q.out_plane + {{$.Pixel $p}})
+      {{- else}}mask[place(m0 / 4u + r, {{$.Pixel $p}}, live{{$p}})]{{end}} <= vec4<f32>()));
 {{- end}}
   }
 {{- end}}
@@ -89,9 +100,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 {{- end}}
   for (var r = 0u; r < q.earlier; r = r + 1u) { // no pass in the first chunk
 {{- range $p := seq .TP}}
-    let at{{$p}} = q.before + (m0 / 4u + r - q.out_group0) * q.out_plane + {{$.Pixel $p}};
-    let line{{$p}} = ((at{{$p}} >> q.shift) * q.factor) >> 17u; // at / q.width
-    before{{$p}}[r] = textureLoad(x, vec2<u32>(at{{$p}} - line{{$p}} * q.width, line{{$p}}), 0);
+    before{{$p}}[r] = texel(q.before + (m0 / 4u + r - q.out_group0) * q.out_plane + {{$.Pixel $p}});
 {{- end}}
   }
 {{- end}}
