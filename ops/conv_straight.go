@@ -22,7 +22,7 @@ func straightFits(l gpu.Limits, c ConvCall) error {
 
 // straightNeed holds for both directions: either tensor may be the one that is read.
 func straightNeed(l gpu.Limits, c ConvCall) Need {
-	return Need{Scratch: straightExtent(l, forwardGemm(c)).Max(straightExtent(l, inputGradGemm(c)))}
+	return Need{Scratch: straightExtent(l, forwardGemm(c).onePixel()).Max(straightExtent(l, inputGradGemm(c).onePixel()))}
 }
 
 // straightExtent is what a call takes of the scratch texture: where several chunks add up, y comes behind x.
@@ -55,9 +55,20 @@ func (r *Recorder) fetchesMask(c gemm, t shaders.ConvTile) bool {
 	return r.Dev.Adapter.Llvmpipe() && c.x.scratchRows()+rows <= r.Scratch.zero()
 }
 
-func straightForward(r *Recorder, c ConvCall) error { return r.straight(forwardGemm(c)) }
+func straightForward(r *Recorder, c ConvCall) error { return r.straight(forwardGemm(c).onePixel()) }
 
-func straightInputGrad(r *Recorder, c ConvCall) error { return r.straight(inputGradGemm(c)) }
+func straightInputGrad(r *Recorder, c ConvCall) error { return r.straight(inputGradGemm(c).onePixel()) }
+
+// onePixel is the same sum without the taps that reach beyond images of one pixel: of these one is left, and to stage
+// weights is most of the work there.
+func (c gemm) onePixel() gemm {
+	if c.x.H*c.x.W > 1 || c.y.H*c.y.W > 1 || c.pad < 0 || c.pad >= c.k {
+		return c
+	}
+	c.weights.W0 += int32(c.pad*c.k+c.pad) * c.weights.WT
+	c.k, c.pad, c.stride, c.dilate = 1, 0, 1, 1
+	return c
+}
 
 // The tiles of straight kernels are few, whatever the layers: what a network compiles is these, not a kernel for each
 // of its numbers of channels. Chunks reach beyond the last input channel, with weights of zero, and rows beyond the
@@ -67,7 +78,7 @@ var (
 	wide      = []int{1024}
 	narrow    = []int{1024, 128}
 	narrowest = []int{1024, 128, 32}
-	small     = []int{512, 128} // for small maps: large ones have a tile with fewer channels
+	halved    = []int{1024, 512, 128}
 
 	// Where an output needs just the same pixel of the input.
 	pointwiseTiles = []straightTile{
@@ -80,7 +91,7 @@ var (
 	windowTiles = []straightTile{
 		{4, 16, all, false, narrow}, {8, 16, all, false, narrow}, {24, 16, all, false, narrow},
 		{4, 4, 1, true, narrowest}, {4, 16, 1, true, narrow}, {4, 64, 1, true, narrow}, {8, 32, 1, true, narrow},
-		{16, 32, all, true, narrowest}, {24, 48, 1, true, wide}, {24, 64, 1, true, small}, {16, 128, 1, true, wide},
+		{16, 32, all, true, narrowest}, {24, 48, 1, true, halved}, {16, 128, 1, true, wide},
 	}
 	gradTiles = gradTilesOf()
 )
@@ -156,9 +167,13 @@ func convTile(l gpu.Limits, c gemm) shaders.ConvTile {
 // every core needs some workgroups, and invocations without an output compute as long as the others.
 func straightWidth(l gpu.Limits, c gemm, t shaders.ConvTile, widths []int) int {
 	width := 0
-	for _, w := range widths {
+	for i, w := range widths {
 		width = min(w, int(l.MaxComputeInvocationsPerWorkgroup), int(l.MaxComputeWorkgroupSizeX))
-		if c.blocks(t) > width/4 && ceilDiv(c.blocks(t), width)*ceilDiv(c.y.C, t.R) >= 8 {
+		narrower := width / 4
+		if i+1 < len(widths) {
+			narrower = max(narrower, widths[i+1])
+		}
+		if c.blocks(t) > narrower && ceilDiv(c.blocks(t), width)*ceilDiv(c.y.C, t.R) >= 8 {
 			break
 		}
 	}

@@ -123,16 +123,17 @@ func (u unfolded) extent(x Shape, partial int) Extent {
 
 // straightWeightFits asks for what the weight gradient takes: the unfolded activation, not the activation itself, goes
 // through the texture.
-func straightWeightFits(l gpu.Limits, c ConvCall) error {
-	need := straightWeightNeed(l, c)
+func straightWeightFits(l gpu.Limits, whole ConvCall) error {
+	need := straightWeightNeed(l, whole)
 	e := need.Scratch
+	c, _ := whole.onePixel()
 	t := convGradTile(l, c)
 	_, one := straightParts(l, c, t)
 	return firstError(
 		atMost("bytes of workgroup memory", 4*t.Staged(), int(l.MaxComputeWorkgroupStorageSize)),
 		atMost("texels a side of the scratch texture", max(e.Width, e.Height), int(l.MaxTextureDimension2D)),
 		atMost("bytes of four unfolded channels", 64*unfold(c).pitch, int(l.MaxStorageBufferBindingSize)),
-		atMost("workgroups of sums of an output channel", ceilDiv(straightLanes(c), 64),
+		atMost("workgroups of sums of an output channel", ceilDiv(straightLanes(whole), 64),
 			int(l.MaxComputeWorkgroupsPerDimension)),
 		atMost("bytes of a partial weight gradient", one+16, int(l.MaxStorageBufferBindingSize)),
 	)
@@ -153,6 +154,7 @@ func straightParts(l gpu.Limits, c ConvCall, t shaders.ConvGradTile) (parts, one
 }
 
 func straightWeightNeed(l gpu.Limits, c ConvCall) Need {
+	c, _ = c.onePixel()
 	u := unfold(c)
 	need := Need{Unfolded: u.bytes(c, l)}
 	for _, bias := range []int{0, c.M} { // the tile depends on it, and memory is planned before it is known
@@ -162,6 +164,17 @@ func straightWeightNeed(l gpu.Limits, c ConvCall) Need {
 		need.Scratch = need.Scratch.Max(u.extent(c.In.Shape, parts*one))
 	}
 	return need
+}
+
+// onePixel is the call of the one tap that reaches images of one pixel, and the number of that tap: the gradients of the
+// others are zeros.
+func (c ConvCall) onePixel() (one ConvCall, tap int) {
+	if c.In.H*c.In.W > 1 || c.Out.H*c.Out.W > 1 || c.Pad >= c.K {
+		return c, 0
+	}
+	tap = c.Pad*c.K + c.Pad
+	c.K, c.Pad, c.Stride = 1, 0, 1
+	return c, tap
 }
 
 // unfold records how x comes into the scratch texture as u has it. Before that x lies there as in its buffer, behind
@@ -198,6 +211,8 @@ func (r *Recorder) unfold(c ConvCall, u unfolded) error {
 
 func straightWeightGrad(r *Recorder, c ConvCall) error {
 	l := r.Dev.Limits()
+	taps, all := c.K*c.K, straightLanes(c)
+	c, tap := c.onePixel()
 	u, dy := unfold(c), c.Out
 	if err := r.unfold(c, u); err != nil {
 		return err
@@ -237,11 +252,11 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 		partial := gpu.Slice{Buffer: r.Partial, Size: uint64(one * parts)}
 		r.Tape.CopyTexels(partial, r.Scratch.tex, u.texels(), one*parts/16)
 		params := shaders.ConvGradStraightSumParams{
-			M: c.M, C: c.C, Taps: c.K * c.K, Parts: wave, Out0: c.Weight.Offset, Accumulate: chunk > 0, Lanes: lanes,
-			Bias0: c.Bias.Offset, Pitch: parts,
+			M: c.M, C: c.C, Taps: taps, Tap0: tap, Computed: c.K * c.K, Parts: wave, Out0: c.Weight.Offset,
+			Accumulate: chunk > 0, Lanes: lanes, All: all, Bias0: c.Bias.Offset, Pitch: parts,
 			Begin: u.texels(), RowDivisor: divisor,
 		}
-		if err := r.dispatch(sum, wave+4, params, ceilDiv(lanes, 64), dy.Groups(), 1,
+		if err := r.dispatch(sum, wave+4, params, ceilDiv(all, 64), dy.Groups(), 1,
 			r.Scratch.tex, gpu.All(r.Grads)); err != nil {
 			return err
 		}

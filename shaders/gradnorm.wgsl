@@ -36,7 +36,10 @@ fn broken(v: vec4<f32>, there: vec4<bool>) -> f32 {
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   var s = vec2<f32>();
-  for (var i = wid.x * 128u + lid.x; 4u * i < q.n; i = i + 128u * q.groups) {
+  let each = ((q.n + 3u) / 4u + 128u * q.groups - 1u) / (128u * q.groups);
+  for (var u = 0u; u < each; u = u + 1u) { // along memory: see reduce.wgsl
+    let i = ((wid.x * 8u + lid.x / 16u) * each + u) * 16u + lid.x % 16u;
+    if (4u * i >= q.n) { break; }
     let there = vec4<u32>(4u * i) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(q.n);
     let g = select(vec4<f32>(), grad(i), there);
     s = s + vec2<f32>(dot(g, g), broken(g, there) + broken(weight(i), there));

@@ -161,10 +161,13 @@ type ConvGradStraightParams struct {
 // ConvGradStraightSumParams are those of conv_grad_straight_sum.wgsl.
 type ConvGradStraightSumParams struct {
 	M, C, Taps int
+	Tap0       int // the first tap computed
+	Computed   int // and how many are
 	Parts      int // added up now
 	Out0       int
 	Accumulate bool
-	Lanes      int
+	Lanes      int // computed
+	All        int // of all taps
 	Bias0      int
 	Pitch      int // parts that there is room for
 	Begin      int // their first texel

@@ -49,6 +49,8 @@ func (t *table) convolutions() {
 		{n: 2, h: 7, w: 5, o: ops.Conv{C: 36, M: 100, K: 1, Stride: 2}, noBias: true}, // phases without taps
 		{n: 1, h: 9, w: 11, o: ops.Conv{C: 3, M: 36, K: 7, Stride: 2, Pad: 3}},
 		{n: 2, h: 2, w: 2, o: ops.Conv{C: 100, M: 36, K: 3, Stride: 1, Pad: 1}, noBias: true}, // few pixels
+		{n: 65, h: 1, w: 1, o: ops.Conv{C: 36, M: 20, K: 3, Stride: 1, Pad: 1, ReLU: true}},   // one, which one tap reaches
+		{n: 2, h: 1, w: 1, o: ops.Conv{C: 5, M: 10, K: 5, Stride: 2, Pad: 2}},
 		{n: 1, h: 7, w: 5, o: ops.Conv{C: 100, M: 36, K: 1, Stride: 1, ReLU: true}, large: true},
 		{n: 3, h: 2, w: 2, o: ops.Conv{C: 992, M: 128, K: 1, Stride: 1}, noBias: true, large: true}, // many chunks
 		{n: 65, h: 7, w: 5, o: ops.Conv{C: 192, M: 96, K: 1, Stride: 1}, large: true},
