@@ -1,6 +1,6 @@
 {{- /* The sum of two activations: of x and, where there are Two, z, else of x and what y holds, which the result
-replaces; then ReLU, where it is wanted. Comparisons keep NaN visible. What is read is bound as buffers or, Fetched, lies
-in a texture, in a band each (see inputs in ops/scratch.go). */ -}}
+replaces; then ReLU, where it is wanted. Comparisons keep NaN visible. What is read is bound as buffers or, Fetched,
+lies in a texture, in a band each (see inputs in ops/scratch.go). */ -}}
 {{define "texels"}}var values: texture_2d<f32>;
 
 {{template "texel"}}{{end -}}

@@ -11,8 +11,9 @@ Fused, "apply" and "grad-apply" do what "statistics" and "grad-sums" do themselv
 the first one of these writes it.
 
 The slope of ReLU's negative half comes at run time, although it is 0: else drivers make one maximum of comparison and
-choice, which hides NaN. What is read is bound as buffers or, Fetched, lies in a texture: see reduce.wgsl. The bound of the loops
-over pixels comes at run time, so that no compiler unrolls them, and they run along memory: see reduce.wgsl. */ -}}
+choice, which hides NaN. What is read is bound as buffers or, Fetched, lies in a texture: see reduce.wgsl. The bound of
+the loops over pixels comes at run time, so that no compiler unrolls them, and they run along memory: see reduce.wgsl.
+*/ -}}
 {{define "main of a group"}}@compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let g = 4u * (q.group0 + wid.y);
