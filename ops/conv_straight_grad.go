@@ -166,8 +166,8 @@ func straightWeightNeed(l gpu.Limits, c ConvCall) Need {
 	return need
 }
 
-// onePixel is the call of the one tap that reaches images of one pixel, and the number of that tap: the gradients of the
-// others are zeros.
+// onePixel is the call of the one tap that reaches images of one pixel, and the number of that tap: the gradients of
+// the others are zeros.
 func (c ConvCall) onePixel() (one ConvCall, tap int) {
 	if c.In.H*c.In.W > 1 || c.Out.H*c.Out.W > 1 || c.Pad >= c.K {
 		return c, 0

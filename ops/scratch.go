@@ -203,8 +203,8 @@ func (r *Recorder) inputs(t ...Tensor) *inputs {
 // fetched says whether kernels read through the texture.
 func (in *inputs) fetched() bool { return in.groups > 0 }
 
-// pixelsEach is the number of pixels of an invocation in kernels of 128 invocations a workgroup, of at most so many where
-// they are read from buffers.
+// pixelsEach is the number of pixels of an invocation in kernels of 128 invocations a workgroup, of at most so many
+// where they are read from buffers.
 func (in *inputs) pixelsEach(most int) int {
 	if in.fetched() {
 		most = fetchedEach
