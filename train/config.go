@@ -194,6 +194,12 @@ func (c Config) CheckModel() error {
 // network's own.
 func (c Config) size() int { return cmp.Or(*c.Resize, models.Size(c.Model)) }
 
+// Work is about what the steps of a run from one on, up to another, take of its total, in steps of its own size.
+func (c Config) Work(from, to, total int) float64 {
+	sizes, _ := ParseSizes(c.Sizes) // whose fault the run would have told
+	return sizes.Work(from, to, total, c.size())
+}
+
 // TakeSize puts the data's own size in the place of a Resize of 0. Images that are no squares have none.
 func (c *Config) TakeSize(s dataset.Shape) error {
 	if *c.Resize != 0 {

@@ -19,6 +19,11 @@ type sizePhase struct {
 	until  float64 // share of the run's steps done when it ends
 }
 
+// end is the step before which it ends; the last step always has the run's own size.
+func (p sizePhase) end(totalSteps int) int {
+	return min(int(math.Ceil(p.until*float64(totalSteps))), max(0, totalSteps-1))
+}
+
 // ParseSizes reads SIZE:SHARE,… such as 16:0.6,24:0.3: pixels a side, and for which share of all steps. What the shares
 // leave over, which must be something, is trained at the run's own size. An empty text means no other size. The error
 // is a *UsageError.
@@ -64,12 +69,28 @@ func (s Sizes) At(step, totalSteps, full int) (size, since int) {
 	}
 	for _, p := range s {
 		stretch(min(p.pixels, full))
-		if start = min(int(math.Ceil(p.until*float64(totalSteps))), max(0, totalSteps-1)); step < start {
+		if start = p.end(totalSteps); step < start {
 			return size, since
 		}
 	}
 	stretch(full)
 	return size, since
+}
+
+// Work is about what the steps from one on, up to another, take of a run of totalSteps, in steps of its own size, full: a
+// step takes time by its pixels.
+func (s Sizes) Work(from, to, totalSteps, full int) float64 {
+	work, start := 0.0, 0
+	stretch := func(pixels, end int) {
+		steps := min(end, to) - max(start, from)
+		work += float64(max(0, steps)) * float64(pixels*pixels) / float64(full*full)
+		start = end
+	}
+	for _, p := range s {
+		stretch(min(p.pixels, full), p.end(totalSteps))
+	}
+	stretch(full, totalSteps)
+	return work
 }
 
 // above is an error where a stretch is not of smaller images than the run's own, full pixels a side. spec is what s was

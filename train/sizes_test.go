@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"errors"
+	"math"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -38,6 +39,31 @@ func TestSizes(t *testing.T) {
 	for _, spec := range []string{"16", "16:", "a:0.5", "0:0.5", "16:0", "16:1", "16:NaN", "16:0.5,24:0.5", "16:0.5,"} {
 		if _, err := ParseSizes(spec); !errors.As(err, new(*UsageError)) {
 			t.Errorf("%q: error %v, want a usage error", spec, err)
+		}
+	}
+}
+
+// The work of a run's parts adds up, and goes by the pixels.
+func TestWork(t *testing.T) {
+	for _, c := range []struct {
+		spec            string
+		from, to, total int
+		want            float64
+	}{
+		{"", 0, 10, 10, 10},
+		{"", 3, 10, 10, 7},
+		{"16:0.6,24:0.3", 0, 10, 10, 6*0.25 + 3*0.5625 + 1},
+		{"16:0.6,24:0.3", 5, 7, 10, 0.25 + 0.5625},
+		{"16:0.6,24:0.3", 9, 10, 10, 1},
+		{"40:0.5,16:0.2", 0, 6, 6, 3 + 2*0.25 + 1},
+		{"16:0.5", 4, 4, 10, 0},
+	} {
+		s, err := ParseSizes(c.spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Work(c.from, c.to, c.total, 32); math.Abs(got-c.want) > 1e-9 {
+			t.Errorf("%q, steps %d to %d of %d: %v, want %v", c.spec, c.from, c.to, c.total, got, c.want)
 		}
 	}
 }

@@ -26,7 +26,8 @@ type trainReport struct {
 	counting time.Time // when that result came; kernels are compiled before
 	shown    time.Time
 	last     train.StepRecord
-	best     float64 // test accuracy so far
+	best     float64                    // test accuracy so far
+	work     func(from, to int) float64 // of some steps, see train.Config.Work
 }
 
 // plainEvery is the pause between plain progress lines, drawEvery that between changes of the line on a terminal.
@@ -36,7 +37,8 @@ const (
 )
 
 func newTrainReport() *trainReport {
-	r := &trainReport{stdout: openScreen(os.Stdout), stderr: openScreen(os.Stderr), best: math.NaN(), shown: time.Now()}
+	r := &trainReport{stdout: openScreen(os.Stdout), stderr: openScreen(os.Stderr), best: math.NaN(), shown: time.Now(),
+		work: func(from, to int) float64 { return float64(to - from) }}
 	r.terminal = r.stderr.terminal
 	return r
 }
@@ -105,7 +107,7 @@ func (r *trainReport) left(step int) string {
 	if r.first == 0 || done == 0 || step >= r.total {
 		return ""
 	}
-	return duration(time.Since(r.counting).Seconds() / float64(done) * float64(r.total-step))
+	return duration(time.Since(r.counting).Seconds() / r.work(r.first, step) * r.work(step, r.total))
 }
 
 // draw puts a line in the place of the one before.

@@ -46,13 +46,35 @@ func TestProgressLine(t *testing.T) {
 	}
 }
 
+// Time left goes by the work that the steps are.
+func TestTimeLeftGoesByWork(t *testing.T) {
+	r := newTrainReport()
+	r.total, r.first, r.counting = 10, 1, time.Now().Add(-100*time.Second)
+	size := 32
+	for _, c := range []struct {
+		sizes string
+		step  int
+		want  string
+	}{
+		{"", 6, "1m20s"},       // four of nine
+		{"16:0.6", 5, "7m05s"}, // a quarter of the work each for four steps, then for one, and then four whole ones
+	} {
+		cfg := train.Config{Sizes: c.sizes, Resize: &size}
+		r.work = func(from, to int) float64 { return cfg.Work(from, to, r.total) }
+		if got := r.left(c.step); got != c.want {
+			t.Errorf("sizes %q: %s, want %s", c.sizes, got, c.want)
+		}
+	}
+}
+
 // The table of epochs fits, and its columns stand below each other.
 func TestEpochTable(t *testing.T) {
 	e := train.EpochRecord{Epoch: 7, LearningRate: 0.0598535, TrainLoss: 2.1391, TrainAccuracy: 0.21718,
 		TestAccuracy: math.NaN(), ImagesPerSecond: 43.61,
 		TestTop5: 0.875}
-	r := &trainReport{epochs: 30, total: 100, first: 1, counting: time.Now().Add(-760 * time.Second),
-		last: train.StepRecord{Step: 51}}
+	r := newTrainReport()
+	r.epochs, r.total, r.first, r.counting = 30, 100, 1, time.Now().Add(-760*time.Second)
+	r.last = train.StepRecord{Step: 51}
 	for width, want := range map[int][2]string{
 		80: {"  epoch  learning rate     loss  train acc.  test acc.  images/s  time left",
 			"   7/30      0.0598535   2.1391     21.72 %          -      43.6     12m25s"},

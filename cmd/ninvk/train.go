@@ -96,6 +96,7 @@ func (c trainCommand) train(ctx context.Context, g dist.Group) error {
 	}
 	tellGroup(g, cfg.Shards, cfg.Out)
 	report := newTrainReport()
+	report.work = func(from, to int) float64 { return job.Config.Work(from, to, report.total) }
 	job.Report = report
 	job.Note = func(s string) { fmt.Fprintln(os.Stderr, s) }
 	if p.page != nil {
