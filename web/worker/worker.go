@@ -3,12 +3,15 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"image"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"ninvk/gpu"
@@ -109,7 +112,7 @@ func (w *Worker) Wait() {
 
 // open brings a network to the adapter.
 func (w *Worker) open(m Message) error {
-	path := models.Embedded
+	path := cmp.Or(text(m, "name"), models.Embedded)
 	if b, ok := m["weights"].([]byte); ok {
 		name := filepath.Base(filepath.ToSlash("/" + text(m, "name")))
 		if name == "/" {
@@ -124,6 +127,9 @@ func (w *Worker) open(m Message) error {
 			return err
 		}
 		defer os.Remove(path)
+	} else if path != models.Embedded && !slices.Contains(models.EmbeddedNames, path) {
+		return &inputError{fmt.Sprintf("there are no weights called %q, but %s", path,
+			strings.Join(models.EmbeddedNames, ", "))}
 	}
 	n, err := models.OpenNetwork(path, models.Given{})
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ninvk/gpu"
+	"ninvk/models"
 	"ninvk/nn"
 	"ninvk/picture"
 	"ninvk/safetensors"
@@ -90,6 +91,14 @@ func TestClassify(t *testing.T) {
 	if opened["model"] != "nin-bn" || opened["size"] != 32 || len(opened["classes"].([]any)) != 10 {
 		t.Errorf("opened: %v", opened)
 	}
+	for _, name := range models.EmbeddedNames {
+		w.Do(Message{"do": "open", "name": name})
+		if opened := w.until("opened"); opened["model"] != name {
+			t.Errorf("%s: opened %v", name, opened["model"])
+		}
+	}
+	w.Do(Message{"do": "open"})
+	w.until("opened")
 	for i, name := range []string{"cat", "ship"} {
 		img, err := picture.ReadFile(filepath.Join("..", "..", "docs", "images", name+".png"))
 		if err != nil {
@@ -162,6 +171,7 @@ func TestRefuses(t *testing.T) {
 		{Message{"do": "dance"}, "other", `nothing is known of "dance"`},
 		{Message{"do": "classify"}, "other", "open comes before"},
 		{Message{"do": "open", "weights": []byte("no weights"), "name": "x.safetensors"}, "input", "x.safetensors"},
+		{Message{"do": "open", "name": "vgg16"}, "input", `no weights called "vgg16", but nin-bn`},
 		{Message{"do": "pause"}, "input", "no run to pause"},
 		{Message{"do": "resume", "checkpoint": []byte("x")}, "input", "no checksum"},
 		{Message{"do": "train", "model": "nin-xx"}, "input", "nin-xx"},
