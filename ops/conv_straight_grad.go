@@ -211,7 +211,7 @@ func (r *Recorder) unfold(c ConvCall, u unfolded) error {
 
 func straightWeightGrad(r *Recorder, c ConvCall) error {
 	l := r.Dev.Limits()
-	taps, all := c.K*c.K, straightLanes(c)
+	taps, whole := c.K*c.K, straightLanes(c)
 	c, tap := c.onePixel()
 	u, dy := unfold(c), c.Out
 	if err := r.unfold(c, u); err != nil {
@@ -253,10 +253,10 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 		r.Tape.CopyTexels(partial, r.Scratch.tex, u.texels(), one*parts/16)
 		params := shaders.ConvGradStraightSumParams{
 			M: c.M, C: c.C, Taps: taps, Tap0: tap, Computed: c.K * c.K, Parts: wave, Out0: c.Weight.Offset,
-			Accumulate: chunk > 0, Lanes: lanes, All: all, Bias0: c.Bias.Offset, Pitch: parts,
+			Accumulate: chunk > 0, Lanes: lanes, All: whole, Bias0: c.Bias.Offset, Pitch: parts,
 			Begin: u.texels(), RowDivisor: divisor,
 		}
-		if err := r.dispatch(sum, wave+4, params, ceilDiv(all, 64), dy.Groups(), 1,
+		if err := r.dispatch(sum, wave+4, params, ceilDiv(whole, 64), dy.Groups(), 1,
 			r.Scratch.tex, gpu.All(r.Grads)); err != nil {
 			return err
 		}
