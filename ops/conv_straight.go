@@ -34,17 +34,13 @@ func straightExtent(l gpu.Limits, c gemm) Extent {
 	return e
 }
 
-// boundTexels is the most of y that is bound at a time.
+// boundTexels is the most of y that is bound at a time, for this batch or a smaller one, of which more groups may be.
 func (c gemm) boundTexels(l gpu.Limits) int {
-	most := 0
-	for _, s := range c.y.spans(l, 1) {
-		most = max(most, (s.to-s.from)*c.y.Plane())
-	}
-	return most
+	return min(c.y.Groups()*c.y.Plane(), int(l.MaxStorageBufferBindingSize/16))
 }
 
-// fetchesMask says whether the ReLU's output has a place in the texture behind the rest, whatever the texture's size: a
-// fetch takes a fraction of what a storage load takes.
+// fetchesMask says whether the ReLU's output has a place in the texture behind the rest, at the network's largest batch:
+// a fetch takes a fraction of what a storage load takes.
 func (r *Recorder) fetchesMask(c gemm, t shaders.ConvTile) bool {
 	c = r.plannedGemm(c)
 	width := r.Scratch.tex.Width
@@ -52,7 +48,7 @@ func (r *Recorder) fetchesMask(c gemm, t shaders.ConvTile) bool {
 	if c.chunks(t) > 1 {
 		rows *= 2
 	}
-	return r.Dev.Adapter.Llvmpipe() && c.x.scratchRows()+rows <= r.Scratch.zero()
+	return r.Dev.Adapter.Llvmpipe() && c.x.scratchRows(c.x.foldShift())+rows <= r.Scratch.zero()
 }
 
 func straightForward(r *Recorder, c ConvCall) error { return r.straight(forwardGemm(c).onePixel()) }
@@ -257,8 +253,9 @@ func (r *Recorder) straightPhase(c gemm, t shaders.ConvTile, rows, columns phase
 	}
 	k := straightKernel(c, t)
 	groups := t.R / 4
-	before := c.x.scratchRows() * r.Scratch.tex.Width // what chunks add to
-	mask := before                                    // of a ReLU
+	shift := r.foldShift(c.x.Shape)
+	before := c.x.scratchRows(shift) * r.Scratch.tex.Width // what chunks add to
+	mask := before                                         // of a ReLU
 	if c.chunks(t) > 1 {
 		mask += ceilDiv(c.boundTexels(r.Dev.Limits()), r.Scratch.tex.Width) * r.Scratch.tex.Width
 	}
@@ -282,7 +279,7 @@ func (r *Recorder) straightPhase(c gemm, t shaders.ConvTile, rows, columns phase
 					K: c.k, KX0: columns.tap, KY0: rows.tap + ky*c.dilate, Earlier: earlier, WeightPlace: c.weights,
 					Bias0: c.bias.Offset, HasBias: last && c.bias.Len > 0, Slope: c.slopeOf(last),
 					Stride: int32(c.stride), Left: int32(columns.from), Top: int32(rows.from + ky),
-					Fold: 1<<c.x.foldShift() - 1, FoldShift: c.x.foldShift(),
+					Fold: 1<<shift - 1, FoldShift: shift,
 					InGroups: c.x.Groups(), Rows: groups, Four: 4, Step: c.dilate,
 					FullW: c.y.W, FullImage: c.y.H * c.y.W, First: rows.first*c.y.W + columns.first,
 					Before: before, Mask: mask, RowDivisor: rowDivisor(r.Scratch.tex.Width),

@@ -43,17 +43,21 @@ func (s Shape) foldShift() int {
 	return shift
 }
 
+// foldShift is that of the network's largest batch, for which the texture has been planned: a smaller one that is folded
+// less often takes more rows.
+func (r *Recorder) foldShift(s Shape) int { return r.planned(s).foldShift() }
+
 // strip is the width of the stretches of all groups.
 func (s Shape) strip() int { return stretch * s.Groups() }
 
 // scratchExtent is what s takes of the scratch texture, the row of zeros included.
 func (s Shape) scratchExtent() Extent {
 	shift := s.foldShift()
-	return Extent{scratchWidth(s.strip() << shift), s.scratchRows() + 1}
+	return Extent{scratchWidth(s.strip() << shift), s.scratchRows(shift) + 1}
 }
 
-// scratchRows is the number of rows of stretches.
-func (s Shape) scratchRows() int { return ceilDiv(ceilDiv(s.Pixels(), stretch), 1<<s.foldShift()) }
+// scratchRows is the number of rows of stretches, folded so often.
+func (s Shape) scratchRows(shift int) int { return ceilDiv(ceilDiv(s.Pixels(), stretch), 1<<shift) }
 
 // scratchWidth is the least width of at least n texels that is a power of two or three times one: by these kernels
 // divide without dividing, see rowDivisor.
@@ -272,5 +276,6 @@ func (s *Scratch) zero() int { return s.tex.Height - 1 }
 
 // stage copies x to the scratch texture.
 func (r *Recorder) stage(x Tensor) {
-	r.Tape.CopyStretches(x.All(), r.Scratch.tex, x.Groups(), x.Plane(), ceilDiv(x.Pixels(), stretch), 1<<x.foldShift())
+	r.Tape.CopyStretches(x.All(), r.Scratch.tex, x.Groups(), x.Plane(), ceilDiv(x.Pixels(), stretch),
+		1<<r.foldShift(x.Shape))
 }

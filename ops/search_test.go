@@ -541,6 +541,24 @@ func TestRandomShapes(t *testing.T) {
 	}
 }
 
+// A last batch of so many pixels less than the network's largest that they would be folded less often, and take more
+// rows of the scratch texture than were planned.
+func TestSmallerBatchOfManyPixels(t *testing.T) {
+	for _, channels := range []int{4, 20} { // one chunk, and two that add up
+		conv := ops.Conv{C: channels, M: 4, K: 3, Stride: 1, Pad: 1}
+		s := trial{Op: conv, X: ops.Shape{N: 60, C: conv.C, H: 32, W: 32}, Batch: 100}
+		for _, pass := range []string{"forward", "input gradient", "weight gradient"} {
+			failed, ran := try(t, s, "conv "+pass+" [straight]")
+			if failed != nil {
+				t.Errorf("%s, %v: %s", failed.key, s, strings.Join(failed.errors, "\n\t"))
+			}
+			if ran == 0 {
+				t.Errorf("%s, %v: nothing ran", pass, s)
+			}
+		}
+	}
+}
+
 // TestSearchDrawsAll: every twin, and so every entry of the table, has a kind of draw, and every variant fits some.
 func TestSearchDrawsAll(t *testing.T) {
 	drawn := map[string]bool{}
