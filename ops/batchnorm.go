@@ -62,7 +62,8 @@ func (o BatchNorm) kernel(mode string, in *inputs, n int, bindings ...gpu.Kind) 
 	return gpu.Kernel{Name: name, Bindings: bindings, Source: shaders.Source("batchnorm", source)}
 }
 
-// normPixels is the number of pixels that an invocation normalises: they share the reading of the channel's values.
+// normPixels is the number of pixels that an invocation normalises, where they are read from buffers: they share the
+// reading of the channel's values.
 const normPixels = 16
 
 func (o BatchNorm) params(x Shape, stretches int, p BatchNormParams, s span) shaders.BatchNormParams {

@@ -255,7 +255,8 @@ func (in *inputs) load(s span, n int) []any {
 	return []any{in.r.Scratch.tex}
 }
 
-// fetchedExtent is what reading an activation takes of the scratch texture, nothing where it is read from its buffer.
+// fetchedExtent is what an operator asks of the scratch texture so that it can read an activation through it, see inputs;
+// nothing on adapters that read from buffers.
 func (r *Recorder) fetchedExtent(s Shape) Extent {
 	if !r.Dev.Adapter.Llvmpipe() {
 		return Extent{}

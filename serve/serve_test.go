@@ -253,6 +253,7 @@ func begin(t *testing.T, s *Server, metrics string, done int) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	cfg.Resolve()
 	s.Describe(cfg, data)
 	dir := filepath.Join(t.TempDir(), "run")
 	run, err := train.NewRun(dir, cfg)

@@ -81,8 +81,9 @@ func (s *state) now() status {
 	}
 	x.Seconds = time.Since(s.begun).Seconds()
 	if done := x.Step - s.before; done > 0 && !s.stepped.IsZero() {
-		left := s.stepped.Sub(s.begun).Seconds()/float64(done)*float64(x.Steps-x.Step) - time.Since(s.stepped).Seconds()
-		left = max(0, left)
+		work := s.run.Settings.Work
+		pace := s.stepped.Sub(s.begun).Seconds() / work(s.before, x.Step, x.Steps)
+		left := max(0, pace*work(x.Step, x.Steps, x.Steps)-time.Since(s.stepped).Seconds())
 		x.SecondsLeft = &left
 	}
 	return x

@@ -4,7 +4,8 @@ maxpool.wgsl. */ -}}
 @group(0) @binding(0) var<uniform> q: Q;
 {{if .Grad -}}
 @group(0) @binding(1) var<storage, read_write> dx: array<vec4<f32>>;
-@group(0) @binding(2) {{template "x" .}} // the gradient of the pooled image
+// The gradient of the pooled image.
+@group(0) @binding(2) {{template "x" .}}
 
 {{template "pool gradient" .}}
 {{- else -}}

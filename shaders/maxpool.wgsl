@@ -51,7 +51,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 {{if .Grad -}}
 @group(0) @binding(1) var<storage, read_write> dx: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> place: array<vec2<u32>>;
-@group(0) @binding(3) {{template "x" .}} // the gradient of the pooled image
+// The gradient of the pooled image.
+@group(0) @binding(3) {{template "x" .}}
 
 {{template "pool gradient" .}}
 {{- else -}}

@@ -196,6 +196,9 @@ func (c Config) size() int { return cmp.Or(*c.Resize, models.Size(c.Model)) }
 
 // Work is about what the steps of a run from one on, up to another, take of its total, in steps of its own size.
 func (c Config) Work(from, to, total int) float64 {
+	if c.Sizes == "" {
+		return float64(to - from)
+	}
 	sizes, _ := ParseSizes(c.Sizes) // whose fault the run would have told
 	return sizes.Work(from, to, total, c.size())
 }

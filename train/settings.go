@@ -218,7 +218,7 @@ var settings = []setting{
 	{
 		name: "init", field: func(c *Config) any { return &c.Init }, fixed: true, own: true,
 		placeholder: "FILE",
-		help: "Weights to start from, or the name of some that are part of the program: " +
+		help: "Weights to start from, or the name of some that are part of the program ('embedded' for the first): " +
 			strings.Join(models.EmbeddedNames, ", ") + ".",
 		absent: "random ones from the seed",
 		more:   "Ours, or PyTorch's as safetensors or `.pth` ([weights.md](weights.md)).",

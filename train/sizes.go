@@ -77,8 +77,8 @@ func (s Sizes) At(step, totalSteps, full int) (size, since int) {
 	return size, since
 }
 
-// Work is about what the steps from one on, up to another, take of a run of totalSteps, in steps of its own size, full: a
-// step takes time by its pixels.
+// Work is about what the steps from one on, up to another, take of a run of totalSteps, in steps of its own size, full:
+// a step takes time by its pixels.
 func (s Sizes) Work(from, to, totalSteps, full int) float64 {
 	work, start := 0.0, 0
 	stretch := func(pixels, end int) {

@@ -127,7 +127,7 @@ export class Train {
     this.lastLoss = null;
     this.seconds = 0; // that the run went on, until since
     this.since = null;
-    this.first = null; // the step that this worker began with, and when it was done
+    this.first = null; // what was left after the first step of this worker, and when that was done
     this.view.clear();
     this.view.show({run: true, steps: true, epochs: true, verdicts: true, filters: true});
   }
@@ -338,7 +338,8 @@ export class Train {
     const number = (v) => (Number.isFinite(v) ? v : null);
     this.steps.push([s.step, number(s.loss), number(s.lr), number(s.images_s)]);
     this.at = s.epoch;
-    this.first ??= [s.step, performance.now()];
+    this.left = s.left;
+    this.first ??= [s.left, performance.now()];
     this.changed('steps');
   }
 
@@ -394,9 +395,9 @@ export class Train {
     const now = performance.now();
     const seconds = this.seconds + (this.since === null ? 0 : (now - this.since) / 1000);
     let text = `${duration(seconds)} so far`;
-    const done = this.first ? this.last() - this.first[0] : 0;
+    const done = this.first ? this.first[0] - this.left : 0;
     if (this.state === 'running' && done > 0)
-      text += ` · about ${duration(((now - this.first[1]) / 1000 / done) * (this.run.steps - this.last()))} left`;
+      text += ` · about ${duration(((now - this.first[1]) / 1000 / done) * this.left)} left`;
     if (this.state === 'ended') text = `took ${duration(seconds)}`;
     $('time-text').textContent = text;
   }

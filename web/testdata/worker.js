@@ -54,6 +54,7 @@ function go() {
       loss: 2 * 0.9 ** step,
       images_s: 100 + step,
       lr: settings.lr,
+      left: steps - step,
     });
     if (settings.seed === 13 && step === 5 && !run.resumed) {
       clearInterval(timer);

@@ -40,6 +40,7 @@ type run struct {
 	ended    chan struct{}
 	keepNext atomic.Int64 // when the page is to get it again, in ns
 	step     int          // the last one
+	steps    int          // all
 }
 
 // train begins a run.
@@ -327,7 +328,7 @@ func (r *run) Begin(_ *train.Run, info train.RunInfo, epochs, stepsPerEpoch, tot
 		"classes": list(r.data.Classes), "parameters": info.Parameters,
 		"settings": Message{"lr": c.LR, "augment": c.Augment, "batch": c.Batch, "epochs": c.Epochs, "seed": float64(c.Seed),
 			"size": *c.Resize}})
-	r.step = doneSteps
+	r.step, r.steps = doneSteps, totalSteps
 	r.state("running", doneSteps)
 }
 
@@ -335,7 +336,7 @@ func (r *run) Begin(_ *train.Run, info train.RunInfo, epochs, stepsPerEpoch, tot
 func (r *run) Step(s train.StepRecord) {
 	r.step = s.Step
 	r.w.post(Message{"is": "step", "step": s.Step, "epoch": s.Epoch, "loss": measured(s.Loss),
-		"images_s": measured(s.ImagesPerSecond), "lr": s.LearningRate})
+		"images_s": measured(s.ImagesPerSecond), "lr": s.LearningRate, "left": r.config.Work(s.Step, r.steps, r.steps)})
 	if time.Now().UnixNano() > r.keepNext.Load() {
 		r.keep()
 	}
