@@ -74,8 +74,8 @@ func (o BatchNorm) params(x Shape, stretches int, p BatchNormParams, s span) sha
 	}
 }
 
-// each records a kernel of a mode that goes over all pixels of what in reads, with the resources for a stretch of channel
-// groups, and n tensors of in; a fused one adds up sums of so many stretches of pixels first.
+// each records a kernel of a mode that goes over all pixels of what in reads, with the resources for a stretch of
+// channel groups, and n tensors of in; a fused one adds up sums of so many stretches of pixels first.
 func (o BatchNorm) each(r *Recorder, mode string, p BatchNormParams, in *inputs, n, stretches int,
 	bindings []gpu.Kind, resources func(span) []any) error {
 	k := o.kernel(mode, in, n, bindings...)

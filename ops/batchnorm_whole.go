@@ -55,7 +55,8 @@ func wholeNormForward(r *Recorder, c NormCall) error {
 }
 
 func wholeNormGrad(r *Recorder, c NormCall) error {
-	return c.whole(r, "gradient", r.inputs(c.In, c.Out), 2, []gpu.Kind{gpu.Read, gpu.Write, gpu.Write}, func(s span) []any {
+	bindings := []gpu.Kind{gpu.Read, gpu.Write, gpu.Write}
+	return c.whole(r, "gradient", r.inputs(c.In, c.Out), 2, bindings, func(s span) []any {
 		return []any{c.Params.forward(c.In.Shape), gpu.All(r.Grads), c.Out.slice(s)}
 	})
 }

@@ -39,8 +39,8 @@ func (c gemm) boundTexels(l gpu.Limits) int {
 	return min(c.y.Groups()*c.y.Plane(), int(l.MaxStorageBufferBindingSize/16))
 }
 
-// fetchesMask says whether the ReLU's output has a place in the texture behind the rest, at the network's largest batch:
-// a fetch takes a fraction of what a storage load takes.
+// fetchesMask says whether the ReLU's output has a place in the texture behind the rest, at the network's largest
+// batch: a fetch takes a fraction of what a storage load takes.
 func (r *Recorder) fetchesMask(c gemm, t shaders.ConvTile) bool {
 	c = r.plannedGemm(c)
 	width := r.Scratch.tex.Width

@@ -43,8 +43,8 @@ func (s Shape) foldShift() int {
 	return shift
 }
 
-// foldShift is that of the network's largest batch, for which the texture has been planned: a smaller one that is folded
-// less often takes more rows.
+// foldShift is that of the network's largest batch, for which the texture has been planned: a smaller one that is
+// folded less often takes more rows.
 func (r *Recorder) foldShift(s Shape) int { return r.planned(s).foldShift() }
 
 // strip is the width of the stretches of all groups.
@@ -255,8 +255,8 @@ func (in *inputs) load(s span, n int) []any {
 	return []any{in.r.Scratch.tex}
 }
 
-// fetchedExtent is what an operator asks of the scratch texture so that it can read an activation through it, see inputs;
-// nothing on adapters that read from buffers.
+// fetchedExtent is what an operator asks of the scratch texture so that it can read an activation through it, see
+// inputs; nothing on adapters that read from buffers.
 func (r *Recorder) fetchedExtent(s Shape) Extent {
 	if !r.Dev.Adapter.Llvmpipe() {
 		return Extent{}
