@@ -5,7 +5,7 @@ import "slices"
 // EmbeddedNames name the weights that are part of the program, each by its network; the first are those that are taken
 // where none are named. They were trained on CIFAR-10. Beside each file of pretrained lies what `ninvk eval --json`
 // tells about it on CIFAR-10's test split; tests hold both together, and the documentation's claims to them.
-var EmbeddedNames = []string{"nin-bn"}
+var EmbeddedNames = []string{"nin-bn", "resnet20"}
 
 // Embedded is what names the first of the embedded weights in place of a file.
 const Embedded = "embedded"
