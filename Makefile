@@ -208,9 +208,9 @@ gpu-kit: setup
 DATA := data
 
 pretrained: build
-	bin/ninvk eval --data $(DATA) --out docs/predict > /dev/null
 	for weights in models/pretrained/*-cifar10.safetensors; do \
-		bin/ninvk eval --data $(DATA) --weights "$$weights" --json > bin/figures.json && \
+		pictures=; case $$weights in */nin-bn-*) pictures='--out docs/predict' ;; esac; \
+		bin/ninvk eval --data $(DATA) --weights "$$weights" $$pictures --json > bin/figures.json && \
 			mv bin/figures.json "$${weights%.safetensors}.json" || exit; \
 	done
 	bin/ninvk predict docs/images --cam docs/predict/maps.png > docs/predict/predictions.txt

@@ -1,6 +1,7 @@
 package models
 
 import (
+	"cmp"
 	"fmt"
 	"image"
 	"math"
@@ -41,15 +42,12 @@ type Classifier struct {
 	kept   *nn.Node // that of Options.Keep
 }
 
-// Load reads a weights file, safetensors or PyTorch's .pth, and puts its network on the default adapter; "" stands for
-// the embedded weights. The file's metadata, or the names and shapes of its tensors, tell which network it is of; of a
-// file that does not tell its classes and normalisation, Network.Assumed says what was assumed. Close the classifier
-// after use.
+// Load reads a weights file, safetensors or PyTorch's .pth, and puts its network on the default adapter; one of
+// EmbeddedNames stands for weights that are part of the program, "" for the first of them. The file's metadata, or the
+// names and shapes of its tensors, tell which network it is of; of a file that does not tell its classes and
+// normalisation, Network.Assumed says what was assumed. Close the classifier after use.
 func Load(weights string) (*Classifier, error) {
-	n, err := Pretrained()
-	if weights != "" {
-		n, err = OpenNetwork(weights, Given{})
-	}
+	n, err := OpenNetwork(cmp.Or(weights, Embedded), Given{})
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ func claimFile(name string) string {
 
 func pretrained(t *testing.T) *models.Network {
 	t.Helper()
-	n, err := models.Pretrained()
+	n, err := models.OpenNetwork(models.Embedded, models.Given{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,3 @@ func embeddedName(path string) string {
 
 // EmbeddedPath stands for embedded weights in messages.
 func EmbeddedPath(name string) string { return "embedded " + EmbeddedFile(name) }
-
-// Pretrained is the network with the first of the embedded weights: nin-bn, trained on CIFAR-10.
-func Pretrained() (*Network, error) { return OpenNetwork(Embedded, Given{}) }

@@ -20,7 +20,7 @@ too. */ -}}
 {{uniform "ConvStraightParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
-@group(0) @binding(2) var x: texture_2d<f32>;
+@group(0) @binding(2) var values: texture_2d<f32>; // that holds x, sums and the output of a ReLU
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
 {{- if and .Masked (not .Fetched)}}
 @group(0) @binding(4) var<storage, read> mask: array<vec4<f32>>; // output of a ReLU: y is 0 where it is 0
@@ -32,22 +32,18 @@ var<workgroup> bs: array<vec4<f32>, {{.RowGroups}}>; // biases
 
 // The weights or biases of output channels m to m+3, step apart in memory; zeros where there are none.
 fn four(m: u32, first: i32, step: i32, exist: bool) -> vec4<f32> {
-  var values = vec4<f32>();
+  var found = vec4<f32>();
   for (var j = 0u; j < q.four; j = j + 1u) { // not 4u: the loop would be unrolled
     let ok = exist && m + j < q.m;
     let value = w[select(0, first + i32(m + j) * step, ok)];
-    values = select(values, vec4<f32>(value), vec4<bool>(ok) & (vec4<u32>(0u, 1u, 2u, 3u) == vec4<u32>(j)));
+    found = select(found, vec4<f32>(value), vec4<bool>(ok) & (vec4<u32>(0u, 1u, 2u, 3u) == vec4<u32>(j)));
   }
-  return values;
+  return found;
 }
 
 {{- if or .Accumulate .Fetched}}
 
-// What lies in the texture, number at of the texels.
-fn texel(at: u32) -> vec4<f32> {
-  let line = ((at >> q.shift) * q.factor) >> 17u; // at / q.width
-  return textureLoad(x, vec2<u32>(at - line * q.width, line), 0);
-}
+{{template "texel"}}
 {{- end}}
 
 // Where pixel p of an output channel group lies; what is not live goes to the padding behind the pixels.
@@ -113,7 +109,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   let tx{{$p}} = ((o{{$p}} >> 4u) & q.fold) * q.strip + (o{{$p}} & 15u);
   let ty{{$p}} = (o{{$p}} >> 4u) >> q.fold_shift;
 {{- range $g := seq $.Groups}}
-  let v{{$g}}_0_{{$p}} = textureLoad(x, vec2<u32>(tx{{$p}} + group{{$g}}, ty{{$p}}), 0);
+  let v{{$g}}_0_{{$p}} = textureLoad(values, vec2<u32>(tx{{$p}} + group{{$g}}, ty{{$p}}), 0);
 {{- end}}{{end}}
 {{- else}}
   let image = i32(n * q.in_h * q.in_w);
@@ -134,7 +130,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   let ty{{$ky}}_{{$i}} = select(q.zero, (o{{$ky}}_{{$i}} >> 4u) >> q.fold_shift, ok{{$ky}}_{{$i}});
 {{- end}}{{end}}
 {{- range $g := seq .Groups}}{{range $ky := seq $.KY}}{{range $i := seq $.Texels}}
-  let v{{$g}}_{{$ky}}_{{$i}} = textureLoad(x, vec2<u32>(tx{{$ky}}_{{$i}} + group{{$g}}, ty{{$ky}}_{{$i}}), 0);
+  let v{{$g}}_{{$ky}}_{{$i}} = textureLoad(values, vec2<u32>(tx{{$ky}}_{{$i}} + group{{$g}}, ty{{$ky}}_{{$i}}), 0);
 {{- end}}{{end}}{{end}}
 {{- end}}
 {{range $b := seq .Blocks}}
