@@ -123,6 +123,12 @@ func (b *Bench) buildIn(ctx context.Context, batch int, train bool, g dist.Group
 	if err != nil {
 		return nil, err
 	}
+	first := func() *models.Weights { return models.Random(graph, 1, models.Own) }
+	if !train { // as ninvk eval does
+		whole, folded := graph, graph.Fold(out)
+		graph, out = folded.Graph, folded.Node(out)
+		first = func() *models.Weights { return models.Random(whole, 1, models.Own).Fold(folded) }
+	}
 	s := &subject{Bench: b, train: train}
 	start := time.Now()
 	_, part := nn.Cut(batch, g.Size(), 0)
@@ -134,7 +140,7 @@ func (b *Bench) buildIn(ctx context.Context, batch int, train bool, g dist.Group
 	}
 	s.tune = time.Since(start)
 	initial := make(chan *models.Weights, 1)
-	go func() { initial <- models.Random(graph, 1, models.Own) }() // beside the allocation, as train does
+	go func() { initial <- first() }() // beside the allocation, as train does
 	s.net, err = nn.Build(b.dev, graph, out, nn.Options{
 		Batch: batch, Train: train, Optimiser: ops.SGD{Momentum: 0.9, WeightDecay: 0.0005},
 		Augment: ops.Augment{Size: size, Mean: models.Mean[:], Std: models.Std[:]}, Tuned: tuned,

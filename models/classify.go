@@ -38,6 +38,7 @@ type Classifier struct {
 	own    bool // dev is closed with the classifier
 	net    *nn.Net
 	images *ops.Images
+	folded *nn.Folded
 	ending ending
 	kept   *nn.Node // that of Options.Keep
 }
@@ -79,13 +80,17 @@ func NewClassifier(dev *gpu.Device, n *Network, o Options) (*Classifier, error) 
 		keep = append(keep, c.kept)
 	}
 	var err error
-	c.net, err = nn.Build(dev, n.Graph, n.Logits, nn.Options{
+	c.folded = n.Graph.Fold(append(keep, n.Logits)...)
+	for i, x := range keep {
+		keep[i] = c.folded.Node(x)
+	}
+	c.net, err = nn.Build(dev, c.folded.Graph, c.folded.Node(n.Logits), nn.Options{
 		Batch: o.Batch, Augment: ops.Augment{Size: n.Size, Mean: n.Mean, Std: n.Std}, Tuned: o.Tuned, Keep: keep,
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err = n.Weights.Load(c.net); err == nil {
+	if err = n.Weights.Fold(c.folded).Load(c.net); err == nil {
 		c.images, err = ops.NewImages(dev, "images to classify",
 			ops.Shape{N: o.Batch, C: n.Channels, H: n.Size, W: n.Size})
 	}
@@ -201,7 +206,7 @@ func (c *Classifier) run(images []image.Image, read func(from, n int) error) err
 
 // read is the output of a layer, by image.
 func (c *Classifier) read(x *nn.Node, n int) ([]Maps, error) {
-	v, err := c.net.Activation(x, n)
+	v, err := c.net.Activation(c.folded.Node(x), n)
 	if err != nil {
 		return nil, err
 	}

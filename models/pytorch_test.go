@@ -90,14 +90,15 @@ func checkLogits(t *testing.T, n *models.Network, z *golden.Network, file string
 		t.Fatal(err)
 	}
 	d := openDevice(t)
-	net, err := nn.Build(d, n.Graph, n.Logits, nn.Options{
+	folded := n.Graph.Fold(n.Logits)
+	net, err := nn.Build(d, folded.Graph, folded.Node(n.Logits), nn.Options{
 		Batch: z.Batch, Augment: ops.Augment{Size: n.Size, Mean: n.Mean[:], Std: n.Std[:]},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer net.Release()
-	if err := n.Weights.Load(net); err != nil {
+	if err := n.Weights.Fold(folded).Load(net); err != nil {
 		t.Fatal(err)
 	}
 	images, err := ops.UploadImages(d, file, ops.Shape{C: 3, H: z.Size, W: z.Size}, golden.Images(z.Batch, z.Size))

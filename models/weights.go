@@ -64,6 +64,11 @@ func checkWeights(path string, f *safetensors.File, g *nn.Graph) (*Weights, erro
 // Values are the weights in the order of the graph's parameters; nil for counts.
 func (w *Weights) Values() [][]float32 { return w.values }
 
+// Fold makes the weights of a folded graph, of those of the graph that it was made of.
+func (w *Weights) Fold(f *nn.Folded) *Weights {
+	return &Weights{values: f.Values(w.values), tracked: w.tracked}
+}
+
 // Load sets all parameters of the network, which must have the graph that the weights are for.
 func (w *Weights) Load(n *nn.Net) error {
 	for i, v := range w.values {

@@ -280,13 +280,14 @@ func checkEvaluation(t *testing.T, s Summary, split dataset.Split) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	net, err := nn.Build(d, n.Graph, n.Logits, nn.Options{Batch: 8, Augment: ops.Augment{Size: 8, Mean: models.Mean[:],
-		Std: models.Std[:]}})
+	folded := n.Graph.Fold(n.Logits)
+	net, err := nn.Build(d, folded.Graph, folded.Node(n.Logits), nn.Options{Batch: 8,
+		Augment: ops.Augment{Size: 8, Mean: models.Mean[:], Std: models.Std[:]}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer net.Release()
-	if err := n.Weights.Load(net); err != nil {
+	if err := n.Weights.Fold(folded).Load(net); err != nil {
 		t.Fatal(err)
 	}
 	images, err := Upload(d, "test images", split, dataset.Crop, nil)

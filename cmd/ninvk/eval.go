@@ -103,17 +103,18 @@ func (c evalCommand) judge(ctx context.Context, dev *gpu.Device, n *models.Netwo
 	if c.Flip { // a batch has half as many images, each twice
 		batch = 2 * min(max(1, c.Batch/2), split.Len())
 	}
-	tuned, err := chooseKernels(ctx, dev, n.Graph, batch, false, c.NoTune)
+	folded := n.Graph.Fold(n.Logits)
+	tuned, err := chooseKernels(ctx, dev, folded.Graph, batch, false, c.NoTune)
 	if err != nil {
 		return e, nil, err
 	}
-	net, err := nn.Build(dev, n.Graph, n.Logits,
+	net, err := nn.Build(dev, folded.Graph, folded.Node(n.Logits),
 		nn.Options{Batch: batch, Augment: ops.Augment{Size: n.Size, Mean: n.Mean, Std: n.Std}, Tuned: tuned, Pairs: c.Flip})
 	if err != nil {
 		return e, nil, err
 	}
 	defer net.Release()
-	if err := n.Weights.Load(net); err != nil {
+	if err := n.Weights.Fold(folded).Load(net); err != nil {
 		return e, nil, err
 	}
 	report := newTrainReport()
