@@ -172,6 +172,7 @@ class PyTorch:
         if self.device == "cpu":
             yield "threads that sleep while they wait", Setting(SLEEP)
         yield "`channels_last`", Setting(options=["channels_last"])
+        yield "frozen TorchScript", Setting(options=["frozen"])
         if self.device == "cuda":
             yield "CUDA graph", Setting(options=["graph"])
 

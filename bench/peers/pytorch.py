@@ -8,6 +8,7 @@ threads, seconds (for each of training and inference), passes (train, infer), an
 
   channels_last   activations and weights in memory as NHWC
   flush_denormal  denormal numbers count as zero (CPU)
+  frozen          inference by TorchScript, frozen and optimised for it: batch norms are part of the convolutions
   graph           a step is captured as a CUDA graph and replayed
   tf32            convolutions and products may round to TF32, as PyTorch's default has it for convolutions
 """
@@ -157,14 +158,20 @@ def measure(r):
         loss(net(x), labels).backward()
         optimiser.step()
 
-    def infer():
-        with torch.no_grad():
-            net(x)
+    def inference():
+        forward = net
+        if "frozen" in options:
+            forward = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(net, x)))
+
+        def infer():
+            with torch.no_grad():
+                forward(x)
+        return infer
 
     answer = {"version": "PyTorch " + torch.__version__}
     for name in r["passes"]:
         net.train(name == "train")
-        step = {"train": train, "infer": infer}[name]
+        step = train if name == "train" else inference()
         if "graph" in options:
             step = captured(step)
         answer[name] = rate(step, batch, device, r["seconds"])
