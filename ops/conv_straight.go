@@ -85,7 +85,8 @@ var (
 	}
 	// Elsewhere.
 	windowTiles = []straightTile{
-		{4, 16, all, false, narrow}, {8, 16, all, false, narrow}, {24, 16, all, false, narrow},
+		{4, 16, all, false, narrow}, {8, 16, all, false, narrow}, {16, 16, all, false, narrow},
+		{24, 16, all, false, wide},
 		{4, 4, 1, true, narrowest}, {4, 16, 1, true, narrow}, {4, 64, 1, true, narrow}, {8, 32, 1, true, narrow},
 		{16, 32, all, true, narrowest}, {24, 48, 1, true, halved}, {16, 128, 1, true, wide},
 	}
