@@ -79,26 +79,34 @@ func NewClassifier(dev *gpu.Device, n *Network, o Options) (*Classifier, error) 
 		}
 		keep = append(keep, c.kept)
 	}
-	var err error
 	c.folded = n.Graph.Fold(append(keep, n.Logits)...)
 	for i, x := range keep {
 		keep[i] = c.folded.Node(x)
 	}
-	c.net, err = nn.Build(dev, c.folded.Graph, c.folded.Node(n.Logits), nn.Options{
-		Batch: o.Batch, Augment: ops.Augment{Size: n.Size, Mean: n.Mean, Std: n.Std}, Tuned: o.Tuned, Keep: keep,
-	})
-	if err != nil {
+	var err error
+	if c.net, err = n.Put(dev, c.folded, nn.Options{Batch: o.Batch, Tuned: o.Tuned, Keep: keep}); err != nil {
 		return nil, err
 	}
-	if err = n.Weights.Fold(c.folded).Load(c.net); err == nil {
-		c.images, err = ops.NewImages(dev, "images to classify",
-			ops.Shape{N: o.Batch, C: n.Channels, H: n.Size, W: n.Size})
-	}
+	c.images, err = ops.NewImages(dev, "images to classify", ops.Shape{N: o.Batch, C: n.Channels, H: n.Size, W: n.Size})
 	if err != nil {
 		c.Close()
 		return nil, err
 	}
 	return c, nil
+}
+
+// Put puts the network, folded, on an adapter with its weights. Of o it sets how images are brought to the input.
+func (n *Network) Put(dev *gpu.Device, f *nn.Folded, o nn.Options) (*nn.Net, error) {
+	o.Augment = ops.Augment{Size: n.Size, Mean: n.Mean, Std: n.Std}
+	net, err := nn.Build(dev, f.Graph, f.Node(n.Logits), o)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.Weights.Fold(f).Load(net); err != nil {
+		net.Release()
+		return nil, err
+	}
+	return net, nil
 }
 
 // Close frees what the classifier holds on the adapter.

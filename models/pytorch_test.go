@@ -90,17 +90,11 @@ func checkLogits(t *testing.T, n *models.Network, z *golden.Network, file string
 		t.Fatal(err)
 	}
 	d := openDevice(t)
-	folded := n.Graph.Fold(n.Logits)
-	net, err := nn.Build(d, folded.Graph, folded.Node(n.Logits), nn.Options{
-		Batch: z.Batch, Augment: ops.Augment{Size: n.Size, Mean: n.Mean[:], Std: n.Std[:]},
-	})
+	net, err := n.Put(d, n.Graph.Fold(n.Logits), nn.Options{Batch: z.Batch})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer net.Release()
-	if err := n.Weights.Fold(folded).Load(net); err != nil {
-		t.Fatal(err)
-	}
 	images, err := ops.UploadImages(d, file, ops.Shape{C: 3, H: z.Size, W: z.Size}, golden.Images(z.Batch, z.Size))
 	if err != nil {
 		t.Fatal(err)

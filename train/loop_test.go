@@ -20,7 +20,6 @@ import (
 	"ninvk/gpu"
 	"ninvk/models"
 	"ninvk/nn"
-	"ninvk/ops"
 	"ninvk/safetensors"
 )
 
@@ -280,16 +279,11 @@ func checkEvaluation(t *testing.T, s Summary, split dataset.Split) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	folded := n.Graph.Fold(n.Logits)
-	net, err := nn.Build(d, folded.Graph, folded.Node(n.Logits), nn.Options{Batch: 8,
-		Augment: ops.Augment{Size: 8, Mean: models.Mean[:], Std: models.Std[:]}})
+	net, err := n.Put(d, n.Graph.Fold(n.Logits), nn.Options{Batch: 8})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer net.Release()
-	if err := n.Weights.Fold(folded).Load(net); err != nil {
-		t.Fatal(err)
-	}
 	images, err := Upload(d, "test images", split, dataset.Crop, nil)
 	if err != nil {
 		t.Fatal(err)

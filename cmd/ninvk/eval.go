@@ -11,7 +11,6 @@ import (
 	"ninvk/gpu"
 	"ninvk/models"
 	"ninvk/nn"
-	"ninvk/ops"
 	"ninvk/picture"
 	"ninvk/train"
 )
@@ -108,15 +107,11 @@ func (c evalCommand) judge(ctx context.Context, dev *gpu.Device, n *models.Netwo
 	if err != nil {
 		return e, nil, err
 	}
-	net, err := nn.Build(dev, folded.Graph, folded.Node(n.Logits),
-		nn.Options{Batch: batch, Augment: ops.Augment{Size: n.Size, Mean: n.Mean, Std: n.Std}, Tuned: tuned, Pairs: c.Flip})
+	net, err := n.Put(dev, folded, nn.Options{Batch: batch, Tuned: tuned, Pairs: c.Flip})
 	if err != nil {
 		return e, nil, err
 	}
 	defer net.Release()
-	if err := n.Weights.Fold(folded).Load(net); err != nil {
-		return e, nil, err
-	}
 	report := newTrainReport()
 	images, err := train.OpenFeed(dev, c.Split+" images", data, split, dataset.Fit(n.Fit), batch, train.StreamAuto,
 		func(done, total int) { report.Reading(c.Split, done, total) })
