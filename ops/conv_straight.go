@@ -25,13 +25,31 @@ func straightNeed(l gpu.Limits, c ConvCall) Need {
 	return Need{Scratch: straightExtent(l, forwardGemm(c).onePixel()).Max(straightExtent(l, inputGradGemm(c).onePixel()))}
 }
 
-// straightExtent is what a call takes of the scratch texture: where several chunks add up, y comes behind x.
+// straightExtent is what a call takes of the scratch texture: behind x come, where several chunks add up, y, and the
+// weights, where there is room.
 func straightExtent(l gpu.Limits, c gemm) Extent {
 	e := c.x.scratchExtent()
 	if c.chunks(convTile(l, c)) > 1 {
 		e.Height += ceilDiv(c.boundTexels(l), e.Width)
 	}
+	if rows := ceilDiv(c.mostWeightTexels(), e.Width); e.Height+rows <= int(l.MaxTextureDimension2D) {
+		e.Height += rows
+	}
 	return e
+}
+
+// weightSpan is the first of the weights in their buffer, and the one behind the last.
+func (c gemm) weightSpan() (from, to int) {
+	w := c.weights
+	last := int32(c.k*c.k-1) * w.WT
+	from = int(w.W0 + min(0, last))
+	return from, from + (c.y.C-1)*int(w.WM) + (c.x.C-1)*int(w.WC) + int(max(last, -last)) + 1
+}
+
+// mostWeightTexels is the most vectors of their buffer in which the weights lie, wherever they begin.
+func (c gemm) mostWeightTexels() int {
+	from, to := c.weightSpan()
+	return ceilDiv(to-from, 4) + 1
 }
 
 // boundTexels is the most of y that is bound at a time, for this batch or a smaller one, of which more groups may be.
@@ -39,16 +57,55 @@ func (c gemm) boundTexels(l gpu.Limits) int {
 	return min(c.y.Groups()*c.y.Plane(), int(l.MaxStorageBufferBindingSize/16))
 }
 
-// fetchesMask says whether the ReLU's output has a place in the texture behind the rest, at the network's largest
-// batch: a fetch takes a fraction of what a storage load takes.
-func (r *Recorder) fetchesMask(c gemm, t shaders.ConvTile) bool {
-	c = r.plannedGemm(c)
+// straightPlaces says from which texel of the scratch texture on lies what a straight convolution reads besides x.
+type straightPlaces struct {
+	sums    int // of the chunks before
+	weights int
+	mask    int // output of a ReLU
+
+	fetchesWeights, fetchesMask bool // there is room; else they are read from their buffers
+}
+
+// straightPlaces chooses by the network's largest batch what is read through the texture: on llvmpipe a fetch takes a
+// fraction of what a storage load takes.
+func (r *Recorder) straightPlaces(c gemm, t shaders.ConvTile) straightPlaces {
 	width := r.Scratch.tex.Width
-	rows := ceilDiv(c.boundTexels(r.Dev.Limits()), width)
-	if c.chunks(t) > 1 {
-		rows *= 2
+	weights := ceilDiv(c.mostWeightTexels(), width)
+	// rows of x and of sums, and of a mask
+	rows := func(c gemm) (int, int) {
+		x, y := c.x.scratchRows(r.foldShift(c.x.Shape)), ceilDiv(c.boundTexels(r.Dev.Limits()), width)
+		if c.chunks(t) > 1 {
+			return x + y, y
+		}
+		return x, y
 	}
-	return r.Dev.Adapter.Llvmpipe() && c.x.scratchRows(c.x.foldShift())+rows <= r.Scratch.zero()
+	var p straightPlaces
+	left, mask := rows(r.plannedGemm(c))
+	left = r.Scratch.zero() - left
+	if p.fetchesWeights = r.fetchesWeights(c, t) && weights <= left; p.fetchesWeights {
+		left -= weights
+	}
+	p.fetchesMask = r.Dev.Adapter.Llvmpipe() && mask <= left
+	own, _ := rows(c)
+	p.sums, p.weights = c.x.scratchRows(r.foldShift(c.x.Shape))*width, own*width
+	p.mask = p.weights
+	if p.fetchesWeights {
+		p.mask += weights * width
+	}
+	return p
+}
+
+// fetchesWeights says whether fetches find several weights that are staged together: taps, or, where there is one, four
+// input or output channels.
+func (r *Recorder) fetchesWeights(c gemm, t shaders.ConvTile) bool {
+	w, all := c.weights, r.weightsOf(c)
+	_, to := c.weightSpan()
+	if !r.Dev.Adapter.Llvmpipe() || c.dilate > 1 || all.Offset%16 != 0 ||
+		all.Offset+16*uint64(ceilDiv(to, 4)) > all.Buffer.Size {
+		return false
+	}
+	return c.k > 1 || t.Squares() && w.W0%4 == 0 &&
+		(w.WC == 1 && w.WM%4 == 0 && c.x.C%4 == 0 || w.WM == 1 && w.WC%4 == 0 && c.y.C%4 == 0)
 }
 
 func straightForward(r *Recorder, c ConvCall) error { return r.straight(forwardGemm(c).onePixel()) }
@@ -221,7 +278,7 @@ func straightKernel(c gemm, t shaders.ConvTile) gpu.Kernel {
 	if t.Masked {
 		k.Name += " masked"
 	}
-	if t.Masked && !t.Fetched {
+	if t.Masked && !t.MaskedBy {
 		k.Bindings = append(k.Bindings, gpu.Read)
 	}
 	return k
@@ -229,10 +286,19 @@ func straightKernel(c gemm, t shaders.ConvTile) gpu.Kernel {
 
 func (r *Recorder) straight(c gemm) error {
 	t := convTile(r.Dev.Limits(), r.plannedGemm(c))
+	at := r.straightPlaces(c, t)
 	r.stage(c.x)
+	if t.Fetched = at.fetchesWeights; t.Fetched {
+		from, to := c.weightSpan()
+		from &^= 3
+		weights, n := r.weightsOf(c), ceilDiv(to-from, 4)
+		weights.Offset, weights.Size = weights.Offset+4*uint64(from), 16*uint64(n)
+		r.Tape.CopyTexels(weights, r.Scratch.tex, at.weights, n)
+		c.weights.W0 -= int32(from)
+	}
 	for _, rows := range c.phases(c.y.H) {
 		for _, columns := range c.phases(c.y.W) {
-			if err := r.straightPhase(c, t, rows, columns); err != nil {
+			if err := r.straightPhase(c, t, at, rows, columns); err != nil {
 				return err
 			}
 		}
@@ -241,7 +307,9 @@ func (r *Recorder) straight(c gemm) error {
 }
 
 // straightPhase records the chunks of a phase of rows and columns, which add up.
-func (r *Recorder) straightPhase(c gemm, t shaders.ConvTile, rows, columns phase) error {
+func (r *Recorder) straightPhase(
+	c gemm, t shaders.ConvTile, at straightPlaces, rows, columns phase,
+) error {
 	const outside = -1 << 20
 	channels, taps := c.x.C, c.taps()
 	if rows.tap >= c.k || columns.tap >= c.k { // no tap reaches it: one chunk writes zeros
@@ -252,25 +320,20 @@ func (r *Recorder) straightPhase(c gemm, t shaders.ConvTile, rows, columns phase
 	if t.Pointwise {
 		blocks = c.blocks(t)
 	}
-	k := straightKernel(c, t)
 	groups := t.R / 4
+	k := straightKernel(c, t)
 	shift := r.foldShift(c.x.Shape)
-	before := c.x.scratchRows(shift) * r.Scratch.tex.Width // what chunks add to
-	mask := before                                         // of a ReLU
-	if c.chunks(t) > 1 {
-		mask += ceilDiv(c.boundTexels(r.Dev.Limits()), r.Scratch.tex.Width) * r.Scratch.tex.Width
-	}
 	earlier := 0 // groups of sums of the chunks before
 	for c0 := 0; c0 < channels; c0 += t.CH {
 		for ky := 0; ky < taps; ky += t.KY {
 			last := c0+t.CH >= channels && ky+t.KY >= taps
 			if last && c.mask != nil {
-				t.Masked, t.Fetched = true, r.fetchesMask(c, t)
+				t.Masked, t.MaskedBy = true, at.fetchesMask
 				k = straightKernel(c, t)
 			}
 			for _, s := range c.y.spans(r.Dev.Limits(), groups) {
 				if earlier > 0 {
-					r.Tape.CopyTexels(c.y.slice(s), r.Scratch.tex, before, (s.to-s.from)*c.y.Plane())
+					r.Tape.CopyTexels(c.y.slice(s), r.Scratch.tex, at.sums, (s.to-s.from)*c.y.Plane())
 				}
 				params := shaders.ConvStraightParams{
 					Blocks: blocks, RowBlocks: row, OutW: columns.pixels, OutH: rows.pixels,
@@ -283,11 +346,12 @@ func (r *Recorder) straightPhase(c gemm, t shaders.ConvTile, rows, columns phase
 					Fold: 1<<shift - 1, FoldShift: shift,
 					InGroups: c.x.Groups(), Rows: groups, Four: 4, Step: c.dilate,
 					FullW: c.y.W, FullImage: c.y.H * c.y.W, First: rows.first*c.y.W + columns.first,
-					Before: before, Mask: mask, RowDivisor: rowDivisor(r.Scratch.tex.Width),
+					Before: at.sums, Mask: at.mask, Weights: at.weights,
+					RowDivisor: rowDivisor(r.Scratch.tex.Width),
 				}
 				bound := []any{r.weightsOf(c), r.Scratch.tex, c.y.slice(s)}
-				if t.Fetched {
-					r.Tape.CopyTexels(c.mask.slice(s), r.Scratch.tex, mask, (s.to-s.from)*c.y.Plane())
+				if t.MaskedBy {
+					r.Tape.CopyTexels(c.mask.slice(s), r.Scratch.tex, at.mask, (s.to-s.from)*c.y.Plane())
 				} else if t.Masked {
 					bound = append(bound, c.mask.slice(s))
 				}

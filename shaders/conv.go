@@ -21,8 +21,9 @@ type ConvTile struct {
 	WG         int  // invocations a workgroup
 	Pointwise  bool // 1×1, stride 1, no padding: a pixel needs just itself
 	Accumulate bool // several chunks add to one output
+	Fetched    bool // the weights lie in the texture, all taps of a kernel row, or of a kernel, side by side
 	Masked     bool // the output is 0 where the output of a ReLU is (input gradient)
-	Fetched    bool // which lies in the texture
+	MaskedBy   bool // that lies in the texture
 }
 
 // Source is the kernel's WGSL.
@@ -43,8 +44,33 @@ func (t ConvTile) Staged() int { return t.Weights() + t.R }
 // RowGroups is the number of output channel groups of four.
 func (t ConvTile) RowGroups() int { return t.R / 4 }
 
-// Arrays are those in which the weights are staged.
-func (t ConvTile) Arrays() []Array { return arrays(t.Row()) }
+// Arrays are those in which the weights are staged, whole channels each, or four of them.
+func (t ConvTile) Arrays() []Array {
+	together := t.Taps()
+	if t.Squares() {
+		together = 4
+	}
+	return arrays(t.Row()/together, together)
+}
+
+// Squares says whether weights that are fetched are staged by squares of four input and four output channels.
+func (t ConvTile) Squares() bool { return t.Taps() == 1 && t.CH%4 == 0 }
+
+// Run is the number of weights of an output and an input channel that lie in a row and are staged together: those of a
+// kernel, or of a row of a larger one.
+func (t ConvTile) Run() int {
+	const most = 12
+	if t.Taps() <= most {
+		return t.Taps()
+	}
+	return t.KX
+}
+
+// RunTexels is the most texels that a run lies in, wherever it begins.
+func (t ConvTile) RunTexels() int { return (t.Run()+2)/4 + 1 }
+
+// Component is float i of a run's texels.
+func (ConvTile) Component(i int) string { return fmt.Sprintf("t%d.%c", i/4, "xyzw"[i%4]) }
 
 // Array is one of workgroup memory that holds some of the staged rows.
 type Array struct{ Index, From, Rows int }
@@ -54,11 +80,12 @@ type Array struct{ Index, From, Rows int }
 // four, filling them costs more than a start gains.
 const stages = 2
 
-func arrays(rows int) []Array {
+// arrays hold so many stretches of rows.
+func arrays(stretches, rows int) []Array {
 	var a []Array
-	for n, from := min(stages, rows), 0; n > 0; n-- {
-		k := (rows - from) / n
-		a = append(a, Array{len(a), from, k})
+	for n, from := min(stages, stretches), 0; n > 0; n-- {
+		k := (stretches - from) / n
+		a = append(a, Array{len(a), from * rows, k * rows})
 		from += k
 	}
 	return a
@@ -173,7 +200,7 @@ func (t ConvGradTile) Texels() int { return t.Q / 4 }
 func (t ConvGradTile) Staged() int { return t.R*t.Q + 2*t.Texels() }
 
 // Arrays are those in which the gradients are staged, by texels.
-func (t ConvGradTile) Arrays() []Array { return arrays(t.Texels()) }
+func (t ConvGradTile) Arrays() []Array { return arrays(t.Texels(), 1) }
 
 // Blocks is the number of accumulator blocks.
 func (t ConvGradTile) Blocks() int { return t.R / t.TM }

@@ -20,9 +20,9 @@ too. */ -}}
 {{uniform "ConvStraightParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
-@group(0) @binding(2) var values: texture_2d<f32>; // that holds x, sums and the output of a ReLU
+@group(0) @binding(2) var values: texture_2d<f32>; // that holds x, weights, sums and the output of a ReLU
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
-{{- if and .Masked (not .Fetched)}}
+{{- if and .Masked (not .MaskedBy)}}
 @group(0) @binding(4) var<storage, read> mask: array<vec4<f32>>; // output of a ReLU: y is 0 where it is 0
 {{- end}}
 {{- range .Arrays}}
@@ -41,7 +41,7 @@ fn four(m: u32, first: i32, step: i32, exist: bool) -> vec4<f32> {
   return found;
 }
 
-{{- if or .Accumulate .Fetched}}
+{{- if or .Accumulate .Fetched .MaskedBy}}
 
 {{template "texel"}}
 {{- end}}
@@ -54,18 +54,70 @@ fn place(group: u32, p: u32, live: bool) -> u32 {
 @compute @workgroup_size({{.WG}})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let m0 = q.m0 + wid.y * {{.R}}u;
-{{- range .Arrays}}
-  for (var i = lid.x; i < {{mul .Rows $.RowGroups}}u; i = i + {{$.WG}}u) {
-    let g = i / {{.Rows}}u;
-    let k = i % {{.Rows}}u;
-    let c = q.c0 + ({{.From}}u + k) / {{$.Taps}}u;
-    let t = ({{.From}}u + k) % {{$.Taps}}u;
+{{- range $a := .Arrays}}
+{{- if and $.Fetched $.Squares}}{{$blocks := div $a.Rows 4}}
+  for (var i = lid.x; i < {{mul $blocks $.RowGroups}}u; i = i + {{$.WG}}u) {
+    let g = i / {{$blocks}}u;
+    let k = 4u * (i % {{$blocks}}u);
+    let c = q.c0 + {{$a.From}}u + k;
+    let m = m0 + 4u * g;
+    let across = q.wm == 1; // a texel has a channel's weights for four outputs, and not an output's for four channels
+    let first = q.w0 + i32(m) * q.wm + i32(c) * q.wc;
+    let ok = m < q.m && c < q.c;
+{{- range $j := seq 4}}
+    let ok{{$j}} = ok && {{$j}}u < select(q.m - m, q.c - c, across);
+    let t{{$j}} = select(vec4<f32>(),
+      texel(q.weights + u32(select(0, first + {{$j}} * select(q.wm, q.wc, across), ok{{$j}})) / 4u), ok{{$j}});
+{{- end}}
+{{- range $j := seq 4}}
+    ws{{$a.Index}}[(k + {{$j}}u) * {{$.RowGroups}}u + g] = select(vec4<f32>({{$.Component $j}},
+      {{- range $o := seq 3}} {{$.Component (add $j (mul 4 (add $o 1)))}}{{if lt $o 2}},{{end}}{{end}}), t{{$j}}, across);
+{{- end}}
+  }
+{{- else if $.Fetched}}{{$runs := div $a.Rows $.Run}}
+  for (var i = lid.x; i < {{mul $runs $.RowGroups}}u; i = i + {{$.WG}}u) {
+    let g = i / {{$runs}}u;
+    let k = i % {{$runs}}u * {{$.Run}}u;
+    let c = q.c0 + ({{$a.From}}u + k) / {{$.Taps}}u;
+    let t = q.ky0 * q.k + ({{$a.From}}u + k) % {{$.Taps}}u;
+    let first = q.w0 + i32(c) * q.wc + i32(t) * q.wt + min(0, {{sub $.Run 1}} * q.wt);
+{{- range $t := seq $.Run}}
+    var w{{$t}} = vec4<f32>();
+{{- end}}
+    for (var j = 0u; j < q.four; j = j + 1u) {
+      let m = m0 + 4u * g + j;
+      let ok = c < q.c && m < q.m;
+      let at = u32(select(0, first + i32(m) * q.wm, ok));
+      let own = vec4<bool>(ok) & (vec4<u32>(0u, 1u, 2u, 3u) == vec4<u32>(j));
+{{- range $t := seq $.RunTexels}}
+      let t{{$t}} = texel(q.weights + at / 4u + {{$t}}u);
+{{- end}}
+{{- range $t := seq (add $.Run 2)}}
+      let a{{$t}} = select({{$.Component $t}}, {{$.Component (add $t 1)}}, (at & 1u) == 1u);
+{{- end}}
+{{- range $t := seq $.Run}}
+      let b{{$t}} = select(a{{$t}}, a{{add $t 2}}, (at & 2u) == 2u);
+{{- end}}
+{{- range $t := seq $.Run}}
+      w{{$t}} = select(w{{$t}}, vec4<f32>(select(b{{$t}}, b{{sub (sub $.Run 1) $t}}, q.wt < 0)), own);
+{{- end}}
+    }
+{{- range $t := seq $.Run}}
+    ws{{$a.Index}}[(k + {{$t}}u) * {{$.RowGroups}}u + g] = w{{$t}};
+{{- end}}
+  }
+{{- else}}
+  for (var i = lid.x; i < {{mul $a.Rows $.RowGroups}}u; i = i + {{$.WG}}u) {
+    let g = i / {{$a.Rows}}u;
+    let k = i % {{$a.Rows}}u;
+    let c = q.c0 + ({{$a.From}}u + k) / {{$.Taps}}u;
+    let t = ({{$a.From}}u + k) % {{$.Taps}}u;
     let ky = q.ky0 + t / {{$.KX}}u * q.step;
     let kx = q.kx0 + t % {{$.KX}}u * q.step;
-    ws{{.Index}}[k * {{$.RowGroups}}u + g] = four(m0 + 4u * g, q.w0 + i32(c) * q.wc + i32(ky * q.k + kx) * q.wt, q.wm,
+    ws{{$a.Index}}[k * {{$.RowGroups}}u + g] = four(m0 + 4u * g, q.w0 + i32(c) * q.wc + i32(ky * q.k + kx) * q.wt, q.wm,
       c < q.c && ky < q.k && kx < q.k);
   }
-{{- end}}
+{{- end}}{{end}}
   for (var i = lid.x; i < {{.RowGroups}}u; i = i + {{.WG}}u) {
     bs[i] = four(m0 + 4u * i, i32(q.bias0), 1, q.has_bias == 1u);
   }
@@ -85,7 +137,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 {{- range $p := seq .TP}}
     let live{{$p}} = block < q.blocks && {{$.PixelInside $p}} && m0 / 4u + r < q.out_groups;
     kept{{$p}} = kept{{$p}} | select(vec4<u32>(), vec4<u32>(1u << r),
-      vec4<bool>(live{{$p}}) & !({{if $.Fetched -}}
+      vec4<bool>(live{{$p}}) & !({{if $.MaskedBy -}}
       texel(q.mask + (m0 / 4u + r - q.out_group0) * q.out_plane + {{$.Pixel $p}})
       {{- else}}mask[place(m0 / 4u + r, {{$.Pixel $p}}, live{{$p}})]{{end}} <= vec4<f32>()));
 {{- end}}

@@ -61,7 +61,8 @@ type ConvStraightParams struct {
 	FullImage int // its pixels
 	First     int // the phase's first pixel
 	Before    int // the texel from which on the sums of the chunks before lie in the texture
-	Mask      int // and from which on a ReLU's output
+	Mask      int // from which on a ReLU's output
+	Weights   int // and from which on the weights
 	RowDivisor
 }
 

@@ -37,6 +37,7 @@ var Hash = sync.OnceValue(func() string {
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"seq":  seq,
 	"add":  func(a, b int) int { return a + b },
+	"sub":  func(a, b int) int { return a - b },
 	"mul":  func(a, b int) int { return a * b },
 	"div":  func(a, b int) int { return a / b },
 	"mod":  func(a, b int) int { return a % b },

@@ -74,15 +74,16 @@ func (t *table) convolution(o ops.Conv, x ops.Shape, noBias, large bool) {
 	if o.ReLU {
 		c.Name += " relu"
 	}
-	params := []Operand{weight("bias", o.M, unit), weight("weight", n, unit)}
-	forward := params
+	// Weights begin where vectors do, those without a bias elsewhere.
+	params := []Operand{weight("guard", 5, unit), weight("weight", n, unit), weight("bias", o.M, unit)}
 	grads := []Operand{weight("guard", 5, unit), gradient("dbias", o.M, y.Pixels()), gradient("dweight", n, y.Pixels())}
 	if noBias {
 		c.Name += " no bias"
-		forward, grads = params[1:], slices.Delete(grads, 1, 2)
+		params, grads = params[:2], slices.Delete(grads, 1, 2)
+		params[0].Len = 6
 	}
 	c.Pass = "forward"
-	c.Operands = slices.Concat([]Operand{reads("x", x, unit)}, forward, []Operand{writes("y", y, o.C*o.K*o.K, 1)})
+	c.Operands = slices.Concat([]Operand{reads("x", x, unit)}, params, []Operand{writes("y", y, o.C*o.K*o.K, 1)})
 	c.Record = func(m *Memory) error {
 		return o.Forward(m.Recorder, m.Tensors["x"], m.Params["weight"], m.Params["bias"], m.Tensors["y"])
 	}
