@@ -458,6 +458,22 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 			t.Fatalf("float %d is %g, want %g", i, v, want)
 		}
 	}
+	// Two planes of 70 texels, in rows 0 and 1, what does not fit there in rows 2 and 3.
+	planes := d.NewTape("planes")
+	defer planes.Release()
+	planes.CopyPlanes(Slice{Buffer: src, Offset: 16 * 8}, tex, 0, 2, 96, 70)
+	planes.Dispatch(read, nil, 4, 1, 1, tex, All(out))
+	check(t, d.Submit(planes))
+	got, err = d.ReadFloats(out, len(in))
+	check(t, err)
+	for plane := range 2 {
+		for i := range 70 {
+			at := ((i/64*2+plane)*64 + i%64) * 4
+			if want := float32(4 * (8 + 96*plane + i)); got[at] != want {
+				t.Fatalf("texel %d of plane %d is %g, want %g", i, plane, got[at], want)
+			}
+		}
+	}
 	check(t, tex.WriteTexels(0, 3*64-2, Bytes(in[:4*4])))
 	check(t, d.Submit(tape))
 	if got, err = d.ReadFloats(out, len(in)); err != nil || got[3*64*4+5] != 13 || got[3*64*4-7] != 1 {
@@ -468,6 +484,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 	fails(t, tex.WriteTexels(0, 0, Bytes(in[:7])), `"texture"`)
 	bad := d.NewTape("bad")
 	bad.CopyStretches(All(src), tex, 1, 40, 1, 1)
+	fails(t, bad.Err(), `"texture"`, `"src"`)
+	bad = d.NewTape("bad")
+	bad.CopyPlanes(All(src), tex, 1, 2, 96, 70)
 	fails(t, bad.Err(), `"texture"`, `"src"`)
 	tape.Release()
 	tex.Release()

@@ -43,7 +43,7 @@ extern void wgpuQueueWriteTexture(void *queue, const imageTexture *to, const voi
 	const layout *layout, const extent *extent);
 extern void wgpuQueueWriteBuffer(void *queue, void *buffer, uint64_t offset, const void *data, size_t size);
 
-enum { DISPATCH, COPY, CLEAR, TEXELS, STRETCHES, SPLIT };
+enum { DISPATCH, COPY, CLEAR, TEXELS, STRETCHES, PLANES, SPLIT };
 
 typedef struct {
 	uint32_t kind;
@@ -52,9 +52,10 @@ typedef struct {
 	uint32_t hasOffset, dynamic; // dynamic offset of the parameters
 	void *from, *to;
 	uint64_t fromOffset, toOffset, size;
-	uint32_t pitch, width;       // of a texture's row: bytes, texels; of its stretches: bytes of a plane, planes
-	uint32_t rows, folds;        // of stretches: their number, and how many lie side by side
-	uint32_t first, texels;      // of texels in a row
+	uint32_t pitch, width;       // of a texture's row: bytes, texels; of its stretches: bytes of a plane, planes;
+	                             // of its planes: bytes of one, texels of a row
+	uint32_t rows, folds;        // of stretches: their number, and how many lie side by side; of planes: their number
+	uint32_t first, texels;      // of texels in a row; of planes: the first row, the texels of each
 } ninvk_command;
 
 typedef struct {
@@ -96,6 +97,13 @@ static void ninvk_stretches(ninvk_player *p, const ninvk_command *c) {
 			                 (c->rows - fold + c->folds - 1) / c->folds);
 }
 
+// ninvk_planes copies planes, as many texels of all together as a row of the texture holds.
+static void ninvk_planes(ninvk_player *p, const ninvk_command *c) {
+	for (uint32_t at = 0; at < c->texels; at += c->width)
+		ninvk_to_texture(p, c, c->fromOffset + (uint64_t)at * 16, c->pitch, 0, c->first + at / c->width * c->rows,
+			at + c->width <= c->texels ? c->width : c->texels - at, c->rows);
+}
+
 // ninvk_texels copies texels that are counted row by row: the rest of a row, whole rows, and the beginning of a row.
 static void ninvk_texels(ninvk_player *p, const ninvk_command *c) {
 	uint32_t at = c->first, end = c->first + c->texels;
@@ -135,6 +143,9 @@ static void ninvk_encode_one(ninvk_player *p, const ninvk_command *c) {
 		break;
 	case STRETCHES:
 		ninvk_stretches(p, c);
+		break;
+	case PLANES:
+		ninvk_planes(p, c);
 		break;
 	}
 }
@@ -350,6 +361,11 @@ func newReel(commands []command) *reel {
 			to.from, to.fromOffset, to.to = c.src.h, C.uint64_t(c.from), handle(c.texture.t)
 			to.pitch, to.width = C.uint32_t(16*c.stretches.pitch), C.uint32_t(c.stretches.planes)
 			to.rows, to.folds = C.uint32_t(c.stretches.stretches), C.uint32_t(c.stretches.folds)
+		case c.texture != nil && c.planes != nil:
+			to.kind = C.PLANES
+			to.from, to.fromOffset, to.to = c.src.h, C.uint64_t(c.from), handle(c.texture.t)
+			to.pitch, to.width = C.uint32_t(16*c.planes.pitch), C.uint32_t(c.texture.Width)
+			to.rows, to.first, to.texels = C.uint32_t(c.planes.planes), C.uint32_t(c.first), C.uint32_t(c.texels)
 		case c.texture != nil:
 			to.kind = C.TEXELS
 			to.from, to.fromOffset, to.to = c.src.h, C.uint64_t(c.from), handle(c.texture.t)

@@ -117,6 +117,11 @@ func (p *player) copy(c *command) {
 					(stretches-fold+folds-1)/folds)
 			}
 		}
+	case c.texture != nil && c.planes != nil:
+		// Planes, as many texels of all together as a row of the texture holds.
+		for at, w := 0, c.texture.Width; at < c.texels; at += w {
+			p.toTexture(c, 16*at, 16*c.planes.pitch, 0, c.first+at/w*c.planes.planes, min(w, c.texels-at), c.planes.planes)
+		}
 	case c.texture != nil:
 		// Texels counted row by row: the rest of a row, whole rows, and the beginning of a row.
 		w, size := c.texture.Width, c.texture.TexelSize

@@ -53,8 +53,9 @@ type command struct {
 	from, to  uint64
 	size      uint64 // 0 with dst and no src: clear
 	texture   *Texture
-	stretches *stretchCopy // nil: texels in a row
-	first     int
+	stretches *stretchCopy // one of the three: of planes, cut into stretches,
+	planes    *planeCopy   // or of planes, each as rows of the texture,
+	first     int          // or of texels in a row
 	texels    int
 
 	resources []any // bound when the tape is finished
@@ -125,6 +126,25 @@ func (t *Tape) CopyStretches(src Slice, dst *Texture, planes, pitch, stretches, 
 
 // stretchCopy is what CopyStretches was told.
 type stretchCopy struct{ planes, pitch, stretches, folds int }
+
+// CopyPlanes records a copy of planes of texels into whole rows of a texture: texel i of plane g goes to column
+// i mod width of row row + i/width·planes + g. pitch is the distance of planes in texels, a multiple of 16; of each the
+// first n are copied.
+func (t *Tape) CopyPlanes(src Slice, dst *Texture, row, planes, pitch, n int) {
+	rows := (n + dst.Width - 1) / dst.Width * planes
+	if 16*(pitch*(planes-1)+n) > int(src.size()) || pitch%16 != 0 || n > pitch || dst.TexelSize != 16 ||
+		row+rows > dst.Height {
+		t.fail(fmt.Errorf("copy of %d planes of %d texels, pitch %d, from buffer %q (%d bytes) to row %d of texture %q "+
+			"(%d×%d)",
+			planes, n, pitch, src.Buffer.Label, src.size(), row, dst.Label, dst.Width, dst.Height))
+		return
+	}
+	t.commands = append(t.commands, command{label: "copy " + src.Buffer.Label, phase: t.Phase, src: src.Buffer,
+		from: src.Offset, texture: dst, first: row, texels: n, planes: &planeCopy{planes, pitch}})
+}
+
+// planeCopy is what CopyPlanes was told.
+type planeCopy struct{ planes, pitch int }
 
 // CopyTexels records a copy of the first n texels of src into a texture whose texels are counted row by row, from texel
 // first on.

@@ -42,7 +42,7 @@ func convGradTile(l gpu.Limits, c ConvCall) shaders.ConvGradTile {
 	best := 0
 	for _, of := range gradTiles {
 		of.WG += 16 * min(1, c.Bias.Len) // the bias is a lane
-		if of.WG > widest || of.R > channelsBound(l, c.Out.Shape) || of.R*of.Q > int(l.MaxUnrolledProducts) ||
+		if of.WG > widest || of.R*of.Q > int(l.MaxUnrolledProducts) ||
 			4*of.Staged() > int(l.MaxComputeWorkgroupStorageSize) {
 			continue
 		}
@@ -116,10 +116,19 @@ func (u unfolded) end(x Shape) int {
 	return (u.kernels-1)*u.channels*u.pitch + max(g*plane, 4*(g-1)*u.pitch+plane)
 }
 
-// extent is what a weight gradient takes of the scratch texture: what is unfolded, and then behind it so many bytes of
-// partial sums.
-func (u unfolded) extent(x Shape, partial int) Extent {
-	return linearExtent(max(u.texels()+partial/16, u.end(x)))
+// extent is what a weight gradient takes of the scratch texture: what is unfolded, and behind it so many pixels of the
+// gradients of y, in whole rows, and then in their place so many bytes of partial sums.
+func (u unfolded) extent(x, y Shape, pixels, partial int) Extent {
+	e := linearExtent(max(u.texels()+partial/16, u.end(x)))
+	e.Height = max(e.Height, ceilDiv(u.texels(), e.Width)+ceilDiv(pixels, e.Width)*y.Groups()+1)
+	return e
+}
+
+// pixels are those of the output in texels from one on up to another: the first, and their number.
+func (u unfolded) pixels(from, to int) (first, n int) {
+	at := func(t, more int) int { return t/u.columns*u.outW + min(4*(t%u.columns)+more, u.outW) }
+	first = at(from, 0)
+	return first, at(to-1, 4) - first
 }
 
 // straightWeightFits asks for what the weight gradient takes: the unfolded activation, not the activation itself, goes
@@ -141,7 +150,7 @@ func straightWeightFits(l gpu.Limits, whole ConvCall) error {
 }
 
 // straightPartialBytes is less than a pass may ask for: eleven partial gradients of nin's largest layer are work enough
-// for every core.
+// for every core. The gradients of the output that are staged for them are no more.
 const straightPartialBytes = 20 << 20
 
 // straightParts is the number of partial weight gradients and the bytes of one. A binding holds them, and 16 bytes
@@ -151,7 +160,7 @@ func straightParts(l gpu.Limits, c ConvCall, t shaders.ConvGradTile) (parts, one
 	one = c.Out.Groups() * ceilDiv(c.K*c.K*c.C+1, stretch) * stretch * 16
 	u := unfold(c)
 	most := min(straightPartialBytes, int(l.MaxStorageBufferBindingSize)-16)
-	return max(1, min(ceilDiv(u.outTexels(), t.Texels()), most/one)), one
+	return max(1, min(ceilDiv(u.outTexels(), t.Texels()), most/one, straightPartialBytes/(16*t.Q*c.Out.Groups()))), one
 }
 
 func straightWeightNeed(l gpu.Limits, c ConvCall) Need {
@@ -160,9 +169,10 @@ func straightWeightNeed(l gpu.Limits, c ConvCall) Need {
 	need := Need{Unfolded: u.bytes(c, l)}
 	for _, bias := range []int{0, c.M} { // the tile depends on it, and memory is planned before it is known
 		c.Bias.Len = bias
-		parts, one := straightParts(l, c, convGradTile(l, c))
+		t := convGradTile(l, c)
+		parts, one := straightParts(l, c, t)
 		need.Partial = max(need.Partial, uint64(parts*one+16))
-		need.Scratch = need.Scratch.Max(u.extent(c.In.Shape, parts*one))
+		need.Scratch = need.Scratch.Max(u.extent(c.In.Shape, c.Out.Shape, min(parts*t.Q, c.Out.Pixels()), parts*one))
 	}
 	return need
 }
@@ -223,7 +233,7 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 	k := gpu.Kernel{
 		Name:     fmt.Sprintf("conv weight gradient r%d q%d wg%d", t.R, t.Q, t.WG),
 		Source:   t.Source(),
-		Bindings: []gpu.Kind{gpu.Params, gpu.Read, gpu.TextureF32, gpu.Write},
+		Bindings: []gpu.Kind{gpu.Params, gpu.TextureF32, gpu.Write},
 	}
 	lanes := straightLanes(c)
 	texels := u.outTexels()
@@ -231,33 +241,35 @@ func straightWeightGrad(r *Recorder, c ConvCall) error {
 	parts, one := straightParts(l, c.planned(r), t)
 	parts = min(parts, chunks)
 	divisor := rowDivisor(r.Scratch.tex.Width)
+	gradRow := ceilDiv(u.texels(), r.Scratch.tex.Width)
 	sum := gpu.Kernel{Name: "conv weight gradient sum", Source: shaders.Source("conv_grad_straight_sum", nil),
 		Bindings: []gpu.Kind{gpu.Params, gpu.TextureF32, gpu.Write}}
 	for chunk := 0; chunk < chunks; chunk += parts {
 		wave := min(parts, chunks-chunk)
-		for _, s := range dy.spans(l, t.R/4) {
-			params := shaders.ConvGradStraightParams{
-				OutPlane: dy.Plane(), OutW: u.outW, OutH: u.outH, Columns: u.columns, Texels: texels,
-				InH: int32(u.inH), Pitch: u.pitch, Zero: r.Scratch.zero(),
-				C: c.C, Lanes: c.K * c.K * c.C, M0: 4 * s.from, Group0: s.from, Chunk0: chunk,
-				Stride: int32(c.Stride), Pad: int32(c.Pad), OutGroups: s.to, KX: c.K, RowDivisor: divisor,
-				Spare: one / 16 * parts, AllLanes: lanes, Parts: parts,
-			}
-			if err := r.dispatch(k, ceilDiv(t.R*t.Q/4, t.WG)+ceilDiv(t.Texels(), t.WG), params, ceilDiv(lanes, t.WG),
-				ceilDiv(4*(s.to-s.from), t.R), wave,
-				dy.slice(s), r.Scratch.tex, gpu.Slice{Buffer: r.Partial, Size: uint64(one*parts + 16)}); err != nil {
-				return err
-			}
-			r.spend(2 * float64(lanes) * float64(4*(s.to-s.from)) * float64(t.Q*wave))
+		first, pixels := u.pixels(chunk*t.Texels(), min((chunk+wave)*t.Texels(), texels))
+		from := dy.All()
+		from.Offset, from.Size = from.Offset+16*uint64(first), from.Size-16*uint64(first)
+		r.Tape.CopyPlanes(from, r.Scratch.tex, gradRow, dy.Groups(), dy.Plane(), pixels)
+		params := shaders.ConvGradStraightParams{
+			OutW: u.outW, OutH: u.outH, Columns: u.columns, Texels: texels,
+			InH: int32(u.inH), Pitch: u.pitch, Zero: r.Scratch.zero(),
+			C: c.C, Lanes: c.K * c.K * c.C, GradRow: gradRow, Pixel0: first, Chunk0: chunk,
+			Stride: int32(c.Stride), Pad: int32(c.Pad), OutGroups: dy.Groups(), KX: c.K, RowDivisor: divisor,
+			Spare: one / 16 * parts, AllLanes: lanes, Parts: parts,
 		}
+		if err := r.dispatch(k, ceilDiv(t.R*t.Q/4, t.WG)+ceilDiv(t.Texels(), t.WG), params, ceilDiv(lanes, t.WG),
+			ceilDiv(c.M, t.R), wave, r.Scratch.tex, gpu.Slice{Buffer: r.Partial, Size: uint64(one*parts + 16)}); err != nil {
+			return err
+		}
+		r.spend(2 * float64(lanes) * float64(c.M) * float64(t.Q*wave))
 		partial := gpu.Slice{Buffer: r.Partial, Size: uint64(one * parts)}
 		r.Tape.CopyTexels(partial, r.Scratch.tex, u.texels(), one*parts/16)
-		params := shaders.ConvGradStraightSumParams{
+		sums := shaders.ConvGradStraightSumParams{
 			M: c.M, C: c.C, Taps: taps, Tap0: tap, Computed: c.K * c.K, Parts: wave, Out0: c.Weight.Offset,
 			Accumulate: chunk > 0, Lanes: lanes, All: whole, Bias0: c.Bias.Offset, Pitch: parts,
 			Begin: u.texels(), RowDivisor: divisor,
 		}
-		if err := r.dispatch(sum, wave+4, params, ceilDiv(whole, 64), dy.Groups(), 1,
+		if err := r.dispatch(sum, wave+4, sums, ceilDiv(whole, 64), dy.Groups(), 1,
 			r.Scratch.tex, gpu.All(r.Grads)); err != nil {
 			return err
 		}

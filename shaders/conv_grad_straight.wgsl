@@ -11,9 +11,8 @@ added to: a load in straight-line code costs more than the products of many pixe
 partial results in order, so the result is the same every time. */ -}}
 {{uniform "ConvGradStraightParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
-@group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
-@group(0) @binding(2) var u: texture_2d<f32>;
-@group(0) @binding(3) var<storage, read_write> part: array<vec4<f32>>;
+@group(0) @binding(1) var u: texture_2d<f32>; // that holds dy as well
+@group(0) @binding(2) var<storage, read_write> part: array<vec4<f32>>;
 {{- range .Arrays}}
 var<workgroup> ws{{.Index}}: array<mat4x4<f32>, {{mul .Rows $.RowGroups}}>; // [texel][output group], a column a pixel
 {{- end}}
@@ -22,7 +21,7 @@ var<workgroup> line: array<i32, {{.Texels}}>;
 
 @compute @workgroup_size({{.WG}})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
-  let m0 = q.m0 + wid.y * {{.R}}u;
+  let m0 = wid.y * {{.R}}u;
   let t0 = (q.chunk0 + wid.z) * {{.Texels}}u;
 {{- range .Arrays}}
   for (var i = lid.x; i < {{mul 4 (mul .Rows $.RowGroups)}}u; i = i + {{$.WG}}u) {
@@ -31,8 +30,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
     let t = t0 + {{.From}}u + k / 4u;
     let column = 4u * (t % q.columns) + k % 4u;
     let ok = t < q.texels && column < q.out_w && m0 / 4u + g < q.out_groups;
-    ws{{.Index}}[k / 4u * {{$.RowGroups}}u + g][k % 4u] = select(vec4<f32>(),
-      dy[select(0u, (m0 / 4u + g - q.group0) * q.out_plane + t / q.columns * q.out_w + column, ok)], ok);
+    let pixel = select(0u, t / q.columns * q.out_w + column - q.pixel0, ok);
+    let row = ((pixel >> q.shift) * q.factor) >> 17u; // pixel / q.width
+    ws{{.Index}}[k / 4u * {{$.RowGroups}}u + g][k % 4u] = select(vec4<f32>(), textureLoad(u,
+      vec2<u32>(pixel - row * q.width, q.grad_row + row * q.out_groups + m0 / 4u + g), 0), ok);
   }
 {{- end}}
   for (var i = lid.x; i < {{.Texels}}u; i = i + {{.WG}}u) {

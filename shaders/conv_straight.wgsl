@@ -61,7 +61,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
     let k = 4u * (i % {{$blocks}}u);
     let c = q.c0 + {{$a.From}}u + k;
     let m = m0 + 4u * g;
-    let across = q.wm == 1; // a texel has a channel's weights for four outputs, and not an output's for four channels
+    let across = q.wm == 1; // a texel has a channel's weights of four outputs, not an output's of four channels
     let first = q.w0 + i32(m) * q.wm + i32(c) * q.wc;
     let ok = m < q.m && c < q.c;
 {{- range $j := seq 4}}
@@ -71,7 +71,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 {{- end}}
 {{- range $j := seq 4}}
     ws{{$a.Index}}[(k + {{$j}}u) * {{$.RowGroups}}u + g] = select(vec4<f32>({{$.Component $j}},
-      {{- range $o := seq 3}} {{$.Component (add $j (mul 4 (add $o 1)))}}{{if lt $o 2}},{{end}}{{end}}), t{{$j}}, across);
+      {{- range $o := seq 3}} {{$.Component (add $j (mul 4 (add $o 1)))}}{{if lt $o 2}},{{end}}{{end}}),
+      t{{$j}}, across);
 {{- end}}
   }
 {{- else if $.Fetched}}{{$runs := div $a.Rows $.Run}}

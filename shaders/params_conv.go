@@ -139,20 +139,20 @@ type ConvGradNaiveParams struct {
 
 // ConvGradStraightParams are those of conv_grad_straight.wgsl.
 type ConvGradStraightParams struct {
-	OutPlane, OutW, OutH int
-	Columns              int // texels of a row
-	Texels               int // of an output channel
-	InH                  int32
-	Pitch                int // texels from a channel to the next
-	Zero                 int // the texture's row of zeros
-	C                    int
-	Lanes                int // weights of an output channel
-	M0                   int // the first output channel bound
-	Group0               int // its group
-	Chunk0               int // the first chunk of pixels
-	Stride, Pad          int32
-	OutGroups            int // where the groups bound end
-	KX                   int // kernel columns
+	OutW, OutH  int
+	Columns     int // texels of a row
+	Texels      int // of an output channel
+	InH         int32
+	Pitch       int // texels from a channel to the next
+	Zero        int // the texture's row of zeros
+	C           int
+	Lanes       int // weights of an output channel
+	GradRow     int // the texture's row that the output's gradients begin in
+	Pixel0      int // and the first pixel that is there
+	Chunk0      int // the first chunk of pixels
+	Stride, Pad int32
+	OutGroups   int
+	KX          int // kernel columns
 	RowDivisor
 	Spare    int // a place of the partial results that nobody reads
 	AllLanes int // with the bias
