@@ -278,7 +278,7 @@ func straightKernel(c gemm, t shaders.ConvTile) gpu.Kernel {
 	if t.Masked {
 		k.Name += " masked"
 	}
-	if t.Masked && !t.MaskedBy {
+	if t.Masked && !t.MaskFetched {
 		k.Bindings = append(k.Bindings, gpu.Read)
 	}
 	return k
@@ -307,9 +307,7 @@ func (r *Recorder) straight(c gemm) error {
 }
 
 // straightPhase records the chunks of a phase of rows and columns, which add up.
-func (r *Recorder) straightPhase(
-	c gemm, t shaders.ConvTile, at straightPlaces, rows, columns phase,
-) error {
+func (r *Recorder) straightPhase(c gemm, t shaders.ConvTile, at straightPlaces, rows, columns phase) error {
 	const outside = -1 << 20
 	channels, taps := c.x.C, c.taps()
 	if rows.tap >= c.k || columns.tap >= c.k { // no tap reaches it: one chunk writes zeros
@@ -320,15 +318,15 @@ func (r *Recorder) straightPhase(
 	if t.Pointwise {
 		blocks = c.blocks(t)
 	}
-	groups := t.R / 4
 	k := straightKernel(c, t)
+	groups := t.R / 4
 	shift := r.foldShift(c.x.Shape)
 	earlier := 0 // groups of sums of the chunks before
 	for c0 := 0; c0 < channels; c0 += t.CH {
 		for ky := 0; ky < taps; ky += t.KY {
 			last := c0+t.CH >= channels && ky+t.KY >= taps
 			if last && c.mask != nil {
-				t.Masked, t.MaskedBy = true, at.fetchesMask
+				t.Masked, t.MaskFetched = true, at.fetchesMask
 				k = straightKernel(c, t)
 			}
 			for _, s := range c.y.spans(r.Dev.Limits(), groups) {
@@ -350,7 +348,7 @@ func (r *Recorder) straightPhase(
 					RowDivisor: rowDivisor(r.Scratch.tex.Width),
 				}
 				bound := []any{r.weightsOf(c), r.Scratch.tex, c.y.slice(s)}
-				if t.MaskedBy {
+				if t.MaskFetched {
 					r.Tape.CopyTexels(c.mask.slice(s), r.Scratch.tex, at.mask, (s.to-s.from)*c.y.Plane())
 				} else if t.Masked {
 					bound = append(bound, c.mask.slice(s))

@@ -12,18 +12,18 @@ const LongestChain = 128
 
 // ConvTile is the shape of one straight-line convolution kernel (conv_straight.wgsl). Equal tiles share one pipeline.
 type ConvTile struct {
-	R          int  // output channels a workgroup computes, a multiple of 4
-	TM         int  // output channels accumulated at a time, a multiple of 4 that divides R
-	TP         int  // neighbouring output pixels an invocation owns; with more than one the stride is 1
-	CH         int  // input channels a chunk
-	KX, KY     int  // kernel columns (all) and kernel rows a chunk
-	Chains     int  // sums that an output is the sum of
-	WG         int  // invocations a workgroup
-	Pointwise  bool // 1×1, stride 1, no padding: a pixel needs just itself
-	Accumulate bool // several chunks add to one output
-	Fetched    bool // the weights lie in the texture, all taps of a kernel row, or of a kernel, side by side
-	Masked     bool // the output is 0 where the output of a ReLU is (input gradient)
-	MaskedBy   bool // that lies in the texture
+	R           int  // output channels a workgroup computes, a multiple of 4
+	TM          int  // output channels accumulated at a time, a multiple of 4 that divides R
+	TP          int  // neighbouring output pixels an invocation owns; with more than one the stride is 1
+	CH          int  // input channels a chunk
+	KX, KY      int  // kernel columns (all) and kernel rows a chunk
+	Chains      int  // sums that an output is the sum of
+	WG          int  // invocations a workgroup
+	Pointwise   bool // 1×1, stride 1, no padding: a pixel needs just itself
+	Accumulate  bool // several chunks add to one output
+	Fetched     bool // the weights lie in the texture, all taps of a kernel row, or of a kernel, side by side
+	Masked      bool // the output is 0 where the output of a ReLU is (input gradient)
+	MaskFetched bool // that lies in the texture
 }
 
 // Source is the kernel's WGSL.

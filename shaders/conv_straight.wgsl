@@ -22,7 +22,7 @@ too. */ -}}
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var values: texture_2d<f32>; // that holds x, weights, sums and the output of a ReLU
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
-{{- if and .Masked (not .MaskedBy)}}
+{{- if and .Masked (not .MaskFetched)}}
 @group(0) @binding(4) var<storage, read> mask: array<vec4<f32>>; // output of a ReLU: y is 0 where it is 0
 {{- end}}
 {{- range .Arrays}}
@@ -41,7 +41,7 @@ fn four(m: u32, first: i32, step: i32, exist: bool) -> vec4<f32> {
   return found;
 }
 
-{{- if or .Accumulate .Fetched .MaskedBy}}
+{{- if or .Accumulate .Fetched .MaskFetched}}
 
 {{template "texel"}}
 {{- end}}
@@ -138,7 +138,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 {{- range $p := seq .TP}}
     let live{{$p}} = block < q.blocks && {{$.PixelInside $p}} && m0 / 4u + r < q.out_groups;
     kept{{$p}} = kept{{$p}} | select(vec4<u32>(), vec4<u32>(1u << r),
-      vec4<bool>(live{{$p}}) & !({{if $.MaskedBy -}}
+      vec4<bool>(live{{$p}}) & !({{if $.MaskFetched -}}
       texel(q.mask + (m0 / 4u + r - q.out_group0) * q.out_plane + {{$.Pixel $p}})
       {{- else}}mask[place(m0 / 4u + r, {{$.Pixel $p}}, live{{$p}})]{{end}} <= vec4<f32>()));
 {{- end}}

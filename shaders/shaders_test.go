@@ -76,7 +76,7 @@ func specialisations() map[string][]string {
 		{R: 8, TM: 8, TP: 1, CH: 5, KX: 5, KY: 2, WG: 128, Accumulate: true},
 		{R: 4, TM: 4, TP: 1, CH: 4, KX: 3, KY: 3, WG: 64, Masked: true},
 		{R: 4, TM: 4, TP: 1, CH: 4, KX: 1, KY: 1, WG: 64, Pointwise: true, Fetched: true},
-		{R: 4, TM: 4, TP: 1, CH: 3, KX: 5, KY: 5, WG: 64, Fetched: true, Masked: true, MaskedBy: true},
+		{R: 4, TM: 4, TP: 1, CH: 3, KX: 5, KY: 5, WG: 64, Fetched: true, Masked: true, MaskFetched: true},
 		{R: 4, TM: 4, TP: 2, CH: 8, KX: 3, KY: 3, WG: 64, Fetched: true, Accumulate: true},
 	} {
 		s["conv_straight"] = append(s["conv_straight"], t.Source())
