@@ -460,7 +460,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 	}
 	// Two planes of 70 texels, in rows 0 and 1, what does not fit there in rows 2 and 3.
 	planes := d.NewTape("planes")
-	defer planes.Release()
 	planes.CopyPlanes(Slice{Buffer: src, Offset: 16 * 8}, tex, 0, 2, 96, 70)
 	planes.Dispatch(read, nil, 4, 1, 1, tex, All(out))
 	check(t, d.Submit(planes))
@@ -489,6 +488,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 	bad.CopyPlanes(All(src), tex, 1, 2, 96, 70)
 	fails(t, bad.Err(), `"texture"`, `"src"`)
 	tape.Release()
+	planes.Release()
 	tex.Release()
 	tex.Release()
 	src.Release()

@@ -25,17 +25,29 @@ func straightNeed(l gpu.Limits, c ConvCall) Need {
 	return Need{Scratch: straightExtent(l, forwardGemm(c).onePixel()).Max(straightExtent(l, inputGradGemm(c).onePixel()))}
 }
 
-// straightExtent is what a call takes of the scratch texture: behind x come, where several chunks add up, y, and the
-// weights, where there is room.
+// straightExtent is what a call takes of the scratch texture: behind x come, where several chunks add up, y, and
+// weights that fetches stage, where there is room.
 func straightExtent(l gpu.Limits, c gemm) Extent {
+	t := convTile(l, c)
 	e := c.x.scratchExtent()
-	if c.chunks(convTile(l, c)) > 1 {
+	if c.chunks(t) > 1 {
 		e.Height += ceilDiv(c.boundTexels(l), e.Width)
 	}
-	if rows := ceilDiv(c.mostWeightTexels(), e.Width); e.Height+rows <= int(l.MaxTextureDimension2D) {
+	rows := ceilDiv(c.mostWeightTexels(), e.Width)
+	if c.weightsByTexels(t) && e.Height+rows <= int(l.MaxTextureDimension2D) {
 		e.Height += rows
 	}
 	return e
+}
+
+// weightsByTexels says whether a vector of the weights' buffer holds several that are staged together: taps, or, where
+// there is one, four input or four output channels.
+func (c gemm) weightsByTexels(t shaders.ConvTile) bool {
+	if w := c.weights; c.k == 1 {
+		return t.Squares() && w.W0%4 == 0 &&
+			(w.WC == 1 && w.WM%4 == 0 && c.x.C%4 == 0 || w.WM == 1 && w.WC%4 == 0 && c.y.C%4 == 0)
+	}
+	return c.dilate == 1
 }
 
 // weightSpan is the first of the weights in their buffer, and the one behind the last.
@@ -66,46 +78,24 @@ type straightPlaces struct {
 	fetchesWeights, fetchesMask bool // there is room; else they are read from their buffers
 }
 
-// straightPlaces chooses by the network's largest batch what is read through the texture: on llvmpipe a fetch takes a
+// straightPlaces chooses, by the network's largest batch, what is read through the texture: on llvmpipe a fetch takes a
 // fraction of what a storage load takes.
 func (r *Recorder) straightPlaces(c gemm, t shaders.ConvTile) straightPlaces {
-	width := r.Scratch.tex.Width
+	c = r.plannedGemm(c)
+	width, llvmpipe := r.Scratch.tex.Width, r.Dev.Adapter.Llvmpipe()
+	y := ceilDiv(c.boundTexels(r.Dev.Limits()), width)
+	rows := c.x.scratchRows(c.x.foldShift())
+	p := straightPlaces{sums: rows * width}
+	if c.chunks(t) > 1 {
+		rows += y
+	}
+	p.weights = rows * width
 	weights := ceilDiv(c.mostWeightTexels(), width)
-	// rows of x and of sums, and of a mask
-	rows := func(c gemm) (int, int) {
-		x, y := c.x.scratchRows(r.foldShift(c.x.Shape)), ceilDiv(c.boundTexels(r.Dev.Limits()), width)
-		if c.chunks(t) > 1 {
-			return x + y, y
-		}
-		return x, y
+	if p.fetchesWeights = llvmpipe && c.weightsByTexels(t) && rows+weights <= r.Scratch.zero(); p.fetchesWeights {
+		rows += weights
 	}
-	var p straightPlaces
-	left, mask := rows(r.plannedGemm(c))
-	left = r.Scratch.zero() - left
-	if p.fetchesWeights = r.fetchesWeights(c, t) && weights <= left; p.fetchesWeights {
-		left -= weights
-	}
-	p.fetchesMask = r.Dev.Adapter.Llvmpipe() && mask <= left
-	own, _ := rows(c)
-	p.sums, p.weights = c.x.scratchRows(r.foldShift(c.x.Shape))*width, own*width
-	p.mask = p.weights
-	if p.fetchesWeights {
-		p.mask += weights * width
-	}
+	p.mask, p.fetchesMask = rows*width, llvmpipe && rows+y <= r.Scratch.zero()
 	return p
-}
-
-// fetchesWeights says whether fetches find several weights that are staged together: taps, or, where there is one, four
-// input or output channels.
-func (r *Recorder) fetchesWeights(c gemm, t shaders.ConvTile) bool {
-	w, all := c.weights, r.weightsOf(c)
-	_, to := c.weightSpan()
-	if !r.Dev.Adapter.Llvmpipe() || c.dilate > 1 || all.Offset%16 != 0 ||
-		all.Offset+16*uint64(ceilDiv(to, 4)) > all.Buffer.Size {
-		return false
-	}
-	return c.k > 1 || t.Squares() && w.W0%4 == 0 &&
-		(w.WC == 1 && w.WM%4 == 0 && c.x.C%4 == 0 || w.WM == 1 && w.WC%4 == 0 && c.y.C%4 == 0)
 }
 
 func straightForward(r *Recorder, c ConvCall) error { return r.straight(forwardGemm(c).onePixel()) }
@@ -140,7 +130,7 @@ var (
 		{4, 4, 1, true, narrowest}, {4, 64, 1, true, narrow}, {48, 64, 1, true, narrow}, {48, 128, 1, true, narrowest},
 		{32, 192, 1, true, narrow},
 	}
-	// Elsewhere.
+	// Elsewhere. A chunk has one kernel row or all.
 	windowTiles = []straightTile{
 		{4, 16, all, false, narrow}, {8, 16, all, false, narrow}, {16, 16, all, false, narrow},
 		{24, 16, all, false, wide},

@@ -119,7 +119,7 @@ func (u unfolded) end(x Shape) int {
 // extent is what a weight gradient takes of the scratch texture: what is unfolded, and behind it so many pixels of the
 // gradients of y, in whole rows, and then in their place so many bytes of partial sums.
 func (u unfolded) extent(x, y Shape, pixels, partial int) Extent {
-	e := linearExtent(max(u.texels()+partial/16, u.end(x)))
+	e := linearExtent(max(u.texels()+max(partial/16, pixels*y.Groups()), u.end(x)))
 	e.Height = max(e.Height, ceilDiv(u.texels(), e.Width)+ceilDiv(pixels, e.Width)*y.Groups()+1)
 	return e
 }
@@ -150,11 +150,11 @@ func straightWeightFits(l gpu.Limits, whole ConvCall) error {
 }
 
 // straightPartialBytes is less than a pass may ask for: eleven partial gradients of nin's largest layer are work enough
-// for every core. The gradients of the output that are staged for them are no more.
+// for every core. Gradients of the output that go into the texture for them are hardly more.
 const straightPartialBytes = 20 << 20
 
-// straightParts is the number of partial weight gradients and the bytes of one. A binding holds them, and 16 bytes
-// more.
+// straightParts is the number of partial weight gradients that are computed together, of a pixel's chunk each, and the
+// bytes of one. A binding holds them, and 16 bytes more.
 func straightParts(l gpu.Limits, c ConvCall, t shaders.ConvGradTile) (parts, one int) {
 	// with a bias or without: memory is planned before that is known
 	one = c.Out.Groups() * ceilDiv(c.K*c.K*c.C+1, stretch) * stretch * 16

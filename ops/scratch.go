@@ -9,9 +9,10 @@ import (
 
 // Scratch is the one texture through which kernels for software drivers read: there a texture fetch of four channels is
 // cheaper than a storage load, and the copy into it goes at the speed of memory. What is copied lies in it as in its
-// buffer, row by row, but for what straight convolutions read.
+// buffer, row by row, but for two: the gradients that a weight gradient stages, of which each channel group has rows of
+// its own (see gpu.Tape.CopyPlanes), and the activations that straight convolutions read.
 //
-// An activation that these read lies in it in stretches of 16 pixels, the vector width of a software driver: number b
+// Such an activation lies in it in stretches of 16 pixels, the vector width of a software driver: number b
 // of channel group g begins at column ((b mod folds)·groups + g)·16 of row b / folds. So what an invocation reads, all
 // channels of a pixel, is one stretch of memory and not a cache line of every plane. The last row stays zero: pixels
 // outside the image are read from it.

@@ -14,9 +14,14 @@ The input gradient of a convolution of stride s is s·s such sums, each over its
 column, and for its own pixels of the output, every s-th as well.
 
 Llvmpipe makes a branch for each lane and component of a storage access, and some stages of its compiler take time by
-the square of their number. So what need not be straight-line code is not: weights and biases are staged through loops
-of one load, and the mask of a ReLU, as a bit for each output, and the sums of the chunks before are read in loops,
-too. */ -}}
+the square of their number. So what need not be straight-line code is not: biases are staged through loops of one load,
+and the mask of a ReLU, as a bit for each output, and the sums of the chunks before are read in loops, too.
+
+Weights are staged through such loops of loads, or by fetches, which take a fraction of that, where the texture holds
+them as they lie in their buffer. Those of 1×1 kernels come by squares of four channels and four outputs: four texels,
+each an output's weights of four channels, which are transposed, or, in an input gradient, a channel's of four outputs.
+Others come by runs of taps, a kernel or a row of it, which lie side by side, in an input gradient turned: for each of
+four outputs the texels that a run may touch are fetched, and shifted to where it begins. */ -}}
 {{uniform "ConvStraightParams"}}
 @group(0) @binding(0) var<uniform> q: Q;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
