@@ -74,10 +74,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
     let t{{$j}} = select(vec4<f32>(),
       texel(q.weights + u32(select(0, first + {{$j}} * select(q.wm, q.wc, across), ok{{$j}})) / 4u), ok{{$j}});
 {{- end}}
+    let square = mat4x4<f32>(t0, t1, t2, t3);
+    let turned = transpose(square);
 {{- range $j := seq 4}}
-    ws{{$a.Index}}[(k + {{$j}}u) * {{$.RowGroups}}u + g] = select(vec4<f32>({{$.Component $j}},
-      {{- range $o := seq 3}} {{$.Component (add $j (mul 4 (add $o 1)))}}{{if lt $o 2}},{{end}}{{end}}),
-      t{{$j}}, across);
+    ws{{$a.Index}}[(k + {{$j}}u) * {{$.RowGroups}}u + g] = select(turned[{{$j}}], square[{{$j}}], across);
 {{- end}}
   }
 {{- else if $.Fetched}}{{$runs := div $a.Rows $.Run}}
