@@ -122,20 +122,23 @@ var (
 	narrow    = []int{1024, 128}
 	narrowest = []int{1024, 128, 32}
 	halved    = []int{1024, 512, 128}
+	anyWidth  = []int{1024, 512, 128, 32}
 
 	// Where an output needs just the same pixel of the input.
 	pointwiseTiles = []straightTile{
 		{12, 16, 1, false, wide}, {12, 32, 1, false, wide}, {40, 96, 1, false, wide}, {48, 160, 1, false, wide},
 		{40, 192, 1, false, wide}, {12, 192, 1, false, narrow},
-		{4, 4, 1, true, narrowest}, {4, 64, 1, true, narrow}, {48, 64, 1, true, narrow}, {48, 128, 1, true, narrowest},
+		{4, 4, 1, true, narrowest}, {4, 64, 1, true, narrow}, {32, 64, 1, true, narrowest}, {48, 128, 1, true, narrowest},
 		{32, 192, 1, true, narrow},
 	}
 	// Elsewhere. A chunk has one kernel row or all.
 	windowTiles = []straightTile{
 		{4, 16, all, false, narrow}, {8, 16, all, false, narrow}, {16, 16, all, false, narrow},
 		{24, 16, all, false, wide},
-		{4, 4, 1, true, narrowest}, {4, 16, 1, true, narrow}, {4, 64, 1, true, narrow}, {8, 32, 1, true, narrow},
-		{16, 32, all, true, narrowest}, {24, 48, 1, true, halved}, {16, 128, 1, true, wide},
+		{4, 4, 1, true, narrowest}, {4, 16, 1, true, narrowest}, {4, 64, 1, true, narrowest},
+		{8, 32, 1, true, narrowest}, {12, 16, 1, true, narrowest}, {16, 24, 1, true, narrowest},
+		{16, 32, 1, true, narrowest}, {16, 32, all, true, anyWidth}, {24, 48, 1, true, halved},
+		{32, 64, 1, true, wide}, {16, 128, 1, true, wide},
 	}
 	gradTiles = gradTilesOf()
 )
@@ -156,10 +159,14 @@ const (
 
 // convTile picks the tile of least cost for a call with the network's largest batch.
 func convTile(l gpu.Limits, c gemm) shaders.ConvTile {
-	const (
-		fetch  = 170 // a texel, in multiply-adds
-		sum    = 200 // four sums of the chunks before, read and written again
-		staged = 128 // a weight, in the multiply-adds of one invocation
+	const ( // in the multiply-adds of one invocation, by least squares over layers of the zoo with every tile
+		fetch   = 110 // a texel
+		outputs = 450 // four outputs, with the sums of the chunks before
+		staged  = 100 // a weight
+		copied  = 370 // a texel of such sums
+		launch  = 6_000_000
+
+		least = 4 // workgroups, lest a core have none
 	)
 	k := c.taps()
 	t := shaders.ConvTile{KX: k, TP: 1, TM: 4, Pointwise: c.pointwise()}
@@ -170,7 +177,7 @@ func convTile(l gpu.Limits, c gemm) shaders.ConvTile {
 		t.TP = 2
 	}
 	t.R, t.CH, t.KY, t.Accumulate = 4, 4, 1, true // fits everywhere
-	t.WG = straightWidth(l, c, t, narrowest)
+	t.WG = straightWidth(l, 32)
 	best := 0
 	for _, o := range tiles {
 		of := t
@@ -186,18 +193,17 @@ func convTile(l gpu.Limits, c gemm) shaders.ConvTile {
 			of.MulAdds() > int(l.MaxUnrolledProducts) || chunks > 1 && !o.adds {
 			continue
 		}
-		each := of.MulAdds() + fetch*of.Groups()*of.KY*of.Texels()
-		if o.adds {
-			each += sum * of.TP * of.R / 4
-		}
-		stage := staged * of.Weights()
-		if of.KY < k {
-			stage *= 2 // of a cache line of weights a chunk wants a part
-		}
-		of.WG = straightWidth(l, c, of, o.widths)
-		cost := ceilDiv(c.y.C, of.R) * chunks * ceilDiv(c.blocks(of), of.WG) * (of.WG*each + stage)
-		if best == 0 || cost < best {
-			best, t = cost, of
+		each := of.MulAdds() + fetch*of.Groups()*of.KY*of.Texels() + outputs*of.TP*of.R/4
+		reached := min(c.k, c.dilate) * min(c.k, c.dilate) // phases that taps reach; others have one dispatch
+		dispatches := reached*chunks + c.dilate*c.dilate - reached
+		sums := reached * (chunks - 1) * c.y.Groups() * c.y.Plane()
+		for _, width := range o.widths {
+			of.WG = straightWidth(l, width)
+			workgroups := ceilDiv(c.y.C, of.R) * ceilDiv(c.blocks(of), of.WG)
+			cost := dispatches*(max(least, workgroups)*(of.WG*each+staged*of.Weights())+launch) + copied*sums
+			if best == 0 || cost < best {
+				best, t = cost, of
+			}
 		}
 	}
 	t.Chains = ceilDiv(t.Row(), shaders.LongestChain)
@@ -207,21 +213,9 @@ func convTile(l gpu.Limits, c gemm) shaders.ConvTile {
 	return t
 }
 
-// straightWidth is the number of invocations of a workgroup: wide ones spread the staging over many invocations, but
-// every core needs some workgroups, and invocations without an output compute as long as the others.
-func straightWidth(l gpu.Limits, c gemm, t shaders.ConvTile, widths []int) int {
-	width := 0
-	for i, w := range widths {
-		width = min(w, int(l.MaxComputeInvocationsPerWorkgroup), int(l.MaxComputeWorkgroupSizeX))
-		narrower := width / 4
-		if i+1 < len(widths) {
-			narrower = max(narrower, widths[i+1])
-		}
-		if c.blocks(t) > narrower && ceilDiv(c.blocks(t), width)*ceilDiv(c.y.C, t.R) >= 8 {
-			break
-		}
-	}
-	return width
+// straightWidth is the number of invocations of a workgroup, at most as many as an adapter has.
+func straightWidth(l gpu.Limits, width int) int {
+	return min(width, int(l.MaxComputeInvocationsPerWorkgroup), int(l.MaxComputeWorkgroupSizeX))
 }
 
 // channelsBound is the number of channels of s that one binding holds.
