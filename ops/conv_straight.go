@@ -166,7 +166,7 @@ func convTile(l gpu.Limits, c gemm) shaders.ConvTile {
 		copied  = 370 // a texel of such sums
 		launch  = 6_000_000
 
-		least = 4 // workgroups, lest a core have none
+		least = 4 // workgroups that a dispatch of fewer counts for, lest cores have none
 	)
 	k := c.taps()
 	t := shaders.ConvTile{KX: k, TP: 1, TM: 4, Pointwise: c.pointwise()}
@@ -178,6 +178,7 @@ func convTile(l gpu.Limits, c gemm) shaders.ConvTile {
 	}
 	t.R, t.CH, t.KY, t.Accumulate = 4, 4, 1, true // fits everywhere
 	t.WG = straightWidth(l, 32)
+	reached := min(c.k, c.dilate) * min(c.k, c.dilate) // phases that taps reach; others have one dispatch
 	best := 0
 	for _, o := range tiles {
 		of := t
@@ -194,7 +195,6 @@ func convTile(l gpu.Limits, c gemm) shaders.ConvTile {
 			continue
 		}
 		each := of.MulAdds() + fetch*of.Groups()*of.KY*of.Texels() + outputs*of.TP*of.R/4
-		reached := min(c.k, c.dilate) * min(c.k, c.dilate) // phases that taps reach; others have one dispatch
 		dispatches := reached*chunks + c.dilate*c.dilate - reached
 		sums := reached * (chunks - 1) * c.y.Groups() * c.y.Plane()
 		for _, width := range o.widths {

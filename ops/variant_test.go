@@ -248,6 +248,44 @@ func TestUnrolled(t *testing.T) {
 	}
 }
 
+// TestTileFits: of the products that a straight convolution computes, invocations without a pixel, channels beyond the
+// last and rows that fill a tile included, few are for nothing, whatever the batch and however short kernels must be.
+func TestTileFits(t *testing.T) {
+	const most = 2.2
+	for _, c := range []struct {
+		Conv
+		size int
+	}{
+		{Conv{C: 192, M: 160, K: 1, Stride: 1}, 32}, {Conv{C: 192, M: 192, K: 1, Stride: 1}, 8},
+		{Conv{C: 96, M: 192, K: 5, Stride: 1, Pad: 2}, 16}, {Conv{C: 192, M: 192, K: 3, Stride: 1, Pad: 1}, 8},
+		{Conv{C: 64, M: 64, K: 3, Stride: 1, Pad: 1}, 56}, {Conv{C: 128, M: 32, K: 3, Stride: 1, Pad: 1}, 14},
+		{Conv{C: 96, M: 128, K: 3, Stride: 1, Pad: 1}, 28}, {Conv{C: 512, M: 512, K: 3, Stride: 1, Pad: 1}, 7},
+		{Conv{C: 64, M: 128, K: 3, Stride: 2, Pad: 1}, 56}, {Conv{C: 256, M: 128, K: 1, Stride: 1}, 14},
+	} {
+		for _, batch := range []int{1, 4, 10, 16, 64} {
+			for _, products := range []uint32{2048, 4096, gpu.UnrolledOnLlvmpipe} {
+				l := gpu.Limits{
+					MaxComputeInvocationsPerWorkgroup: 1024, MaxComputeWorkgroupSizeX: 1024,
+					MaxComputeWorkgroupStorageSize: 32 << 10, MaxStorageBufferBindingSize: 128 << 20,
+					MaxUnrolledProducts: products,
+				}
+				call, err := c.call(Shape{batch, c.C, c.size, c.size})
+				if err != nil {
+					t.Fatal(err)
+				}
+				g := forwardGemm(call)
+				tile := convTile(l, g)
+				computed := g.chunks(tile) * ceilDiv(g.y.C, tile.R) * ceilDiv(g.blocks(tile), tile.WG) * tile.WG * tile.MulAdds()
+				needed := g.x.C * g.k * g.k * g.y.C * g.y.Pixels()
+				if by := float64(computed) / float64(needed); by > most {
+					t.Errorf("%+v at %d×%d, batch %d, by %d outputs, %d channels, %d rows, workgroups of %d: %.1f times its products",
+						c.Conv, c.size, c.size, batch, tile.R, tile.CH, tile.KY, tile.WG, by)
+				}
+			}
+		}
+	}
+}
+
 // Every place is found in the row that division gives, for all widths that textures have.
 func TestRowDivisor(t *testing.T) {
 	for n := 1; n <= 16384; n++ {
