@@ -264,6 +264,7 @@ var companions = map[string]struct {
 	"scratch":       {},
 	"images":        {}, // what augmentation gathers from
 	"tensor":        {}, // what all operators share
+	"hash":          {}, // of what decides how fast they are
 	"variant":       {},
 	"conv":          {[]string{"conv_grad_sum"}, "conv"}, // its variants have the shaders
 	"conv_tiled":    {[]string{"conv_tiled", "conv_tiled_weights"}, "conv"},

@@ -159,14 +159,14 @@ const (
 
 // convTile picks the tile of least cost for a call with the network's largest batch.
 func convTile(l gpu.Limits, c gemm) shaders.ConvTile {
-	const ( // in the multiply-adds of one invocation, by least squares over layers of the zoo with every tile
+	const ( // in the multiply-adds of one invocation, by least squares over layers of 3×3 with ten tiles
 		fetch   = 110 // a texel
 		outputs = 450 // four outputs, with the sums of the chunks before
 		staged  = 100 // a weight
 		copied  = 370 // a texel of such sums
 		launch  = 6_000_000
 
-		least = 4 // workgroups that a dispatch of fewer counts for, lest cores have none
+		enough = 8 // workgroups: fewer count for more than they are, lest cores have none
 	)
 	k := c.taps()
 	t := shaders.ConvTile{KX: k, TP: 1, TM: 4, Pointwise: c.pointwise()}
@@ -200,7 +200,8 @@ func convTile(l gpu.Limits, c gemm) shaders.ConvTile {
 		for _, width := range o.widths {
 			of.WG = straightWidth(l, width)
 			workgroups := ceilDiv(c.y.C, of.R) * ceilDiv(c.blocks(of), of.WG)
-			cost := dispatches*(max(least, workgroups)*(of.WG*each+staged*of.Weights())+launch) + copied*sums
+			workgroups = max(workgroups, (3*workgroups+enough)/4)
+			cost := dispatches*(workgroups*(of.WG*each+staged*of.Weights())+launch) + copied*sums
 			if best == 0 || cost < best {
 				best, t = cost, of
 			}

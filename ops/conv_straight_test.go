@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -46,5 +47,31 @@ func TestPhases(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// EachTile calls do with the name of every straight tile that adds chunks up, or of every one of weight gradients (of
+// one width each), in turn the only one of its list.
+func EachTile(gradients bool, do func(name string)) {
+	pointwise, window, grads := pointwiseTiles, windowTiles, gradTiles
+	defer func() { pointwiseTiles, windowTiles, gradTiles = pointwise, window, grads }()
+	if gradients {
+		for i, t := range grads {
+			if gradTiles = grads[i : i+1]; i == 0 || t.R != grads[i-1].R || t.Q != grads[i-1].Q {
+				do(fmt.Sprintf("%d outputs, %d pixels", t.R, t.Q))
+			}
+		}
+		return
+	}
+	for _, list := range []struct {
+		of  *[]straightTile
+		all []straightTile
+	}{{&pointwiseTiles, pointwise}, {&windowTiles, window}} {
+		for i, t := range list.all {
+			if *list.of = list.all[i : i+1]; t.adds {
+				do(fmt.Sprintf("%d outputs, %d channels, %d rows", t.rows, t.channels, t.ky))
+			}
+		}
+		*list.of = list.all
 	}
 }

@@ -131,6 +131,35 @@ func TestLowerLimits(t *testing.T) {
 	}
 }
 
+// TestEveryTile runs every tile of straight convolutions, where it is the only one, with more channels than its chunk
+// and with fewer, and those of weight gradients of which a chunk has not all of its pixels. Few of them are what the
+// table's small convolutions choose.
+func TestEveryTile(t *testing.T) {
+	limited(t, fmt.Sprintf("maxUnrolledProducts=%d", gpu.UnrolledOnLlvmpipe))
+	try := func(t *testing.T, name string) {
+		for _, c := range find(t, name) {
+			if c.Variant == "straight" {
+				in := inputs(c)
+				got, _ := run(t, c, in, float32(math.NaN()))
+				compare(t, c, got, ref.Table[ref.Key(c)](c, in))
+			}
+		}
+	}
+	ops.EachTile(false, func(tile string) {
+		t.Run(tile, func(t *testing.T) {
+			for _, name := range []string{
+				"conv forward 1×192×7×5 to 10 k3 s1 p1 relu", "conv input gradient 65×32×7×5 to 32 k3 s1 p1",
+				"conv forward 1×96×7×5 to 192 k1 s1 p0",
+			} {
+				try(t, name)
+			}
+		})
+	})
+	ops.EachTile(true, func(tile string) {
+		t.Run(tile, func(t *testing.T) { try(t, "conv weight gradient 65×3×7×5 to 40 k3 s1 p1") })
+	})
+}
+
 // TestDataSetBeyondLargestBuffer: a data set of 1.2 MB is held by an adapter whose buffers and bindings end at 256 KiB
 // and whose textures at 16 KiB, and all images are whole.
 func TestDataSetBeyondLargestBuffer(t *testing.T) {

@@ -20,7 +20,6 @@ import (
 
 	"ninvk/gpu"
 	"ninvk/ops"
-	"ninvk/shaders"
 )
 
 // Entry is what was measured for one call.
@@ -43,14 +42,14 @@ type cache struct {
 	Adapter     string  `json:"adapter"`
 	Driver      string  `json:"driver"`
 	VectorWidth int     `json:"vector_width,omitempty"` // bits; of llvmpipe
-	Shaders     string  `json:"shaders"`                // shaders.Hash
+	Shaders     string  `json:"shaders"`                // ops.Hash
 	Entries     []Entry `json:"calls"`
 	// of this object without this field, as Go's encoding/json writes it without indentation
 	SHA256 string `json:"sha256"`
 }
 
 func newCache(a gpu.Adapter) cache {
-	return cache{Adapter: a.Name, Driver: a.Driver, VectorWidth: a.VectorWidth, Shaders: shaders.Hash()}
+	return cache{Adapter: a.Name, Driver: a.Driver, VectorWidth: a.VectorWidth, Shaders: ops.Hash()}
 }
 
 func (c cache) sum() string {
