@@ -158,14 +158,14 @@ func (d *Device) Limits() Limits { return d.Adapter.Limits }
 
 // ForShort lowers MaxUnrolledProducts where so few multiply-adds are all that is to come that long kernels would take
 // more time to compile, also out of the driver's cache, than they save. Call it before anything is recorded. Measured
-// on Lavapipe with nin-bn at 32×32 pixels, warm and with the program's start: one image takes 0.5 s by kernels of 2,048
-// products in place of 1.7, 64 images take 2.7 s by those of 4,096 in place of 3.6, and 200 images 7.4 s in place of
-// 6.9.
+// on Lavapipe with nin-bn at 32×32 pixels, warm and with the program's start: one image takes 0.25 s by kernels of 1,536
+// products in place of 0.34 by those of 2,048; 64 images took 2.7 s by those of 4,096 in place of 3.6, and 200 images
+// 7.4 s in place of 6.9.
 func (d *Device) ForShort(multiplyAdds float64) {
 	for _, c := range []struct {
 		least    float64
 		products uint32
-	}{{25e9, 4096}, {2.5e9, 2048}} {
+	}{{25e9, 4096}, {2.5e9, 1536}} {
 		if multiplyAdds < c.least {
 			d.Adapter.Limits.MaxUnrolledProducts = min(d.Adapter.Limits.MaxUnrolledProducts, c.products)
 		}
