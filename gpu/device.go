@@ -158,7 +158,7 @@ func (d *Device) Limits() Limits { return d.Adapter.Limits }
 
 // ForShort lowers MaxUnrolledProducts where so few multiply-adds are all that is to come that long kernels would take
 // more time to compile, also out of the driver's cache, than they save. Call it before anything is recorded. Measured
-// on Lavapipe with nin-bn at 32×32 pixels, warm and with the program's start: one image takes 0.25 s by kernels of 1,536
+// on Lavapipe with nin-bn at 32×32 pixels, warm with the program's start: one image takes 0.25 s by kernels of 1,536
 // products in place of 0.34 by those of 2,048; 64 images took 2.7 s by those of 4,096 in place of 3.6, and 200 images
 // 7.4 s in place of 6.9.
 func (d *Device) ForShort(multiplyAdds float64) {
