@@ -178,7 +178,6 @@ func convTile(l gpu.Limits, c gemm) shaders.ConvTile {
 	}
 	t.R, t.CH, t.KY, t.Accumulate = 4, 4, 1, true // fits everywhere
 	t.WG = straightWidth(l, 32)
-	reached := min(c.k, c.dilate) * min(c.k, c.dilate) // phases that taps reach; others have one dispatch
 	best := 0
 	for _, o := range tiles {
 		of := t
@@ -195,8 +194,8 @@ func convTile(l gpu.Limits, c gemm) shaders.ConvTile {
 			continue
 		}
 		each := of.MulAdds() + fetch*of.Groups()*of.KY*of.Texels() + outputs*of.TP*of.R/4
-		dispatches := reached*chunks + c.dilate*c.dilate - reached
-		sums := reached * (chunks - 1) * c.y.Groups() * c.y.Plane()
+		dispatches := c.dispatches(of)
+		sums := (dispatches - c.dilate*c.dilate) * c.y.Groups() * c.y.Plane() // of all but the first chunk of each phase
 		for _, width := range o.widths {
 			of.WG = straightWidth(l, width)
 			workgroups := ceilDiv(c.y.C, of.R) * ceilDiv(c.blocks(of), of.WG)
@@ -230,6 +229,12 @@ func (c gemm) blocks(t shaders.ConvTile) int {
 		return ceilDiv(c.y.Pixels(), t.TP)
 	}
 	return c.y.N * ceilDiv(c.y.H, c.dilate) * ceilDiv(ceilDiv(c.y.W, c.dilate), t.TP)
+}
+
+// dispatches is the number for all phases: that of the chunks for those that taps reach, one for others.
+func (c gemm) dispatches(t shaders.ConvTile) int {
+	reached := min(c.k, c.dilate) * min(c.k, c.dilate)
+	return reached*c.chunks(t) + c.dilate*c.dilate - reached
 }
 
 // chunks is the number of dispatches that add up to an output.

@@ -265,7 +265,7 @@ func TestTileFits(t *testing.T) {
 		{Conv{C: 16, M: 16, K: 3, Stride: 1, Pad: 1}, 32},
 	} {
 		for _, batch := range []int{1, 4, 10, 16, 64} {
-			for _, products := range []uint32{2048, 4096, gpu.UnrolledOnLlvmpipe} {
+			for _, products := range []uint32{1536, 2048, 4096, gpu.UnrolledOnLlvmpipe} {
 				l := gpu.Limits{
 					MaxComputeInvocationsPerWorkgroup: 1024, MaxComputeWorkgroupSizeX: 1024,
 					MaxComputeWorkgroupStorageSize: 32 << 10, MaxStorageBufferBindingSize: 128 << 20,
@@ -278,8 +278,7 @@ func TestTileFits(t *testing.T) {
 				for pass, g := range map[string]gemm{"forward": forwardGemm(call), "input gradient": inputGradGemm(call)} {
 					g = g.onePixel()
 					tile := convTile(l, g)
-					reached := min(g.k, g.dilate) * min(g.k, g.dilate)
-					computed := (reached*g.chunks(tile) + g.dilate*g.dilate - reached) * ceilDiv(g.y.C, tile.R) *
+					computed := g.dispatches(tile) * ceilDiv(g.y.C, tile.R) *
 						ceilDiv(g.blocks(tile), tile.WG) * tile.WG * tile.MulAdds()
 					needed := g.x.C * g.k * g.k * g.y.C * g.y.Pixels() / (g.dilate * g.dilate)
 					if by := float64(computed) / float64(needed); by > most {

@@ -21,18 +21,22 @@ var files embed.FS
 //go:embed conv*.go linear.go params_*.go uniforms.go
 var generators embed.FS // they decide the code as much as the templates do
 
-// Hash is that of all sources, in hexadecimal: what was measured with other kernels no longer holds.
-var Hash = sync.OnceValue(func() string {
+// Hash is that of all sources, and of the files of other folders that decide how they are used, in hexadecimal: what
+// was measured with others no longer holds.
+func Hash(users embed.FS) string {
 	h := sha256.New()
-	for _, f := range []embed.FS{files, generators} {
+	for _, f := range []embed.FS{files, generators, users} {
 		entries, _ := f.ReadDir(".") // what is embedded can be read
 		for _, e := range entries {
+			if strings.HasSuffix(e.Name(), "_test.go") {
+				continue
+			}
 			text, _ := f.ReadFile(e.Name())
 			fmt.Fprintf(h, "%s %d\n%s", e.Name(), len(text), text)
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil))
-})
+}
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"seq":  seq,
